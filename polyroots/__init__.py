@@ -1,0 +1,64 @@
+"""From the spectrum of a convolution to roots, coefficients, an initialised and a trained Poly-MgNet, and its figures.
+
+>>> import numpy as np, polyroots as pr
+>>> K = np.random.default_rng(5).standard_normal((4, 4, 3, 3)) / 6
+>>> Lambda = pr.eigenvalues(K, size=8)
+>>> q = pr.ResidualPolynomial(pr.select_roots(Lambda, degree=3))
+>>> q.degree, len(Lambda)
+(3, 256)
+
+Names are imported when first used: ``import polyroots`` doesn't import torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from polyroots import models, plotting, training
+    from polyroots.errors import FileError, InputError, PolyrootsError
+    from polyroots.initialization import initialize
+    from polyroots.polynomial import ResidualPolynomial
+    from polyroots.roots import select_roots
+    from polyroots.spectrum import Spectrum, eigenvalues, symbol
+
+_NAMES = {
+    "FileError": "errors",
+    "InputError": "errors",
+    "PolyrootsError": "errors",
+    "ResidualPolynomial": "polynomial",
+    "Spectrum": "spectrum",
+    "eigenvalues": "spectrum",
+    "initialize": "initialization",
+    "select_roots": "roots",
+    "symbol": "spectrum",
+}
+_MODULES = ("models", "plotting", "training")
+
+__all__ = [
+    "FileError",
+    "InputError",
+    "PolyrootsError",
+    "ResidualPolynomial",
+    "Spectrum",
+    "eigenvalues",
+    "initialize",
+    "models",
+    "plotting",
+    "select_roots",
+    "symbol",
+    "training",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version(__name__)
+    if name in _NAMES:
+        return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

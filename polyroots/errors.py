@@ -1,0 +1,44 @@
+"""Errors that a user can act on: one sentence that says what was expected, what came and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+
+class PolyrootsError(Exception):
+    """Base of every error that polyroots raises on purpose; the commands print it without a traceback."""
+
+
+class InputError(PolyrootsError, ValueError):
+    """A value that cannot be used."""
+
+
+class FileError(PolyrootsError, OSError):
+    """A file or directory that cannot be read or written."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
+    """Return the error for a name that is not in a list, with the nearest one that is.
+
+    >>> print(unknown_name("strategy", "extremel", ["extremal"]))
+    unknown strategy 'extremel': did you mean 'extremal'? Known: extremal
+    """
+    known = list(known)
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return InputError(f"unknown {what} '{name}': {hint}Known: {', '.join(known)}")
+
+
+def one_sentence(error: ValidationError) -> InputError:
+    """Return the first complaint of a pydantic model as an error of one sentence."""
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return InputError(message)
+    where = ".".join(str(part) for part in first["loc"])
+    return InputError(f"{where}: {message[0].lower()}{message[1:]}, got {first['input']!r}")

@@ -1,0 +1,75 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from polyroots.errors import FileError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its place, flushed to disk, once the block has ended well.
+
+    Whoever reads `path` finds the old file or the new one, never half of one. Missing parent directories are made.
+
+    Raises
+    ------
+    FileError
+        If the directory can't be made or written.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix stays last: several writers choose the format by it.
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        temporary.chmod(0o666 & ~_umask())
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if isinstance(error, FileError):
+            raise
+        raise cannot_write(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def make_directory(path: str | Path) -> Path:
+    """Make a directory with its parents and check that files can be written in it."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return path
+
+
+def write_json(path: str | Path, document: Any) -> None:
+    """Write a JSON document, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def cannot_write(path: str | Path, error: OSError) -> FileError:
+    """Return the error for a path that can't be written."""
+    return FileError(f"cannot write {path}: {error.strerror or error}; choose a place that can be written")
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
