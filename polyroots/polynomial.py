@@ -323,7 +323,7 @@ def _leja_order(factors: Sequence[Linear | ComplexPair]) -> tuple[Linear | Compl
 def log_distances(
     candidates: Complex128[np.ndarray, "n"], chosen: Complex128[np.ndarray, "m"]
 ) -> Float64[np.ndarray, "n"]:
-    """Logarithm of the product of a candidate's distances to all chosen points: -inf for a repeated point, no overflow."""
+    """Log of the product of a candidate's distances to all chosen points: -inf for a repeated point, no overflow."""
     scores = np.zeros(len(candidates))
     with np.errstate(divide="ignore"):
         for point in chosen:

@@ -122,7 +122,7 @@ def model_config(
             else:
                 blocks_of(name)
                 channels = default_channels(size)
-        fields = {
+        fields: dict[str, Any] = {
             "name": name,
             "image_size": size,
             "in_channels": in_channels,

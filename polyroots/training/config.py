@@ -1,0 +1,84 @@
+"""What decides a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+
+from polyroots.errors import one_sentence
+from polyroots.models import ModelConfig
+
+Augment = Literal["none", "crop", "crop-flip"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a data set is trained with unless said otherwise."""
+
+    epochs: int
+    batch_size: int
+    augment: Augment
+
+
+#: By data set. A digit shifted by a pixel is the same digit, a mirrored one is not.
+DEFAULTS = {
+    "digits": Defaults(epochs=20, batch_size=64, augment="crop"),
+    "folder": Defaults(epochs=30, batch_size=128, augment="crop-flip"),
+    "cifar10": Defaults(epochs=30, batch_size=128, augment="crop-flip"),
+}
+
+
+class TrainConfig(BaseModel):
+    """Configuration of a training run, complete.
+
+    Attributes
+    ----------
+    dataset, data_dir : the data, see `open_data`
+    limit : at most so many images of each split
+    model : the network
+    roots : root strategy that sets a Poly-MgNet's coefficients
+    epochs, batch_size : passes over the training images; images a step
+    lr : learning rate at the start; it falls to 0 along half a cosine, step by step
+    momentum, weight_decay : of SGD; the coefficients alpha of a Poly-MgNet are not decayed
+    augment : random crop after padding by an eighth of the image, horizontal flip
+    seed : of weights, order and augmentation
+    device : ``"auto"`` takes an accelerator where there is one
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    data_dir: Path | None = None
+    limit: PositiveInt | None = None
+    model: ModelConfig
+    roots: str = "extremal"
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    lr: PositiveFloat = 0.1
+    momentum: NonNegativeFloat = 0.9
+    weight_decay: NonNegativeFloat = 1e-4
+    augment: Augment
+    seed: NonNegativeInt = 7
+    device: Device = "auto"
+
+
+def train_config(dataset: str, model: ModelConfig, **fields: Any) -> TrainConfig:
+    """Complete a configuration with the data set's defaults for what is None, and check it.
+
+    Raises
+    ------
+    InputError
+        In one sentence, for the first field that doesn't fit.
+    """
+    chosen = {
+        **vars(DEFAULTS[dataset]),
+        **{name: value for name, value in fields.items() if value is not None},
+    }
+    try:
+        return TrainConfig(dataset=dataset, model=model, **chosen)
+    except ValidationError as error:
+        raise one_sentence(error) from None

@@ -1,0 +1,107 @@
+"""Loss and accuracy of a network on a split."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from polyroots.checkpoint import Checkpoint
+from polyroots.errors import InputError
+from polyroots.training.config import Device
+from polyroots.training.data import Progress, Source, Split, open_data
+from polyroots.training.device import make_fabric
+from polyroots.training.normalisation import Normalisation
+
+# Enough to fill the device, small enough for its memory.
+_BATCH = 512
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Mean cross entropy and share of images classified rightly."""
+
+    loss: float
+    accuracy: float
+    images: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scores as plain numbers, for JSON."""
+        return asdict(self)
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: Split, normalise: Normalisation, device: torch.device) -> Scores:
+    """Evaluate a network (on `device`, put into evaluation mode) on a split."""
+    model.eval()
+    loss = torch.zeros((), device=device)
+    correct = torch.zeros((), device=device)
+    for images, labels in zip(split.images.split(_BATCH), split.labels.split(_BATCH), strict=True):
+        images, labels = images.to(device), labels.to(device)
+        logits = model(normalise(images).contiguous(memory_format=torch.channels_last))
+        loss += cross_entropy(logits, labels, reduction="sum")
+        correct += (logits.argmax(1) == labels).sum()
+    return Scores(float(loss) / len(split), float(correct) / len(split), len(split))
+
+
+def evaluate_checkpoint(
+    checkpoint: Checkpoint,
+    *,
+    data_dir: str | Path | None = None,
+    limit: int | None = None,
+    device: Device = "auto",
+    progress: Progress | None = None,
+) -> tuple[Scores, Source]:
+    """Evaluate a trained network on the test images of the data set that it was trained on.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Of `train`.
+    data_dir : path, optional
+        Where the data set lies now; by default where it lay in training.
+    limit : int, optional
+        At most so many test images, the same share of each class; by default all.
+    device : str
+    progress : callable, optional
+        Called with (done, total) while images are read.
+
+    Raises
+    ------
+    InputError
+        If the network has not been trained, or doesn't fit the data.
+    FileError
+        If the data is not there.
+    """
+    if checkpoint.training is None:
+        raise InputError("this checkpoint has not been trained yet; train it with 'polyroots train --init FILE'")
+    trained = checkpoint.training
+    source = open_data(trained["config"]["dataset"], data_dir or trained["config"]["data_dir"])
+    if list(source.classes) != trained["classes"]:
+        raise InputError(
+            f"the network was trained on the classes {', '.join(trained['classes'])}, "
+            f"{source.title} has {', '.join(source.classes)}"
+        )
+    require_fit(checkpoint, source)
+    fabric = make_fabric(device)
+    model = checkpoint.model().to(fabric.device, memory_format=torch.channels_last)
+    normalise = Normalisation(tuple(trained["mean"]), tuple(trained["std"]))
+    return evaluate(model, source.load(limit, progress).test, normalise, fabric.device), source
+
+
+def require_fit(checkpoint: Checkpoint, source: Source) -> None:
+    """Raise InputError if a network doesn't take a data set's images or hasn't its classes."""
+    config = checkpoint.config
+    network = (config.in_channels, *config.image_size, config.classes)
+    data = (source.channels, *source.size, len(source.classes))
+    if network != data:
+        raise InputError(
+            "the network takes {} channels of {}x{} pixels and has {} classes, ".format(*network)
+            + f"{source.title} has "
+            + "{} channels of {}x{} pixels and {} classes".format(*data)
+            + f"; make a network for it with 'polyroots init --dataset {source.name}'"
+        )

@@ -1,0 +1,255 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Generator, Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from polyroots.checkpoint import Checkpoint, save_checkpoint
+from polyroots.errors import PolyrootsError
+from polyroots.files import write_json
+from polyroots.initialization import InitReport, initialize
+from polyroots.models import build, count_weights
+from polyroots.training import augment
+from polyroots.training.config import TrainConfig
+from polyroots.training.data import Source, Split
+from polyroots.training.device import describe, make_fabric
+from polyroots.training.evaluate import evaluate, require_fit
+from polyroots.training.normalisation import Normalisation
+from polyroots.training.run import Run
+
+# Loss and accuracy are summed on the device; they are read, which waits for it, about so often in an epoch.
+_READS_PER_EPOCH = 50
+
+
+class DivergedError(PolyrootsError):
+    """The loss is no longer a finite number."""
+
+
+class Reporter:
+    """What a run tells while it goes on; each method does nothing unless overridden."""
+
+    def on_images(self, done: int, total: int) -> None:
+        """So many images of all have been read."""
+
+    def on_start(self, config: TrainConfig, run: Run, init: InitReport | None, weights: int, device: str) -> None:
+        """The network has its coefficients, and training begins."""
+
+    def on_step(self, epoch: int, done: int, total: int, loss: float, accuracy: float, rate: float) -> None:
+        """So many training images of this epoch are done, with means so far and images per second."""
+
+    def on_epoch(self, row: dict[str, float]) -> None:
+        """An epoch has been evaluated and saved; `row` is the line of metrics.csv."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Outcome of a run.
+
+    Attributes
+    ----------
+    run : its directory
+    last_accuracy : test accuracy after the last epoch
+    best_accuracy, best_epoch : largest test accuracy; chosen on the test set, and so optimistic
+    images_per_second : training images over the seconds of the training loops, without evaluation
+    """
+
+    run: Run
+    last_accuracy: float
+    best_accuracy: float
+    best_epoch: int
+    images_per_second: float
+
+
+def train(
+    config: TrainConfig,
+    source: Source,
+    out: str | Path,
+    *,
+    start: Checkpoint | None = None,
+    reporter: Reporter | None = None,
+) -> TrainResult:
+    """Train a network and write a run directory.
+
+    The same configuration gives the same weights, bit by bit, on the same CPU with the same number of threads.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    source : Source
+        The data set of `config.dataset`, from `open_data`.
+    out : path
+        The run directory; must not hold a run.
+    start : Checkpoint, optional
+        Start from its weights and coefficients rather than from fresh ones.
+    reporter : Reporter, optional
+
+    Raises
+    ------
+    InputError
+        If `start` doesn't fit the data, or the device is not there.
+    FileError
+        If the data can't be read or the run not be written.
+    DivergedError
+        If the loss is no longer finite.
+    """
+    reporter = reporter or Reporter()
+    fabric = make_fabric(config.device)
+    if start is not None:
+        require_fit(start, source)
+    run = Run(out)
+    try:
+        data = source.load(config.limit, reporter.on_images)
+        fabric.seed_everything(config.seed, verbose=False)
+        model = start.model() if start else build(config.model)
+        init = initialize(model, strategy=config.roots) if start is None and config.model.is_polynomial else None
+    except BaseException:
+        run.path.rmdir()  # nothing is in it yet
+        raise
+
+    init_document = init.to_dict() if init else (start.init if start else None)
+    run.write_config(config.model_dump(mode="json"), sys.argv)
+    if init_document:
+        write_json(run.init, init_document)
+    weights = count_weights(model)
+    reporter.on_start(config, run, init, weights, describe(fabric.device))
+
+    optimizer = make_optimizer(model, config)
+    model = model.to(memory_format=torch.channels_last)
+    network, optimizer = fabric.setup(model, optimizer)
+    steps = math.ceil(len(data.train) / config.batch_size)
+    schedule = CosineAnnealingLR(optimizer, config.epochs * steps)
+    loop = _Loop(config, fabric, network, optimizer, schedule, Normalisation.of(data.train.images), reporter)
+    train_split = Split(data.train.images.to(fabric.device), data.train.labels.to(fabric.device))
+
+    best_accuracy, best_epoch, seconds = -1.0, 0, 0.0
+    row: dict[str, float] = {}
+    for epoch in range(1, config.epochs + 1):
+        row = loop.epoch(epoch, train_split)
+        scores = evaluate(network, data.test, loop.normalise, fabric.device)
+        row |= {"test_loss": scores.loss, "test_accuracy": scores.accuracy}
+        seconds += row["train_seconds"]
+        checkpoint = Checkpoint(
+            config.model,
+            model.state_dict(),
+            init_document,
+            {
+                "epoch": epoch,
+                "test_accuracy": scores.accuracy,
+                "config": config.model_dump(mode="json"),
+                "classes": list(source.classes),
+                "mean": list(loop.normalise.mean),
+                "std": list(loop.normalise.std),
+                "optimizer": optimizer.state_dict(),
+            },
+        )
+        save_checkpoint(run.last, checkpoint)
+        if scores.accuracy > best_accuracy:
+            best_accuracy, best_epoch = scores.accuracy, epoch
+            save_checkpoint(run.best, checkpoint)
+        run.append_metrics(row)
+        reporter.on_epoch(row)
+    rate = config.epochs * len(data.train) / seconds
+    return TrainResult(run, row["test_accuracy"], best_accuracy, best_epoch, rate)
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> SGD:
+    """SGD with weight decay on all but the coefficients alpha.
+
+    Where batch norm follows a coefficient, its size has no effect, and decay would shrink it to nothing.
+    """
+    alphas = [p for name, p in model.named_parameters() if name.endswith("alphas")]
+    others = [p for name, p in model.named_parameters() if not name.endswith("alphas")]
+    groups = [{"params": others, "weight_decay": config.weight_decay}]
+    if alphas:
+        groups.append({"params": alphas, "weight_decay": 0.0})
+    return SGD(groups, lr=config.lr, momentum=config.momentum)
+
+
+class _Loop:
+    """One epoch of training."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        fabric: Fabric,
+        network: nn.Module,
+        optimizer: Optimizer,
+        schedule: CosineAnnealingLR,
+        normalise: Normalisation,
+        reporter: Reporter,
+    ) -> None:
+        self.config = config
+        self.fabric = fabric
+        self.network = network
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.normalise = normalise
+        self.reporter = reporter
+
+    def epoch(self, number: int, split: Split) -> dict[str, float]:
+        """Train on every image once and return the training columns of metrics.csv."""
+        device, count = self.fabric.device, len(split)
+        # Order and augmentation depend on the seed and the epoch alone, whatever was drawn before.
+        generator = Generator().manual_seed(self.config.seed * 1_000_003 + number)
+        order = torch.randperm(count, generator=generator)
+        height, width = split.images.shape[-2:]
+        draws = augment.draw(self.config.augment, count, (height, width), generator)
+
+        self.network.train()
+        lr = self.schedule.get_last_lr()[0]
+        loss_sum = torch.zeros((), device=device)
+        correct = torch.zeros((), device=device)
+        batches = order.split(self.config.batch_size)
+        every = math.ceil(len(batches) / _READS_PER_EPOCH)
+        done, started = 0, time.perf_counter()
+        for index, chosen in enumerate(batches, 1):
+            rows = chosen.to(device)
+            images, labels = self.normalise(split.images[rows]), split.labels[rows]
+            if draws is not None:
+                images = augment.apply(draws, chosen, images)
+            logits, loss = self._step(images, labels)
+            loss_sum += loss * len(chosen)
+            correct += (logits.argmax(1) == labels).sum()
+            done += len(chosen)
+            if index % every == 0 or index == len(batches):
+                mean_loss, accuracy = float(loss_sum) / done, float(correct) / done
+                if not math.isfinite(mean_loss):
+                    raise self._diverged(number, index, len(batches), mean_loss)
+                rate = done / (time.perf_counter() - started)
+                self.reporter.on_step(number, done, count, mean_loss, accuracy, rate)
+        seconds = time.perf_counter() - started
+        return {
+            "epoch": number,
+            "lr": lr,
+            "train_loss": mean_loss,
+            "train_accuracy": accuracy,
+            "train_seconds": seconds,
+            "images_per_second": count / seconds,
+        }
+
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        loss = cross_entropy(logits, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        self.schedule.step()
+        return logits.detach(), loss.detach()
+
+    def _diverged(self, epoch: int, step: int, steps: int, loss: float) -> DivergedError:
+        kept = f"last.pt holds epoch {epoch - 1}" if epoch > 1 else "no checkpoint was written yet"
+        return DivergedError(
+            f"the loss is {loss} by step {step} of {steps} in epoch {epoch}, at a learning rate near "
+            f"{self.schedule.get_last_lr()[0]:.3g}; {kept}; choose a smaller --lr than {self.config.lr:g}"
+        )

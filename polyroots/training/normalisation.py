@@ -1,0 +1,35 @@
+"""From bytes to numbers of mean 0 and standard deviation 1 in each channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of each channel of the training images, scaled to 0..1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, images: UInt8[Tensor, "N C H W"]) -> Normalisation:
+        """Measure a training set, exactly: from the histogram of each channel."""
+        mean, std = [], []
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        for channel in images.unbind(1):
+            share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+            m = float(share @ levels)
+            mean.append(m)
+            std.append(float((share @ (levels - m) ** 2).sqrt()))
+        # A constant channel carries nothing, and is not to be divided by 0.
+        return cls(tuple(mean), tuple(s or 1.0 for s in std))
+
+    def __call__(self, images: UInt8[Tensor, "batch C H W"]) -> Float32[Tensor, "batch C H W"]:
+        scale = 1 / (255 * torch.tensor(self.std, device=images.device))
+        offset = torch.tensor(self.mean, device=images.device) / torch.tensor(self.std, device=images.device)
+        return images * scale[:, None, None] - offset[:, None, None]
