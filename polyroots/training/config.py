@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from polyroots.errors import one_sentence
 from polyroots.models import ModelConfig
@@ -24,9 +32,9 @@ class Defaults:
     augment: Augment
 
 
-#: By data set. A digit shifted by a pixel is the same digit, a mirrored one is not.
+#: By data set. Digits fill their 8x8 pixels: a crop would cut strokes off, and a mirrored digit is another sign.
 DEFAULTS = {
-    "digits": Defaults(epochs=20, batch_size=64, augment="crop"),
+    "digits": Defaults(epochs=20, batch_size=64, augment="none"),
     "folder": Defaults(epochs=30, batch_size=128, augment="crop-flip"),
     "cifar10": Defaults(epochs=30, batch_size=128, augment="crop-flip"),
 }

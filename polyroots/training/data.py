@@ -99,7 +99,9 @@ def open_data(name: str, data_dir: str | Path | None = None, download: bool = Fa
         raise InputError(f"only cifar10 can be downloaded, not {name}; leave --download out")
     if name == "digits":
         if data_dir is not None:
-            raise InputError("digits is embedded and lies in no directory; leave --data-dir out or choose --dataset folder")
+            raise InputError(
+                "digits is embedded and lies in no directory; leave --data-dir out or choose --dataset folder"
+            )
         return _Digits()
     if data_dir is None:
         raise InputError(f"data set {name} needs --data-dir, the directory that it lies in")

@@ -1,0 +1,10 @@
+"""The paper's figures, one file each."""
+
+from __future__ import annotations
+
+from .figure3 import figure3
+
+#: Every figure by the name that ``polyroots figures --only`` knows it by.
+FIGURES = {"3": figure3}
+
+__all__ = ["FIGURES", "figure3"]

@@ -1,0 +1,49 @@
+"""Figure 3: the surface of |q_4| over the spectrum of one convolution, with the roots that make it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from polyroots.checkpoint import Checkpoint, require_level
+from polyroots.models import Level
+from polyroots.plotting import draw_surface, save_figure
+from polyroots.polynomial import ResidualPolynomial
+from polyroots.roots import select_roots
+from polyroots.spectrum import eigenvalues
+
+#: The paper's operator: a freshly drawn A of 64 x 64 x 3 x 3 at its level's 32 x 32 pixels.
+CHANNELS, SIZE = 64, (32, 32)
+
+
+def figure3(out: Path, checkpoint: Checkpoint | None = None, level: int = 1, seed: int = 7) -> list[Path]:
+    """Draw Figure 3 and return the files written: out/figure3.png, out/figure3.pdf.
+
+    Parameters
+    ----------
+    out : directory
+    checkpoint : Checkpoint, optional
+        Take A from a level of this network rather than a fresh one.
+    level : int
+        Of the checkpoint, from 1.
+    seed : int
+        Of the fresh A.
+
+    Notes
+    -----
+    The roots are chosen anew from the spectrum: smallest and largest real part, and the conjugate pair with the largest
+    imaginary part.
+    """
+    if checkpoint is None:
+        torch.manual_seed(seed)
+        weight, size = Level(CHANNELS, "L").A.weight, SIZE
+        source = "a freshly drawn $A$"
+    else:
+        index = require_level(checkpoint.config, level)
+        weight, size = checkpoint.weights[f"levels.{index}.A.weight"], checkpoint.config.sizes[index]
+        source = f"$A$ of level {level} of {checkpoint.config.name}"
+    Lambda = eigenvalues(weight, size, name=f"level {level}")
+    q = ResidualPolynomial(select_roots(Lambda, degree=3, strategy="extremal"))
+    shape = " x ".join(str(n) for n in weight.shape)
+    title = f"$|q_4(\\Lambda)|$ for {source}, {shape}, at {size[0]} x {size[1]} pixels"
+    return save_figure(draw_surface(Lambda.values, q, title), out / "figure3")
