@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+
 from polyroots.checkpoint import Checkpoint, require_level
 from polyroots.models import Level
 from polyroots.plotting import draw_surface, save_figure

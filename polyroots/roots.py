@@ -64,8 +64,7 @@ def select_roots(
     """
     if degree is not None and degree < 0:
         raise InputError(f"expected a degree of at least 0, got {degree}")
-    if strategy not in STRATEGIES:
-        raise unknown_name("strategy", strategy, STRATEGIES)
+    require_strategy(strategy)
     values = np.asarray(spectrum.values if isinstance(spectrum, Spectrum) else spectrum, dtype=np.complex128).ravel()
     if values.size == 0 or not np.isfinite(values).all():
         raise InputError("expected a spectrum of finite eigenvalues, got none or some that are not finite")
@@ -105,6 +104,12 @@ def require_degree(degree: int | None, blocks: tuple[str, ...]) -> None:
             f"degree {degree} does not fit the blocks {','.join(blocks)}: "
             f"they have {degree_of(blocks) + 1} roots, which is degree {degree_of(blocks)}"
         )
+
+
+def require_strategy(strategy: str) -> None:
+    """Raise InputError, with the nearest name, if there is no such strategy."""
+    if strategy not in STRATEGIES:
+        raise unknown_name("strategy", strategy, STRATEGIES)
 
 
 def extremal(values: Complex128[np.ndarray, "N"], blocks: tuple[str, ...]) -> list[complex]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 from jaxtyping import Complex128, Float64
 from matplotlib.cm import ScalarMappable
@@ -47,7 +50,8 @@ def draw_surface(
 
     with style():
         figure = Figure(figsize=(6.4, 5.0))
-        axes = figure.add_axes((-0.03, 0.0, 0.92, 0.95), projection="3d", computed_zorder=False)
+        # Any: matplotlib types the result as two-dimensional axes.
+        axes: Any = figure.add_axes((-0.03, 0.0, 0.92, 0.95), projection="3d", computed_zorder=False)
         axes.set_proj_type("ortho")
         axes.view_init(elev=_ELEVATION, azim=_AZIMUTH)
         axes.set_box_aspect(_BOX, zoom=0.92)
@@ -111,7 +115,7 @@ def draw_surface(
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
         figure.suptitle(title, y=0.97)
-        legend = figure.legend(*axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.01, 0.92))
+        legend: Any = figure.legend(*axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.01, 0.92))
         legend.legend_handles[0].set_sizes([14])
         bar = figure.add_axes((0.89, 0.28, 0.022, 0.5))
         figure.colorbar(ScalarMappable(norm, COLOUR_MAP), cax=bar, label=f"$|q_{{{len(roots)}}}(\\lambda)|$")
@@ -196,6 +200,6 @@ def _hidden(
 def _inside(points: Complex128[np.ndarray, "N"], boundary: Complex128[np.ndarray, "M"]) -> NDArray[np.bool_]:
     """Whether points lie in a convex polygon, corners counter-clockwise."""
     inside = np.ones(len(points), dtype=bool)
-    for start, end in zip(boundary[:-1], boundary[1:], strict=True):
+    for start, end in pairwise(boundary):
         inside &= ((points - start) * np.conj(1j * (end - start))).real >= 0
     return inside

@@ -1,7 +1,7 @@
 """Training: configuration, data, augmentation, loop, run directory."""
 
 from polyroots.training.config import DEFAULTS, TrainConfig, train_config
-from polyroots.training.data import SOURCES, DataSet, Source, Split, open_data
+from polyroots.training.data import SOURCES, DataSet, Source, Split, describe_data, open_data
 from polyroots.training.evaluate import Scores, evaluate, evaluate_checkpoint
 from polyroots.training.loop import Reporter, TrainResult, train
 from polyroots.training.run import Run
@@ -17,6 +17,7 @@ __all__ = [
     "Split",
     "TrainConfig",
     "TrainResult",
+    "describe_data",
     "evaluate",
     "evaluate_checkpoint",
     "open_data",

@@ -57,7 +57,7 @@ class TrainConfig(BaseModel):
     device : ``"auto"`` takes an accelerator where there is one
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     dataset: str
     data_dir: Path | None = None

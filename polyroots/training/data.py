@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 from urllib.error import URLError
 
 import numpy as np
@@ -50,7 +50,7 @@ class DataSet:
     test: Split
 
 
-class Source(Protocol):
+class Source(ABC):
     """A data set that is there and has been looked at, but not been read yet.
 
     Attributes
@@ -69,8 +69,29 @@ class Source(Protocol):
     size: tuple[int, int]
     classes: tuple[str, ...]
 
+    @abstractmethod
     def load(self, limit: int | None = None, progress: Progress | None = None) -> DataSet:
         """Read the images; at most `limit` of each split, the same share of each class."""
+
+
+def describe_data(name: str, data_dir: str | Path | None = None) -> Source:
+    """Return what is known of a data set without its images: enough to shape a network.
+
+    The parameters are those of `open_data`, as are the errors; cifar10 need not be there.
+    """
+    if name not in SOURCES:
+        raise unknown_name("data set", name, SOURCES)
+    if name == "digits":
+        if data_dir is not None:
+            raise InputError(
+                "digits is embedded and lies in no directory; leave --data-dir out or choose --dataset folder"
+            )
+        return _Digits()
+    if name == "cifar10":
+        return _Cifar10(None if data_dir is None else Path(data_dir))
+    if data_dir is None:
+        raise _needs_directory(name)
+    return _Folder(Path(data_dir))
 
 
 def open_data(name: str, data_dir: str | Path | None = None, download: bool = False) -> Source:
@@ -93,22 +114,19 @@ def open_data(name: str, data_dir: str | Path | None = None, download: bool = Fa
     FileError
         If the data is not where it was said to be.
     """
-    if name not in SOURCES:
-        raise unknown_name("data set", name, SOURCES)
-    if download and name != "cifar10":
+    source = describe_data(name, data_dir)
+    if isinstance(source, _Cifar10):
+        source.open(download)
+    elif download:
         raise InputError(f"only cifar10 can be downloaded, not {name}; leave --download out")
-    if name == "digits":
-        if data_dir is not None:
-            raise InputError(
-                "digits is embedded and lies in no directory; leave --data-dir out or choose --dataset folder"
-            )
-        return _Digits()
-    if data_dir is None:
-        raise InputError(f"data set {name} needs --data-dir, the directory that it lies in")
-    return _Folder(Path(data_dir)) if name == "folder" else _Cifar10(Path(data_dir), download)
+    return source
 
 
-class _Digits:
+def _needs_directory(name: str) -> InputError:
+    return InputError(f"data set {name} needs --data-dir, the directory that it lies in")
+
+
+class _Digits(Source):
     """scikit-learn's digits, a fifth of each class held out."""
 
     name = "digits"
@@ -132,7 +150,7 @@ class _Digits:
         return DataSet(*splits)
 
 
-class _Folder:
+class _Folder(Source):
     """Images under train/<class>/ and test/<class>/, all of one size, read as RGB."""
 
     name = "folder"
@@ -154,7 +172,7 @@ class _Folder:
         if self._splits["test"][0] != self.classes:
             different = sorted(set(self.classes) ^ set(self._splits["test"][0]))
             raise FileError(
-                f"{data_dir}: train/ and test/ must have the same classes, but only one of them has {', '.join(different)}"
+                f"{data_dir}: train/ and test/ must have the same classes, only one of them has {', '.join(different)}"
             )
         W, H = _read_image(self._splits["train"][1][0]).size
         self.size = (H, W)
@@ -190,7 +208,7 @@ class _Folder:
         return np.asarray(image)
 
 
-class _Cifar10:
+class _Cifar10(Source):
     """CIFAR-10 in torchvision's layout."""
 
     name = "cifar10"
@@ -199,10 +217,16 @@ class _Cifar10:
     size = (32, 32)
     classes = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
-    def __init__(self, data_dir: Path, download: bool) -> None:
+    def __init__(self, data_dir: Path | None) -> None:
+        self.data_dir = data_dir
+
+    def open(self, download: bool) -> None:
+        """Check the files, after downloading them if need be and allowed."""
         from torchvision.datasets import CIFAR10
 
-        self.data_dir = data_dir
+        if self.data_dir is None:
+            raise _needs_directory(self.name)
+        data_dir = self.data_dir
         archive = f"{CIFAR10.filename} (MD5 {CIFAR10.tgz_md5})"
         try:
             self._splits = [CIFAR10(str(data_dir), train=train, download=download) for train in (True, False)]
@@ -213,8 +237,8 @@ class _Cifar10:
             ) from error
         except RuntimeError as error:
             raise FileError(
-                f"{data_dir} holds no whole CIFAR-10: expected {data_dir / CIFAR10.base_folder}, unpacked from {archive}; "
-                "put it there or add --download"
+                f"{data_dir} holds no whole CIFAR-10: expected {data_dir / CIFAR10.base_folder}, unpacked from "
+                f"{archive}; put it there or add --download"
             ) from error
 
     def load(self, limit: int | None = None, progress: Progress | None = None) -> DataSet:
@@ -251,7 +275,7 @@ def _read_image(path: Path) -> Image.Image:
 
 
 def _balanced(labels: Sequence[int] | NDArray[np.int64], limit: int | None) -> NDArray[np.intp]:
-    """Indices, ascending, of at most `limit` samples: drawn at random, the same number of each class as far as it goes."""
+    """Indices, ascending, of at most `limit` samples: random ones, the same number of each class as far as it goes."""
     labels = np.asarray(labels)
     if limit is None or limit >= len(labels):
         return np.arange(len(labels))

@@ -88,7 +88,7 @@ def evaluate_checkpoint(
         )
     require_fit(checkpoint, source)
     fabric = make_fabric(device)
-    model = checkpoint.model().to(fabric.device, memory_format=torch.channels_last)
+    model = checkpoint.model().to(fabric.device).to(memory_format=torch.channels_last)
     normalise = Normalisation(tuple(trained["mean"]), tuple(trained["std"]))
     return evaluate(model, source.load(limit, progress).test, normalise, fabric.device), source
 

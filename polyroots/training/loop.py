@@ -207,11 +207,12 @@ class _Loop:
         draws = augment.draw(self.config.augment, count, (height, width), generator)
 
         self.network.train()
-        lr = self.schedule.get_last_lr()[0]
+        lr = float(self.schedule.get_last_lr()[0])
         loss_sum = torch.zeros((), device=device)
         correct = torch.zeros((), device=device)
         batches = order.split(self.config.batch_size)
         every = math.ceil(len(batches) / _READS_PER_EPOCH)
+        mean_loss = accuracy = 0.0
         done, started = 0, time.perf_counter()
         for index, chosen in enumerate(batches, 1):
             rows = chosen.to(device)

@@ -30,6 +30,7 @@ class Normalisation:
         return cls(tuple(mean), tuple(s or 1.0 for s in std))
 
     def __call__(self, images: UInt8[Tensor, "batch C H W"]) -> Float32[Tensor, "batch C H W"]:
+        """Normalise a batch."""
         scale = 1 / (255 * torch.tensor(self.std, device=images.device))
         offset = torch.tensor(self.mean, device=images.device) / torch.tensor(self.std, device=images.device)
         return images * scale[:, None, None] - offset[:, None, None]

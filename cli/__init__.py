@@ -1,0 +1,1 @@
+"""The command ``polyroots``: parse, call the library, print."""

@@ -1,0 +1,80 @@
+"""Where people's text goes: plain in a log, coloured on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+# A log has no width; rich would fold tables at 80 columns.
+_LOG_WIDTH = 200
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that neither reads markup into paths nor colours numbers by itself."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _LOG_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+
+def table(*columns: str, left: int = 1) -> Table:
+    """Return an empty table whose first `left` columns hold names and whose others hold numbers."""
+    result = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        if index < left:
+            result.add_column(column, overflow="fold")
+        else:
+            result.add_column(column, justify="right", no_wrap=True)
+    return result
+
+
+def say(*lines: str | Table) -> None:
+    """Print text, which is never broken so that it can be copied, and tables on stdout."""
+    screen = console()
+    for line in lines:
+        screen.print(line, soft_wrap=isinstance(line, str))
+
+
+def progress() -> Progress:
+    """Return a progress bar on stderr that is gone when it is done, and that a log doesn't see."""
+    screen = console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
+    )
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def dimensions(size: tuple[int, ...]) -> str:
+    """Write sizes as people do: 32x32.
+
+    >>> dimensions((64, 64, 3, 3))
+    '64x64x3x3'
+    """
+    return "x".join(str(n) for n in size)
+
+
+def number(value: float) -> str:
+    """Write a number with four significant digits, without a negative zero.
+
+    >>> number(-0.0), number(0.57735), number(12345.6)
+    ('0.000', '0.5774', '1.235e+04')
+    """
+    text = f"{value + 0.0:#.4g}" if value else "0.000"
+    return text.rstrip(".")

@@ -1,0 +1,56 @@
+"""``polyroots evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import PATH, data_dir_option, device_option, json_option
+
+
+@click.command(short_help="Accuracy of a trained network on its test images.")
+@click.argument("checkpoint", type=PATH)
+@data_dir_option
+@click.option("--limit", type=click.IntRange(min=1), help="Use at most so many test images.")
+@device_option
+@json_option
+def evaluate(checkpoint: Path, data_dir: Path | None, limit: int | None, device: Any, as_json: bool) -> None:
+    r"""Evaluate the network of CHECKPOINT on the test images of the data set that it was trained on.
+
+    \b
+    Example:
+      polyroots evaluate runs/first/best.pt
+    """
+    from polyroots.checkpoint import load_checkpoint
+    from polyroots.training import evaluate_checkpoint
+
+    from .console import print_json, progress, say
+
+    loaded = load_checkpoint(checkpoint)
+    with progress() as bar:
+        task = bar.add_task("reading images", total=None)
+        scores, source = evaluate_checkpoint(
+            loaded,
+            data_dir=data_dir,
+            limit=limit,
+            device=device,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    assert loaded.training is not None
+    if as_json:
+        print_json(
+            {
+                "checkpoint": str(checkpoint),
+                "model": loaded.config.name,
+                "epoch": loaded.training["epoch"],
+                "dataset": source.title,
+                **scores.to_dict(),
+            }
+        )
+        return
+    say(
+        f"{checkpoint} ({loaded.config.name}, epoch {loaded.training['epoch']}) on {scores.images:,} test images of "
+        f"{source.title}: accuracy {scores.accuracy:.2%}, loss {scores.loss:.4f}"
+    )

@@ -1,0 +1,46 @@
+"""``polyroots figures``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import PATH
+
+
+@click.command(short_help="Draw the paper's figures.")
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="Draw this one; may be given again. [default: all there are]"
+)
+@click.option("--out", type=PATH, required=True, help="Directory for the pictures (PNG and PDF).")
+@click.option("--checkpoint", type=PATH, help="Figure 3: take A from this network. [default: a freshly drawn one]")
+@click.option("--level", type=int, help="Figure 3: the checkpoint's level, from 1. [default: 1]")
+@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of the freshly drawn A.")
+def figures(only: tuple[str, ...], out: Path, checkpoint: Path | None, level: int | None, seed: int) -> None:
+    r"""Draw figures of the paper from computed data.
+
+    3: the surface of |q_4| over the spectrum of a convolution A of 64 x 64 x 3 x 3, with the roots that it has.
+
+    \b
+    Examples:
+      polyroots figures --only 3 --out figures
+      polyroots figures --only 3 --checkpoint runs/first/last.pt --level 2 --out figures
+    """
+    from polyroots.checkpoint import load_checkpoint
+    from polyroots.errors import unknown_name
+    from polyroots.files import make_directory
+    from polyroots_figures import FIGURES
+
+    from .console import say
+
+    for name in only:
+        if name not in FIGURES:
+            raise unknown_name("figure", name, FIGURES)
+    if level is not None and checkpoint is None:
+        raise click.UsageError("--level is a level of the network in --checkpoint; give both or neither.")
+    loaded = load_checkpoint(checkpoint) if checkpoint else None
+    make_directory(out)
+    for name in only or FIGURES:
+        for path in FIGURES[name](out, loaded, 1 if level is None else level, seed):
+            say(f"wrote {path}")

@@ -1,0 +1,47 @@
+"""The command group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from polyroots.errors import PolyrootsError
+
+from .evaluate import evaluate
+from .figures import figures
+from .init import init
+from .models import models
+from .spectrum import spectrum
+from .train import train
+
+
+class _Group(click.Group):
+    """Commands in the order of the work, and the library's errors as messages."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PolyrootsError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="polyroots", message="%(prog)s %(version)s")
+def main() -> None:
+    r"""Spectra of convolutions, roots of residual polynomials, and the networks they initialise.
+
+    \b
+    Examples:
+      polyroots train                        train a Poly-MgNet on handwritten digits
+      polyroots spectrum RUN/last.pt         eigenvalues of its convolutions
+      polyroots init --degree 3 --roots extremal --out init.pt
+      polyroots train --init init.pt
+    """
+
+
+for command in (train, evaluate, spectrum, init, models, figures):
+    main.add_command(command)

@@ -1,0 +1,63 @@
+"""From options to a network's configuration, and its levels as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from .console import dimensions, number, table
+
+if TYPE_CHECKING:
+    from polyroots.models import ModelConfig
+    from polyroots.training import Source
+
+
+def choose_model(
+    source: Source, model: str | None, degree: int | None, roots: str, channels: tuple[int, ...] | None
+) -> ModelConfig:
+    """Return the configuration that --model, --degree, --roots and --channels ask for, on a data set's images."""
+    from polyroots.models import model_config, name_for_degree
+    from polyroots.roots import require_degree, require_strategy
+
+    require_strategy(roots)
+    name = model or ("q4" if degree is None else name_for_degree(degree))
+    config = model_config(
+        name,
+        image_size=source.size,
+        in_channels=source.channels,
+        classes=len(source.classes),
+        channels=channels,
+    )
+    if degree is not None:
+        require_degree(degree, config.blocks)
+    return config
+
+
+def levels_table(init: Mapping[str, Any]) -> Table:
+    """Return the table of an `InitReport.to_dict`: levels, roots and coefficients."""
+    result = table(
+        "level", "size", "channels", "radius", "min Re", "max Re", "max Im", "block", "roots", "alphas", left=0
+    )
+    for level in init["levels"]:
+        facts = [
+            str(level["level"]),
+            dimensions(level["size"]),
+            str(level["channels"]),
+            *(number(level[name]) for name in ("radius", "min_real", "max_real", "max_imag")),
+        ]
+        for block in level["blocks"]:
+            result.add_row(*facts, block["letter"], _roots(block["roots"]), ", ".join(map(number, block["alphas"])))
+            facts = [""] * len(facts)
+    return result
+
+
+def _roots(roots: list[tuple[float, float]]) -> str:
+    """Roots of one block, conjugates and symmetric pairs in one expression."""
+    (re, im), *others = roots
+    if others and im:
+        return f"{number(re)} +- {number(im)}i"
+    if others and others[0][0] == -re:
+        return f"+-{number(re)}"
+    return ", ".join(number(real) for real, _ in roots)

@@ -1,0 +1,90 @@
+"""Types of options, and options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+
+class ImageSize(click.ParamType):
+    """H or HxW in pixels."""
+
+    name = "H[xW]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return (H, W)."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).lower().split("x")
+        if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+            self.fail(f"expected a size in pixels such as 32 or 28x32, got {value!r}", param, ctx)
+        return int(parts[0]), int(parts[-1])
+
+
+class Channels(click.ParamType):
+    """Channels of each level, separated by commas."""
+
+    name = "C1,C2,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the channels."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        if not all(part.strip().isascii() and part.strip().isdigit() and int(part) > 0 for part in parts):
+            self.fail(f"expected the channels of each level such as 64,128,256,256, got {value!r}", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+
+dataset_option = click.option(
+    "--dataset",
+    default="digits",
+    show_default=True,
+    metavar="NAME",
+    help="digits (embedded), folder (train/<class>/* and test/<class>/* under --data-dir) or cifar10.",
+)
+data_dir_option = click.option("--data-dir", type=PATH, help="Where the data set lies.")
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; auto takes an accelerator where there is one.",
+)
+
+
+def model_options(command: F) -> F:
+    """Add the options that choose a network and its roots."""
+    for option in reversed(
+        (
+            click.option(
+                "--model",
+                metavar="NAME",
+                help="q2, q4, q4r, q6, q8, resnet18, or blocks such as L,C,C. [default: q4]",
+            ),
+            click.option(
+                "--degree",
+                type=click.IntRange(min=0),
+                help="Degree d of the polynomial p, which has d + 1 roots; chooses the blocks if --model doesn't.",
+            ),
+            click.option(
+                "--roots",
+                default="extremal",
+                show_default=True,
+                metavar="NAME",
+                help="How to choose the roots from the spectrum.",
+            ),
+            click.option("--channels", type=Channels(), help="Channels of each level. [default: by the image size]"),
+        )
+    ):
+        command = option(command)
+    return command
