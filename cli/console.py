@@ -70,11 +70,10 @@ def dimensions(size: tuple[int, ...]) -> str:
     return "x".join(str(n) for n in size)
 
 
-def number(value: float) -> str:
-    """Write a number with four significant digits, without a negative zero.
+def number(value: float, scale: float = 0.0) -> str:
+    """Write a number with four significant digits; what is rounding error relative to `scale` is zero.
 
-    >>> number(-0.0), number(0.57735), number(12345.6)
-    ('0.000', '0.5774', '1.235e+04')
+    >>> number(-0.0), number(0.57735), number(1234.5), number(12345.6), number(2e-16, scale=8.0)
+    ('0.000', '0.5774', '1234', '1.235e+04', '0.000')
     """
-    text = f"{value + 0.0:#.4g}" if value else "0.000"
-    return text.rstrip(".")
+    return "0.000" if abs(value) <= 1e-13 * scale else f"{value:#.4g}".rstrip(".")

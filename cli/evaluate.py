@@ -17,7 +17,7 @@ from .options import PATH, data_dir_option, device_option, json_option
 @device_option
 @json_option
 def evaluate(checkpoint: Path, data_dir: Path | None, limit: int | None, device: Any, as_json: bool) -> None:
-    r"""Evaluate the network of CHECKPOINT on the test images of the data set that it was trained on.
+    """Evaluate the network of CHECKPOINT on the test images of the data set that it was trained on.
 
     \b
     Example:

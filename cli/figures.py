@@ -18,7 +18,7 @@ from .options import PATH
 @click.option("--level", type=int, help="Figure 3: the checkpoint's level, from 1. [default: 1]")
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of the freshly drawn A.")
 def figures(only: tuple[str, ...], out: Path, checkpoint: Path | None, level: int | None, seed: int) -> None:
-    r"""Draw figures of the paper from computed data.
+    """Draw figures of the paper from computed data.
 
     3: the surface of |q_4| over the spectrum of a convolution A of 64 x 64 x 3 x 3, with the roots that it has.
 

@@ -27,7 +27,7 @@ def init(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Draw a network, choose roots from the spectrum of each level's convolution A, and set its coefficients.
+    """Draw a network, choose roots from the spectrum of each level's convolution A, and set its coefficients.
 
     The data set decides image size, channels and classes; its images are not read. The table shows each level's
     spectrum (circular padding), and for each block its roots and the coefficients alpha of its p.

@@ -32,7 +32,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="polyroots", message="%(prog)s %(version)s")
 def main() -> None:
-    r"""Spectra of convolutions, roots of residual polynomials, and the networks they initialise.
+    """Spectra of convolutions, roots of residual polynomials, and the networks they initialise.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ from .options import ImageSize, json_option
 @click.option("--classes", type=click.IntRange(min=1), default=10, show_default=True, help="Outputs.")
 @json_option
 def models(size: tuple[int, int], in_channels: int, classes: int, as_json: bool) -> None:
-    r"""List the networks that --model knows, with blocks, degree and number of weights.
+    """List the networks that --model knows, with blocks, degree and number of weights.
 
     Blocks: L one real root, R two real roots, S two real roots of opposite sign, C a conjugate pair.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -14,7 +15,6 @@ from .console import console, dimensions
 from .network import levels_table
 
 if TYPE_CHECKING:
-    from polyroots.initialization import InitReport
     from polyroots.training import Run, Source, TrainConfig
 
 
@@ -51,7 +51,9 @@ class ConsoleReporter(Reporter):
         if done % 100 == 0 or done == total:
             self.bar.update(self.task, completed=done, state=f"{done:,} of {total:,}")
 
-    def on_start(self, config: TrainConfig, run: Run, init: InitReport | None, weights: int, device: str) -> None:
+    def on_start(
+        self, config: TrainConfig, run: Run, init: Mapping[str, Any] | None, weights: int, device: str
+    ) -> None:
         """Show what is trained on what, with the table of levels and roots."""
         if self.task is not None:
             self.bar.remove_task(self.task)
@@ -60,14 +62,14 @@ class ConsoleReporter(Reporter):
             f"{model.name}, {weights:,} weights, channels {','.join(map(str, model.channels))}; {self.source.title}, "
             f"{self.source.channels}x{dimensions(self.source.size)}, {model.classes} classes; {device}"
         )
+        if self.init_file:
+            self._say(f"Weights and coefficients from {self.init_file}")
         if init:
             self._say(
                 f"Levels: spectra of A with circular padding (the network's is {model.padding}), "
-                f"roots '{init.strategy}', degree {init.degree}"
+                f"roots '{init['strategy']}', degree {init['degree']}"
             )
-            self._say(levels_table(init.to_dict()))
-        elif self.init_file:
-            self._say(f"Weights and coefficients from {self.init_file}")
+            self._say(levels_table(init))
         self.epochs = config.epochs
         self.task = self.bar.add_task(f"epoch 1/{self.epochs}", total=self.epochs, state="")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--plot", "plot_dir", type=PATH, help="Draw each spectrum to this directory (PNG and PDF).")
 @json_option
 def spectrum(checkpoint: Path, size: tuple[int, int] | None, plot_dir: Path | None, as_json: bool) -> None:
-    r"""Compute the eigenvalues of every square convolution in CHECKPOINT.
+    """Compute the eigenvalues of every square convolution in CHECKPOINT.
 
     The boundary is circular, so the eigenvalues come from the symbol: for an image of H x W pixels and c channels, H W
     matrices of c x c. CHECKPOINT is a file of polyroots, which knows its image sizes, or any file that torch.save wrote
@@ -78,6 +78,7 @@ def _document(checkpoint: Path, found: KernelSet, spectra: list[tuple[str, Spect
     return {
         "checkpoint": str(checkpoint),
         "padding": "circular",
+        "network_padding": found.padding,
         "size_assumed": found.assumed_size,
         "layers": [
             {
@@ -106,10 +107,16 @@ def _print(found: KernelSet, spectra: list[tuple[str, Spectrum]], plot_dir: Path
             dimensions(Lambda.weight.shape),
             dimensions(Lambda.size),
             f"{len(Lambda):,}",
-            *map(number, (Lambda.radius, Lambda.min_real, Lambda.max_real, Lambda.max_imag)),
+            number(Lambda.radius),
+            *(number(value, Lambda.radius) for value in (Lambda.min_real, Lambda.max_real, Lambda.max_imag)),
         )
     say(result)
-    say("Circular padding, all eigenvalues.")
+    remark = {
+        "zeros": "; the network itself pads with zeros, where the spectrum can differ",
+        "circular": ", as in the network",
+        None: "",
+    }
+    say(f"All eigenvalues, circular padding{remark[found.padding]}.")
     if found.assumed_size:
         say("The size 32x32 and stride 1 are assumptions: this checkpoint doesn't say them; give --size.")
     if found.skipped:

@@ -47,7 +47,7 @@ def train(
     out: Path | None,
     **options: Any,
 ) -> None:
-    r"""Train a network on images and write a run directory.
+    """Train a network on images and write a run directory.
 
     A Poly-MgNet's coefficients are set from the spectra of its own convolutions before the first step. The run
     directory holds config.json, init.json, metrics.csv, last.pt and best.pt.

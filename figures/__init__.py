@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .figure3 import figure3
+from . import figure3
 
 #: Every figure by the name that ``polyroots figures --only`` knows it by.
-FIGURES = {"3": figure3}
+FIGURES = {"3": figure3.draw}
 
 __all__ = ["FIGURES", "figure3"]

@@ -17,7 +17,7 @@ from polyroots.spectrum import eigenvalues
 CHANNELS, SIZE = 64, (32, 32)
 
 
-def figure3(out: Path, checkpoint: Checkpoint | None = None, level: int = 1, seed: int = 7) -> list[Path]:
+def draw(out: Path, checkpoint: Checkpoint | None = None, level: int = 1, seed: int = 7) -> list[Path]:
     """Draw Figure 3 and return the files written: out/figure3.png, out/figure3.pdf.
 
     Parameters

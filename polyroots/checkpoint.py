@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,11 +99,13 @@ class KernelSet:
     kernels : (geometry, weight) of each square convolution with stride 1
     skipped : name -> why, of each other convolution
     assumed_size : whether the image sizes and strides are an assumption, as for a bare state dict
+    padding : of the network's convolutions; None where the checkpoint doesn't say
     """
 
     kernels: tuple[tuple[Convolution, Tensor], ...]
     skipped: Mapping[str, str]
     assumed_size: bool
+    padding: str | None
 
 
 def read_kernels(path: str | Path, size: tuple[int, int] | None = None) -> KernelSet:
@@ -126,9 +130,9 @@ def read_kernels(path: str | Path, size: tuple[int, int] | None = None) -> Kerne
     if _is_ours(document):
         checkpoint = _ours(path, document)
         known = {conv.name: conv for conv in convolutions(checkpoint.config)}
-        weights = checkpoint.weights
+        weights, padding = checkpoint.weights, checkpoint.config.padding
     else:
-        known, weights = {}, _state_dict(path, document)
+        known, weights, padding = {}, _state_dict(path, document), None
 
     for name, weight in weights.items():
         if not isinstance(weight, Tensor) or weight.ndim != 4:
@@ -150,7 +154,7 @@ def read_kernels(path: str | Path, size: tuple[int, int] | None = None) -> Kerne
             f"{path} holds no convolution: expected a state dict with four-dimensional weights, "
             f"got {len(weights)} entries without one"
         )
-    return KernelSet(tuple(kernels), skipped, assumed_size=not known and size is None)
+    return KernelSet(tuple(kernels), skipped, assumed_size=not known and size is None, padding=padding)
 
 
 def _read(path: str | Path) -> Any:
@@ -160,17 +164,23 @@ def _read(path: str | Path) -> Any:
     if path.is_dir():
         raise FileError(f"{path} is a directory: expected a checkpoint such as {path / 'last.pt'}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
-            raise FileError(
-                f"{path} holds more than tensors and plain data, and reading it could run code: expected a checkpoint "
-                "with a state dict; save model.state_dict() alone"
-            ) from error
-        raise _no_checkpoint(path) from error
+        with path.open("rb"):
+            pass
     except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror or error}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+        raise FileError(f"cannot read {path}: {error.strerror or error}; choose a file that can be read") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols, for a file that is no checkpoint
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = re.search(r"GLOBAL (\S+)", str(error))
+        if refused is None:
+            raise _no_checkpoint(path) from error
+        raise FileError(
+            f"{path} holds {refused[1]}, and reading anything but tensors and plain data could run code: expected a "
+            "checkpoint with a state dict; save model.state_dict() instead"
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         # What torch.load raises for a damaged or foreign file depends on where it is damaged.
         raise _no_checkpoint(path) from error
 

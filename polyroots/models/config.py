@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
-from polyroots.errors import one_sentence, unknown_name
+from polyroots.errors import InputError, one_sentence, unknown_name
 from polyroots.polynomial import parse_blocks
 from polyroots.roots import blocks_for_degree, degree_of
 
@@ -80,7 +80,15 @@ class ModelConfig(BaseModel):
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Block sequence of a level: letters of `polyroots.polynomial.BLOCKS`."""
+        """Block sequence of a level: letters of `polyroots.polynomial.BLOCKS`.
+
+        Raises
+        ------
+        InputError
+            If this is no Poly-MgNet.
+        """
+        if not self.is_polynomial:
+            raise InputError(f"{self.name} has no polynomial, so no degree and no roots; use a Poly-MgNet such as q4")
         return blocks_of(self.name)
 
     @property

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -18,7 +20,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from polyroots.checkpoint import Checkpoint, save_checkpoint
 from polyroots.errors import PolyrootsError
 from polyroots.files import write_json
-from polyroots.initialization import InitReport, initialize
+from polyroots.initialization import initialize
 from polyroots.models import build, count_weights
 from polyroots.training import augment
 from polyroots.training.config import TrainConfig
@@ -42,8 +44,10 @@ class Reporter:
     def on_images(self, done: int, total: int) -> None:
         """So many images of all have been read."""
 
-    def on_start(self, config: TrainConfig, run: Run, init: InitReport | None, weights: int, device: str) -> None:
-        """The network has its coefficients, and training begins."""
+    def on_start(
+        self, config: TrainConfig, run: Run, init: Mapping[str, Any] | None, weights: int, device: str
+    ) -> None:
+        """Training begins; `init` is the `InitReport.to_dict` of the coefficients, if they come from spectra."""
 
     def on_step(self, epoch: int, done: int, total: int, loss: float, accuracy: float, rate: float) -> None:
         """So many training images of this epoch are done, with means so far and images per second."""
@@ -112,15 +116,14 @@ def train(
         data = source.load(config.limit, reporter.on_images)
         fabric.seed_everything(config.seed, verbose=False)
         model = start.model() if start else build(config.model)
-        init = initialize(model, strategy=config.roots) if start is None and config.model.is_polynomial else None
+        init = _initialize(model, config, start)
     except BaseException:
         run.path.rmdir()  # nothing is in it yet
         raise
 
-    init_document = init.to_dict() if init else (start.init if start else None)
     run.write_config(config.model_dump(mode="json"), sys.argv)
-    if init_document:
-        write_json(run.init, init_document)
+    if init is not None:
+        write_json(run.init, init)
     weights = count_weights(model)
     reporter.on_start(config, run, init, weights, describe(fabric.device))
 
@@ -142,7 +145,7 @@ def train(
         checkpoint = Checkpoint(
             config.model,
             model.state_dict(),
-            init_document,
+            init,
             {
                 "epoch": epoch,
                 "test_accuracy": scores.accuracy,
@@ -161,6 +164,14 @@ def train(
         reporter.on_epoch(row)
     rate = config.epochs * len(data.train) / seconds
     return TrainResult(run, row["test_accuracy"], best_accuracy, best_epoch, rate)
+
+
+def _initialize(model: nn.Module, config: TrainConfig, start: Checkpoint | None) -> dict[str, Any] | None:
+    """Set fresh coefficients, and return the report of those that training starts from, if it is known."""
+    if start is not None:
+        # Once trained, coefficients are no longer those of the report.
+        return start.init if start.training is None else None
+    return initialize(model, strategy=config.roots).to_dict() if config.model.is_polynomial else None
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> SGD:

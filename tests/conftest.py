@@ -1,0 +1,47 @@
+"""Dense operators, the oracle of the spectra, and small networks on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import polyroots as pr
+from polyroots.checkpoint import Checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(2718)
+
+
+@pytest.fixture(scope="session")
+def init_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file as 'polyroots init' writes it: a small q4 for the digits."""
+    torch.manual_seed(31)
+    config = pr.models.model_config("q4", image_size=8, in_channels=1, channels=(6, 12))
+    model = pr.models.build(config)
+    report = pr.initialize(model)
+    path = tmp_path_factory.mktemp("init") / "init.pt"
+    save_checkpoint(path, Checkpoint(config, model.state_dict(), init=report.to_dict()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Red and blue 12x12 images with noise, as PNG files: 20 a class for training, 6 for testing."""
+    from PIL import Image
+
+    rng = np.random.default_rng(61)
+    root = tmp_path_factory.mktemp("images")
+    for part, count in (("train", 20), ("test", 6)):
+        for channel, name in ((0, "red"), (2, "blue")):
+            directory = root / part / name
+            directory.mkdir(parents=True)
+            for index in range(count):
+                pixels = rng.integers(0, 120, (12, 12, 3), dtype=np.uint8)
+                pixels[:, :, channel] += 120
+                Image.fromarray(pixels).save(directory / f"{index}.png")
+    return root

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from torch import nn
+
+import polyroots as pr
+from polyroots.checkpoint import Checkpoint, load_checkpoint, read_kernels, save_checkpoint
+from polyroots.files import replacing
+
+
+def test_ours_come_back_as_the_same_network(init_file):
+    checkpoint = load_checkpoint(init_file)
+    model = checkpoint.model()
+    assert model.config == checkpoint.config
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, checkpoint.weights[key])
+    assert checkpoint.init is not None
+    assert model.levels[0].blocks[2].alphas.tolist() == pytest.approx(
+        checkpoint.init["levels"][0]["blocks"][2]["alphas"], rel=1e-6
+    )
+
+
+def test_kernels_of_ours_know_their_size(init_file):
+    found = read_kernels(init_file)
+    assert [(conv.name, conv.size) for conv, _ in found.kernels] == [
+        ("levels.0.A.weight", (8, 8)),
+        ("levels.1.A.weight", (4, 4)),
+    ]
+    assert set(found.skipped) == {"stem.0.weight", "transitions.0.Pi.weight", "transitions.0.R.weight"}
+    assert not found.assumed_size
+    assert found.padding == "zeros"
+
+
+@pytest.mark.parametrize("nest", [(), ("state_dict",), ("model",), ("net", "model_state_dict")])
+def test_state_dicts_of_others(tmp_path, nest):
+    network = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Conv2d(6, 6, 5), nn.Flatten(), nn.Linear(6, 2))
+    document = network.half().state_dict()
+    for key in reversed(nest):
+        document = {key: document, "epoch": 3}
+    torch.save(document, tmp_path / "theirs.pth")
+    found = read_kernels(tmp_path / "theirs.pth")
+    ((conv, weight),) = found.kernels
+    assert (conv.name, conv.size, tuple(weight.shape)) == ("2.weight", (32, 32), (6, 6, 5, 5))
+    assert found.skipped == {"0.weight": "not square: 6 output channels from 3"}
+    assert found.assumed_size
+    given = read_kernels(tmp_path / "theirs.pth", size=(7, 9))
+    assert given.kernels[0][0].size == (7, 9)
+    assert not given.assumed_size
+
+
+class _Runs:
+    def __reduce__(self):
+        return (os.system, ("echo this must not run",))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no checkpoint"),
+        (b"this is no checkpoint", "is no checkpoint"),
+        (b"PK\x03\x04 neither is this", "is no checkpoint"),
+        ([1, 2], "holds no state dict: expected a mapping of names to tensors, got a list"),
+        (torch.ones(3), "got a tensor"),
+        ({"epoch": 3}, "holds no convolution: expected a state dict"),
+        ({"0.weight": torch.ones(4, 4)}, "holds no convolution"),
+        (
+            {"model": _Runs()},
+            r"holds posix\.system, and reading .* could run code: expected a checkpoint with a state dict",
+        ),
+        ({"polyroots": 99}, "has the layout 99"),
+        ({"polyroots": 1}, "is an incomplete checkpoint"),
+        (
+            {"polyroots": 1, "config": {"name": "q3"}, "model": {}, "init": None, "training": None},
+            "has a configuration that can't be used",
+        ),
+    ],
+)
+def test_what_is_no_checkpoint_is_said(tmp_path, content, message, capfd):
+    path = tmp_path / "file.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(pr.FileError, match=message) as caught:
+        read_kernels(path)
+    assert "\n" not in str(caught.value)
+    assert "this must not run" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_half_a_file_is_no_checkpoint(init_file, tmp_path, share):
+    whole = init_file.read_bytes()
+    (tmp_path / "half.pt").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(pr.FileError, match="is no checkpoint"):
+        load_checkpoint(tmp_path / "half.pt")
+
+
+def test_missing_files_directories_and_strangers_are_said(tmp_path):
+    with pytest.raises(pr.FileError, match=r"no file .*none\.pt: expected a checkpoint"):
+        load_checkpoint(tmp_path / "none.pt")
+    with pytest.raises(pr.FileError, match="is a directory"):
+        load_checkpoint(tmp_path)
+    torch.save({"0.weight": torch.ones(1)}, tmp_path / "theirs.pt")
+    with pytest.raises(pr.FileError, match="was not written by polyroots"):
+        load_checkpoint(tmp_path / "theirs.pt")
+
+
+def test_weights_of_another_network_are_said(init_file):
+    checkpoint = load_checkpoint(init_file)
+    other = Checkpoint(pr.models.model_config("q2", image_size=8), checkpoint.weights)
+    with pytest.raises(pr.FileError, match="don't fit its own configuration"):
+        other.model()
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, init_file):
+    path = tmp_path / "kept.pt"
+    path.write_text("old")
+
+    def write_half() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half of the n")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        write_half()
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["kept.pt"]
+    save_checkpoint(path, load_checkpoint(init_file))
+    assert load_checkpoint(path).config == load_checkpoint(init_file).config
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path, init_file):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(pr.FileError, match=r"cannot write .*; choose a place that can be written"):
+        save_checkpoint(tmp_path / "file" / "x.pt", load_checkpoint(init_file))

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from torch import nn
+
+import polyroots as pr
+from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from polyroots.models import NAMES
+from polyroots_cli.main import main
+
+
+def run(*arguments, exit_code=0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == exit_code, result.output + result.stderr
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def fails(*arguments, exit_code=1):
+    """The one sentence of an error; nothing on stdout."""
+    result = run(*arguments, exit_code=exit_code)
+    assert result.stdout == ""
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert "Traceback" not in result.stderr
+    return line
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, init_file):
+    """A run of one epoch, and what it printed."""
+    out = tmp_path_factory.mktemp("runs") / "first"
+    result = run("train", "--init", init_file, "--epochs", 2, "--limit", 60, "--device", "cpu", "--out", out)
+    return out, result.stdout
+
+
+def test_train_prints_levels_epochs_accuracy_and_next_steps(trained):
+    out, printed = trained
+    assert re.search(r"1 +8x8 +6 ", printed)
+    assert re.search(r"2 +4x4 +12 ", printed)
+    assert "epoch 2/2  loss" in printed
+    last = load_checkpoint(out / "last.pt").training
+    assert f"last epoch {last['test_accuracy']:.2%}, best epoch" in printed
+    for command in ("evaluate", "spectrum", "figures --only 3 --checkpoint"):
+        assert f"  polyroots {command} {out / 'last.pt'}" in printed
+    assert "\x1b" not in printed  # plain text in a log
+
+
+def test_the_next_commands_run(trained, tmp_path):
+    _, printed = trained
+    commands = [line.split()[1:] for line in printed.splitlines() if line.startswith("  polyroots ")]
+    assert len(commands) == 3
+    for command in commands:
+        run(*(str(tmp_path) if word == "figures" and i else word for i, word in enumerate(command)))
+    assert {path.name for path in tmp_path.iterdir()} == {"figure3.png", "figure3.pdf"}
+
+
+def test_train_on_a_folder(image_folder, tmp_path):
+    result = run(
+        *("train", "--dataset", "folder", "--data-dir", image_folder, "--model", "q2", "--channels", "4,8"),
+        *("--epochs", 1, "--batch-size", 8, "--lr", 0.05, "--augment", "none", "--seed", 3, "--out", tmp_path / "run"),
+    )
+    assert "q2, " in result.stdout
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert config["model"]["channels"] == [4, 8]
+    assert config["model"]["classes"] == 2
+    assert (config["batch_size"], config["lr"], config["augment"], config["seed"]) == (8, 0.05, "none", 3)
+
+
+def test_degree_chooses_the_blocks(tmp_path):
+    run("train", "--degree", 2, "--channels", 4, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run" / "last.pt").config.blocks == ("L", "C")
+
+
+def test_evaluate(trained):
+    out, _ = trained
+    result = run("evaluate", out / "last.pt", "--limit", 60)
+    expected = load_checkpoint(out / "last.pt").training["test_accuracy"]
+    assert f"60 test images of digits: accuracy {expected:.2%}" in result.stdout
+    document = json.loads(run("evaluate", out / "last.pt", "--json").stdout)
+    assert document["images"] == 360
+    assert (document["dataset"], document["model"], document["epoch"]) == ("digits", "q4", 2)
+
+
+def test_spectrum_of_ours(trained):
+    out, _ = trained
+    result = run("spectrum", out / "last.pt")
+    document = json.loads(run("spectrum", out / "last.pt", "--json").stdout)
+    weights = load_checkpoint(out / "last.pt").weights
+    assert [(layer["name"], layer["size"]) for layer in document["layers"]] == [
+        ("levels.0.A.weight", [8, 8]),
+        ("levels.1.A.weight", [4, 4]),
+    ]
+    for layer in document["layers"]:
+        Lambda = pr.eigenvalues(weights[layer["name"]], tuple(layer["size"]))
+        assert layer["shape"] == list(Lambda.weight.shape)
+        assert layer["eigenvalues"] == len(Lambda)
+        for name in ("radius", "min_real", "max_real", "max_imag"):
+            assert layer[name] == getattr(Lambda, name)
+            assert f"{layer[name]:#.4g}" in result.stdout
+    assert {layer["name"] for layer in document["skipped"]} == {
+        "stem.0.weight",
+        "transitions.0.Pi.weight",
+        "transitions.0.R.weight",
+    }
+    assert not document["size_assumed"]
+    assert "stem.0.weight: not square: 6 output channels from 1" in result.stdout
+    assert "the network itself pads with zeros" in result.stdout
+
+
+def test_spectrum_of_others_says_what_it_assumes(tmp_path):
+    network = nn.Sequential(nn.Conv2d(2, 2, 3, bias=False))
+    torch.save({"state_dict": network.state_dict()}, tmp_path / "theirs.pt")
+    result = run("spectrum", tmp_path / "theirs.pt")
+    assert "0.weight" in result.stdout
+    assert "The size 32x32 and stride 1 are assumptions" in result.stdout
+    given = run("spectrum", tmp_path / "theirs.pt", "--size", "6x5", "--json")
+    document = json.loads(given.stdout)
+    assert document["layers"][0]["size"] == [6, 5]
+    assert not document["size_assumed"]
+    Lambda = pr.eigenvalues(network[0].weight, (6, 5))
+    assert document["layers"][0]["radius"] == Lambda.radius
+
+
+def test_spectrum_draws(trained, tmp_path):
+    out, _ = trained
+    run("spectrum", out / "last.pt", "--plot", tmp_path / "pictures")
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == [
+        "levels.0.A.weight.pdf",
+        "levels.0.A.weight.png",
+        "levels.1.A.weight.pdf",
+        "levels.1.A.weight.png",
+    ]
+
+
+def test_init_prints_and_writes_what_starts_a_run(tmp_path):
+    path = tmp_path / "init.pt"
+    arguments = ("init", "--degree", 3, "--roots", "extremal", "--channels", "4,8", "--seed", 12)
+    result = run(*arguments, "--out", path)
+    document = json.loads(run(*arguments, "--json").stdout)
+    for level in document["levels"]:
+        for block in level["blocks"]:
+            for alpha in block["alphas"]:
+                assert f"{alpha:#.4g}" in result.stdout
+    assert f"polyroots train --init {path}" in result.stdout
+    checkpoint = load_checkpoint(path)
+    assert json.loads(json.dumps(checkpoint.init))["levels"] == document["levels"]
+    train = run("train", "--init", path, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
+    assert f"Weights and coefficients from {path}" in train.stdout
+    assert load_checkpoint(tmp_path / "run" / "last.pt").config == checkpoint.config
+
+
+def test_init_for_photos_needs_no_images(tmp_path):
+    document = json.loads(
+        run("init", "--dataset", "cifar10", "--model", "q2", "--channels", "4,8,16,16", "--json").stdout
+    )
+    assert [level["size"] for level in document["levels"]] == [[32, 32], [16, 16], [8, 8], [4, 4]]
+
+
+def test_models_lists_every_name():
+    document = json.loads(run("models", "--json").stdout)
+    assert [row["name"] for row in document] == list(NAMES)
+    table = run("models").stdout
+    assert re.search(r"q2 +L,L +64,128,256,256 +1 +1,385,554", table)
+    assert re.search(r"resnet18 +- +64,128,256,512 +- +11,173,962", table)
+    grey = json.loads(run("models", "--size", 28, "--in-channels", 1, "--classes", 5, "--json").stdout)
+    # 2 * 64 * 9 stem weights and 5 * 257 in the head are gone.
+    assert grey[0]["weights"] == 1_385_554 - 2 * 64 * 9 - 5 * 257
+
+
+def test_figures(tmp_path):
+    result = run("figures", "--out", tmp_path / "new" / "figures", "--seed", 4)
+    assert result.stdout.split() == [
+        "wrote",
+        str(tmp_path / "new/figures/figure3.png"),
+        "wrote",
+        str(tmp_path / "new/figures/figure3.pdf"),
+    ]
+    assert (tmp_path / "new/figures/figure3.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "new/figures/figure3.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("train",), ("evaluate",), ("spectrum",), ("init",), ("models",), ("figures",)]
+)
+def test_help_has_an_example(command):
+    result = run(*command, "--help")
+    assert re.search(r"Examples?:\n +polyroots ", result.stdout)
+
+
+def test_help_names_every_model():
+    text = run("train", "--help").stdout
+    assert all(name in text for name in NAMES)
+
+
+def test_missing_and_broken_checkpoints_are_said(tmp_path, init_file):
+    missing = tmp_path / "none.pt"
+    for command in ("spectrum", "evaluate"):
+        assert fails(command, missing) == f"Error: no file {missing}: expected a checkpoint"
+    text = tmp_path / "text.pt"
+    text.write_text("no checkpoint")
+    assert "is no checkpoint" in fails("spectrum", text)
+    assert "is no checkpoint" in fails("train", "--init", text)
+    assert "is no checkpoint" in fails("figures", "--checkpoint", text, "--out", tmp_path / "f")
+    assert not (tmp_path / "f").exists()
+    empty = tmp_path / "linear.pt"
+    torch.save(nn.Linear(3, 2).state_dict(), empty)
+    assert "holds no convolution" in fails("spectrum", empty)
+    oblong = tmp_path / "oblong.pt"
+    torch.save(nn.Conv2d(3, 8, 3).state_dict(), oblong)
+    assert "no square convolution with stride 1: weight (not square: 8 output" in fails("spectrum", oblong)
+    assert "has not been trained yet" in fails("evaluate", init_file)
+
+
+def test_nan_names_the_layer(tmp_path, init_file):
+    checkpoint = load_checkpoint(init_file)
+    weights = {key: value.clone() for key, value in checkpoint.weights.items()}
+    weights["levels.1.A.weight"][0, 0, 0, :2] = torch.nan
+    save_checkpoint(tmp_path / "nan.pt", Checkpoint(checkpoint.config, weights))
+    message = fails("spectrum", tmp_path / "nan.pt", "--plot", tmp_path / "pictures")
+    assert "levels.1.A.weight: 2 of 1296 entries are NaN or infinite" in message
+    assert not (tmp_path / "pictures").exists()
+    message = fails("figures", "--checkpoint", tmp_path / "nan.pt", "--level", 2, "--out", tmp_path / "figures")
+    assert "level 2: 2 of 1296 entries are NaN" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (("init", "--degree", "-1"), 2, "-1 is not in the range x>=0"),
+        (("train", "--degree", "-3"), 2, "-3 is not in the range x>=0"),
+        (("init", "--roots", "extremel"), 1, "unknown strategy 'extremel': did you mean 'extremal'? Known: extremal"),
+        (("train", "--roots", "foo"), 1, "unknown strategy 'foo': Known: extremal"),
+        (("init", "--model", "q5"), 1, "unknown model 'q5': did you mean 'q"),
+        (("train", "--model", "resnet"), 1, "unknown model 'resnet': did you mean 'resnet18'"),
+        (("train", "--dataset", "digit"), 1, "unknown data set 'digit': did you mean 'digits'"),
+        (("init", "--model", "q2", "--degree", "3"), 1, "degree 3 does not fit the blocks L,L: they have 2 roots"),
+        (("init", "--model", "resnet18"), 1, "has no polynomial blocks"),
+        (("train", "--model", "resnet18", "--degree", "3"), 1, "resnet18 has no polynomial, so no degree"),
+        (("train", "--dataset", "folder"), 1, "folder needs --data-dir"),
+        (("train", "--channels", "8,x"), 2, "expected the channels of each level such as"),
+        (("train", "--lr", "0"), 1, "lr: input should be greater than 0"),
+        (("spectrum", "x.pt", "--size", "0"), 2, "expected a size in pixels such as 32 or 28x32, got '0'"),
+        (("spectrum", "x.pt", "--size", "3x4x5"), 2, "expected a size in pixels"),
+        (("figures", "--only", "7", "--out", "x"), 1, "unknown figure '7': Known: 3"),
+        (("figures", "--level", "2", "--out", "x"), 2, "--level is a level of the network in --checkpoint"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, exit_code, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in fails(*arguments, exit_code=exit_code)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_levels_that_do_not_exist_are_said(init_file, tmp_path):
+    for level in (0, 3):
+        message = fails("figures", "--checkpoint", init_file, "--level", level, "--out", tmp_path)
+        assert f"expected a level from 1 to 2, got {level}" in message
+
+
+def test_init_brings_the_network(init_file):
+    message = fails("train", "--init", init_file, "--model", "q2", exit_code=2)
+    assert "brings the network and its roots; leave --model out" in message
+
+
+def test_places_that_cannot_be_written_are_said(tmp_path, init_file):
+    (tmp_path / "file").write_text("")
+    place = tmp_path / "file" / "below"
+    for arguments in (
+        ("train", "--channels", 4, "--limit", 20, "--epochs", 1, "--out", place),
+        ("init", "--channels", 4, "--out", place),
+        ("figures", "--out", place),
+        ("spectrum", init_file, "--plot", place),
+    ):
+        message = fails(*arguments)
+        assert message.startswith(f"Error: cannot write {place}: ")
+        assert message.endswith("choose a place that can be written")
+
+
+def test_a_data_directory_without_train_and_test_is_said(tmp_path):
+    message = fails("train", "--dataset", "folder", "--data-dir", tmp_path, "--out", tmp_path / "run")
+    assert "has no train/ and no test/: expected a directory with train/<class>/* and test/<class>/*" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_says_what_is_kept(tmp_path, monkeypatch):
+    from polyroots.training.loop import _Loop
+
+    epoch = _Loop.epoch
+
+    def interrupted(self, number, split):
+        if number == 2:
+            raise KeyboardInterrupt
+        return epoch(self, number, split)
+
+    monkeypatch.setattr(_Loop, "epoch", interrupted)
+    result = run("train", "--channels", 4, "--limit", 20, "--epochs", 3, "--out", tmp_path / "run", exit_code=1)
+    assert f"Error: interrupted; {tmp_path / 'run' / 'last.pt'} holds epoch 1" in result.stderr
+    assert load_checkpoint(tmp_path / "run" / "last.pt").training["epoch"] == 1
+
+
+def test_paths_with_brackets_are_printed_as_they_are(tmp_path):
+    path = tmp_path / "[bold]x[/bold] :smile:.pt"
+    assert f"Wrote {path}" in run("init", "--channels", 4, "--out", path).stdout
+
+
+def test_numbers_of_the_table_are_those_of_numpy(tmp_path):
+    """A checkpoint whose spectrum is known: the Laplacian, eigenvalues 0 to 8."""
+    K = torch.tensor(np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]), dtype=torch.float32).reshape(1, 1, 3, 3)
+    torch.save({"laplacian": K}, tmp_path / "laplacian.pt")
+    printed = run("spectrum", tmp_path / "laplacian.pt", "--size", 8).stdout
+    assert re.search(r"laplacian +1x1x3x3 +8x8 +64 +8\.000 +0\.000 +8\.000 +0\.000", printed)

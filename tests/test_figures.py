@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.text import Text
+from PIL import Image
+
+import polyroots as pr
+from polyroots.checkpoint import load_checkpoint
+from polyroots.models import Level
+from polyroots.plotting import draw_spectrum, draw_surface
+from polyroots.plotting.surface import _fill, _hidden, _inside, hull
+from polyroots_figures import figure3
+
+
+@pytest.fixture
+def Lambda(rng):
+    return pr.eigenvalues(rng.standard_normal((6, 6, 3, 3)) / 8, 8)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+def test_surface_has_axes_points_and_roots(Lambda):
+    q = pr.ResidualPolynomial(pr.select_roots(Lambda))
+    figure = draw_surface(Lambda.values, q, "the title", max_points=100)
+    axes, bar = figure.axes
+    assert axes.get_xlabel() == "Re $\\lambda$"
+    assert axes.get_ylabel() == "Im $\\lambda$"
+    assert "q_{4}" in bar.get_ylabel()
+    assert "the title" in texts(figure)
+    assert axes.get_xlim()[0] < Lambda.min_real < Lambda.max_real < axes.get_xlim()[1]
+    assert axes.get_ylim()[0] < -Lambda.max_imag < Lambda.max_imag < axes.get_ylim()[1]
+    assert axes.get_zlim()[1] >= np.abs(q(Lambda.values)).max()
+    # Roots stand at height 0, each once, in front or behind.
+    markers = [line.get_data_3d() for line in axes.lines if line.get_label().startswith("roots")]
+    drawn = np.concatenate([x + 1j * np.asarray(y) for x, y, _ in markers])
+    assert np.array_equal(np.sort_complex(drawn), np.sort_complex(q.roots))
+    assert all((np.asarray(z) == 0).all() for _, _, z in markers)
+    assert "eigenvalues (96 of 384)" in texts(figure)
+
+
+def test_hull_encloses_the_spectrum_and_is_filled(Lambda):
+    boundary = hull(Lambda.values)
+    assert boundary[0] == boundary[-1]
+    centre = boundary[:-1].mean()
+    assert _inside(centre + (Lambda.values - centre) * (1 - 1e-9), boundary).all()
+    assert not _inside(centre + 1.01 * (boundary - centre), boundary).any()
+    grid = _fill(boundary)
+    assert _inside(centre + (grid.ravel() - centre) * (1 - 1e-9), boundary).all()
+    rim = grid[-1]
+    assert not _inside(centre + 1.0001 * (rim - centre), boundary).any()
+
+
+def test_what_is_behind_the_surface_is_known():
+    """A cone |1 - t| with its tip at 1 over a disc around 1, seen from straight along -Im and from above."""
+    boundary = 1 + np.exp(1j * np.linspace(0, 2 * np.pi, 61))
+    q = pr.ResidualPolynomial([1.0])
+    points = np.array([1 - 0.5j, 1 + 0.5j])
+    from_above = np.array([0.0, -0.01, 1.0])
+    assert _hidden(points, q, boundary, from_above, top=1.0).tolist() == [False, False]
+    # Nearly level: the near wall's outside is seen, the far wall's inside is behind the near wall.
+    level = np.array([0.0, -1.0, 0.2])
+    assert _hidden(points, q, boundary, level, top=1.0).tolist() == [False, True]
+
+
+def test_a_line_of_eigenvalues_has_no_surface():
+    with pytest.raises(pr.InputError, match="lie on a line"):
+        draw_surface(np.linspace(1, 2, 9) + 0j, pr.ResidualPolynomial([1.0]), "")
+
+
+def test_plane_shows_every_eigenvalue(Lambda):
+    figure = draw_spectrum(Lambda.values, "name_with_underscore")
+    (axes,) = figure.axes
+    assert axes.get_title() == "name_with_underscore"
+    (points,) = [line for line in axes.lines if "eigenvalues" in str(line.get_label())]
+    assert np.array_equal(points.get_xdata() + 1j * points.get_ydata(), Lambda.values)
+    assert axes.get_xlim()[0] < Lambda.min_real < Lambda.max_real < axes.get_xlim()[1]
+    assert axes.get_ylim()[0] < -Lambda.max_imag < Lambda.max_imag < axes.get_ylim()[1]
+    assert axes.get_aspect() == 1
+
+
+@pytest.mark.parametrize("values", [[0.0], [1.0, 2.0], [1e-3, 1e-3j, -1e-3j], [5 + 1j, 5 - 1j]])
+def test_plane_copes_with_few_eigenvalues(values):
+    figure = draw_spectrum(np.array(values, dtype=complex), "few")
+    (axes,) = figure.axes
+    assert axes.get_xlim()[0] < min(np.real(values))
+    assert axes.get_xlim()[1] > max(np.real(values))
+
+
+def test_figure3_is_of_the_papers_size(tmp_path, monkeypatch):
+    """The default: the spectrum of a fresh 64 x 64 x 3 x 3 at 32 x 32, with degree 3."""
+    seen = {}
+
+    def record(values, q, title):
+        seen.update(values=values, q=q, title=title)
+        return draw_surface(values, q, title)
+
+    monkeypatch.setattr("polyroots_figures.figure3.draw_surface", record)
+    png, pdf = figure3.draw(tmp_path, seed=3)
+    assert len(seen["values"]) == 64 * 32 * 32
+    assert seen["q"].degree == 3
+    torch.manual_seed(3)
+    Lambda = pr.eigenvalues(Level(64, "L").A.weight, 32)
+    assert np.array_equal(seen["values"], Lambda.values)
+    assert np.array_equal(np.sort_complex(seen["q"].roots), np.sort_complex(pr.select_roots(Lambda)))
+    with Image.open(png) as image:
+        assert image.size == (1920, 1500)
+        assert len(image.convert("RGB").getcolors(2**24)) > 1000
+    assert pdf.stat().st_size > 10_000
+
+
+def test_figure3_of_a_checkpoint_takes_its_level(tmp_path, init_file, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "polyroots_figures.figure3.draw_surface",
+        lambda values, q, title: seen.append((values, title)) or draw_surface(values, q, title),
+    )
+    checkpoint = load_checkpoint(init_file)
+    figure3.draw(tmp_path, checkpoint, level=2)
+    ((values, title),) = seen
+    assert np.array_equal(values, pr.eigenvalues(checkpoint.weights["levels.1.A.weight"], 4).values)
+    assert "level 2 of q4, 12 x 12 x 3 x 3, at 4 x 4" in title
+    with pytest.raises(pr.InputError, match="from 1 to 2, got 5"):
+        figure3.draw(tmp_path, checkpoint, level=5)
+    resnet = pr.models.model_config("resnet18", image_size=8)
+    other = type(checkpoint)(resnet, {})
+    with pytest.raises(pr.InputError, match="resnet18 has no levels"):
+        figure3.draw(tmp_path, other)

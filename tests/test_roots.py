@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import polyroots as pr
+from polyroots.models import name_for_degree
+from polyroots.roots import blocks_for_degree, degree_of
+
+
+@pytest.fixture
+def Lambda(rng):
+    return pr.eigenvalues(rng.standard_normal((6, 6, 3, 3)) / 7, 8)
+
+
+def test_degree_three_is_the_papers_choice(Lambda):
+    """Smallest and largest real part, and the conjugate pair with the largest imaginary part."""
+    roots = pr.select_roots(Lambda, degree=3, strategy="extremal")
+    top = Lambda.values[Lambda.values.imag.argmax()]
+    assert roots.tolist() == [Lambda.values.real.min(), Lambda.values.real.max(), top, top.conjugate()]
+    assert roots.dtype == np.complex128
+    assert np.array_equal(pr.select_roots(Lambda), roots)  # the default
+
+
+@settings(max_examples=40, deadline=None)
+@given(degree=st.integers(0, 12), seed=st.integers(0, 2**32 - 1))
+def test_degree_d_gives_d_plus_one_roots_of_a_polynomial(degree, seed):
+    K = np.random.default_rng(seed).standard_normal((3, 3, 3, 3))
+    spectrum = pr.eigenvalues(K, 6)
+    roots = pr.select_roots(spectrum, degree=degree)
+    assert roots.shape == (degree + 1,)
+    assert np.array_equal(np.sort_complex(roots), np.sort_complex(roots.conj()))
+    assert len(np.unique(roots)) == degree + 1
+    q = pr.ResidualPolynomial(roots)
+    assert q.degree == degree
+    off_axis = roots[roots.imag > 0]
+    assert np.isin(off_axis, spectrum.values).all()
+    assert np.isin(roots[roots.imag == 0].real, spectrum.values.real).all()
+
+
+def test_degrees_zero_to_two():
+    values = np.array([-1, 3, 1 + 2j, 1 - 2j, 2 + 1j, 2 - 1j])
+    assert pr.select_roots(values, degree=0).tolist() == [3]
+    assert pr.select_roots(values, degree=1).tolist() == [-1, 3]
+    assert pr.select_roots(values, degree=2).tolist() == [3, 1 + 2j, 1 - 2j]
+    assert pr.select_roots(-values, degree=0).tolist() == [-3]
+
+
+def test_a_real_spectrum_gets_real_roots():
+    """The third root is Leja's with respect to zero, 1 and 9: of 1..9 the product x (x - 1)(9 - x) is largest at 6."""
+    roots = pr.select_roots(np.arange(1.0, 10), degree=3)
+    assert roots[:3].tolist() == [1, 9, 6]
+    assert (roots.imag == 0).all()
+
+
+def test_zero_is_passed_over():
+    """The periodic Laplacian has an eigenvalue zero: the smallest real part that isn't is taken."""
+    K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
+    roots = pr.select_roots(pr.eigenvalues(K, 8), degree=1)
+    np.testing.assert_allclose(roots, [2 - 2 * np.cos(np.pi / 4), 8], atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [
+        ("L,L,C", [-2, 3, 1 + 2j, 1 - 2j]),
+        ("C,L,L", [1 + 2j, 1 - 2j, -2, 3]),
+        ("R,C", [-2, 3, 1 + 2j, 1 - 2j]),
+        ("S,S", [2, -2, 3, -3]),
+        ("S,S,C", [2, -2, 3, -3, 1 + 2j, 1 - 2j]),
+        ("L", [3]),
+        # The real parts left are 1 and 2; |x (x + 2)(x - 3)| is 6 at 1 and 8 at 2.
+        ("L,L,L", [-2, 3, 2]),
+    ],
+)
+def test_roots_fit_a_block_sequence(blocks, expected):
+    values = np.array([-2, 3, 1 + 2j, 1 - 2j, 2 + 1j, 2 - 1j])
+    assert pr.select_roots(values, blocks=blocks).tolist() == expected
+
+
+def test_further_symmetric_pairs_keep_away_from_zero(rng):
+    """q(0) = 1: Leja without zero would put a third symmetric pair into the middle, with a huge coefficient."""
+    Lambda = pr.eigenvalues(rng.standard_normal((8, 8, 3, 3)) / 8, 8)
+    moduli = np.abs(pr.select_roots(Lambda, blocks="S,S,S"))
+    assert moduli.min() > 0.3 * Lambda.radius
+
+
+def test_blocks_for_a_degree():
+    assert [degree_of(blocks_for_degree(d)) for d in range(9)] == list(range(9))
+    assert blocks_for_degree(3) == ("L", "L", "C")
+    assert [name_for_degree(d) for d in (0, 1, 2, 3, 4)] == ["L", "q2", "L,C", "q4", "L,C,C"]
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ([1, 2], {"degree": -1}, "degree of at least 0, got -1"),
+        ([1, 2], {"strategy": "extremel"}, "unknown strategy 'extremel': did you mean 'extremal'"),
+        ([], {}, "finite eigenvalues"),
+        ([1, np.inf], {}, "finite eigenvalues"),
+        ([1, 2, 3], {"degree": 3}, "need 4 distinct non-zero real parts, the spectrum has 3"),
+        ([0, 0], {"degree": 0}, "need 1 distinct non-zero real parts, the spectrum has 0"),
+        ([1, 2], {"blocks": "C"}, "need 1 distinct conjugate pairs off the real axis, the spectrum has 0"),
+        ([1, -1], {"blocks": "S,S"}, "need 2 real parts of distinct non-zero modulus, the spectrum has 1"),
+        ([1, 2], {"degree": 3, "blocks": "L,L"}, "degree 3 does not fit the blocks L,L: they have 2 roots, which is"),
+    ],
+)
+def test_what_cannot_be_chosen_is_said(values, options, message):
+    with pytest.raises(pr.InputError, match=message):
+        pr.select_roots(values, **options)

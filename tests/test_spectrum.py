@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from dense import dense_operator, matched_error
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import polyroots as pr
+
+LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("c", "kernel", "size", "dilation"),
+    [
+        (1, (3, 3), (6, 6), 1),
+        (2, (3, 3), (5, 5), 1),
+        (3, (3, 3), (4, 7), 1),
+        (4, (3, 3), (8, 6), 1),
+        (8, (3, 3), (4, 4), 1),
+        (3, (2, 2), (6, 5), 2),
+        (2, (4, 2), (5, 6), 2),
+        (2, (4, 4), (7, 4), 1),
+        (3, (3, 5), (2, 2), 1),
+        (2, (5, 5), (3, 4), 1),
+        (2, (3, 3), (1, 1), 1),
+        (3, (3, 3), (1, 6), 3),
+        (5, (1, 1), (4, 3), 1),
+    ],
+)
+def test_eigenvalues_are_those_of_the_dense_operator(c, kernel, size, dilation, rng):
+    K = rng.standard_normal((c, c, *kernel))
+    expected = np.linalg.eigvals(dense_operator(K, size, dilation))
+    assert matched_error(pr.eigenvalues(K, size, dilation=dilation).values, expected) < 1e-11
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_groups_are_block_diagonal(groups, rng):
+    K = rng.standard_normal((4, 4 // groups, 3, 3))
+    expected = np.linalg.eigvals(dense_operator(K, (4, 5), groups=groups))
+    assert matched_error(pr.eigenvalues(K, (4, 5), groups=groups).values, expected) < 1e-11
+    full = pr.symbol(K, (4, 5), groups=groups)
+    assert full.shape == (4, 3, 4, 4)
+    assert full[:, :, 0, -1].any() == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    c_out=st.integers(1, 4),
+    c_in=st.integers(1, 4),
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    dilation=st.integers(1, 3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_symbol_multiplies_the_modes_as_torch_convolves(c_out, c_in, kernel, size, dilation, seed):
+    """Apply torch's convolution, wrapped by hand, to a Fourier mode: the symbol times the mode comes out."""
+    generator = np.random.default_rng(seed)
+    K = generator.standard_normal((c_out, c_in, *kernel))
+    ky, kx = generator.integers(size[0]), generator.integers(size[1] // 2 + 1)
+    v = generator.standard_normal(c_in) + 1j * generator.standard_normal(c_in)
+    mode = np.exp(2j * np.pi * (ky * np.arange(size[0])[:, None] / size[0] + kx * np.arange(size[1]) / size[1]))
+    u = v[:, None, None] * mode
+    expected = np.einsum("oi,i,yx->oyx", pr.symbol(K, size, dilation=dilation)[ky, kx], v, mode)
+
+    # padding="same" puts floor(total / 2) before and the rest behind; np.pad wraps as often as it takes.
+    pads = [(0, 0)]
+    for k in kernel:
+        total = dilation * (k - 1)
+        pads.append((total // 2, total - total // 2))
+    padded = torch.from_numpy(np.pad(u, pads, mode="wrap"))
+    weight = torch.from_numpy(K)
+    real = torch.nn.functional.conv2d(padded.real[None], weight, dilation=dilation)[0].numpy()
+    imag = torch.nn.functional.conv2d(padded.imag[None], weight, dilation=dilation)[0].numpy()
+    np.testing.assert_allclose(real + 1j * imag, expected, rtol=0, atol=1e-11)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    c=st.integers(1, 4),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    size=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    dilation=st.integers(1, 2),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_invariants(c, kernel, size, dilation, seed):
+    """Count, conjugate closure to the last bit, trace, and trace of the square."""
+    K = np.random.default_rng(seed).standard_normal((c, c, *kernel))
+    Lambda = pr.eigenvalues(K, size, dilation=dilation)
+    n = size[0] * size[1]
+    assert len(Lambda) == c * n
+    assert Lambda.values.dtype == np.complex128
+    assert np.array_equal(np.sort_complex(Lambda.values), np.sort_complex(Lambda.values.conj()))
+    A = dense_operator(K, size, dilation)
+    scale = np.abs(A).sum()
+    assert abs(Lambda.values.sum() - np.trace(A)) < 1e-12 * scale
+    assert abs((Lambda.values**2).sum() - np.trace(A @ A)) < 1e-11 * scale**2
+
+
+def test_laplacian_is_known():
+    Lambda = pr.eigenvalues(LAPLACIAN, (8, 6))
+    theta = Lambda.frequencies
+    np.testing.assert_allclose(Lambda.values, 4 - 2 * np.cos(theta).sum(axis=1), rtol=0, atol=1e-14)
+    assert Lambda.max_real == pytest.approx(8, abs=1e-13)
+    assert Lambda.min_real == pytest.approx(0, abs=1e-13)
+    assert Lambda.max_imag == pytest.approx(0, abs=1e-14)
+    assert Lambda.radius == pytest.approx(8, abs=1e-13)
+
+
+def test_jacobi_four_fifths_smooths_the_laplacian_by_three_fifths():
+    """The textbook value: |1 - (4/5) lambda / 4| over the frequencies with some |theta| >= pi / 2 is at most 3/5."""
+    Lambda = pr.eigenvalues(LAPLACIAN, 64)
+    high = (np.abs(Lambda.frequencies) >= np.pi / 2).any(axis=1)
+    q = pr.ResidualPolynomial([4 / 0.8])
+    assert np.abs(q(Lambda.values[high])).max() == pytest.approx(3 / 5, abs=1e-14)
+
+
+def test_identity_and_shift():
+    identity = np.zeros((3, 3, 3, 3))
+    identity[[0, 1, 2], [0, 1, 2], 1, 1] = 1
+    assert (pr.eigenvalues(identity, 5).values == 1).all()
+    shift = np.zeros((1, 1, 3, 3))
+    shift[0, 0, 1, 2] = 1
+    Lambda = pr.eigenvalues(shift, (1, 7))
+    np.testing.assert_allclose(Lambda.values, np.exp(1j * Lambda.frequencies[:, 1]), atol=1e-15)
+
+
+def test_frequencies_are_principal_and_belong_to_their_values(rng):
+    K = rng.standard_normal((2, 2, 3, 3))
+    Lambda = pr.eigenvalues(K, (4, 5))
+    assert Lambda.frequencies.shape == (40, 2)
+    assert Lambda.frequencies.max() == np.pi
+    assert Lambda.frequencies.min() > -np.pi
+    for theta, value in zip(Lambda.frequencies, Lambda.values, strict=True):
+        modes = np.exp(1j * (theta[0] * np.arange(-1, 2)[:, None] + theta[1] * np.arange(-1, 2)))
+        A_hat = (K * modes).sum(axis=(2, 3))
+        assert np.linalg.svd(A_hat - value * np.eye(2), compute_uv=False)[-1] < 1e-12
+
+
+def test_symbol_has_real_matrices_at_self_conjugate_frequencies(rng):
+    A_hat = pr.symbol(rng.standard_normal((3, 3, 4, 3)), (6, 8))
+    assert A_hat.shape == (6, 5, 3, 3)
+    assert (A_hat[[0, 0, 3, 3], [0, 4, 0, 4]].imag == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_of_any_precision_are_computed_in_float64(dtype, rng):
+    weight = torch.from_numpy(rng.standard_normal((2, 2, 3, 3))).to(dtype).requires_grad_()
+    expected = pr.eigenvalues(weight.detach().double().numpy(), 4)
+    assert np.array_equal(pr.eigenvalues(weight, 4).values, expected.values)
+
+
+def test_the_number_of_threads_changes_nothing(rng):
+    K = rng.standard_normal((16, 16, 3, 3))
+    one, three = (pr.eigenvalues(K, (9, 10), workers=workers) for workers in (1, 3))
+    assert matched_error(one.values, three.values) < 1e-12
+
+
+def test_a_spectrum_survives_its_file(tmp_path, rng):
+    Lambda = pr.eigenvalues(rng.standard_normal((2, 1, 3, 3)), (4, 6), dilation=2, groups=2)
+    Lambda.save(tmp_path / "Lambda.npz")
+    read = pr.Spectrum.load(tmp_path / "Lambda.npz")
+    assert np.array_equal(read.values, Lambda.values)
+    assert np.array_equal(read.frequencies, Lambda.frequencies)
+    assert np.array_equal(read.weight, Lambda.weight)
+    assert (read.size, read.padding, read.dilation, read.groups) == ((4, 6), "circular", (2, 2), 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["Lambda.npz"]
+
+
+def test_no_file_and_no_spectrum_are_said(tmp_path):
+    with pytest.raises(pr.FileError, match="no file"):
+        pr.Spectrum.load(tmp_path / "none.npz")
+    for content in (b"", b"nothing of the kind"):
+        (tmp_path / "text.npz").write_bytes(content)
+        with pytest.raises(pr.FileError, match="is no spectrum"):
+            pr.Spectrum.load(tmp_path / "text.npz")
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "options", "message"),
+    [
+        ((3, 3), 8, {}, r"shape \(c_out, c_in, kh, kw\), got shape \(3, 3\)"),
+        ((4, 2, 3, 3), 8, {}, "as many output as input channels, got 4 from 2"),
+        ((2, 2, 3, 3), 0, {}, "at least 1x1 pixels, got 0x0"),
+        ((2, 2, 3, 3), 8, {"dilation": 0}, "dilation of at least 1"),
+        ((3, 2, 3, 3), 8, {"groups": 2}, "3 output channels can't be split into 2 groups"),
+        ((2, 2, 3, 3), (8, 8, 8), {}, "a whole number or a pair"),
+    ],
+)
+def test_bad_input_is_named(shape, size, options, message):
+    with pytest.raises(pr.InputError, match=message):
+        pr.eigenvalues(np.ones(shape), size, **options)
+
+
+def test_nan_names_the_layer():
+    K = np.ones((1, 1, 3, 3))
+    K[0, 0, 1] = np.nan
+    with pytest.raises(pr.InputError, match=r"layer3\.conv: 3 of 9 entries are NaN or infinite"):
+        pr.eigenvalues(K, 8, name="layer3.conv")
+    with pytest.raises(pr.InputError, match="real kernel, got dtype complex128"):
+        pr.eigenvalues(K.astype(complex), 8)

@@ -1,0 +1,392 @@
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from importlib.metadata import version
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import polyroots as pr
+from polyroots.checkpoint import Checkpoint, load_checkpoint
+from polyroots.training import Reporter, augment, describe_data, evaluate_checkpoint, open_data, train, train_config
+from polyroots.training.data import _balanced
+from polyroots.training.loop import make_optimizer
+from polyroots.training.normalisation import Normalisation
+from polyroots.training.run import COLUMNS, default_run_path
+
+
+def small(source, name="q4", **options):
+    model = pr.models.model_config(
+        name, image_size=source.size, in_channels=source.channels, classes=len(source.classes), channels=(4, 8)
+    )
+    return train_config(source.name, model, **{"epochs": 2, "batch_size": 16, "device": "cpu", **options})
+
+
+def state_of(path):
+    return load_checkpoint(path).weights
+
+
+def test_digits_are_split_by_class_and_held_out():
+    data = open_data("digits").load()
+    assert (len(data.train), len(data.test)) == (1437, 360)
+    assert data.train.images.shape == (1437, 1, 8, 8)
+    assert data.train.images.dtype == torch.uint8
+    assert int(data.train.images.max()) == 255
+    assert torch.bincount(data.test.labels).min() >= 34
+    seen = {image.numpy().tobytes() for image in data.train.images}
+    assert not any(image.numpy().tobytes() in seen for image in data.test.images)
+
+
+def test_a_folder_is_read(image_folder):
+    source = open_data("folder", image_folder)
+    assert (source.classes, source.size, source.channels) == (("blue", "red"), (12, 12), 3)
+    seen = []
+    data = source.load(progress=lambda done, total: seen.append((done, total)))
+    assert (len(data.train), len(data.test)) == (40, 12)
+    assert seen[-1] == (52, 52)
+    for image, label in zip(data.test.images, data.test.labels, strict=True):
+        assert (image.float().mean(dim=(1, 2)).argmax() == 0) == (source.classes[label] == "red")
+    expected = np.asarray(Image.open(image_folder / "train" / "blue" / "0.png")).transpose(2, 0, 1)
+    assert any(np.array_equal(image.numpy(), expected) for image in data.train.images)
+
+
+def test_a_limit_takes_the_same_share_of_each_class(image_folder):
+    data = open_data("folder", image_folder).load(limit=10)
+    assert torch.bincount(data.train.labels).tolist() == [5, 5]
+    assert torch.bincount(data.test.labels).tolist() == [5, 5]
+    labels = np.repeat([0, 1, 2], [50, 3, 20])
+    kept = _balanced(labels, 17)
+    assert np.bincount(labels[kept]).tolist() == [7, 3, 7]
+    assert (np.diff(kept) > 0).all()
+    assert np.array_equal(_balanced(labels, 100), np.arange(73))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: None, "no directory"),
+        (lambda root: root.mkdir(), "has no train/ and no test/: expected a directory with train/<class>"),
+        (lambda root: (root / "train").mkdir(parents=True), "has no test/"),
+        (lambda root: [(root / p).mkdir(parents=True) for p in ("train", "test")], "must hold one directory a class"),
+        (lambda root: [(root / p / "cat").mkdir(parents=True) for p in ("train", "test")], "with images in each"),
+    ],
+)
+def test_a_folder_that_is_none_is_said(tmp_path, make, message):
+    make(tmp_path / "data")
+    with pytest.raises(pr.FileError, match=message):
+        open_data("folder", tmp_path / "data")
+
+
+def image_tree(root, sizes):
+    for path, size in sizes.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size).save(root / path)
+    return root
+
+
+def test_folders_with_other_faults_are_said(tmp_path):
+    classes = image_tree(tmp_path / "classes", {"train/a/0.png": (8, 8), "test/b/0.png": (8, 8)})
+    with pytest.raises(pr.FileError, match="the same classes, only one of them has a, b"):
+        open_data("folder", classes)
+    sizes = image_tree(tmp_path / "sizes", {"train/a/0.png": (8, 6), "train/a/1.png": (9, 6), "test/a/0.png": (8, 6)})
+    with pytest.raises(pr.FileError, match=r"1\.png has 9x6 pixels, others in .* have 8x6"):
+        open_data("folder", sizes).load()
+    (sizes / "train/a/1.png").write_bytes(b"no image")
+    with pytest.raises(pr.FileError, match=r"1\.png can't be read as an image"):
+        open_data("folder", sizes).load()
+
+
+def test_cifar10_that_is_missing_is_said(tmp_path, monkeypatch):
+    with pytest.raises(pr.FileError, match=r"no whole CIFAR-10: expected .*cifar-10-batches-py.* add --download"):
+        open_data("cifar10", tmp_path)
+
+    def refuse(*args, **kwargs):
+        raise URLError("network is unreachable")
+
+    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", refuse)
+    with pytest.raises(pr.FileError, match=r"network is unreachable; put cifar-10-python\.tar\.gz .* by hand"):
+        open_data("cifar10", tmp_path, download=True)
+    shape = describe_data("cifar10")
+    assert (shape.channels, shape.size, len(shape.classes)) == (3, (32, 32), 10)
+
+
+def test_cifar10_is_read(tmp_path, monkeypatch):
+    """Batches in the original's layout, with the checksums of the real ones left aside."""
+    import pickle
+
+    rng = np.random.default_rng(67)
+    root = tmp_path / "cifar-10-batches-py"
+    root.mkdir()
+    pixels = {}
+    for batch in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        pixels[batch] = rng.integers(0, 256, (10, 3072), dtype=np.uint8)
+        with (root / batch).open("wb") as stream:
+            pickle.dump({"data": pixels[batch], "labels": list(range(10))}, stream)
+    with (root / "batches.meta").open("wb") as stream:
+        pickle.dump({"label_names": list(describe_data("cifar10").classes)}, stream)
+    monkeypatch.setattr("torchvision.datasets.CIFAR10._check_integrity", lambda self: True)
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *args: True)
+    data = open_data("cifar10", tmp_path).load()
+    assert (len(data.train), len(data.test)) == (50, 10)
+    assert np.array_equal(data.test.images.numpy().reshape(10, 3072), pixels["test_batch"])
+    assert data.test.labels.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("digit",), "unknown data set 'digit': did you mean 'digits'"),
+        (("digits", "somewhere"), "leave --data-dir out"),
+        (("folder",), "folder needs --data-dir"),
+        (("cifar10",), "cifar10 needs --data-dir"),
+        (("digits", None, True), "only cifar10 can be downloaded"),
+    ],
+)
+def test_data_that_does_not_exist_is_said(arguments, message):
+    with pytest.raises(pr.InputError, match=message):
+        open_data(*arguments)
+
+
+def test_normalisation_is_exact():
+    images = torch.from_numpy(np.random.default_rng(71).integers(0, 256, (9, 3, 5, 4), dtype=np.uint8))
+    images[:, 2] = 40
+    normalise = Normalisation.of(images)
+    scaled = images[:, :2].double() / 255
+    assert normalise.mean[:2] == pytest.approx(scaled.mean(dim=(0, 2, 3)).tolist(), abs=1e-15)
+    assert normalise.std[:2] == pytest.approx(scaled.std(dim=(0, 2, 3), correction=0).tolist(), abs=1e-15)
+    result = normalise(images)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(result.std(dim=(0, 2, 3), correction=0), torch.tensor([1.0, 1, 0]), atol=1e-6, rtol=0)
+
+
+def test_crops_and_flips_are_what_was_drawn():
+    generator = torch.Generator().manual_seed(73)
+    images = torch.arange(6 * 2 * 16 * 24, dtype=torch.float32).reshape(6, 2, 16, 24)
+    draws = augment.draw("crop-flip", 50, (16, 24), generator)
+    chosen = torch.tensor([3, 44, 7, 0, 12, 31])
+    result = augment.apply(draws, chosen, images)
+    for image, sample, ours in zip(images, chosen, result, strict=True):
+        top, left = draws.shift[sample].tolist()
+        expected = torch.nn.functional.pad(image, (2, 2, 2, 2))[:, top : top + 16, left : left + 24]
+        assert torch.equal(ours, expected.flip(2) if draws.flip[sample] else expected)
+
+
+def test_draws_are_uniform_and_independent():
+    draws = augment.draw("crop-flip", 60_000, (32, 32), torch.Generator().manual_seed(79))
+    counts = np.histogram2d(draws.shift[:, 0].numpy(), draws.shift[:, 1].numpy(), bins=9)[0]
+    expected = 60_000 / 81
+    # chi-squared with 80 degrees of freedom: above 140 with a probability of 4e-5.
+    assert ((counts - expected) ** 2 / expected).sum() < 140
+    assert abs(float(draws.flip.double().mean()) - 0.5) < 4 * 0.5 / 60_000**0.5
+    assert augment.draw("none", 5, (8, 8), torch.Generator()) is None
+    assert not augment.draw("crop", 100, (8, 8), torch.Generator()).flip.any()
+
+
+def test_a_run_writes_what_it_promises(tmp_path):
+    source = open_data("digits")
+    config = small(source, limit=100, epochs=3, augment="crop")
+    result = train(config, source, tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "best.pt",
+        "config.json",
+        "init.json",
+        "last.pt",
+        "metrics.csv",
+    ]
+    document = json.loads(result.run.config.read_text())
+    assert document["config"] == config.model_dump(mode="json")
+    assert document["environment"]["torch"] == version("torch")
+    with result.run.metrics.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[0]["lr"]) == config.lr
+    assert float(rows[2]["lr"]) == pytest.approx(config.lr * (1 + np.cos(np.pi * 2 / 3)) / 2)
+    accuracies = [float(row["test_accuracy"]) for row in rows]
+    assert result.last_accuracy == accuracies[-1]
+    assert (result.best_accuracy, result.best_epoch) == (max(accuracies), 1 + accuracies.index(max(accuracies)))
+
+    last, best = load_checkpoint(result.run.last), load_checkpoint(result.run.best)
+    assert (last.training["epoch"], best.training["epoch"]) == (3, result.best_epoch)
+    assert json.loads(result.run.init.read_text()) == json.loads(json.dumps(last.init))
+    assert last.training["optimizer"]["param_groups"][1]["weight_decay"] == 0
+    for checkpoint, accuracy in ((last, result.last_accuracy), (best, result.best_accuracy)):
+        scores, _ = evaluate_checkpoint(checkpoint, limit=100, device="cpu")
+        assert scores.accuracy == accuracy
+        assert scores.images == 100
+    assert evaluate_checkpoint(last, device="cpu")[0].images == 360
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path):
+    source = open_data("digits")
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        train(small(source, limit=64, seed=seed, augment="crop-flip"), source, tmp_path / name)
+    a, b, c = (state_of(tmp_path / name / "last.pt") for name in "abc")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert not torch.equal(a["head.weight"], c["head.weight"])
+
+
+def test_training_starts_from_a_file(tmp_path, init_file):
+    """The weights of the file, not fresh ones: steps too small to see leave them."""
+    source, start = open_data("digits"), load_checkpoint(init_file)
+    config = train_config("digits", start.config, epochs=1, lr=1e-30, limit=50, device="cpu", seed=8)
+    train(config, source, tmp_path / "run", start=start)
+    trained = state_of(tmp_path / "run" / "last.pt")
+    parameters = [key for key, _ in start.model().named_parameters()]
+    for key in parameters:
+        torch.testing.assert_close(trained[key], start.weights[key], rtol=0, atol=1e-25)
+    assert json.loads((tmp_path / "run" / "init.json").read_text()) == json.loads(json.dumps(start.init))
+
+
+def test_a_file_that_does_not_fit_the_data_is_said(tmp_path, init_file, image_folder):
+    source, start = open_data("folder", image_folder), load_checkpoint(init_file)
+    message = "takes 1 channels of 8x8 pixels and has 10 classes, .* has 3 channels of 12x12 pixels and 2 classes"
+    with pytest.raises(pr.InputError, match=message):
+        train(train_config("folder", start.config, device="cpu"), source, tmp_path / "run", start=start)
+    assert not (tmp_path / "run").exists()
+
+
+def test_coefficients_are_not_decayed():
+    model = pr.models.build("q4", image_size=8, in_channels=1, channels=(4, 8))
+    optimizer = make_optimizer(model, small(open_data("digits")))
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        assert decay[id(parameter)] == (0 if name.endswith("alphas") else 1e-4)
+    assert len(decay) == len(list(model.parameters()))
+
+
+def test_a_reporter_sees_the_run(tmp_path, image_folder):
+    class Recorder(Reporter):
+        def __init__(self):
+            self.calls = []
+
+        def on_images(self, done, total):
+            self.calls.append("images")
+
+        def on_start(self, config, run, init, weights, device):
+            self.calls.append(("start", weights, init["degree"]))
+
+        def on_step(self, epoch, done, total, loss, accuracy, rate):
+            self.calls.append(("step", epoch, done, total))
+            assert 0 <= accuracy <= 1
+
+        def on_epoch(self, row):
+            self.calls.append(("epoch", row["epoch"]))
+
+    source, recorder = open_data("folder", image_folder), Recorder()
+    train(small(source, epochs=1, batch_size=30), source, tmp_path / "run", reporter=recorder)
+    assert recorder.calls[:52] == ["images"] * 52
+    weights = pr.models.count_weights(pr.models.build(small(source).model))
+    assert recorder.calls[52] == ("start", weights, 3)
+    assert recorder.calls[53:] == [("step", 1, 30, 40), ("step", 1, 40, 40), ("epoch", 1)]
+
+
+def test_two_colours_are_learnt(tmp_path, image_folder):
+    source = open_data("folder", image_folder)
+    result = train(small(source, epochs=6, lr=0.05), source, tmp_path / "run")
+    assert result.last_accuracy == 1
+
+
+def test_resnet18_trains_without_coefficients(tmp_path):
+    source = open_data("digits")
+    model = pr.models.model_config("resnet18", image_size=8, in_channels=1)
+    train(train_config("digits", model, epochs=1, limit=20, device="cpu"), source, tmp_path / "run")
+    assert not (tmp_path / "run" / "init.json").exists()
+    assert load_checkpoint(tmp_path / "run" / "last.pt").init is None
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
+    source = open_data("digits")
+    with pytest.raises(pr.PolyrootsError, match=r"the loss is nan by step .* choose a smaller --lr than 1e\+30"):
+        train(small(source, limit=64, lr=1e30, epochs=5), source, tmp_path / "run")
+
+
+def test_a_run_is_never_overwritten(tmp_path):
+    source = open_data("digits")
+    train(small(source, limit=20, epochs=1), source, tmp_path / "run")
+    before = (tmp_path / "run" / "metrics.csv").read_text()
+    with pytest.raises(pr.FileError, match="holds a run already; choose another --out"):
+        train(small(source, limit=20, epochs=1), source, tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.csv").read_text() == before
+
+
+def test_a_run_that_cannot_start_leaves_nothing(tmp_path):
+    source = image_tree(tmp_path / "data", {"train/a/0.png": (8, 8), "test/a/0.png": (8, 9)})
+    opened = open_data("folder", source)
+    with pytest.raises(pr.FileError, match="all images must have one size"):
+        train(small(opened), opened, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"lr": 0.0}, "lr: input should be greater than 0, got 0.0"),
+        ({"lr": float("nan")}, "lr: input should be"),
+        ({"epochs": 0}, "epochs: input should be greater than 0"),
+        ({"augment": "mirror"}, "augment: input should be 'none', 'crop' or 'crop-flip', got 'mirror'"),
+        ({"rate": 1}, "rate: extra inputs are not permitted"),
+    ],
+)
+def test_bad_training_configurations_are_one_sentence(fields, message):
+    with pytest.raises(pr.InputError, match=message):
+        small(open_data("digits"), **fields)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_device_that_is_missing_is_said(tmp_path):
+    source = open_data("digits")
+    with pytest.raises(pr.InputError, match="no cuda device is usable here; use --device cpu"):
+        train(small(source, device="cuda"), source, tmp_path / "run")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_cuda_device_trains(tmp_path):
+    source = open_data("digits")
+    result = train(small(source, device="cuda", epochs=5), source, tmp_path / "run")
+    assert result.last_accuracy > 0.8
+    assert evaluate_checkpoint(load_checkpoint(result.run.last), device="cpu")[0].accuracy == pytest.approx(
+        result.last_accuracy, abs=0.01
+    )
+
+
+def test_an_untrained_network_is_not_evaluated(init_file):
+    with pytest.raises(pr.InputError, match="has not been trained yet"):
+        evaluate_checkpoint(load_checkpoint(init_file))
+
+
+def test_other_classes_are_not_evaluated(tmp_path, image_folder):
+    source = open_data("folder", image_folder)
+    train(small(source, epochs=1, limit=10), source, tmp_path / "run")
+    checkpoint = load_checkpoint(tmp_path / "run" / "last.pt")
+    others = image_tree(tmp_path / "others", {"train/cat/0.png": (12, 12), "test/cat/0.png": (12, 12)})
+    with pytest.raises(pr.InputError, match=r"was trained on the classes blue, red, .* has cat"):
+        evaluate_checkpoint(checkpoint, data_dir=others)
+    moved = Checkpoint(checkpoint.config, checkpoint.weights, None, checkpoint.training)
+    assert evaluate_checkpoint(moved, data_dir=image_folder, device="cpu")[0].images == 12
+
+
+def test_default_directories_do_not_collide(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: "20260305-101500")
+    first = default_run_path("digits", "L,C")
+    assert str(first) == "runs/20260305-101500-digits-LC"
+    first.mkdir(parents=True)
+    assert str(default_run_path("digits", "L,C")) == "runs/20260305-101500-digits-LC-2"
+
+
+def test_the_default_reaches_98_percent_on_digits(tmp_path):
+    """What a first-time user runs: test accuracy of the last epoch, mean of three seeds."""
+    source = open_data("digits")
+    model = pr.models.model_config("q4", image_size=8, in_channels=1)
+    accuracies = []
+    for seed in (5, 13, 29):
+        result = train(train_config("digits", model, seed=seed, device="cpu"), source, tmp_path / str(seed))
+        accuracies.append(result.last_accuracy)
+    assert statistics.mean(accuracies) >= 0.98
