@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 import warnings
@@ -70,8 +71,11 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         "init": checkpoint.init,
         "training": checkpoint.training,
     }
+    # Through memory: writing itself, torch reports a full disk as a failed assertion on file positions.
+    buffer = io.BytesIO()
+    torch.save(document, buffer)
     with replacing(path) as temporary:
-        torch.save(document, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

@@ -14,6 +14,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
 )
 
 from polyroots.errors import one_sentence
@@ -72,6 +73,12 @@ class TrainConfig(BaseModel):
     augment: Augment
     seed: NonNegativeInt = 7
     device: Device = "auto"
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        # The run may be looked at from another directory.
+        return path.resolve() if path else None
 
 
 def train_config(dataset: str, model: ModelConfig, **fields: Any) -> TrainConfig:
