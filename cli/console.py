@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import sys
 from typing import Any
 
 import click
@@ -11,34 +11,38 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
-
-# A log has no width; rich would fold tables at 80 columns.
-_LOG_WIDTH = 200
+from rich.text import Text
 
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console that neither reads markup into paths nor colours numbers by itself."""
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else _LOG_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def table(*columns: str, left: int = 1) -> Table:
     """Return an empty table whose first `left` columns hold names and whose others hold numbers."""
     result = Table(box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
-        if index < left:
-            result.add_column(column, overflow="fold")
-        else:
-            result.add_column(column, justify="right", no_wrap=True)
+        result.add_column(column, justify="left" if index < left else "right", no_wrap=True)
     return result
 
 
-def say(*lines: str | Table) -> None:
-    """Print text, which is never broken so that it can be copied, and tables on stdout."""
-    screen = console()
+def say(*lines: str | Table, screen: Console | None = None) -> None:
+    """Print text and tables, on stdout unless said otherwise.
+
+    Nothing is folded or cut to the width of the terminal: numbers stay whole, names and commands can be copied.
+    """
+    screen = screen or console()
     for line in lines:
-        screen.print(line, soft_wrap=isinstance(line, str))
+        screen.print(line if isinstance(line, str) else _full_width(line), soft_wrap=True)
+
+
+def _full_width(result: Table) -> Text:
+    """Render a table as wide as it needs to be."""
+    wide = Console(file=io.StringIO(), width=10_000, force_terminal=True, color_system="truecolor", highlight=False)
+    with wide.capture() as captured:
+        wide.print(result)
+    return Text("\n").join(Text.from_ansi(line.rstrip()) for line in captured.get().split("\n")[:-1])
 
 
 def progress() -> Progress:

@@ -45,7 +45,7 @@ def init(
     from polyroots.training import describe_data
 
     from .console import dimensions, print_json, progress, say
-    from .network import choose_model, levels_table
+    from .network import choose_model, levels_tables
 
     config = choose_model(describe_data(dataset, data_dir), model, degree, roots, channels)
     torch.manual_seed(seed)
@@ -63,7 +63,7 @@ def init(
         f"{config.name}: blocks {','.join(config.blocks)}, degree {report.degree}, roots '{report.strategy}', "
         f"{config.in_channels}x{dimensions(config.image_size)} images, seed {seed}"
     )
-    say(levels_table(document))
+    say(*levels_tables(document))
     if out is not None:
         data = "" if dataset == "digits" else f" --dataset {dataset} --data-dir {data_dir or 'DIR'}"
         say(f"Wrote {out}; next: polyroots train --init {out}{data}")

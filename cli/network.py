@@ -35,22 +35,23 @@ def choose_model(
     return config
 
 
-def levels_table(init: Mapping[str, Any]) -> Table:
-    """Return the table of an `InitReport.to_dict`: levels, roots and coefficients."""
-    result = table(
-        "level", "size", "channels", "radius", "min Re", "max Re", "max Im", "block", "roots", "alphas", left=0
-    )
+def levels_tables(init: Mapping[str, Any]) -> tuple[Table, Table]:
+    """Return the tables of an `InitReport.to_dict`: the levels' spectra; the blocks' roots and coefficients."""
+    spectra = table("level", "size", "channels", "radius", "min Re", "max Re", "max Im")
+    blocks = table("level", "block", "roots", "alphas", left=2)
     for level in init["levels"]:
-        facts = [
+        radius = level["radius"]
+        spectra.add_row(
             str(level["level"]),
             dimensions(level["size"]),
             str(level["channels"]),
-            *(number(level[name]) for name in ("radius", "min_real", "max_real", "max_imag")),
-        ]
+            *(number(level[name], radius) for name in ("radius", "min_real", "max_real", "max_imag")),
+        )
+        name = str(level["level"])
         for block in level["blocks"]:
-            result.add_row(*facts, block["letter"], _roots(block["roots"]), ", ".join(map(number, block["alphas"])))
-            facts = [""] * len(facts)
-    return result
+            blocks.add_row(name, block["letter"], _roots(block["roots"]), ", ".join(map(number, block["alphas"])))
+            name = ""
+    return spectra, blocks
 
 
 def _roots(roots: list[tuple[float, float]]) -> str:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from polyroots.training import Reporter
 
-from .console import console, dimensions
-from .network import levels_table
+from .console import console, dimensions, say
+from .network import levels_tables
 
 if TYPE_CHECKING:
     from polyroots.training import Run, Source, TrainConfig
@@ -28,7 +27,7 @@ class ConsoleReporter(Reporter):
         self.console = console()
         self.bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
             console=self.console,
@@ -58,18 +57,20 @@ class ConsoleReporter(Reporter):
         if self.task is not None:
             self.bar.remove_task(self.task)
         model = config.model
-        self._say(
+        say(
             f"{model.name}, {weights:,} weights, channels {','.join(map(str, model.channels))}; {self.source.title}, "
-            f"{self.source.channels}x{dimensions(self.source.size)}, {model.classes} classes; {device}"
+            f"{self.source.channels}x{dimensions(self.source.size)}, {model.classes} classes; {device}",
+            screen=self.console,
         )
         if self.init_file:
-            self._say(f"Weights and coefficients from {self.init_file}")
+            say(f"Weights and coefficients from {self.init_file}", screen=self.console)
         if init:
-            self._say(
+            say(
                 f"Levels: spectra of A with circular padding (the network's is {model.padding}), "
-                f"roots '{init['strategy']}', degree {init['degree']}"
+                f"roots '{init['strategy']}', degree {init['degree']}",
+                screen=self.console,
             )
-            self._say(levels_table(init))
+            say(*levels_tables(init), screen=self.console)
         self.epochs = config.epochs
         self.task = self.bar.add_task(f"epoch 1/{self.epochs}", total=self.epochs, state="")
 
@@ -87,11 +88,10 @@ class ConsoleReporter(Reporter):
         """Print the epoch's line."""
         self.epochs_done = int(row["epoch"])
         width = len(str(self.epochs))
-        self._say(
-            f"epoch {self.epochs_done:{width}}/{self.epochs}  loss {row['train_loss']:.4f}  "
-            f"accuracy {row['train_accuracy']:7.2%}  test loss {row['test_loss']:.4f}  "
-            f"test accuracy {row['test_accuracy']:7.2%}  {row['images_per_second']:7,.0f} images/s"
+        say(
+            f"epoch {self.epochs_done:{width}}/{self.epochs}  "
+            f"train loss {row['train_loss']:.4f}, {row['train_accuracy']:7.2%}  "
+            f"test loss {row['test_loss']:.4f}, {row['test_accuracy']:7.2%}  "
+            f"{row['images_per_second']:5,.0f} images/s",
+            screen=self.console,
         )
-
-    def _say(self, line: str | Table) -> None:
-        self.console.print(line, soft_wrap=isinstance(line, str))

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -41,9 +44,10 @@ def trained(tmp_path_factory, init_file):
 
 def test_train_prints_levels_epochs_accuracy_and_next_steps(trained):
     out, printed = trained
-    assert re.search(r"1 +8x8 +6 ", printed)
-    assert re.search(r"2 +4x4 +12 ", printed)
-    assert "epoch 2/2  loss" in printed
+    assert re.search(r"1 +8x8 +6 +\d", printed)
+    assert re.search(r"2 +4x4 +12 +\d", printed)
+    assert re.search(r"1 +L +-?\d.*\n +L +-?\d.*\n +C +-?[\d.]+ \+- [\d.]+i +-?\d.*, -?\d", printed)
+    assert "epoch 2/2  train loss" in printed
     last = load_checkpoint(out / "last.pt").training
     assert f"last epoch {last['test_accuracy']:.2%}, best epoch" in printed
     for command in ("evaluate", "spectrum", "figures --only 3 --checkpoint"):
@@ -315,3 +319,22 @@ def test_numbers_of_the_table_are_those_of_numpy(tmp_path):
     torch.save({"laplacian": K}, tmp_path / "laplacian.pt")
     printed = run("spectrum", tmp_path / "laplacian.pt", "--size", 8).stdout
     assert re.search(r"laplacian +1x1x3x3 +8x8 +64 +8\.000 +0\.000 +8\.000 +0\.000", printed)
+
+
+def test_tables_stay_whole_on_a_narrow_terminal(tmp_path):
+    """A pseudo-terminal of 40 columns: no number is cut, nothing is folded."""
+    code = "import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'polyroots', 'init', '--channels', '4,8', '--seed', '9']))"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "40", "TERM": "xterm-256color"},
+        timeout=120,
+        check=True,
+    )
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", result.stdout).replace("\r", "")
+    assert "\x1b[1m" in result.stdout  # colour and weight on a terminal
+    assert "…" not in plain
+    assert run("init", "--channels", "4,8", "--seed", 9).stdout.strip() in plain
