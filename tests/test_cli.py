@@ -323,7 +323,8 @@ def test_numbers_of_the_table_are_those_of_numpy(tmp_path):
 
 def test_tables_stay_whole_on_a_narrow_terminal(tmp_path):
     """A pseudo-terminal of 40 columns: no number is cut, nothing is folded."""
-    code = "import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'polyroots', 'init', '--channels', '4,8', '--seed', '9']))"
+    arguments = ["init", "--channels", "4,8", "--seed", "9"]
+    code = f"import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'polyroots', *{arguments}]))"
     result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -337,4 +338,4 @@ def test_tables_stay_whole_on_a_narrow_terminal(tmp_path):
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", result.stdout).replace("\r", "")
     assert "\x1b[1m" in result.stdout  # colour and weight on a terminal
     assert "…" not in plain
-    assert run("init", "--channels", "4,8", "--seed", 9).stdout.strip() in plain
+    assert run(*arguments).stdout.strip() in plain
