@@ -7,11 +7,14 @@ import json
 from typing import Any
 
 import click
-from rich.box import SIMPLE_HEAD
+from rich.box import Box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+# A rule under the heading, in characters that every log can hold.
+_RULE = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -21,7 +24,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def table(*columns: str, left: int = 1) -> Table:
     """Return an empty table whose first `left` columns hold names and whose others hold numbers."""
-    result = Table(box=SIMPLE_HEAD, pad_edge=False)
+    result = Table(box=_RULE, pad_edge=False)
     for index, column in enumerate(columns):
         result.add_column(column, justify="left" if index < left else "right", no_wrap=True)
     return result

@@ -11,6 +11,9 @@ import torch
 import polyroots as pr
 from polyroots.checkpoint import Checkpoint, save_checkpoint
 
+# Small networks gain nothing from more threads, and on a busy machine waiting for them takes minutes.
+torch.set_num_threads(1)
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
