@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .options import PATH
+from .options import PATH, seed_option, usage_errors, was_given
 
 
 @click.command(short_help="Draw the paper's figures.")
@@ -16,31 +16,40 @@ from .options import PATH
 @click.option("--out", type=PATH, required=True, help="Directory for the pictures (PNG and PDF).")
 @click.option("--checkpoint", type=PATH, help="Figure 3: take A from this network. [default: a freshly drawn one]")
 @click.option("--level", type=int, help="Figure 3: the checkpoint's level, from 1. [default: 1]")
-@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of the freshly drawn A.")
+@seed_option("Of the freshly drawn A.")
 def figures(only: tuple[str, ...], out: Path, checkpoint: Path | None, level: int | None, seed: int) -> None:
     """Draw figures of the paper from computed data.
 
-    3: the surface of |q_4| over the spectrum of a convolution A of 64 x 64 x 3 x 3, with the roots that it has.
+    3: the surface of |q_4| over the spectrum of a convolution A, with four roots chosen from that spectrum: the
+    smallest and the largest real part, and the conjugate pair with the largest imaginary part. A is freshly drawn, 64 x
+    64 x 3 x 3 on 32 x 32 pixels, or as trained, from a level of --checkpoint.
 
     \b
     Examples:
       polyroots figures --only 3 --out figures
       polyroots figures --only 3 --checkpoint runs/first/last.pt --level 2 --out figures
     """
-    from polyroots.checkpoint import load_checkpoint
+    from polyroots.checkpoint import load_checkpoint, require_level
     from polyroots.errors import unknown_name
     from polyroots.files import make_directory
     from polyroots_figures import FIGURES
 
     from .console import say
 
-    for name in only:
-        if name not in FIGURES:
-            raise unknown_name("figure", name, FIGURES)
+    with usage_errors():
+        for name in only:
+            if name not in FIGURES:
+                raise unknown_name("figure", name, FIGURES)
     if level is not None and checkpoint is None:
         raise click.UsageError("--level is a level of the network in --checkpoint; give both or neither.")
+    if checkpoint is not None and was_given("seed"):
+        raise click.UsageError("--seed draws a fresh A, --checkpoint brings one; leave one of them out.")
     loaded = load_checkpoint(checkpoint) if checkpoint else None
+    level = 1 if level is None else level
+    if loaded is not None:
+        with usage_errors():
+            require_level(loaded.config, level)
     make_directory(out)
     for name in only or FIGURES:
-        for path in FIGURES[name](out, loaded, 1 if level is None else level, seed):
+        for path in FIGURES[name](out, loaded, level, seed):
             say(f"wrote {path}")

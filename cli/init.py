@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from .options import PATH, data_dir_option, dataset_option, json_option, model_options
+from .options import PATH, data_dir_option, dataset_option, json_option, model_options, seed_option, usage_errors
 
 
 @click.command(short_help="Set a fresh network's coefficients from its spectra.")
 @model_options
 @dataset_option
 @data_dir_option
-@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of the fresh weights.")
+@seed_option("Of the fresh weights.")
 @click.option("--out", type=PATH, help="Write the initialised network here, for 'polyroots train --init'.")
 @json_option
 def init(
@@ -42,12 +42,15 @@ def init(
     from polyroots.checkpoint import Checkpoint, save_checkpoint
     from polyroots.initialization import initialize
     from polyroots.models import build
+    from polyroots.polynomial import join_blocks
     from polyroots.training import describe_data
 
     from .console import dimensions, print_json, progress, say
     from .network import choose_model, levels_tables
 
-    config = choose_model(describe_data(dataset, data_dir), model, degree, roots, channels)
+    with usage_errors():
+        config = choose_model(describe_data(dataset, data_dir), model, degree, roots, channels)
+        config.blocks  # noqa: B018 - a network without any is refused here
     torch.manual_seed(seed)
     network = build(config)
     with progress() as bar:
@@ -60,7 +63,7 @@ def init(
         print_json({"model": config.model_dump(mode="json"), "seed": seed, **document})
         return
     say(
-        f"{config.name}: blocks {','.join(config.blocks)}, degree {report.degree}, roots '{report.strategy}', "
+        f"{config.title}: blocks {join_blocks(config.blocks)}, degree {report.degree}, roots '{report.strategy}', "
         f"{config.in_channels}x{dimensions(config.image_size)} images, seed {seed}"
     )
     say(*levels_tables(document))

@@ -27,6 +27,8 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except PolyrootsError as error:
             raise click.ClickException(str(error)) from error
+        except MemoryError as error:
+            raise click.ClickException(f"not enough memory: {error or 'the work is too large'}") from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

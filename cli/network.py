@@ -38,7 +38,7 @@ def choose_model(
 def levels_tables(init: Mapping[str, Any]) -> tuple[Table, Table]:
     """Return the tables of an `InitReport.to_dict`: the levels' spectra; the blocks' roots and coefficients."""
     spectra = table("level", "size", "channels", "radius", "min Re", "max Re", "max Im")
-    blocks = table("level", "block", "roots", "alphas", left=2)
+    blocks = table("level", "block", "roots", "alpha0", "alpha1", left=2)
     for level in init["levels"]:
         radius = level["radius"]
         spectra.add_row(
@@ -49,7 +49,8 @@ def levels_tables(init: Mapping[str, Any]) -> tuple[Table, Table]:
         )
         name = str(level["level"])
         for block in level["blocks"]:
-            blocks.add_row(name, block["letter"], _roots(block["roots"]), ", ".join(map(number, block["alphas"])))
+            alphas = dict(zip(block["powers"], map(number, block["alphas"]), strict=True))
+            blocks.add_row(name, block["letter"], _roots(block["roots"]), alphas.get(0, ""), alphas.get(1, ""))
             name = ""
     return spectra, blocks
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,6 +61,28 @@ device_option = click.option(
     show_default=True,
     help="Where to compute; auto takes an accelerator where there is one.",
 )
+
+
+def seed_option(what: str) -> Callable[[F], F]:
+    """Return the option --seed, in the range that every generator takes."""
+    return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=7, show_default=True, help=what)
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Turn the library's complaints about what options ask for into usage errors, exit status 2."""
+    from polyroots.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def was_given(name: str) -> bool:
+    """Whether an option of the running command was given, rather than left at its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is not click.core.ParameterSource.DEFAULT
 
 
 def model_options(command: F) -> F:

@@ -58,7 +58,7 @@ class ConsoleReporter(Reporter):
             self.bar.remove_task(self.task)
         model = config.model
         say(
-            f"{model.name}, {weights:,} weights, channels {','.join(map(str, model.channels))}; {self.source.title}, "
+            f"{model.title}, {weights:,} weights, channels {','.join(map(str, model.channels))}; {self.source.title}, "
             f"{self.source.channels}x{dimensions(self.source.size)}, {model.classes} classes; {device}",
             screen=self.console,
         )

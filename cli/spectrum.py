@@ -60,9 +60,9 @@ def spectrum(checkpoint: Path, size: tuple[int, int] | None, plot_dir: Path | No
             bar.advance(task)
 
     if as_json:
-        print_json(_document(checkpoint, found, spectra))
+        print_json(_document(checkpoint, found, spectra, size is not None))
     else:
-        _print(found, spectra, plot_dir)
+        _print(found, spectra, plot_dir, size is not None)
 
 
 def _plot(directory: Path, name: str, Lambda: Spectrum) -> None:
@@ -74,12 +74,15 @@ def _plot(directory: Path, name: str, Lambda: Spectrum) -> None:
     save_figure(draw_spectrum(Lambda.values, title), directory / re.sub(r"[^\w.-]", "_", name))
 
 
-def _document(checkpoint: Path, found: KernelSet, spectra: list[tuple[str, Spectrum]]) -> dict[str, Any]:
+def _document(
+    checkpoint: Path, found: KernelSet, spectra: list[tuple[str, Spectrum]], size_given: bool
+) -> dict[str, Any]:
     return {
         "checkpoint": str(checkpoint),
         "padding": "circular",
         "network_padding": found.padding,
-        "size_assumed": found.assumed_size,
+        "size_assumed": found.assumed and not size_given,
+        "geometry_assumed": found.assumed,
         "layers": [
             {
                 "name": name,
@@ -97,7 +100,7 @@ def _document(checkpoint: Path, found: KernelSet, spectra: list[tuple[str, Spect
     }
 
 
-def _print(found: KernelSet, spectra: list[tuple[str, Spectrum]], plot_dir: Path | None) -> None:
+def _print(found: KernelSet, spectra: list[tuple[str, Spectrum]], plot_dir: Path | None, size_given: bool) -> None:
     from .console import dimensions, number, say, table
 
     result = table("convolution", "shape", "size", "eigenvalues", "radius", "min Re", "max Re", "max Im")
@@ -117,8 +120,11 @@ def _print(found: KernelSet, spectra: list[tuple[str, Spectrum]], plot_dir: Path
         None: "",
     }
     say(f"All eigenvalues, circular padding{remark[found.padding]}.")
-    if found.assumed_size:
-        say("The size 32x32 and stride 1 are assumptions: this checkpoint doesn't say them; give --size.")
+    if found.assumed:
+        size = "" if size_given else "size 32x32 (give --size), "
+        say(
+            f"This checkpoint doesn't say how its layers are used: {size}stride 1, dilation 1 and groups 1 are assumed."
+        )
     if found.skipped:
         say(f"Skipped {len(found.skipped)}:")
         for name, reason in found.skipped.items():

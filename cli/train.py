@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import PATH, data_dir_option, dataset_option, device_option, model_options
+from .options import (
+    PATH,
+    data_dir_option,
+    dataset_option,
+    device_option,
+    model_options,
+    seed_option,
+    usage_errors,
+    was_given,
+)
 
 if TYPE_CHECKING:
     from polyroots.checkpoint import Checkpoint
@@ -30,9 +39,7 @@ if TYPE_CHECKING:
     "--augment", type=click.Choice(["none", "crop", "crop-flip"]), help="[default: none, crop-flip for photos]"
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Use at most so many images of each split.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of weights, order, augmentation."
-)
+@seed_option("Of weights, order, augmentation.")
 @device_option
 @click.option("--out", type=PATH, help="The run's directory. [default: a new one under runs/]")
 def train(
@@ -70,12 +77,13 @@ def train(
     if init_file is not None:
         _refuse_second_model(init_file)
         start = load_checkpoint(init_file)
-    source = open_data(dataset, data_dir, download)
-    network = start.config if start else choose_model(source, model, degree, roots, channels)
-    if start and start.init:
-        roots = start.init["strategy"]
-    config = train_config(dataset, network, data_dir=data_dir, roots=roots, **options)
-    out = out or default_run_path(dataset, network.name)
+    with usage_errors():
+        source = open_data(dataset, data_dir, download)
+        network = start.config if start else choose_model(source, model, degree, roots, channels)
+        if start and start.init:
+            roots = start.init["strategy"]
+        config = train_config(dataset, network, data_dir=data_dir, roots=roots, **options)
+    out = out or default_run_path(dataset, network.title)
     with ConsoleReporter(source, init_file) as reporter:
         try:
             result = run_training(config, source, out, start=start, reporter=reporter)
@@ -89,9 +97,8 @@ def train(
 
 def _refuse_second_model(init_file: Path) -> None:
     """--init brings the network: what would choose another one is a contradiction."""
-    context = click.get_current_context()
     for name in ("model", "degree", "roots", "channels"):
-        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+        if was_given(name):
             raise click.UsageError(f"--init {init_file} brings the network and its roots; leave --{name} out.")
 
 

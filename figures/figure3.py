@@ -18,7 +18,7 @@ CHANNELS, SIZE = 64, (32, 32)
 
 
 def draw(out: Path, checkpoint: Checkpoint | None = None, level: int = 1, seed: int = 7) -> list[Path]:
-    """Draw Figure 3 and return the files written: out/figure3.png, out/figure3.pdf.
+    """Draw Figure 3 and return the files written: out/figure3.png and .pdf, of a checkpoint out/figure3-levelL.png.
 
     Parameters
     ----------
@@ -38,13 +38,16 @@ def draw(out: Path, checkpoint: Checkpoint | None = None, level: int = 1, seed: 
     if checkpoint is None:
         torch.manual_seed(seed)
         weight, size = Level(CHANNELS, "L").A.weight, SIZE
-        source = "a freshly drawn $A$"
+        source, stem = "a freshly drawn $A$", "figure3"
     else:
         index = require_level(checkpoint.config, level)
         weight, size = checkpoint.weights[f"levels.{index}.A.weight"], checkpoint.config.sizes[index]
-        source = f"$A$ of level {level} of {checkpoint.config.name}"
+        source, stem = f"$A$ of level {level} of a {checkpoint.config.title}", f"figure3-level{level}"
     Lambda = eigenvalues(weight, size, name=f"level {level}")
     q = ResidualPolynomial(select_roots(Lambda, degree=3, strategy="extremal"))
     shape = " x ".join(str(n) for n in weight.shape)
-    title = f"$|q_4(\\Lambda)|$ for {source}, {shape}, at {size[0]} x {size[1]} pixels"
-    return save_figure(draw_surface(Lambda.values, q, title), out / "figure3")
+    title = (
+        f"$|q_4(\\Lambda)|$ over the spectrum of {source}\n"
+        f"{shape}, {size[0]} x {size[1]} pixels; four roots chosen from this spectrum"
+    )
+    return save_figure(draw_surface(Lambda.values, q, title), out / stem)

@@ -102,13 +102,13 @@ class KernelSet:
     ----------
     kernels : (geometry, weight) of each square convolution with stride 1
     skipped : name -> why, of each other convolution
-    assumed_size : whether the image sizes and strides are an assumption, as for a bare state dict
+    assumed : whether stride, dilation and groups of 1 are assumptions, as for a bare state dict
     padding : of the network's convolutions; None where the checkpoint doesn't say
     """
 
     kernels: tuple[tuple[Convolution, Tensor], ...]
     skipped: Mapping[str, str]
-    assumed_size: bool
+    assumed: bool
     padding: str | None
 
 
@@ -139,12 +139,17 @@ def read_kernels(path: str | Path, size: tuple[int, int] | None = None) -> Kerne
         known, weights, padding = {}, _state_dict(path, document), None
 
     for name, weight in weights.items():
-        if not isinstance(weight, Tensor) or weight.ndim != 4:
+        if not isinstance(weight, Tensor) or weight.ndim < 3:
+            continue
+        if weight.ndim != 4:
+            skipped[name] = f"its weight has {weight.ndim} dimensions, a convolution of images has 4"
             continue
         conv = known.get(name) or Convolution(name, (32, 32), (1, 1), (1, 1), 1)
         c_out, c_in = weight.shape[0], weight.shape[1] * conv.groups
         if not weight.is_floating_point():
             skipped[name] = f"its weights are {weight.dtype}, not floating-point numbers"
+        elif c_out != c_in and c_in == 1 and not known:
+            skipped[name] = f"{c_out} output channels from 1, or one to one: the checkpoint doesn't say groups"
         elif c_out != c_in:
             skipped[name] = f"not square: {c_out} output channels from {c_in}"
         elif conv.stride != (1, 1):
@@ -158,7 +163,7 @@ def read_kernels(path: str | Path, size: tuple[int, int] | None = None) -> Kerne
             f"{path} holds no convolution: expected a state dict with four-dimensional weights, "
             f"got {len(weights)} entries without one"
         )
-    return KernelSet(tuple(kernels), skipped, assumed_size=not known and size is None, padding=padding)
+    return KernelSet(tuple(kernels), skipped, assumed=not known, padding=padding)
 
 
 def _read(path: str | Path) -> Any:

@@ -25,13 +25,16 @@ class FileError(PolyrootsError, OSError):
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that is not in a list, with the nearest one that is.
 
-    >>> print(unknown_name("strategy", "extremel", ["extremal"]))
-    unknown strategy 'extremel': did you mean 'extremal'? Known: extremal
+    >>> print(unknown_name("strategy", "Extremel", ["extremal"]))
+    unknown strategy 'Extremel': did you mean 'extremal'? Known: extremal
+    >>> print(unknown_name("figure", "7", ["3"]))
+    unknown figure '7': expected 3
     """
     known = list(known)
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return InputError(f"unknown {what} '{name}': {hint}Known: {', '.join(known)}")
+    near = get_close_matches(name.lower(), known, n=1)
+    if near:
+        return InputError(f"unknown {what} '{name}': did you mean '{near[0]}'? Known: {', '.join(known)}")
+    return InputError(f"unknown {what} '{name}': expected {', '.join(known)}")
 
 
 def one_sentence(error: ValidationError) -> InputError:

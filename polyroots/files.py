@@ -25,6 +25,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         If the directory can't be made or written.
     """
     path = Path(path)
+    if path.is_dir():
+        raise FileError(f"{path} is a directory, expected a file or a new name; choose another")
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +51,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def make_directory(path: str | Path) -> Path:
     """Make a directory with its parents and check that files can be written in it."""
     path = Path(path)
+    if path.is_file():
+        raise FileError(f"{path} is a file, expected a directory or a new name; choose another")
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):

@@ -22,11 +22,13 @@ class BlockReport:
     Attributes
     ----------
     letter : of the block
+    powers : powers of t in the block's p
     roots : (re, im) of each root
-    alphas : coefficients of p at the block's powers
+    alphas : coefficients of p at these powers
     """
 
     letter: str
+    powers: tuple[int, ...]
     roots: tuple[tuple[float, float], ...]
     alphas: tuple[float, ...]
 
@@ -134,7 +136,9 @@ def initialize(
             max_real=Lambda.max_real,
             max_imag=Lambda.max_imag,
             blocks=tuple(
-                BlockReport(factor.letter, tuple((z.real, z.imag) for z in factor.roots), factor.coefficients)
+                BlockReport(
+                    factor.letter, factor.powers, tuple((z.real, z.imag) for z in factor.roots), factor.coefficients
+                )
                 for factor in factors
             ),
         )

@@ -184,6 +184,16 @@ def parse_blocks(blocks: str | Iterable[str]) -> tuple[str, ...]:
     return letters
 
 
+def join_blocks(blocks: Iterable[str]) -> str:
+    """Write a block sequence for a message; a long one is cut.
+
+    >>> join_blocks("LLC"), join_blocks("LL" + "C" * 30)
+    ('L,L,C', 'L,L,C,C,C,C,C,C,... (32 blocks)')
+    """
+    letters = tuple(blocks)
+    return ",".join(letters) if len(letters) <= 10 else f"{','.join(letters[:8])},... ({len(letters)} blocks)"
+
+
 def factors_from_roots(blocks: Iterable[str], roots: Sequence[complex]) -> tuple[Factor, ...]:
     """Give each block of a sequence its roots, which stand in the order of the blocks.
 
@@ -195,7 +205,7 @@ def factors_from_roots(blocks: Iterable[str], roots: Sequence[complex]) -> tuple
     blocks = parse_blocks(blocks)
     needed = sum(root_count(letter) for letter in blocks)
     if len(roots) != needed:
-        raise InputError(f"blocks {','.join(blocks)} need {needed} roots, got {len(roots)}")
+        raise InputError(f"blocks {join_blocks(blocks)} need {needed} roots, got {len(roots)}")
     factors, start = [], 0
     for letter in blocks:
         stop = start + root_count(letter)

@@ -14,7 +14,7 @@ from jaxtyping import Complex128
 from numpy.typing import ArrayLike, NDArray
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.polynomial import log_distances, parse_blocks, root_count
+from polyroots.polynomial import join_blocks, log_distances, parse_blocks, root_count
 from polyroots.spectrum import Spectrum
 
 # Relative to the spectral radius: what is closer to zero counts as zero, what is closer to the real axis as real, and
@@ -101,7 +101,7 @@ def require_degree(degree: int | None, blocks: tuple[str, ...]) -> None:
     """Raise InputError if a degree is given that is not the block sequence's."""
     if degree is not None and degree != degree_of(blocks):
         raise InputError(
-            f"degree {degree} does not fit the blocks {','.join(blocks)}: "
+            f"degree {degree} does not fit the blocks {join_blocks(blocks)}: "
             f"they have {degree_of(blocks) + 1} roots, which is degree {degree_of(blocks)}"
         )
 
@@ -145,8 +145,8 @@ def extremal(values: Complex128[np.ndarray, "N"], blocks: tuple[str, ...]) -> li
     ):
         if found < wanted:
             raise InputError(
-                f"blocks {','.join(blocks)} need {wanted} {what}, the spectrum has {found}; choose other blocks or a "
-                "lower degree"
+                f"blocks {join_blocks(blocks)} need {wanted} {what}, the spectrum has {found}; choose other "
+                "blocks or a lower degree"
             )
     real_roots: Iterator[complex] = iter(reals)
     symmetric: Iterator[complex] = iter(moduli)

@@ -76,17 +76,17 @@ class Spectrum:
     @cached_property
     def min_real(self) -> float:
         """Smallest real part."""
-        return float(self.values.real.min())
+        return float(self.values.real.min()) + 0.0  # no negative zero
 
     @cached_property
     def max_real(self) -> float:
         """Largest real part."""
-        return float(self.values.real.max())
+        return float(self.values.real.max()) + 0.0  # no negative zero
 
     @cached_property
     def max_imag(self) -> float:
         """Largest imaginary part."""
-        return float(self.values.imag.max())
+        return float(self.values.imag.max()) + 0.0  # no negative zero
 
     def save(self, path: str | Path) -> None:
         """Write the spectrum and its operator to an ``.npz`` file, whole or not at all."""

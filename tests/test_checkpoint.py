@@ -32,7 +32,7 @@ def test_kernels_of_ours_know_their_size(init_file):
         ("levels.1.A.weight", (4, 4)),
     ]
     assert set(found.skipped) == {"stem.0.weight", "transitions.0.Pi.weight", "transitions.0.R.weight"}
-    assert not found.assumed_size
+    assert not found.assumed
     assert found.padding == "zeros"
 
 
@@ -47,10 +47,10 @@ def test_state_dicts_of_others(tmp_path, nest):
     ((conv, weight),) = found.kernels
     assert (conv.name, conv.size, tuple(weight.shape)) == ("2.weight", (32, 32), (6, 6, 5, 5))
     assert found.skipped == {"0.weight": "not square: 6 output channels from 3"}
-    assert found.assumed_size
+    assert found.assumed
     given = read_kernels(tmp_path / "theirs.pth", size=(7, 9))
     assert given.kernels[0][0].size == (7, 9)
-    assert not given.assumed_size
+    assert given.assumed
 
 
 class _Runs:
@@ -156,3 +156,23 @@ save_checkpoint({str(path)!r}, checkpoint)
     assert f"FileError: cannot write {path}: File too large" in result.stderr
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["kept.pt"]
+
+
+def test_what_is_skipped_has_a_reason(tmp_path):
+    state = {
+        "conv1d": torch.ones(4, 4, 3),
+        "conv3d": torch.ones(4, 4, 3, 3, 3),
+        "depthwise": torch.ones(4, 1, 3, 3),
+        "counts": torch.ones(2, 2, 3, 3, dtype=torch.int64),
+        "linear": torch.ones(4, 4),
+        "name": "no tensor",
+    }
+    torch.save(state, tmp_path / "theirs.pt")
+    found = read_kernels(tmp_path / "theirs.pt")
+    assert found.kernels == ()
+    assert found.skipped == {
+        "conv1d": "its weight has 3 dimensions, a convolution of images has 4",
+        "conv3d": "its weight has 5 dimensions, a convolution of images has 4",
+        "depthwise": "4 output channels from 1, or one to one: the checkpoint doesn't say groups",
+        "counts": "its weights are torch.int64, not floating-point numbers",
+    }

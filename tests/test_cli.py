@@ -46,7 +46,7 @@ def test_train_prints_levels_epochs_accuracy_and_next_steps(trained):
     out, printed = trained
     assert re.search(r"1 +8x8 +6 +\d", printed)
     assert re.search(r"2 +4x4 +12 +\d", printed)
-    assert re.search(r"1 +L +-?\d.*\n +L +-?\d.*\n +C +-?[\d.]+ \+- [\d.]+i +-?\d.*, -?\d", printed)
+    assert re.search(r"1 +L +-?\d.*\n +L +-?\d.*\n +C +-?[\d.]+ \+- [\d.]+i +-?[\d.]+ +-[\d.]+\n", printed)
     assert "epoch 2/2  train loss" in printed
     last = load_checkpoint(out / "last.pt").training
     assert f"last epoch {last['test_accuracy']:.2%}, best epoch" in printed
@@ -61,7 +61,7 @@ def test_the_next_commands_run(trained, tmp_path):
     assert len(commands) == 3
     for command in commands:
         run(*(str(tmp_path) if word == "figures" and i else word for i, word in enumerate(command)))
-    assert {path.name for path in tmp_path.iterdir()} == {"figure3.png", "figure3.pdf"}
+    assert {path.name for path in tmp_path.iterdir()} == {"figure3-level1.png", "figure3-level1.pdf"}
 
 
 def test_train_on_a_folder(image_folder, tmp_path):
@@ -122,11 +122,12 @@ def test_spectrum_of_others_says_what_it_assumes(tmp_path):
     torch.save({"state_dict": network.state_dict()}, tmp_path / "theirs.pt")
     result = run("spectrum", tmp_path / "theirs.pt")
     assert "0.weight" in result.stdout
-    assert "The size 32x32 and stride 1 are assumptions" in result.stdout
+    assert "are used: size 32x32 (give --size), stride 1, dilation 1 and groups 1 are assumed." in result.stdout
+    assert "are used: stride 1, dilation 1 and groups 1 are assumed." in run("spectrum", tmp_path / "theirs.pt", "--size", 6).stdout
     given = run("spectrum", tmp_path / "theirs.pt", "--size", "6x5", "--json")
     document = json.loads(given.stdout)
     assert document["layers"][0]["size"] == [6, 5]
-    assert not document["size_assumed"]
+    assert (document["size_assumed"], document["geometry_assumed"]) == (False, True)
     Lambda = pr.eigenvalues(network[0].weight, (6, 5))
     assert document["layers"][0]["radius"] == Lambda.radius
 
@@ -238,20 +239,24 @@ def test_nan_names_the_layer(tmp_path, init_file):
     [
         (("init", "--degree", "-1"), 2, "-1 is not in the range x>=0"),
         (("train", "--degree", "-3"), 2, "-3 is not in the range x>=0"),
-        (("init", "--roots", "extremel"), 1, "unknown strategy 'extremel': did you mean 'extremal'? Known: extremal"),
-        (("train", "--roots", "foo"), 1, "unknown strategy 'foo': Known: extremal"),
-        (("init", "--model", "q5"), 1, "unknown model 'q5': did you mean 'q"),
-        (("train", "--model", "resnet"), 1, "unknown model 'resnet': did you mean 'resnet18'"),
-        (("train", "--dataset", "digit"), 1, "unknown data set 'digit': did you mean 'digits'"),
-        (("init", "--model", "q2", "--degree", "3"), 1, "degree 3 does not fit the blocks L,L: they have 2 roots"),
-        (("init", "--model", "resnet18"), 1, "has no polynomial blocks"),
-        (("train", "--model", "resnet18", "--degree", "3"), 1, "resnet18 has no polynomial, so no degree"),
-        (("train", "--dataset", "folder"), 1, "folder needs --data-dir"),
+        (("init", "--roots", "extremel"), 2, "unknown strategy 'extremel': did you mean 'extremal'? Known: extremal"),
+        (("train", "--roots", "foo"), 2, "unknown strategy 'foo': expected extremal"),
+        (("init", "--model", "q5"), 2, "unknown model 'q5': expected q2, q4, q4r, q6, q8, resnet18"),
+        (("train", "--model", "resnet"), 2, "unknown model 'resnet': did you mean 'resnet18'"),
+        (("train", "--dataset", "digit"), 2, "unknown data set 'digit': did you mean 'digits'"),
+        (("init", "--model", "q2", "--degree", "3"), 2, "degree 3 does not fit the blocks L,L: they have 2 roots"),
+        (("init", "--model", "resnet18"), 2, "resnet18 has no polynomial"),
+        (("train", "--model", "resnet18", "--degree", "3"), 2, "resnet18 has no polynomial, so no degree"),
+        (("train", "--dataset", "folder"), 2, "folder needs --data-dir"),
         (("train", "--channels", "8,x"), 2, "expected the channels of each level such as"),
-        (("train", "--lr", "0"), 1, "lr: input should be greater than 0"),
+        (("train", "--lr", "0"), 2, "lr: input should be greater than 0"),
         (("spectrum", "x.pt", "--size", "0"), 2, "expected a size in pixels such as 32 or 28x32, got '0'"),
         (("spectrum", "x.pt", "--size", "3x4x5"), 2, "expected a size in pixels"),
-        (("figures", "--only", "7", "--out", "x"), 1, "unknown figure '7': Known: 3"),
+        (("figures", "--only", "7", "--out", "x"), 2, "unknown figure '7': expected 3"),
+        (("init", "--seed", "4294967296"), 2, "4294967296 is not in the range 0<=x<=4294967295"),
+        (("init", "--model", "Q4R"), 2, "unknown model 'Q4R': did you mean 'q4r'"),
+        (("train", "--download"), 2, "only cifar10 can be downloaded"),
+        (("figures", "--only", "3", "--checkpoint", "x.pt", "--seed", "3", "--out", "x"), 2, "leave one of them out"),
         (("figures", "--level", "2", "--out", "x"), 2, "--level is a level of the network in --checkpoint"),
     ],
 )
@@ -263,7 +268,7 @@ def test_mistakes_are_one_sentence(arguments, exit_code, message, tmp_path, monk
 
 def test_levels_that_do_not_exist_are_said(init_file, tmp_path):
     for level in (0, 3):
-        message = fails("figures", "--checkpoint", init_file, "--level", level, "--out", tmp_path)
+        message = fails("figures", "--checkpoint", init_file, "--level", level, "--out", tmp_path, exit_code=2)
         assert f"expected a level from 1 to 2, got {level}" in message
 
 
@@ -339,3 +344,26 @@ def test_tables_stay_whole_on_a_narrow_terminal(tmp_path):
     assert "\x1b[1m" in result.stdout  # colour and weight on a terminal
     assert "…" not in plain
     assert run(*arguments).stdout.strip() in plain
+
+
+def test_files_and_directories_are_not_confused(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "directory").mkdir()
+    assert "is a directory, expected a file" in fails("init", "--channels", 4, "--out", tmp_path / "directory")
+    for command in ("figures", "train"):
+        assert "is a file, expected a directory" in fails(command, "--out", tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_too_little_memory_is_said(tmp_path):
+    torch.save({"w": torch.ones(2, 2, 3, 3)}, tmp_path / "w.pt")
+    assert "not enough memory: " in fails("spectrum", tmp_path / "w.pt", "--size", 10**9)
+
+
+def test_long_block_sequences_keep_messages_and_names_short(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = fails("init", "--degree", 400, "--channels", "1")
+    assert "blocks L,C,C,C,C,C,C,C,... (201 blocks) need 200 distinct conjugate pairs" in message
+    run("train", "--degree", 20, "--channels", "4", "--limit", 20, "--epochs", 1)
+    (directory,) = (tmp_path / "runs").iterdir()
+    assert directory.name.endswith("-digits-11-blocks")

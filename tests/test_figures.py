@@ -122,7 +122,8 @@ def test_figure3_of_a_checkpoint_takes_its_level(tmp_path, init_file, monkeypatc
     figure3.draw(tmp_path, checkpoint, level=2)
     ((values, title),) = seen
     assert np.array_equal(values, pr.eigenvalues(checkpoint.weights["levels.1.A.weight"], 4).values)
-    assert "level 2 of q4, 12 x 12 x 3 x 3, at 4 x 4" in title
+    assert "level 2 of a q4" in title
+    assert "12 x 12 x 3 x 3, 4 x 4 pixels" in title
     with pytest.raises(pr.InputError, match="from 1 to 2, got 5"):
         figure3.draw(tmp_path, checkpoint, level=5)
     resnet = pr.models.model_config("resnet18", image_size=8)

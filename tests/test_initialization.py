@@ -46,7 +46,7 @@ def test_the_report_is_json():
     assert (document["strategy"], document["degree"]) == ("extremal", 3)
     assert (document["padding"], document["network_padding"]) == ("circular", "circular")
     block = document["levels"][0]["blocks"][2]
-    assert block["letter"] == "C"
+    assert (block["letter"], block["powers"]) == ("C", [0, 1])
     (re, im), (re2, im2) = block["roots"]
     assert (re, im) == (re2, -im2)
     assert block["alphas"] == pytest.approx([2 * re / (re**2 + im**2), -1 / (re**2 + im**2)])

@@ -157,7 +157,7 @@ def test_convolutions_know_their_geometry():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("q3", {}, "unknown model 'q3': did you mean"),
+        ("q3", {}, "unknown model 'q3': expected q2, q4, q4r, q6, q8, resnet18"),
         ("resnet81", {}, "did you mean 'resnet18'"),
         ("L,Q", {}, "unknown block 'Q'"),
         ("q4", {"channels": (8, 12)}, "multiple of the level's before, got 8,12"),

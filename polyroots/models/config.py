@@ -92,6 +92,11 @@ class ModelConfig(BaseModel):
         return blocks_of(self.name)
 
     @property
+    def title(self) -> str:
+        """Name, for a long block sequence its length, as in "60 blocks"."""
+        return self.name if len(self.name) <= 12 else f"{len(self.blocks)} blocks"
+
+    @property
     def degree(self) -> int:
         """Degree d of a level's polynomial p."""
         return degree_of(self.blocks)

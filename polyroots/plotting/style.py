@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from polyroots.files import replacing
 
-#: Perceptually uniform and readable without colour vision.
-COLOUR_MAP = "cividis"
+#: Perceptually uniform and readable without colour vision; without its darkest part, so that eigenvalues show on it.
+COLOUR_MAP = ListedColormap(mpl.colormaps["cividis"](np.linspace(0.25, 1, 256)))
 
 #: The same things have the same colours in every picture.
-EIGENVALUE = "#1b4f8a"
+EIGENVALUE = "#15396b"
 ROOT = "#c8442c"
 REFERENCE = "#6b6b6b"
 

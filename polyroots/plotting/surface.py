@@ -51,7 +51,7 @@ def draw_surface(
     with style():
         figure = Figure(figsize=(6.4, 5.0))
         # Any: matplotlib types the result as two-dimensional axes.
-        axes: Any = figure.add_axes((-0.03, 0.0, 0.92, 0.95), projection="3d", computed_zorder=False)
+        axes: Any = figure.add_axes((-0.03, -0.01, 0.92, 0.92), projection="3d", computed_zorder=False)
         axes.set_proj_type("ortho")
         axes.view_init(elev=_ELEVATION, azim=_AZIMUTH)
         axes.set_box_aspect(_BOX, zoom=0.92)
@@ -75,7 +75,6 @@ def draw_surface(
             ccount=_ANGLES,
             linewidth=0,
             antialiased=False,
-            alpha=0.92,
             rasterized=True,
             zorder=2,
         )
@@ -86,7 +85,7 @@ def draw_surface(
             np.abs(q(points[seen])),
             s=1.2,
             color=EIGENVALUE,
-            alpha=0.45,
+            alpha=0.6,
             linewidths=0,
             depthshade=False,
             rasterized=True,
@@ -114,8 +113,8 @@ def draw_surface(
         axes.set_zticks([tick for tick in axes.get_zticks() if 0 <= tick <= top])
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
-        figure.suptitle(title, y=0.97)
-        legend: Any = figure.legend(*axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.01, 0.92))
+        figure.suptitle(title, y=0.98)
+        legend: Any = figure.legend(*axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.01, 0.89))
         legend.legend_handles[0].set_sizes([14])
         bar = figure.add_axes((0.89, 0.28, 0.022, 0.5))
         figure.colorbar(ScalarMappable(norm, COLOUR_MAP), cax=bar, label=f"$|q_{{{len(roots)}}}(\\lambda)|$")

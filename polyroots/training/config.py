@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -71,7 +72,7 @@ class TrainConfig(BaseModel):
     momentum: NonNegativeFloat = 0.9
     weight_decay: NonNegativeFloat = 1e-4
     augment: Augment
-    seed: NonNegativeInt = 7
+    seed: NonNegativeInt = Field(default=7, lt=2**32)
     device: Device = "auto"
 
     @field_validator("data_dir")

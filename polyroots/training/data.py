@@ -83,9 +83,7 @@ def describe_data(name: str, data_dir: str | Path | None = None) -> Source:
         raise unknown_name("data set", name, SOURCES)
     if name == "digits":
         if data_dir is not None:
-            raise InputError(
-                "digits is embedded and lies in no directory; leave --data-dir out or choose --dataset folder"
-            )
+            raise InputError("digits is embedded and lies in no directory; leave --data-dir out")
         return _Digits()
     if name == "cifar10":
         return _Cifar10(None if data_dir is None else Path(data_dir))
@@ -158,7 +156,9 @@ class _Folder(Source):
 
     def __init__(self, data_dir: Path) -> None:
         if not data_dir.is_dir():
-            raise FileError(f"no directory {data_dir}: expected one with train/<class>/* and test/<class>/* in it")
+            raise FileError(
+                f"no directory {data_dir}: expected one with train/<class>/* and test/<class>/* in it as --data-dir"
+            )
         missing = [part for part in ("train", "test") if not (data_dir / part).is_dir()]
         if missing:
             raise FileError(

@@ -105,7 +105,7 @@ class Run:
 
 def default_run_path(dataset: str, model: str) -> Path:
     """Return a directory under runs/ that doesn't exist yet, named after the time, the data set and the model."""
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{dataset}-{model.replace(',', '')}"
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{dataset}-{model.replace(',', '').replace(' ', '-')}"
     path, number = Path("runs") / stem, 1
     while path.exists():
         number += 1
