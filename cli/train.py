@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 @click.option(
     "--epochs", type=click.IntRange(min=1), help="Passes over the training images. [default: 20, 30 for photos]"
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Images a step. [default: 64, 128 for photos]")
+@click.option("--batch-size", type=click.IntRange(min=2), help="Images a step. [default: 64, 128 for photos]")
 @click.option("--lr", type=float, help="Learning rate at the start; it falls along half a cosine. [default: 0.1]")
 @click.option(
     "--augment", type=click.Choice(["none", "crop", "crop-flip"]), help="[default: none, crop-flip for photos]"
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Use at most so many images of each split.")
+@click.option("--limit", type=click.IntRange(min=2), help="Use at most so many images of each split.")
 @seed_option("Of weights, order, augmentation.")
 @device_option
 @click.option("--out", type=PATH, help="The run's directory. [default: a new one under runs/]")

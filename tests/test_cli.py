@@ -123,7 +123,10 @@ def test_spectrum_of_others_says_what_it_assumes(tmp_path):
     result = run("spectrum", tmp_path / "theirs.pt")
     assert "0.weight" in result.stdout
     assert "are used: size 32x32 (give --size), stride 1, dilation 1 and groups 1 are assumed." in result.stdout
-    assert "are used: stride 1, dilation 1 and groups 1 are assumed." in run("spectrum", tmp_path / "theirs.pt", "--size", 6).stdout
+    assert (
+        "are used: stride 1, dilation 1 and groups 1 are assumed."
+        in run("spectrum", tmp_path / "theirs.pt", "--size", 6).stdout
+    )
     given = run("spectrum", tmp_path / "theirs.pt", "--size", "6x5", "--json")
     document = json.loads(given.stdout)
     assert document["layers"][0]["size"] == [6, 5]

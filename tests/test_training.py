@@ -15,7 +15,7 @@ import polyroots as pr
 from polyroots.checkpoint import Checkpoint, load_checkpoint
 from polyroots.training import Reporter, augment, describe_data, evaluate_checkpoint, open_data, train, train_config
 from polyroots.training.data import _balanced
-from polyroots.training.loop import make_optimizer
+from polyroots.training.loop import make_optimizer, split_batches
 from polyroots.training.normalisation import Normalisation
 from polyroots.training.run import COLUMNS, default_run_path
 
@@ -250,6 +250,19 @@ def test_a_file_that_does_not_fit_the_data_is_said(tmp_path, init_file, image_fo
     with pytest.raises(pr.InputError, match=message):
         train(train_config("folder", start.config, device="cpu"), source, tmp_path / "run", start=start)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_single_image_left_over_joins_a_batch(tmp_path):
+    """ResNet18 is down to one pixel on digits, where batch norm needs two images."""
+    assert [len(batch) for batch in split_batches(torch.arange(9), 4)] == [4, 5]
+    assert [len(batch) for batch in split_batches(torch.arange(10), 4)] == [4, 4, 2]
+    assert torch.equal(torch.cat(split_batches(torch.arange(9), 4)), torch.arange(9))
+    source = open_data("digits")
+    model = pr.models.model_config("resnet18", image_size=8, in_channels=1)
+    config = train_config("digits", model, epochs=1, limit=9, batch_size=4, device="cpu")
+    result = train(config, source, tmp_path / "run")
+    schedule = load_checkpoint(result.run.last).training["optimizer"]["param_groups"][0]
+    assert schedule["lr"] == pytest.approx(0, abs=1e-12)  # the cosine ends with the last step
 
 
 def test_coefficients_are_not_decayed():

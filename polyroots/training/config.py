@@ -51,7 +51,7 @@ class TrainConfig(BaseModel):
     limit : at most so many images of each split
     model : the network
     roots : root strategy that sets a Poly-MgNet's coefficients
-    epochs, batch_size : passes over the training images; images a step
+    epochs, batch_size : passes over the training images; images a step, two at least for batch norm
     lr : learning rate at the start; it falls to 0 along half a cosine, step by step
     momentum, weight_decay : of SGD; the coefficients alpha of a Poly-MgNet are not decayed
     augment : random crop after padding by an eighth of the image, horizontal flip
@@ -63,11 +63,11 @@ class TrainConfig(BaseModel):
 
     dataset: str
     data_dir: Path | None = None
-    limit: PositiveInt | None = None
+    limit: int | None = Field(default=None, ge=2)
     model: ModelConfig
     roots: str = "extremal"
     epochs: PositiveInt
-    batch_size: PositiveInt
+    batch_size: int = Field(ge=2)
     lr: PositiveFloat = 0.1
     momentum: NonNegativeFloat = 0.9
     weight_decay: NonNegativeFloat = 1e-4

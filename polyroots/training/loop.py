@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Int64
 from lightning_fabric import Fabric
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -130,7 +131,7 @@ def train(
     optimizer = make_optimizer(model, config)
     model = model.to(memory_format=torch.channels_last)
     network, optimizer = fabric.setup(model, optimizer)
-    steps = math.ceil(len(data.train) / config.batch_size)
+    steps = len(split_batches(torch.arange(len(data.train)), config.batch_size))
     schedule = CosineAnnealingLR(optimizer, config.epochs * steps)
     loop = _Loop(config, fabric, network, optimizer, schedule, Normalisation.of(data.train.images), reporter)
     train_split = Split(data.train.images.to(fabric.device), data.train.labels.to(fabric.device))
@@ -172,6 +173,14 @@ def _initialize(model: nn.Module, config: TrainConfig, start: Checkpoint | None)
         # Once trained, coefficients are no longer those of the report.
         return start.init if start.training is None else None
     return initialize(model, strategy=config.roots).to_dict() if config.model.is_polynomial else None
+
+
+def split_batches(order: Int64[Tensor, "N"], batch_size: int) -> list[Int64[Tensor, "batch"]]:
+    """Cut an order into batches; a single image left over joins the last one, as batch norm needs two."""
+    batches = list(order.split(batch_size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> SGD:
@@ -221,7 +230,7 @@ class _Loop:
         lr = float(self.schedule.get_last_lr()[0])
         loss_sum = torch.zeros((), device=device)
         correct = torch.zeros((), device=device)
-        batches = order.split(self.config.batch_size)
+        batches = split_batches(order, self.config.batch_size)
         every = math.ceil(len(batches) / _READS_PER_EPOCH)
         mean_loss = accuracy = 0.0
         done, started = 0, time.perf_counter()
