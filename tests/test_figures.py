@@ -66,6 +66,14 @@ def test_what_is_behind_the_surface_is_known():
     assert _hidden(points, q, boundary, level, top=1.0).tolist() == [False, True]
 
 
+def test_what_is_behind_a_hill_is_known():
+    """|1 - t^2| has the height 0 at +-1 and a hill between: the root on the far side of it is behind."""
+    boundary = 1.2 * np.exp(1j * np.linspace(0, 2 * np.pi, 61))
+    q = pr.ResidualPolynomial([1.0, -1.0])
+    from_the_left = np.array([-1.0, 0.0, 0.2])
+    assert _hidden(q.roots, q, boundary, from_the_left, top=2.5).tolist() == [bool(z.real > 0) for z in q.roots]
+
+
 def test_a_line_of_eigenvalues_has_no_surface():
     with pytest.raises(pr.InputError, match="lie on a line"):
         draw_surface(np.linspace(1, 2, 9) + 0j, pr.ResidualPolynomial([1.0]), "")

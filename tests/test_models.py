@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -126,11 +127,64 @@ def test_networks_for_other_images(name, size, channels, classes):
         assert model(torch.empty(4, channels, H, W)).shape == (4, classes)
 
 
+NAMED = {
+    "q2": [("bn", "plain", "bn-relu")] * 2,
+    "q4": [("bn-relu", "bn-relu", "plain")] * 2 + [("bn-relu", "plain", "bn-relu")],
+    "q4r": [("bn-relu", "bn-relu", "plain")] * 2,
+    "q6": [("bn-relu", "bn-relu", "plain")] * 2 + [("bn-relu", "plain", "bn-relu")],
+    "q8": [("bn-relu", "bn-relu", "plain")] * 3 + [("bn-relu", "plain", "bn-relu")],
+    "R,L": [("bn-relu", "plain", "bn-relu"), ("bn-relu", "bn-relu", "plain")],
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_placements_are_the_authors(name):
+    """The design's table of networks; and each place is what it is called."""
+    kinds = {
+        "plain": [nn.Identity],
+        "bn": [nn.BatchNorm2d],
+        "relu": [nn.ReLU],
+        "bn-relu": [nn.BatchNorm2d, nn.ReLU],
+    }
+    model = pr.models.build(name, channels=(2, 4))
+    for level in model.levels:
+        assert [astuple(block.placement) for block in level.blocks] == NAMED[name]
+        for block in level.blocks:
+            for place, module in zip(astuple(block.placement), (block.rho, block.update, block.output), strict=True):
+                parts = list(module) if isinstance(module, nn.Sequential) else [module]
+                assert [type(part) for part in parts] == kinds[place]
+    assert [type(part) for part in model.stem] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+
+
+def test_one_step_by_its_formula():
+    """q2's step u <- relu bn(u + alpha bn r), with batch norm written out."""
+    torch.manual_seed(23)
+    level = Level(3, "L", placements=[Placement("bn", "plain", "bn-relu")]).double()
+    level.blocks[0].set_alphas([0.7])
+    u, r = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
+
+    def bn(x):
+        mean, var = x.mean(dim=(0, 2, 3), keepdim=True), x.var(dim=(0, 2, 3), correction=0, keepdim=True)
+        return (x - mean) / (var + 1e-5).sqrt()
+
+    new = torch.relu(bn(u + 0.7 * bn(r)))
+    ours, residual = level(u, r)
+    torch.testing.assert_close(ours, new)
+    torch.testing.assert_close(residual, r - level.A(new - u))
+
+
+def test_coefficients_are_neutral_until_they_are_set():
+    model = pr.models.build("L,R,S,C", channels=(2,))
+    assert [block.alphas.tolist() for block in model.levels[0].blocks] == [[1], [1, 0], [1], [1, 0]]
+
+
 def test_levels_follow_from_the_image_size():
     assert default_channels((32, 32)) == (64, 128, 256, 256)
     assert default_channels((28, 28)) == (64, 128, 256, 256)
     assert default_channels((64, 64)) == (64, 128, 256, 256, 256)
     assert default_channels((8, 8)) == (32, 64)
+    assert default_channels((15, 40)) == (32, 64, 128)
+    assert default_channels((16, 16)) == (64, 128, 256)
     assert default_channels((4, 4)) == (32,)
     config = model_config("q4", image_size=28)
     assert config.sizes == ((28, 28), (14, 14), (7, 7), (4, 4))
@@ -141,6 +195,7 @@ def test_resnet18_with_pool_halves_the_image():
     without = convolutions(model_config("resnet18"))
     assert [conv.size for conv in with_pool[:2]] == [(32, 32), (16, 16)]
     assert [conv.size for conv in without[:2]] == [(32, 32), (32, 32)]
+    assert convolutions(model_config("resnet18", image_size=8))[-1].size == (1, 1)
 
 
 def test_convolutions_know_their_geometry():

@@ -63,6 +63,36 @@ def test_leja_order_takes_the_farthest_next():
     assert pr.ResidualPolynomial([1, 2, 3, -1]).roots.real.tolist() == [3, -1, 1, 2]
 
 
+@settings(deadline=None)
+@given(root_sets())
+def test_leja_order_counts_both_roots_of_a_pair(roots):
+    """Greedy by definition: no remaining root is farther, in the product of distances, than the one that comes next."""
+    ours = pr.ResidualPolynomial(roots).roots
+    starts = [i for i, z in enumerate(ours) if z.imag >= 0]
+    assert abs(ours[0]) >= max(abs(z) for z in ours) * (1 - 1e-12)
+    for start in starts[1:]:
+        products = {i: float(np.prod(np.abs(ours[i] - ours[:start]))) for i in starts if i >= start}
+        assert products[start] >= max(products.values()) * (1 - 1e-9)
+
+
+def test_leja_order_with_a_pair_by_hand():
+    """3 first; the pair is the farthest from it, sqrt(20); then -1.1 with 4.1 * 4.01 before 0.9 with 2.1 * 7.61."""
+    order = pr.ResidualPolynomial([0.9, 3, -1 - 2j, -1.1, -1 + 2j]).roots
+    assert order.tolist() == [3, -1 + 2j, -1 - 2j, -1.1, 0.9]
+
+
+def test_nearly_conjugate_is_not_conjugate():
+    with pytest.raises(pr.InputError, match="without its conjugate"):
+        pr.ResidualPolynomial([1 + 1j, 1 - 1j * (1 + 1e-9)])
+    with pytest.raises(pr.InputError, match="closed under conjugation"):
+        pr.ResidualPolynomial([1 + 1e-9j])
+
+
+def test_pairs_may_come_in_either_order():
+    assert factors_from_roots("S", [-2, 2]) == (SymmetricPair(2.0),)
+    assert factors_from_roots("C", [1 - 3j, 1 + 3j]) == (ComplexPair(1.0, 3.0),)
+
+
 def test_repeated_roots_are_allowed():
     q = pr.ResidualPolynomial([2, 2, 2])
     assert q.alphas == pytest.approx([3 / 2, -3 / 4, 1 / 8], abs=1e-15)

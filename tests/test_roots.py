@@ -87,6 +87,51 @@ def test_further_symmetric_pairs_keep_away_from_zero(rng):
     assert moduli.min() > 0.3 * Lambda.radius
 
 
+def farthest(candidates, known):
+    """Leja's next point by definition, in plain products."""
+    return max(candidates, key=lambda z: float(np.prod([abs(z - w) for w in known])))
+
+
+def test_further_roots_are_lejas_with_respect_to_all_before_and_zero(rng):
+    values = pr.eigenvalues(rng.standard_normal((4, 4, 3, 3)) / 6, (5, 4)).values
+    upper = values[values.imag > 0]
+    lo, hi = values.real.min(), values.real.max()
+    top = values[values.imag.argmax()]
+
+    known = [0, lo, hi, top, top.conjugate()]
+    second = farthest(upper, known)
+    known += [second, second.conjugate()]
+    third = farthest(upper, known)
+    expected = [lo, hi, top, top.conjugate(), second, second.conjugate(), third, third.conjugate()]
+    assert pr.select_roots(values, blocks="L,L,C,C,C").tolist() == expected
+
+    a, b = abs(lo), abs(hi)
+    next_real = farthest(np.unique(np.abs(values.real)), [0, a, -a, b, -b])
+    symmetric = [z for m in (a, b, next_real) for z in (m, -m)]
+    assert pr.select_roots(values, blocks="S,S,S").tolist() == symmetric
+    after = farthest(upper, [0, *symmetric, top, top.conjugate()])
+    expected = [*symmetric, top, top.conjugate(), after, after.conjugate()]
+    assert pr.select_roots(values, blocks="S,S,S,C,C").tolist() == expected
+    with_reals = farthest(np.unique(np.abs(values.real)), [0, lo, hi, a, -a, b, -b])
+    assert pr.select_roots(values, blocks="L,L,S,S,S").tolist()[-2:] == [with_reals, -with_reals]
+
+
+def test_values_in_the_lower_half_plane_stand_for_their_conjugates():
+    assert pr.select_roots([1 - 2j, 3, 4], degree=3).tolist() == [1, 4, 1 + 2j, 1 - 2j]
+
+
+def test_what_counts_as_zero_as_equal_and_as_real():
+    """Relative to the spectral radius, 1e-7: the accuracy of a defective double eigenvalue."""
+    assert pr.select_roots([1e-8, 0.5, 1], degree=1).tolist() == [0.5, 1]
+    assert pr.select_roots([1e-6, 0.5, 1], degree=1).tolist() == [1e-6, 1]
+    with pytest.raises(pr.InputError, match="the spectrum has 2"):
+        pr.select_roots([0.5, 1, 1 + 1e-8], degree=2)
+    assert set(pr.select_roots([0.5, 1, 1 + 1e-6], blocks="L,L,L").tolist()) == {0.5, 1, 1 + 1e-6}
+    with pytest.raises(pr.InputError, match="conjugate pairs off the real axis, the spectrum has 0"):
+        pr.select_roots([1 + 1e-8j, 1 - 1e-8j, 2], blocks="C")
+    assert pr.select_roots([1 + 1e-6j, 1 - 1e-6j, 2], blocks="C").tolist() == [1 + 1e-6j, 1 - 1e-6j]
+
+
 def test_blocks_for_a_degree():
     assert [degree_of(blocks_for_degree(d)) for d in range(9)] == list(range(9))
     assert blocks_for_degree(3) == ("L", "L", "C")

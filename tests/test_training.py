@@ -13,9 +13,18 @@ from PIL import Image
 
 import polyroots as pr
 from polyroots.checkpoint import Checkpoint, load_checkpoint
-from polyroots.training import Reporter, augment, describe_data, evaluate_checkpoint, open_data, train, train_config
+from polyroots.training import (
+    Reporter,
+    augment,
+    describe_data,
+    evaluate,
+    evaluate_checkpoint,
+    open_data,
+    train,
+    train_config,
+)
 from polyroots.training.data import _balanced
-from polyroots.training.loop import make_optimizer, split_batches
+from polyroots.training.loop import epoch_generator, make_optimizer, split_batches
 from polyroots.training.normalisation import Normalisation
 from polyroots.training.run import COLUMNS, default_run_path
 
@@ -263,6 +272,43 @@ def test_a_single_image_left_over_joins_a_batch(tmp_path):
     result = train(config, source, tmp_path / "run")
     schedule = load_checkpoint(result.run.last).training["optimizer"]["param_groups"][0]
     assert schedule["lr"] == pytest.approx(0, abs=1e-12)  # the cosine ends with the last step
+
+
+def test_each_epoch_has_its_own_order():
+    orders = {
+        (seed, epoch): tuple(torch.randperm(50, generator=epoch_generator(seed, epoch)).tolist())
+        for seed in (3, 4)
+        for epoch in (1, 2)
+    }
+    assert len(set(orders.values())) == 4
+    torch.rand(7)
+    assert tuple(torch.randperm(50, generator=epoch_generator(3, 2)).tolist()) == orders[3, 2]
+
+
+def test_images_are_normalised_by_the_training_set(tmp_path):
+    source = open_data("digits")
+    train(small(source, epochs=1), source, tmp_path / "run")
+    trained = load_checkpoint(tmp_path / "run" / "last.pt").training
+    expected = Normalisation.of(source.load().train.images)
+    assert (trained["mean"], trained["std"]) == (list(expected.mean), list(expected.std))
+    assert trained["mean"] != list(Normalisation.of(source.load().test.images).mean)
+
+
+def test_scores_are_means_over_all_images_in_evaluation_mode():
+    """More images than one batch; the running statistics of batch norm, not the batch's."""
+    torch.manual_seed(37)
+    split = open_data("digits").load().train
+    normalise = Normalisation.of(split.images)
+    model = pr.models.build("q2", image_size=8, in_channels=1, channels=(4, 8))
+    pr.initialize(model)
+    model.train()
+    model(normalise(split.images[:200]))
+    scores = evaluate(model, split, normalise, torch.device("cpu"))
+    with torch.no_grad():
+        logits = model.eval()(normalise(split.images))
+    assert scores.images == 1437
+    assert scores.loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits, split.labels)), rel=1e-5)
+    assert scores.accuracy == pytest.approx(float((logits.argmax(1) == split.labels).float().mean()), abs=1.5 / 1437)
 
 
 def test_coefficients_are_not_decayed():

@@ -175,6 +175,11 @@ def _initialize(model: nn.Module, config: TrainConfig, start: Checkpoint | None)
     return initialize(model, strategy=config.roots).to_dict() if config.model.is_polynomial else None
 
 
+def epoch_generator(seed: int, epoch: int) -> Generator:
+    """Return the source of an epoch's order and augmentation: its own, whatever was drawn before."""
+    return Generator().manual_seed(seed * 1_000_003 + epoch)
+
+
 def split_batches(order: Int64[Tensor, "N"], batch_size: int) -> list[Int64[Tensor, "batch"]]:
     """Cut an order into batches; a single image left over joins the last one, as batch norm needs two."""
     batches = list(order.split(batch_size))
@@ -220,8 +225,7 @@ class _Loop:
     def epoch(self, number: int, split: Split) -> dict[str, float]:
         """Train on every image once and return the training columns of metrics.csv."""
         device, count = self.fabric.device, len(split)
-        # Order and augmentation depend on the seed and the epoch alone, whatever was drawn before.
-        generator = Generator().manual_seed(self.config.seed * 1_000_003 + number)
+        generator = epoch_generator(self.config.seed, number)
         order = torch.randperm(count, generator=generator)
         height, width = split.images.shape[-2:]
         draws = augment.draw(self.config.augment, count, (height, width), generator)
