@@ -24,7 +24,7 @@ class ImageSize(click.ParamType):
         if isinstance(value, tuple):
             return value
         parts = str(value).lower().split("x")
-        if len(parts) > 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        if len(parts) > 2 or not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**20 for part in parts):
             self.fail(f"expected a size in pixels such as 32 or 28x32, got {value!r}", param, ctx)
         return int(parts[0]), int(parts[-1])
 

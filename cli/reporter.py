@@ -23,6 +23,7 @@ class ConsoleReporter(Reporter):
     def __init__(self, source: Source, init_file: Path | None) -> None:
         self.source = source
         self.init_file = init_file
+        self.run: Run | None = None
         self.epochs = self.epochs_done = 0
         self.console = console()
         self.bar = Progress(
@@ -42,6 +43,13 @@ class ConsoleReporter(Reporter):
 
     def __exit__(self, *exc: object) -> None:
         self.bar.stop()
+
+    @property
+    def kept(self) -> str:
+        """Say what an interrupted run leaves behind."""
+        if self.run is None or not self.epochs_done:
+            return "no epoch was done"
+        return f"{self.run.last} holds epoch {self.epochs_done}"
 
     def on_images(self, done: int, total: int) -> None:
         """Show how many images have been read."""
@@ -71,7 +79,7 @@ class ConsoleReporter(Reporter):
                 screen=self.console,
             )
             say(*levels_tables(init), screen=self.console)
-        self.epochs = config.epochs
+        self.run, self.epochs = run, config.epochs
         self.task = self.bar.add_task(f"epoch 1/{self.epochs}", total=self.epochs, state="")
 
     def on_step(self, epoch: int, done: int, total: int, loss: float, accuracy: float, rate: float) -> None:

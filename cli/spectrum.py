@@ -56,7 +56,7 @@ def spectrum(checkpoint: Path, size: tuple[int, int] | None, plot_dir: Path | No
             Lambda = eigenvalues(weight, conv.size, dilation=conv.dilation, groups=conv.groups, name=conv.name)
             spectra.append((conv.name, Lambda))
             if plot_dir is not None:
-                _plot(plot_dir, conv.name, Lambda)
+                _plot(plot_dir / _file_stem(conv.name, len(spectra)), conv.name, Lambda)
             bar.advance(task)
 
     if as_json:
@@ -65,13 +65,20 @@ def spectrum(checkpoint: Path, size: tuple[int, int] | None, plot_dir: Path | No
         _print(found, spectra, plot_dir, size is not None)
 
 
-def _plot(directory: Path, name: str, Lambda: Spectrum) -> None:
+def _file_stem(name: str, number: int) -> str:
+    """Return a file name for a layer: its own where that can be one, else with its number to keep it apart."""
+    plain = re.sub(r"[^\w.-]", "_", name)[:120]
+    return plain if name and plain == name and not name.startswith(".") else f"{number}-{plain}"
+
+
+def _plot(stem: Path, name: str, Lambda: Spectrum) -> None:
     from polyroots.plotting import draw_spectrum, save_figure
 
     from .console import dimensions
 
-    title = f"{name}, {dimensions(Lambda.weight.shape)} at {dimensions(Lambda.size)}"
-    save_figure(draw_spectrum(Lambda.values, title), directory / re.sub(r"[^\w.-]", "_", name))
+    # A dollar sign would begin mathematics.
+    title = f"{name}, {dimensions(Lambda.weight.shape)} at {dimensions(Lambda.size)}".replace("$", r"\$")
+    save_figure(draw_spectrum(Lambda.values, title), stem)
 
 
 def _document(

@@ -68,7 +68,6 @@ def train(
     from polyroots.checkpoint import load_checkpoint
     from polyroots.training import open_data, train_config
     from polyroots.training import train as run_training
-    from polyroots.training.run import default_run_path
 
     from .network import choose_model
     from .reporter import ConsoleReporter
@@ -83,15 +82,11 @@ def train(
         if start and start.init:
             roots = start.init["strategy"]
         config = train_config(dataset, network, data_dir=data_dir, roots=roots, **options)
-    out = out or default_run_path(dataset, network.title)
     with ConsoleReporter(source, init_file) as reporter:
         try:
             result = run_training(config, source, out, start=start, reporter=reporter)
         except KeyboardInterrupt:
-            kept = (
-                f"{out / 'last.pt'} holds epoch {reporter.epochs_done}" if reporter.epochs_done else "no epoch was done"
-            )
-            raise click.ClickException(f"interrupted; {kept}") from None
+            raise click.ClickException(f"interrupted; {reporter.kept}") from None
     _print_result(config, source, result)
 
 

@@ -41,7 +41,8 @@ def draw(out: Path, checkpoint: Checkpoint | None = None, level: int = 1, seed: 
         source, stem = "a freshly drawn $A$", "figure3"
     else:
         index = require_level(checkpoint.config, level)
-        weight, size = checkpoint.weights[f"levels.{index}.A.weight"], checkpoint.config.sizes[index]
+        weight = checkpoint.model().get_parameter(f"levels.{index}.A.weight")
+        size = checkpoint.config.sizes[index]
         source, stem = f"$A$ of level {level} of a {checkpoint.config.title}", f"figure3-level{level}"
     Lambda = eigenvalues(weight, size, name=f"level {level}")
     q = ResidualPolynomial(select_roots(Lambda, degree=3, strategy="extremal"))

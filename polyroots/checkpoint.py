@@ -141,12 +141,17 @@ def read_kernels(path: str | Path, size: tuple[int, int] | None = None) -> Kerne
     for name, weight in weights.items():
         if not isinstance(weight, Tensor) or weight.ndim < 3:
             continue
+        name = str(name)
         if weight.ndim != 4:
             skipped[name] = f"its weight has {weight.ndim} dimensions, a convolution of images has 4"
             continue
         conv = known.get(name) or Convolution(name, (32, 32), (1, 1), (1, 1), 1)
         c_out, c_in = weight.shape[0], weight.shape[1] * conv.groups
-        if not weight.is_floating_point():
+        if weight.is_meta or weight.layout != torch.strided:
+            skipped[name] = "it holds no dense numbers"
+        elif weight.numel() == 0:
+            skipped[name] = f"it is empty, of shape {tuple(weight.shape)}"
+        elif not weight.is_floating_point():
             skipped[name] = f"its weights are {weight.dtype}, not floating-point numbers"
         elif c_out != c_in and c_in == 1 and not known:
             skipped[name] = f"{c_out} output channels from 1, or one to one: the checkpoint doesn't say groups"
@@ -210,7 +215,10 @@ def _ours(path: str | Path, document: Mapping[str, Any]) -> Checkpoint:
         )
     try:
         config = ModelConfig(**document["config"])
-        return Checkpoint(config, document["model"], document["init"], document["training"])
+        weights = document["model"]
+        if not isinstance(weights, Mapping):
+            raise TypeError(f"expected a state dict, got {_kind(weights)}")
+        return Checkpoint(config, weights, document["init"], document["training"])
     except ValidationError as error:
         raise FileError(f"{path} has a configuration that can't be used: {one_sentence(error)}") from error
     except (KeyError, TypeError) as error:

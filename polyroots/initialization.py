@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from polyroots.errors import InputError
 from polyroots.models import Level, PolyBlock, PolyMgNet
-from polyroots.polynomial import factors_from_roots
+from polyroots.polynomial import Factor, factors_from_roots
 from polyroots.roots import require_degree, select_roots
 from polyroots.spectrum import eigenvalues
 
@@ -119,18 +119,20 @@ def initialize(
     config = model.config
     require_degree(degree, config.blocks)
     reports = []
-    for index, (level, size) in enumerate(zip(model.levels, config.sizes, strict=True)):
+    chosen: list[tuple[PolyBlock, Factor]] = []
+    for number, (level, size) in enumerate(zip(model.levels, config.sizes, strict=True), 1):
         assert isinstance(level, Level)
-        Lambda = eigenvalues(level.A.weight, size, name=f"levels.{index}.A.weight")
-        roots = select_roots(Lambda, strategy=strategy, blocks=config.blocks)
+        Lambda = eigenvalues(level.A.weight, size, name=f"levels.{number - 1}.A.weight")
+        try:
+            roots = select_roots(Lambda, strategy=strategy, blocks=config.blocks)
+        except InputError as error:
+            raise InputError(f"level {number}: {error}") from error
         factors = factors_from_roots(config.blocks, roots.tolist())
-        for block, factor in zip(level.blocks, factors, strict=True):
-            assert isinstance(block, PolyBlock)
-            block.set_alphas(factor.coefficients)
+        chosen += zip(cast("Iterable[PolyBlock]", level.blocks), factors, strict=True)
         report = LevelReport(
-            level=index + 1,
+            level=number,
             size=size,
-            channels=config.channels[index],
+            channels=config.channels[number - 1],
             radius=Lambda.radius,
             min_real=Lambda.min_real,
             max_real=Lambda.max_real,
@@ -145,4 +147,13 @@ def initialize(
         reports.append(report)
         if on_level:
             on_level(report)
+    # All or nothing: a level without roots leaves the network as it was.
+    before = [block.alphas.detach().clone() for block, _ in chosen]
+    try:
+        for block, factor in chosen:
+            block.set_alphas(factor.coefficients)
+    except InputError:
+        for (block, _), alphas in zip(chosen, before, strict=True):
+            block.set_alphas(alphas.tolist())
+        raise
     return InitReport(strategy, config.degree, "circular", config.padding, tuple(reports))

@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -137,12 +138,15 @@ class ComplexPair:
     @property
     def coefficients(self) -> tuple[float, ...]:
         """Coefficients of p at the block's `powers`."""
-        squared = self.a**2 + self.b**2
-        return (2 * self.a / squared, -1 / squared)
+        modulus = math.hypot(self.a, self.b)
+        return (2 * (self.a / modulus) / modulus, -1 / modulus / modulus)
 
     def __call__(self, t: Any) -> Any:
         """Evaluate q(t)."""
-        return ((t - self.a) ** 2 + self.b**2) / (self.a**2 + self.b**2)
+        # Scaled, so that squares neither overflow nor vanish.
+        modulus = math.hypot(self.a, self.b)
+        s, re, im = (t - self.a) / modulus, self.a / modulus, self.b / modulus
+        return (s * s + im * im) / (re * re + im * im)
 
     @classmethod
     def from_roots(cls, roots: Sequence[complex]) -> ComplexPair:

@@ -62,8 +62,6 @@ def select_roots(
     >>> print(select_roots([1, 2, 3, 4, 2 + 1j, 2 - 1j], degree=3))
     [1.+0.j 4.+0.j 2.+1.j 2.-1.j]
     """
-    if degree is not None and degree < 0:
-        raise InputError(f"expected a degree of at least 0, got {degree}")
     require_strategy(strategy)
     values = np.asarray(spectrum.values if isinstance(spectrum, Spectrum) else spectrum, dtype=np.complex128).ravel()
     if values.size == 0 or not np.isfinite(values).all():
@@ -122,7 +120,7 @@ def extremal(values: Complex128[np.ndarray, "N"], blocks: tuple[str, ...]) -> li
 
     Leja order takes the point with the largest product of distances to all roots before it, in the order of this list,
     and to zero: q(0) = 1, so a root near zero would make q large everywhere else. Points that are relatively zero, or
-    equal to one chosen before, are passed over.
+    equal to one chosen before for the same item of this list, are passed over.
 
     References
     ----------

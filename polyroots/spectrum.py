@@ -15,8 +15,11 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import index
 from pathlib import Path
+from threading import Lock
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Complex128, Float64
@@ -28,6 +31,9 @@ from polyroots.files import replacing
 
 # A chunk of symbol matrices stays in the caches and keeps the memory independent of the number of frequencies.
 _CHUNK_BYTES = 2**24
+
+# The number of BLAS threads belongs to the process: calls from several threads take turns, each with all cores.
+_BLAS_LIMIT = Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +130,7 @@ class Spectrum:
                 )
         except FileNotFoundError as error:
             raise FileError(f"no file {path}: expected a spectrum that Spectrum.save wrote") from error
-        except (OSError, ValueError, KeyError, EOFError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile) as error:
             raise FileError(f"{path} is no spectrum: expected an .npz file that Spectrum.save wrote") from error
 
 
@@ -257,7 +263,7 @@ def eigenvalues(
     workers = workers or usable_cores()
     chunk = max(1, min(_CHUNK_BYTES // (16 * operator.groups * m_out * m_in), H * W // (8 * workers)))
     tasks = _chunks(index[index == partner], chunk) + _chunks(index[index < partner], chunk)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+    with _BLAS_LIMIT, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         for future in [pool.submit(solve, task) for task in tasks]:
             future.result()
 
@@ -357,17 +363,19 @@ def _chunks(array: NDArray[np.intp], length: int) -> list[NDArray[np.intp]]:
 
 def _pair(value: Any) -> tuple[int, int]:
     """Return an int or a pair of ints as a pair."""
-    pair = (value, value) if np.ndim(value) == 0 else tuple(value)
-    if len(pair) != 2 or any(int(entry) != entry for entry in pair):
-        raise InputError(f"expected a whole number or a pair of them, got {value!r}")
-    return int(pair[0]), int(pair[1])
+    try:
+        first, second = (value, value) if np.ndim(value) == 0 else value
+        return index(first), index(second)
+    except (TypeError, ValueError):
+        raise InputError(f"expected a whole number or a pair of them, got {value!r}") from None
 
 
 def _as_float64(weight: Any) -> NDArray[np.float64]:
     """Return an array or a tensor (on any device, also bfloat16) as a float64 array."""
     if hasattr(weight, "detach"):
         # By duck typing: this module works without torch.
-        weight = weight.detach().cpu().double().numpy()
+        weight = weight.detach().cpu()
+        weight = weight.numpy() if weight.is_complex() else weight.double().numpy()
     array = np.asarray(weight)
     if array.dtype.kind not in "fiub":
         raise InputError(f"expected a real kernel, got dtype {array.dtype}")

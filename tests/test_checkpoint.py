@@ -53,6 +53,9 @@ def test_state_dicts_of_others(tmp_path, nest):
     assert given.assumed
 
 
+OURS = pr.models.model_config("q2").model_dump(mode="json")
+
+
 class _Runs:
     def __reduce__(self):
         return (os.system, ("echo this must not run",))
@@ -74,6 +77,7 @@ class _Runs:
         ),
         ({"polyroots": 99}, "has the layout 99"),
         ({"polyroots": 1}, "is an incomplete checkpoint"),
+        ({"polyroots": 1, "config": OURS, "model": [1], "init": None, "training": None}, "got a list"),
         (
             {"polyroots": 1, "config": {"name": "q3"}, "model": {}, "init": None, "training": None},
             "has a configuration that can't be used",
@@ -166,6 +170,9 @@ def test_what_is_skipped_has_a_reason(tmp_path):
         "counts": torch.ones(2, 2, 3, 3, dtype=torch.int64),
         "linear": torch.ones(4, 4),
         "name": "no tensor",
+        "empty": torch.ones(0, 0, 3, 3),
+        "meta": torch.ones(2, 2, 3, 3, device="meta"),
+        5: torch.ones(3, 2, 1, 1),
     }
     torch.save(state, tmp_path / "theirs.pt")
     found = read_kernels(tmp_path / "theirs.pt")
@@ -175,4 +182,23 @@ def test_what_is_skipped_has_a_reason(tmp_path):
         "conv3d": "its weight has 5 dimensions, a convolution of images has 4",
         "depthwise": "4 output channels from 1, or one to one: the checkpoint doesn't say groups",
         "counts": "its weights are torch.int64, not floating-point numbers",
+        "empty": "it is empty, of shape (0, 0, 3, 3)",
+        "meta": "it holds no dense numbers",
+        "5": "not square: 3 output channels from 2",
     }
+
+
+def test_strided_convolutions_of_ours_are_skipped(tmp_path):
+    config = pr.models.model_config("q2", image_size=8, in_channels=4, channels=(4, 4))
+    save_checkpoint(tmp_path / "ours.pt", Checkpoint(config, pr.models.build(config).state_dict()))
+    found = read_kernels(tmp_path / "ours.pt")
+    assert [conv.name for conv, _ in found.kernels] == ["stem.0.weight", "levels.0.A.weight", "levels.1.A.weight"]
+    reason = "stride 2x2: it maps an image to a smaller one"
+    assert found.skipped == {"transitions.0.Pi.weight": reason, "transitions.0.R.weight": reason}
+
+
+def test_files_have_the_usual_permissions(tmp_path):
+    (tmp_path / "plain").write_text("")
+    with replacing(tmp_path / "ours") as temporary:
+        temporary.write_text("")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode

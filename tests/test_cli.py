@@ -254,6 +254,7 @@ def test_nan_names_the_layer(tmp_path, init_file):
         (("train", "--channels", "8,x"), 2, "expected the channels of each level such as"),
         (("train", "--lr", "0"), 2, "lr: input should be greater than 0"),
         (("spectrum", "x.pt", "--size", "0"), 2, "expected a size in pixels such as 32 or 28x32, got '0'"),
+        (("spectrum", "x.pt", "--size", "9999999999999999999999"), 2, "expected a size in pixels"),
         (("spectrum", "x.pt", "--size", "3x4x5"), 2, "expected a size in pixels"),
         (("figures", "--only", "7", "--out", "x"), 2, "unknown figure '7': expected 3"),
         (("init", "--seed", "4294967296"), 2, "4294967296 is not in the range 0<=x<=4294967295"),
@@ -360,7 +361,7 @@ def test_files_and_directories_are_not_confused(tmp_path):
 
 def test_too_little_memory_is_said(tmp_path):
     torch.save({"w": torch.ones(2, 2, 3, 3)}, tmp_path / "w.pt")
-    assert "not enough memory: " in fails("spectrum", tmp_path / "w.pt", "--size", 10**9)
+    assert "not enough memory: " in fails("spectrum", tmp_path / "w.pt", "--size", 1_000_000)
 
 
 def test_long_block_sequences_keep_messages_and_names_short(tmp_path, monkeypatch):
@@ -370,3 +371,20 @@ def test_long_block_sequences_keep_messages_and_names_short(tmp_path, monkeypatc
     run("train", "--degree", 20, "--channels", "4", "--limit", 20, "--epochs", 1)
     (directory,) = (tmp_path / "runs").iterdir()
     assert directory.name.endswith("-digits-11-blocks")
+
+
+def test_pictures_of_layers_with_odd_names(tmp_path):
+    names = ["a/b.weight", "a_b.weight", "a b.weight", "w$\\foo$", "", ".hidden", "x" * 300]
+    torch.save({name: torch.randn(2, 2, 3, 3) for name in names}, tmp_path / "odd.pt")
+    result = run("spectrum", tmp_path / "odd.pt", "--size", 4, "--plot", tmp_path / "pictures")
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == len(names)
+    assert (tmp_path / "pictures" / "a_b.weight.png").exists()
+    assert "a/b.weight" in result.stdout
+
+
+def test_a_network_that_diverged_is_not_evaluated(trained, tmp_path):
+    out, _ = trained
+    checkpoint = load_checkpoint(out / "last.pt")
+    weights = {key: value.float() * torch.nan for key, value in checkpoint.weights.items()}
+    save_checkpoint(tmp_path / "nan.pt", Checkpoint(checkpoint.config, weights, None, checkpoint.training))
+    assert "the loss of this network is nan: it has diverged" in fails("evaluate", tmp_path / "nan.pt", "--json")

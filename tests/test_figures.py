@@ -90,12 +90,14 @@ def test_plane_shows_every_eigenvalue(Lambda):
     assert axes.get_aspect() == 1
 
 
-@pytest.mark.parametrize("values", [[0.0], [1.0, 2.0], [1e-3, 1e-3j, -1e-3j], [5 + 1j, 5 - 1j]])
+@pytest.mark.parametrize("values", [[0.0], [1.0, 2.0], [1e-3, 1e-3j, -1e-3j], [5 + 1j, 5 - 1j], [2j, -2j]])
 def test_plane_copes_with_few_eigenvalues(values):
     figure = draw_spectrum(np.array(values, dtype=complex), "few")
     (axes,) = figure.axes
     assert axes.get_xlim()[0] < min(np.real(values))
     assert axes.get_xlim()[1] > max(np.real(values))
+    width, height = figure.get_size_inches()
+    assert 0.5 < height / width < 2.5
 
 
 def test_figure3_is_of_the_papers_size(tmp_path, monkeypatch):

@@ -45,6 +45,8 @@ def test_the_report_is_json():
     document = json.loads(json.dumps(report.to_dict()))
     assert (document["strategy"], document["degree"]) == ("extremal", 3)
     assert (document["padding"], document["network_padding"]) == ("circular", "circular")
+    zeros = pr.initialize(pr.models.build("q4", image_size=8, channels=(4,)))
+    assert (zeros.padding, zeros.network_padding) == ("circular", "zeros")
     block = document["levels"][0]["blocks"][2]
     assert (block["letter"], block["powers"]) == ("C", [0, 1])
     (re, im), (re2, im2) = block["roots"]
@@ -67,3 +69,23 @@ def test_what_cannot_be_initialised_is_said():
         broken.levels[1].A.weight[0, 0, 0, 0] = torch.inf
     with pytest.raises(pr.InputError, match=r"levels\.1\.A\.weight: 1 of 576 entries are NaN or infinite"):
         pr.initialize(broken)
+
+
+def test_a_level_that_fails_leaves_the_network_as_it_was():
+    model = pr.models.build("q4", image_size=8, channels=(4, 8))
+    with torch.no_grad():
+        model.levels[1].A.weight.zero_()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(pr.InputError, match="level 2: blocks L,L,C need 2 distinct non-zero real parts"):
+        pr.initialize(model)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_coefficients_that_overflow_are_refused():
+    model = pr.models.build("q4", image_size=8, channels=(4, 8))
+    with torch.no_grad():
+        model.levels[1].A.weight.mul_(1e-22)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(pr.InputError, match=r"of block C are beyond torch.float32: the roots are too near to zero"):
+        pr.initialize(model)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())

@@ -140,6 +140,22 @@ def test_factors(factor, coefficients):
     assert again == factor
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e200])
+def test_factors_of_any_scale(scale):
+    q = pr.ResidualPolynomial(scale * np.array([1 + 1j, 1 - 1j]))
+    assert q(scale * np.array([0.0, 1, 2])).tolist() == pytest.approx([1, 0.5, 1], rel=1e-15)
+    assert ComplexPair(scale, scale).coefficients == pytest.approx((1 / scale, -0.5 / scale / scale), rel=1e-15)
+
+
+@settings(deadline=None)
+@given(root_sets())
+def test_q_of_zero_is_one(roots):
+    """To the last bit for real arguments; numpy divides complex ones by way of a rounded reciprocal."""
+    q = pr.ResidualPolynomial(roots)
+    assert (q(np.zeros(3)) == 1).all()
+    assert (np.abs(q(np.zeros(3, dtype=complex)) - 1) <= 1e-15 * len(roots)).all()
+
+
 def test_a_sequence_takes_roots_in_its_order():
     factors = factors_from_roots("L,S,C", [0.5, 2, -2, 1 + 1j, 1 - 1j])
     assert factors == (Linear(0.5), SymmetricPair(2.0), ComplexPair(1.0, 1.0))

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 from dense import dense_operator, matched_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 import polyroots as pr
 
@@ -172,7 +175,11 @@ def test_a_spectrum_survives_its_file(tmp_path, rng):
 def test_no_file_and_no_spectrum_are_said(tmp_path):
     with pytest.raises(pr.FileError, match="no file"):
         pr.Spectrum.load(tmp_path / "none.npz")
-    for content in (b"", b"nothing of the kind"):
+    pr.eigenvalues(np.ones((1, 1, 1, 1)), 2).save(tmp_path / "whole.npz")
+    whole = (tmp_path / "whole.npz").read_bytes()
+    np.save(tmp_path / "array.npy", np.ones(3))
+    array = (tmp_path / "array.npy").read_bytes()
+    for content in (b"", b"nothing of the kind", whole[: len(whole) // 2], array):
         (tmp_path / "text.npz").write_bytes(content)
         with pytest.raises(pr.FileError, match="is no spectrum"):
             pr.Spectrum.load(tmp_path / "text.npz")
@@ -187,11 +194,23 @@ def test_no_file_and_no_spectrum_are_said(tmp_path):
         ((2, 2, 3, 3), 8, {"dilation": 0}, "dilation of at least 1"),
         ((3, 2, 3, 3), 8, {"groups": 2}, "3 output channels can't be split into 2 groups"),
         ((2, 2, 3, 3), (8, 8, 8), {}, "a whole number or a pair"),
+        ((2, 2, 3, 3), None, {}, "a whole number or a pair of them, got None"),
+        ((2, 2, 3, 3), 2.5, {}, "a whole number or a pair of them, got 2.5"),
     ],
 )
 def test_bad_input_is_named(shape, size, options, message):
     with pytest.raises(pr.InputError, match=message):
         pr.eigenvalues(np.ones(shape), size, **options)
+
+
+def test_calls_from_several_threads_leave_the_blas_as_it_was(rng):
+    K = rng.standard_normal((8, 8, 3, 3))
+    before = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+    expected = pr.eigenvalues(K, 6).values
+    with ThreadPoolExecutor(4) as pool:
+        for result in pool.map(lambda _: pr.eigenvalues(K, 6), range(16)):
+            assert matched_error(result.values, expected) < 1e-12
+    assert [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"] == before
 
 
 def test_nan_names_the_layer():
@@ -201,3 +220,5 @@ def test_nan_names_the_layer():
         pr.eigenvalues(K, 8, name="layer3.conv")
     with pytest.raises(pr.InputError, match="real kernel, got dtype complex128"):
         pr.eigenvalues(K.astype(complex), 8)
+    with pytest.raises(pr.InputError, match="real kernel, got dtype complex64"):
+        pr.eigenvalues(torch.full((1, 1, 1, 1), 1 + 5j), 8)

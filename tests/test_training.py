@@ -15,6 +15,7 @@ import polyroots as pr
 from polyroots.checkpoint import Checkpoint, load_checkpoint
 from polyroots.training import (
     Reporter,
+    Scores,
     augment,
     describe_data,
     evaluate,
@@ -26,7 +27,7 @@ from polyroots.training import (
 from polyroots.training.data import _balanced
 from polyroots.training.loop import epoch_generator, make_optimizer, split_batches
 from polyroots.training.normalisation import Normalisation
-from polyroots.training.run import COLUMNS, default_run_path
+from polyroots.training.run import COLUMNS, Run, new_run
 
 
 def small(source, name="q4", **options):
@@ -68,10 +69,13 @@ def test_a_limit_takes_the_same_share_of_each_class(image_folder):
     data = open_data("folder", image_folder).load(limit=10)
     assert torch.bincount(data.train.labels).tolist() == [5, 5]
     assert torch.bincount(data.test.labels).tolist() == [5, 5]
+    first = open_data("digits").load(limit=100).train.images
+    assert not torch.equal(first, open_data("digits").load().train.images[:100])
     labels = np.repeat([0, 1, 2], [50, 3, 20])
     kept = _balanced(labels, 17)
     assert np.bincount(labels[kept]).tolist() == [7, 3, 7]
     assert (np.diff(kept) > 0).all()
+    assert kept[labels[kept] == 0].max() > 7  # random ones, not the first
     assert np.array_equal(_balanced(labels, 100), np.arange(73))
 
 
@@ -431,13 +435,119 @@ def test_other_classes_are_not_evaluated(tmp_path, image_folder):
     assert evaluate_checkpoint(moved, data_dir=image_folder, device="cpu")[0].images == 12
 
 
-def test_default_directories_do_not_collide(tmp_path, monkeypatch):
+def test_runs_of_the_same_second_do_not_share_a_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "20260305-101500")
-    first = default_run_path("digits", "L,C")
-    assert str(first) == "runs/20260305-101500-digits-LC"
-    first.mkdir(parents=True)
-    assert str(default_run_path("digits", "L,C")) == "runs/20260305-101500-digits-LC-2"
+    runs = [new_run("digits", "L,C") for _ in range(3)]
+    assert [str(run.path) for run in runs] == [
+        "runs/20260305-101500-digits-LC",
+        "runs/20260305-101500-digits-LC-2",
+        "runs/20260305-101500-digits-LC-3",
+    ]
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.csv", "last.pt", "best.pt"])
+def test_what_is_left_of_a_run_is_not_overwritten(tmp_path, name):
+    (tmp_path / name).write_text("kept")
+    with pytest.raises(pr.FileError, match="holds a run already"):
+        Run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "kept"
+
+
+def test_a_run_that_cannot_begin_leaves_the_place_as_it_was(tmp_path):
+    broken = image_tree(tmp_path / "data", {"train/a/0.png": (8, 8), "test/a/0.png": (8, 9)})
+    source = open_data("folder", broken)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "notes.txt").write_text("kept")
+    for name in ("empty", "notes", "new"):
+        with pytest.raises(pr.FileError, match="all images must have one size"):
+            train(small(source), source, tmp_path / name)
+    assert list((tmp_path / "empty").iterdir()) == []
+    assert [path.name for path in (tmp_path / "notes").iterdir()] == ["notes.txt"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_configurations_that_do_not_fit_are_said(tmp_path, init_file):
+    source, start = open_data("digits"), load_checkpoint(init_file)
+    for field in ({"classes": 5}, {"image_size": 32}, {"in_channels": 3}):
+        model = pr.models.model_config("q4", **{"image_size": 8, "in_channels": 1, **field})
+        with pytest.raises(pr.InputError, match="make a network for it with 'polyroots init --dataset digits'"):
+            train(train_config("digits", model, device="cpu"), source, tmp_path / "run")
+    with pytest.raises(pr.InputError, match="is not the configuration's"):
+        train(small(source), source, tmp_path / "run", start=start)
+    with pytest.raises(pr.InputError, match="unknown data set 'digit'"):
+        train_config("digit", start.config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_diverges_in_the_last_step_is_not_kept(tmp_path):
+    source = open_data("digits")
+    with pytest.raises(pr.PolyrootsError, match=r"the test loss is (nan|inf) after epoch 1; no checkpoint was written"):
+        train(small(source, limit=10, lr=1e30, epochs=1), source, tmp_path / "run")
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_images_of_16_bits_are_refused(tmp_path):
+    tree = image_tree(tmp_path / "data", {"train/a/0.png": (8, 8), "test/a/0.png": (8, 8)})
+    Image.fromarray(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)).save(tree / "train/a/0.png")
+    with pytest.raises(pr.FileError, match=r"0\.png has more than 8 bits a channel"):
+        open_data("folder", tree)
+
+
+def test_a_step_is_by_its_definition(tmp_path, monkeypatch):
+    """Training loss and images of an epoch: the augmentation's draw of each sample, a short batch by its weight."""
+    seen = []
+    apply = augment.apply
+
+    def record(draws, chosen, images):
+        seen.append((draws, chosen, images))
+        return apply(draws, chosen, images)
+
+    monkeypatch.setattr(augment, "apply", record)
+    source = open_data("digits")
+    config = small(source, limit=40, epochs=1, lr=1e-30, augment="crop")
+    result = train(config, source, tmp_path / "run")
+    data = source.load(limit=40)
+    normalise = Normalisation.of(data.train.images)
+
+    generator = epoch_generator(config.seed, 1)
+    order = torch.randperm(40, generator=generator)
+    draws = augment.draw("crop", 40, (8, 8), generator)
+    torch.manual_seed(config.seed)
+    model = pr.models.build(config.model)
+    pr.initialize(model)
+    total = 0.0
+    for (drawn, chosen, images), expected in zip(seen, order.split(16), strict=True):
+        assert torch.equal(drawn.shift, draws.shift)
+        assert torch.equal(chosen, expected)
+        assert torch.equal(images, normalise(data.train.images[chosen]))
+        with torch.no_grad():
+            logits = model(apply(draws, chosen, images))
+        total += float(torch.nn.functional.cross_entropy(logits, data.train.labels[chosen], reduction="sum"))
+    with result.run.metrics.open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert float(row["train_loss"]) == pytest.approx(total / 40, rel=1e-5)
+    checkpoint = load_checkpoint(result.run.last)
+    scores, _ = evaluate_checkpoint(checkpoint, limit=40, device="cpu")
+    assert float(row["test_loss"]) == pytest.approx(scores.loss, rel=1e-6)
+
+
+def test_the_first_of_equally_good_epochs_is_best(tmp_path, monkeypatch):
+    monkeypatch.setattr("polyroots.training.loop.evaluate", lambda *args: Scores(1.0, 0.5, 10))
+    source = open_data("digits")
+    result = train(small(source, limit=20, epochs=3), source, tmp_path / "run")
+    assert (result.best_epoch, result.best_accuracy) == (1, 0.5)
+
+
+def test_a_trained_start_has_no_report_of_its_coefficients(tmp_path):
+    source = open_data("digits")
+    first = train(small(source, limit=20, epochs=1), source, tmp_path / "first")
+    start = load_checkpoint(first.run.last)
+    second = train(small(source, limit=20, epochs=1), source, tmp_path / "second", start=start)
+    assert not second.run.init.exists()
+    assert load_checkpoint(second.run.last).init is None
 
 
 def test_the_default_reaches_98_percent_on_digits(tmp_path):

@@ -128,7 +128,7 @@ def model_config(
     """
     try:
         # An unknown name is the first thing to say; the channels depend on it.
-        size: tuple[int, ...] = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        size = tuple(image_size) if isinstance(image_size, Sequence) else (int(image_size), int(image_size))
         if channels is None:
             if name == "resnet18":
                 channels = _RESNET18_CHANNELS

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from polyroots.errors import InputError
 from polyroots.models.placement import Placement, default_placements, make_place
 from polyroots.polynomial import BLOCKS, parse_blocks
 
@@ -46,9 +47,21 @@ class PolyBlock(nn.Module):
         self.output = make_place(placement.output, channels)
 
     def set_alphas(self, coefficients: Sequence[float]) -> None:
-        """Set the coefficients of p, in the order of `powers`."""
+        """Set the coefficients of p, in the order of `powers`.
+
+        Raises
+        ------
+        InputError
+            If one is not finite in the precision of the network.
+        """
+        alphas = torch.tensor(coefficients, dtype=torch.float64).to(self.alphas)
+        if not alphas.isfinite().all():
+            raise InputError(
+                f"coefficients {', '.join(f'{c:.3g}' for c in coefficients)} of block {self.letter} are beyond "
+                f"{alphas.dtype}: the roots are too near to zero; scale the weights of A up"
+            )
         with torch.no_grad():
-            self.alphas.copy_(torch.tensor(coefficients, dtype=torch.float64))
+            self.alphas.copy_(alphas)
 
     def forward(
         self, A: nn.Module, u: Features | None, r: Features, carry_residual: bool = True

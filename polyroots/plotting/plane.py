@@ -23,6 +23,9 @@ def draw_spectrum(values: Complex128[np.ndarray, "N"], title: str) -> Figure:
     rim = 1.0 if 0.5 <= reach <= 1 else 0.0
     low = min(values.real.min(), -rim, 0.0) - 0.07 * reach
     high = max(values.real.max(), rim, 0.0) + 0.07 * reach
+    # Nor is a picture to be a column, for an imaginary spectrum.
+    wider = max(0.0, values.imag.max() - 0.5 * (high - low))
+    low, high = low - wider, high + wider
     # A quarter of the width keeps a real spectrum's picture from being a line.
     top = max(values.imag.max(), rim, 0.25 * (high - low)) + 0.07 * reach
 

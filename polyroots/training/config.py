@@ -18,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from polyroots.errors import one_sentence
+from polyroots.errors import one_sentence, unknown_name
 from polyroots.models import ModelConfig
 
 Augment = Literal["none", "crop", "crop-flip"]
@@ -90,6 +90,8 @@ def train_config(dataset: str, model: ModelConfig, **fields: Any) -> TrainConfig
     InputError
         In one sentence, for the first field that doesn't fit.
     """
+    if dataset not in DEFAULTS:
+        raise unknown_name("data set", dataset, DEFAULTS)
     chosen = {
         **vars(DEFAULTS[dataset]),
         **{name: value for name, value in fields.items() if value is not None},

@@ -269,8 +269,14 @@ def _find_images(root: Path) -> tuple[tuple[str, ...], list[Path], NDArray[np.in
 def _read_image(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
+            # Pillow would clip these to 0..255, not scale them.
+            if image.mode.startswith(("I", "F")):
+                raise FileError(f"{path} has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits")
             return image.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+    except FileError:
+        raise
+    # Besides its own errors, Pillow raises ValueError and TypeError for some damaged files.
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, TypeError) as error:
         raise FileError(f"{path} can't be read as an image: {error}; mend or remove it") from error
 
 

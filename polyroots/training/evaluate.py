@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from polyroots.checkpoint import Checkpoint
 from polyroots.errors import InputError
+from polyroots.models import ModelConfig
 from polyroots.training.config import Device
 from polyroots.training.data import Progress, Source, Split, open_data
 from polyroots.training.device import make_fabric
@@ -73,7 +75,7 @@ def evaluate_checkpoint(
     Raises
     ------
     InputError
-        If the network has not been trained, or doesn't fit the data.
+        If the network has not been trained, doesn't fit the data, or has diverged.
     FileError
         If the data is not there.
     """
@@ -86,16 +88,20 @@ def evaluate_checkpoint(
             f"the network was trained on the classes {', '.join(trained['classes'])}, "
             f"{source.title} has {', '.join(source.classes)}"
         )
-    require_fit(checkpoint, source)
+    require_fit(checkpoint.config, source)
     fabric = make_fabric(device)
     model = checkpoint.model().to(fabric.device).to(memory_format=torch.channels_last)
     normalise = Normalisation(tuple(trained["mean"]), tuple(trained["std"]))
-    return evaluate(model, source.load(limit, progress).test, normalise, fabric.device), source
+    scores = evaluate(model, source.load(limit, progress).test, normalise, fabric.device)
+    if not math.isfinite(scores.loss):
+        raise InputError(
+            f"the loss of this network is {scores.loss}: it has diverged; use a checkpoint from before that"
+        )
+    return scores, source
 
 
-def require_fit(checkpoint: Checkpoint, source: Source) -> None:
+def require_fit(config: ModelConfig, source: Source) -> None:
     """Raise InputError if a network doesn't take a data set's images or hasn't its classes."""
-    config = checkpoint.config
     network = (config.in_channels, *config.image_size, config.classes)
     data = (source.channels, *source.size, len(source.classes))
     if network != data:

@@ -19,7 +19,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from polyroots.checkpoint import Checkpoint, save_checkpoint
-from polyroots.errors import PolyrootsError
+from polyroots.errors import InputError, PolyrootsError
 from polyroots.files import write_json
 from polyroots.initialization import initialize
 from polyroots.models import build, count_weights
@@ -29,7 +29,7 @@ from polyroots.training.data import Source, Split
 from polyroots.training.device import describe, make_fabric
 from polyroots.training.evaluate import evaluate, require_fit
 from polyroots.training.normalisation import Normalisation
-from polyroots.training.run import Run
+from polyroots.training.run import Run, new_run
 
 # Loss and accuracy are summed on the device; they are read, which waits for it, about so often in an epoch.
 _READS_PER_EPOCH = 50
@@ -79,7 +79,7 @@ class TrainResult:
 def train(
     config: TrainConfig,
     source: Source,
-    out: str | Path,
+    out: str | Path | None = None,
     *,
     start: Checkpoint | None = None,
     reporter: Reporter | None = None,
@@ -93,8 +93,8 @@ def train(
     config : TrainConfig
     source : Source
         The data set of `config.dataset`, from `open_data`.
-    out : path
-        The run directory; must not hold a run.
+    out : path, optional
+        The run directory; must not hold a run. By default a new one under runs/.
     start : Checkpoint, optional
         Start from its weights and coefficients rather than from fresh ones.
     reporter : Reporter, optional
@@ -110,16 +110,17 @@ def train(
     """
     reporter = reporter or Reporter()
     fabric = make_fabric(config.device)
-    if start is not None:
-        require_fit(start, source)
-    run = Run(out)
+    require_fit(config.model, source)
+    if start is not None and start.config != config.model:
+        raise InputError("the network to start from is not the configuration's: give start.config as its model")
+    run = new_run(config.dataset, config.model.title) if out is None else Run(out)
     try:
         data = source.load(config.limit, reporter.on_images)
         fabric.seed_everything(config.seed, verbose=False)
         model = start.model() if start else build(config.model)
         init = _initialize(model, config, start)
     except BaseException:
-        run.path.rmdir()  # nothing is in it yet
+        run.abandon()
         raise
 
     run.write_config(config.model_dump(mode="json"), sys.argv)
@@ -141,6 +142,8 @@ def train(
     for epoch in range(1, config.epochs + 1):
         row = loop.epoch(epoch, train_split)
         scores = evaluate(network, data.test, loop.normalise, fabric.device)
+        if not math.isfinite(scores.loss):
+            raise loop.diverged(epoch, f"the test loss is {scores.loss} after epoch {epoch}")
         row |= {"test_loss": scores.loss, "test_accuracy": scores.accuracy}
         seconds += row["train_seconds"]
         checkpoint = Checkpoint(
@@ -250,7 +253,8 @@ class _Loop:
             if index % every == 0 or index == len(batches):
                 mean_loss, accuracy = float(loss_sum) / done, float(correct) / done
                 if not math.isfinite(mean_loss):
-                    raise self._diverged(number, index, len(batches), mean_loss)
+                    where = f"the loss is {mean_loss} by step {index} of {len(batches)} in epoch {number}"
+                    raise self.diverged(number, where)
                 rate = done / (time.perf_counter() - started)
                 self.reporter.on_step(number, done, count, mean_loss, accuracy, rate)
         seconds = time.perf_counter() - started
@@ -272,9 +276,7 @@ class _Loop:
         self.schedule.step()
         return logits.detach(), loss.detach()
 
-    def _diverged(self, epoch: int, step: int, steps: int, loss: float) -> DivergedError:
+    def diverged(self, epoch: int, what: str) -> DivergedError:
+        """Return the error for a run that diverged in an epoch."""
         kept = f"last.pt holds epoch {epoch - 1}" if epoch > 1 else "no checkpoint was written yet"
-        return DivergedError(
-            f"the loss is {loss} by step {step} of {steps} in epoch {epoch}, at a learning rate near "
-            f"{self.schedule.get_last_lr()[0]:.3g}; {kept}; choose a smaller --lr than {self.config.lr:g}"
-        )
+        return DivergedError(f"{what}; {kept}; choose a smaller --lr than {self.config.lr:g}")

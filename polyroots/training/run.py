@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,17 @@ COLUMNS = (
 )
 
 
+class RunExistsError(FileError):
+    """The directory holds a run already."""
+
+
 class Run:
     """A run directory: config.json, init.json, metrics.csv, last.pt, best.pt.
 
     Parameters
     ----------
     path : path
-        Made if missing; refused if it holds a run already.
+        Made if missing; refused if it holds a run already, also one that another process has just begun.
 
     Raises
     ------
@@ -43,9 +49,25 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if self.config.exists() or self.metrics.exists():
-            raise FileError(f"{self.path} holds a run already; choose another --out or remove it")
+        self._made = not self.path.exists()
         make_directory(self.path)
+        try:
+            if any(file.exists() for file in (self.config, self.last, self.best)):
+                raise FileExistsError
+            # Only one process can create a file: whoever has made metrics.csv has the directory.
+            with self.metrics.open("x", newline="", encoding="utf-8") as stream:
+                csv.writer(stream).writerow(COLUMNS)
+        except FileExistsError:
+            raise RunExistsError(f"{self.path} holds a run already; choose another --out or remove it") from None
+        except OSError as error:
+            raise cannot_write(self.metrics, error) from error
+
+    def abandon(self) -> None:
+        """Leave the place as it was found, if the run can't begin."""
+        self.metrics.unlink(missing_ok=True)
+        if self._made:
+            with suppress(OSError):  # not empty any more: it is somebody's
+                self.path.rmdir()
 
     @property
     def config(self) -> Path:
@@ -91,23 +113,18 @@ class Run:
     def append_metrics(self, row: Mapping[str, float]) -> None:
         """Add a line to metrics.csv and flush it to disk."""
         try:
-            is_new = not self.metrics.exists()
             with self.metrics.open("a", newline="", encoding="utf-8") as stream:
-                writer = csv.DictWriter(stream, COLUMNS)
-                if is_new:
-                    writer.writeheader()
-                writer.writerow(row)
+                csv.DictWriter(stream, COLUMNS).writerow(row)
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
             raise cannot_write(self.metrics, error) from error
 
 
-def default_run_path(dataset: str, model: str) -> Path:
-    """Return a directory under runs/ that doesn't exist yet, named after the time, the data set and the model."""
+def new_run(dataset: str, model: str) -> Run:
+    """Begin a run in a directory of its own under runs/, named after the time, the data set and the model."""
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{dataset}-{model.replace(',', '').replace(' ', '-')}"
-    path, number = Path("runs") / stem, 1
-    while path.exists():
-        number += 1
-        path = Path("runs") / f"{stem}-{number}"
-    return path
+    for number in itertools.count(1):
+        with suppress(RunExistsError):
+            return Run(Path("runs") / (stem if number == 1 else f"{stem}-{number}"))
+    raise AssertionError("unreachable: the numbers don't end")
