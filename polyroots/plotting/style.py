@@ -31,7 +31,7 @@ _SETTINGS: dict[Any, Any] = {
     "legend.fontsize": 8,
     "legend.frameon": False,
     "mathtext.fontset": "dejavusans",
-    # Fonts as outlines in the file: journals refuse type 3.
+    # TrueType fonts, embedded: journals refuse type 3.
     "pdf.fonttype": 42,
     "savefig.facecolor": "white",
 }
