@@ -199,7 +199,10 @@ def test_resnet18_with_pool_halves_the_image():
 
 
 def test_convolutions_know_their_geometry():
-    found = {conv.name: conv for conv in convolutions(model_config("q2", image_size=(32, 20)))}
+    config = model_config("q2", image_size=(32, 20))
+    found = {conv.name: conv for conv in convolutions(config)}
+    # The sizes that a forward pass meets are those that the spectra are computed at.
+    assert config.sizes == tuple(found[f"levels.{index}.A.weight"].size for index in range(4))
     assert found["levels.2.A.weight"].size == (8, 5)
     assert found["levels.2.A.weight"].stride == (1, 1)
     assert found["transitions.0.R.weight"].stride == (2, 2)

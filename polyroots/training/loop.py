@@ -204,26 +204,17 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> SGD:
     return SGD(groups, lr=config.lr, momentum=config.momentum)
 
 
+@dataclass(frozen=True)
 class _Loop:
-    """One epoch of training."""
+    """All that an epoch of training needs."""
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        fabric: Fabric,
-        network: nn.Module,
-        optimizer: Optimizer,
-        schedule: CosineAnnealingLR,
-        normalise: Normalisation,
-        reporter: Reporter,
-    ) -> None:
-        self.config = config
-        self.fabric = fabric
-        self.network = network
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.normalise = normalise
-        self.reporter = reporter
+    config: TrainConfig
+    fabric: Fabric
+    network: nn.Module
+    optimizer: Optimizer
+    schedule: CosineAnnealingLR
+    normalise: Normalisation
+    reporter: Reporter
 
     def epoch(self, number: int, split: Split) -> dict[str, float]:
         """Train on every image once and return the training columns of metrics.csv."""

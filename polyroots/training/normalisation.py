@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float32, UInt8
@@ -31,6 +32,12 @@ class Normalisation:
 
     def __call__(self, images: UInt8[Tensor, "batch C H W"]) -> Float32[Tensor, "batch C H W"]:
         """Normalise a batch."""
-        scale = 1 / (255 * torch.tensor(self.std, device=images.device))
-        offset = torch.tensor(self.mean, device=images.device) / torch.tensor(self.std, device=images.device)
-        return images * scale[:, None, None] - offset[:, None, None]
+        scale, offset = _scale_and_offset(self, images.device)
+        return images * scale - offset
+
+
+@cache
+def _scale_and_offset(normalisation: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Factors of shape (C, 1, 1); copied to the device once, not for every batch."""
+    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (normalisation.mean, normalisation.std))
+    return 1 / (255 * std), mean / std

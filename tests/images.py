@@ -1,0 +1,16 @@
+"""Trees of image files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image
+
+
+def image_tree(root: Path, sizes: Mapping[str, tuple[int, int]]) -> Path:
+    """Write black images, path -> (width, height), and return the root."""
+    for path, size in sizes.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size).save(root / path)
+    return root

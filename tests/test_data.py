@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from images import image_tree
+from PIL import Image
+
+import polyroots as pr
+from polyroots.training import (
+    augment,
+    describe_data,
+    open_data,
+)
+from polyroots.training.data import _balanced
+from polyroots.training.normalisation import Normalisation
+
+
+def test_digits_are_split_by_class_and_held_out():
+    data = open_data("digits").load()
+    assert (len(data.train), len(data.test)) == (1437, 360)
+    assert data.train.images.shape == (1437, 1, 8, 8)
+    assert data.train.images.dtype == torch.uint8
+    assert int(data.train.images.max()) == 255
+    assert torch.bincount(data.test.labels).min() >= 34
+    seen = {image.numpy().tobytes() for image in data.train.images}
+    assert not any(image.numpy().tobytes() in seen for image in data.test.images)
+
+
+def test_a_folder_is_read(image_folder):
+    source = open_data("folder", image_folder)
+    assert (source.classes, source.size, source.channels) == (("blue", "red"), (12, 12), 3)
+    seen = []
+    data = source.load(progress=lambda done, total: seen.append((done, total)))
+    assert (len(data.train), len(data.test)) == (40, 12)
+    assert seen[-1] == (52, 52)
+    for image, label in zip(data.test.images, data.test.labels, strict=True):
+        assert (image.float().mean(dim=(1, 2)).argmax() == 0) == (source.classes[label] == "red")
+    expected = np.asarray(Image.open(image_folder / "train" / "blue" / "0.png")).transpose(2, 0, 1)
+    assert any(np.array_equal(image.numpy(), expected) for image in data.train.images)
+
+
+def test_a_limit_takes_the_same_share_of_each_class(image_folder):
+    data = open_data("folder", image_folder).load(limit=10)
+    assert torch.bincount(data.train.labels).tolist() == [5, 5]
+    assert torch.bincount(data.test.labels).tolist() == [5, 5]
+    first = open_data("digits").load(limit=100).train.images
+    assert not torch.equal(first, open_data("digits").load().train.images[:100])
+    labels = np.repeat([0, 1, 2], [50, 3, 20])
+    kept = _balanced(labels, 17)
+    assert np.bincount(labels[kept]).tolist() == [7, 3, 7]
+    assert (np.diff(kept) > 0).all()
+    assert kept[labels[kept] == 0].max() > 7  # random ones, not the first
+    assert np.array_equal(_balanced(labels, 100), np.arange(73))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: None, "no directory"),
+        (lambda root: root.mkdir(), "has no train/ and no test/: expected a directory with train/<class>"),
+        (lambda root: (root / "train").mkdir(parents=True), "has no test/"),
+        (lambda root: [(root / p).mkdir(parents=True) for p in ("train", "test")], "must hold one directory a class"),
+        (lambda root: [(root / p / "cat").mkdir(parents=True) for p in ("train", "test")], "with images in each"),
+    ],
+)
+def test_a_folder_that_is_none_is_said(tmp_path, make, message):
+    make(tmp_path / "data")
+    with pytest.raises(pr.FileError, match=message):
+        open_data("folder", tmp_path / "data")
+
+
+def test_folders_with_other_faults_are_said(tmp_path):
+    classes = image_tree(tmp_path / "classes", {"train/a/0.png": (8, 8), "test/b/0.png": (8, 8)})
+    with pytest.raises(pr.FileError, match="the same classes, only one of them has a, b"):
+        open_data("folder", classes)
+    sizes = image_tree(tmp_path / "sizes", {"train/a/0.png": (8, 6), "train/a/1.png": (9, 6), "test/a/0.png": (8, 6)})
+    with pytest.raises(pr.FileError, match=r"1\.png has 9x6 pixels, others in .* have 8x6"):
+        open_data("folder", sizes).load()
+    (sizes / "train/a/1.png").write_bytes(b"no image")
+    with pytest.raises(pr.FileError, match=r"1\.png can't be read as an image"):
+        open_data("folder", sizes).load()
+
+
+def test_cifar10_that_is_missing_is_said(tmp_path, monkeypatch):
+    with pytest.raises(pr.FileError, match=r"no whole CIFAR-10: expected .*cifar-10-batches-py.* add --download"):
+        open_data("cifar10", tmp_path)
+
+    def refuse(*args, **kwargs):
+        raise URLError("network is unreachable")
+
+    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", refuse)
+    with pytest.raises(pr.FileError, match=r"network is unreachable; put cifar-10-python\.tar\.gz .* by hand"):
+        open_data("cifar10", tmp_path, download=True)
+    shape = describe_data("cifar10")
+    assert (shape.channels, shape.size, len(shape.classes)) == (3, (32, 32), 10)
+
+
+def test_cifar10_is_read(tmp_path, monkeypatch):
+    """Batches in the original's layout, with the checksums of the real ones left aside."""
+    import pickle
+
+    rng = np.random.default_rng(67)
+    root = tmp_path / "cifar-10-batches-py"
+    root.mkdir()
+    pixels = {}
+    for batch in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        pixels[batch] = rng.integers(0, 256, (10, 3072), dtype=np.uint8)
+        with (root / batch).open("wb") as stream:
+            pickle.dump({"data": pixels[batch], "labels": list(range(10))}, stream)
+    with (root / "batches.meta").open("wb") as stream:
+        pickle.dump({"label_names": list(describe_data("cifar10").classes)}, stream)
+    monkeypatch.setattr("torchvision.datasets.CIFAR10._check_integrity", lambda self: True)
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *args: True)
+    data = open_data("cifar10", tmp_path).load()
+    assert (len(data.train), len(data.test)) == (50, 10)
+    assert np.array_equal(data.test.images.numpy().reshape(10, 3072), pixels["test_batch"])
+    assert data.test.labels.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("digit",), "unknown data set 'digit': did you mean 'digits'"),
+        (("digits", "somewhere"), "leave --data-dir out"),
+        (("folder",), "folder needs --data-dir"),
+        (("cifar10",), "cifar10 needs --data-dir"),
+        (("digits", None, True), "only cifar10 can be downloaded"),
+    ],
+)
+def test_data_that_does_not_exist_is_said(arguments, message):
+    with pytest.raises(pr.InputError, match=message):
+        open_data(*arguments)
+
+
+def test_normalisation_is_exact():
+    images = torch.from_numpy(np.random.default_rng(71).integers(0, 256, (9, 3, 5, 4), dtype=np.uint8))
+    images[:, 2] = 40
+    normalise = Normalisation.of(images)
+    scaled = images[:, :2].double() / 255
+    assert normalise.mean[:2] == pytest.approx(scaled.mean(dim=(0, 2, 3)).tolist(), abs=1e-15)
+    assert normalise.std[:2] == pytest.approx(scaled.std(dim=(0, 2, 3), correction=0).tolist(), abs=1e-15)
+    result = normalise(images)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(result.std(dim=(0, 2, 3), correction=0), torch.tensor([1.0, 1, 0]), atol=1e-6, rtol=0)
+
+
+def test_crops_and_flips_are_what_was_drawn():
+    generator = torch.Generator().manual_seed(73)
+    images = torch.arange(6 * 2 * 16 * 24, dtype=torch.float32).reshape(6, 2, 16, 24)
+    draws = augment.draw("crop-flip", 50, (16, 24), generator)
+    chosen = torch.tensor([3, 44, 7, 0, 12, 31])
+    result = augment.apply(draws, chosen, images)
+    for image, sample, ours in zip(images, chosen, result, strict=True):
+        top, left = draws.shift[sample].tolist()
+        expected = torch.nn.functional.pad(image, (2, 2, 2, 2))[:, top : top + 16, left : left + 24]
+        assert torch.equal(ours, expected.flip(2) if draws.flip[sample] else expected)
+
+
+def test_draws_are_uniform_and_independent():
+    draws = augment.draw("crop-flip", 60_000, (32, 32), torch.Generator().manual_seed(79))
+    counts = np.histogram2d(draws.shift[:, 0].numpy(), draws.shift[:, 1].numpy(), bins=9)[0]
+    expected = 60_000 / 81
+    # chi-squared with 80 degrees of freedom: above 140 with a probability of 4e-5.
+    assert ((counts - expected) ** 2 / expected).sum() < 140
+    assert abs(float(draws.flip.double().mean()) - 0.5) < 4 * 0.5 / 60_000**0.5
+    assert augment.draw("none", 5, (8, 8), torch.Generator()) is None
+    assert not augment.draw("crop", 100, (8, 8), torch.Generator()).flip.any()
+
+
+def test_images_of_16_bits_are_refused(tmp_path):
+    tree = image_tree(tmp_path / "data", {"train/a/0.png": (8, 8), "test/a/0.png": (8, 8)})
+    Image.fromarray(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)).save(tree / "train/a/0.png")
+    with pytest.raises(pr.FileError, match=r"0\.png has more than 8 bits a channel"):
+        open_data("folder", tree)
