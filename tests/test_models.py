@@ -139,7 +139,7 @@ NAMED = {
 
 @pytest.mark.parametrize("name", NAMED)
 def test_placements_are_the_authors(name):
-    """The design's table of networks; and each place is what it is called."""
+    """The authors' choice for each block; and each place is what it is called."""
     kinds = {
         "plain": [nn.Identity],
         "bn": [nn.BatchNorm2d],

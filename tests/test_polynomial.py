@@ -130,7 +130,7 @@ def test_bad_roots_are_named(roots, message):
     ],
 )
 def test_factors(factor, coefficients):
-    """The design's coefficients, and 1 - t p(t) equal to the product over the factor's roots."""
+    """The coefficients by hand, and 1 - t p(t) equal to the product over the factor's roots."""
     assert factor.coefficients == pytest.approx(coefficients, abs=1e-16)
     t = POINTS
     p = sum(c * t**k for k, c in zip(factor.powers, factor.coefficients, strict=True))
