@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=click.IntRange(min=2), help="Images a step. [default: 64, 128 for photos]")
 @click.option("--lr", type=float, help="Learning rate at the start; it falls along half a cosine. [default: 0.1]")
 @click.option(
-    "--augment", type=click.Choice(["none", "crop", "crop-flip"]), help="[default: none, crop-flip for photos]"
+    "--augment",
+    type=click.Choice(["none", "crop", "crop-flip"]),
+    help="Random crop, also flip, of training images. [default: none, crop-flip for photos]",
 )
 @click.option("--limit", type=click.IntRange(min=2), help="Use at most so many images of each split.")
 @seed_option("Of weights, order, augmentation.")
