@@ -29,7 +29,7 @@ def figures(only: tuple[str, ...], out: Path, checkpoint: Path | None, level: in
       polyroots figures --only 3 --out figures
       polyroots figures --only 3 --checkpoint runs/first/last.pt --level 2 --out figures
     """
-    from polyroots.checkpoint import load_checkpoint, require_level
+    from polyroots.checkpoint import load_checkpoint
     from polyroots.errors import unknown_name
     from polyroots.files import make_directory
     from polyroots_figures import FIGURES
@@ -48,7 +48,7 @@ def figures(only: tuple[str, ...], out: Path, checkpoint: Path | None, level: in
     level = 1 if level is None else level
     if loaded is not None:
         with usage_errors():
-            require_level(loaded.config, level)
+            loaded.config.level_index(level)
     make_directory(out)
     for name in only or FIGURES:
         for path in FIGURES[name](out, loaded, level, seed):

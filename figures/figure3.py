@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from polyroots.checkpoint import Checkpoint, require_level
+from polyroots.checkpoint import Checkpoint
 from polyroots.models import Level
 from polyroots.plotting import draw_surface, save_figure
 from polyroots.polynomial import ResidualPolynomial
@@ -40,7 +40,7 @@ def draw(out: Path, checkpoint: Checkpoint | None = None, level: int = 1, seed: 
         weight, size = Level(CHANNELS, "L").A.weight, SIZE
         source, stem = "a freshly drawn $A$", "figure3"
     else:
-        index = require_level(checkpoint.config, level)
+        index = checkpoint.config.level_index(level)
         weight = checkpoint.model().get_parameter(f"levels.{index}.A.weight")
         size = checkpoint.config.sizes[index]
         source, stem = f"$A$ of level {level} of a {checkpoint.config.title}", f"figure3-level{level}"

@@ -7,7 +7,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from polyroots.errors import FileError, InputError, one_sentence
+from polyroots.errors import FileError, one_sentence
 from polyroots.files import replacing
 from polyroots.models import Convolution, ModelConfig, build, convolutions
 
@@ -161,7 +161,7 @@ def read_kernels(path: str | Path, size: tuple[int, int] | None = None) -> Kerne
             skipped[name] = f"stride {conv.stride[0]}x{conv.stride[1]}: it maps an image to a smaller one"
         else:
             if size is not None:
-                conv = Convolution(name, size, conv.stride, conv.dilation, conv.groups)
+                conv = replace(conv, size=size)
             kernels.append((conv, weight))
     if not kernels and not skipped:
         raise FileError(
@@ -238,19 +238,3 @@ def _state_dict(path: str | Path, document: Any) -> Mapping[str, Any]:
 
 def _kind(document: Any) -> str:
     return "a tensor" if isinstance(document, Tensor) else f"a {type(document).__name__}"
-
-
-def require_level(model_config: ModelConfig, level: int) -> int:
-    """Return the index of a level that users count from 1.
-
-    Raises
-    ------
-    InputError
-        If the network has no such level.
-    """
-    if not model_config.is_polynomial:
-        raise InputError(f"{model_config.name} has no levels; use the checkpoint of a Poly-MgNet such as q4")
-    count = len(model_config.channels)
-    if not 1 <= level <= count:
-        raise InputError(f"expected a level from 1 to {count}, got {level}")
-    return level - 1

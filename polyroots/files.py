@@ -48,7 +48,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def make_directory(path: str | Path) -> Path:
+def make_directory(path: str | Path) -> None:
     """Make a directory with its parents and check that files can be written in it."""
     path = Path(path)
     if path.is_file():
@@ -59,7 +59,6 @@ def make_directory(path: str | Path) -> Path:
             pass
     except OSError as error:
         raise cannot_write(path, error) from error
-    return path
 
 
 def write_json(path: str | Path, document: Any) -> None:

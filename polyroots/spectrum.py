@@ -15,7 +15,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import index
+from operator import index as as_index
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -365,7 +365,7 @@ def _pair(value: Any) -> tuple[int, int]:
     """Return an int or a pair of ints as a pair."""
     try:
         first, second = (value, value) if np.ndim(value) == 0 else value
-        return index(first), index(second)
+        return as_index(first), as_index(second)
     except (TypeError, ValueError):
         raise InputError(f"expected a whole number or a pair of them, got {value!r}") from None
 

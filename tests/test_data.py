@@ -176,3 +176,14 @@ def test_images_of_16_bits_are_refused(tmp_path):
     Image.fromarray(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)).save(tree / "train/a/0.png")
     with pytest.raises(pr.FileError, match=r"0\.png has more than 8 bits a channel"):
         open_data("folder", tree)
+
+
+def test_one_split_is_read_without_the_other(image_folder):
+    """The same images as in the whole, and no work for the others."""
+    for source in (open_data("digits"), open_data("folder", image_folder)):
+        seen = []
+        (test,) = source.read(("test",), 8, lambda done, total, seen=seen: seen.append((done, total)))
+        whole = source.load(8)
+        assert torch.equal(test.images, whole.test.images)
+        assert torch.equal(test.labels, whole.test.labels)
+        assert seen in ([], [(done, 8) for done in range(1, 9)])

@@ -101,6 +101,20 @@ class ModelConfig(BaseModel):
         """Degree d of a level's polynomial p."""
         return degree_of(self.blocks)
 
+    def level_index(self, level: int) -> int:
+        """Return the index of a level that users count from 1.
+
+        Raises
+        ------
+        InputError
+            If the network has no such level.
+        """
+        if not self.is_polynomial:
+            raise InputError(f"{self.name} has no levels; use the checkpoint of a Poly-MgNet such as q4")
+        if not 1 <= level <= len(self.channels):
+            raise InputError(f"expected a level from 1 to {len(self.channels)}, got {level}")
+        return level - 1
+
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
         """Image size (H, W) of each level in pixels."""

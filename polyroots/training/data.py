@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.error import URLError
 
 import numpy as np
@@ -23,6 +24,7 @@ from polyroots.spectrum import usable_cores
 _SPLIT_SEED = 20250219
 
 Progress = Callable[[int, int], None]
+Part = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,14 @@ class Source(ABC):
     size: tuple[int, int]
     classes: tuple[str, ...]
 
-    @abstractmethod
     def load(self, limit: int | None = None, progress: Progress | None = None) -> DataSet:
-        """Read the images; at most `limit` of each split, the same share of each class."""
+        """Read all images; at most `limit` of each split, the same share of each class."""
+        train, test = self.read(("train", "test"), limit, progress)
+        return DataSet(train, test)
+
+    @abstractmethod
+    def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
+        """Read the images of some splits alone; `limit` and `progress` as in `load`."""
 
 
 def describe_data(name: str, data_dir: str | Path | None = None) -> Source:
@@ -134,18 +141,19 @@ class _Digits(Source):
     size = (8, 8)
     classes = tuple(str(digit) for digit in range(10))
 
-    def load(self, limit: int | None = None, progress: Progress | None = None) -> DataSet:
+    def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
 
         grey, labels = load_digits(return_X_y=True)
         images = np.rint(grey * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
-        parts = train_test_split(images, labels, test_size=0.2, stratify=labels, random_state=_SPLIT_SEED)
+        numbers = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=_SPLIT_SEED)
+        members = dict(zip(("train", "test"), numbers, strict=True))
         splits = []
-        for these, those in ((parts[0], parts[2]), (parts[1], parts[3])):
-            kept = _balanced(those, limit)
-            splits.append(_split(these[kept], those[kept]))
-        return DataSet(*splits)
+        for part in parts:
+            kept = members[part][_balanced(labels[members[part]], limit)]
+            splits.append(_split(images[kept], labels[kept]))
+        return splits
 
 
 class _Folder(Source):
@@ -177,9 +185,9 @@ class _Folder(Source):
         W, H = _read_image(self._splits["train"][1][0]).size
         self.size = (H, W)
 
-    def load(self, limit: int | None = None, progress: Progress | None = None) -> DataSet:
+    def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
         chosen = []
-        for part in ("train", "test"):
+        for part in parts:
             _, paths, labels = self._splits[part]
             kept = _balanced(labels, limit)
             chosen.append(([paths[index] for index in kept], labels[kept]))
@@ -195,7 +203,7 @@ class _Folder(Source):
                     if progress:
                         progress(done, total)
                 splits.append(_split(images.transpose(0, 3, 1, 2), labels))
-        return DataSet(*splits)
+        return splits
 
     def _decode(self, path: Path) -> NDArray[np.uint8]:
         image = _read_image(path)
@@ -229,7 +237,9 @@ class _Cifar10(Source):
         data_dir = self.data_dir
         archive = f"{CIFAR10.filename} (MD5 {CIFAR10.tgz_md5})"
         try:
-            self._splits = [CIFAR10(str(data_dir), train=train, download=download) for train in (True, False)]
+            self._splits = {
+                part: CIFAR10(str(data_dir), train=part == "train", download=download) for part in ("train", "test")
+            }
         except (URLError, OSError) as error:
             reason = getattr(error, "reason", None) or error
             raise FileError(
@@ -241,13 +251,13 @@ class _Cifar10(Source):
                 f"{archive}; put it there or add --download"
             ) from error
 
-    def load(self, limit: int | None = None, progress: Progress | None = None) -> DataSet:
+    def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
         splits = []
-        for source in self._splits:
+        for source in (self._splits[part] for part in parts):
             labels = np.asarray(source.targets)
             kept = _balanced(labels, limit)
             splits.append(_split(source.data[kept].transpose(0, 3, 1, 2), labels[kept]))
-        return DataSet(*splits)
+        return splits
 
 
 #: The data sets that `open_data` knows.

@@ -92,7 +92,8 @@ def evaluate_checkpoint(
     fabric = make_fabric(device)
     model = checkpoint.model().to(fabric.device).to(memory_format=torch.channels_last)
     normalise = Normalisation(tuple(trained["mean"]), tuple(trained["std"]))
-    scores = evaluate(model, source.load(limit, progress).test, normalise, fabric.device)
+    (test,) = source.read(("test",), limit, progress)
+    scores = evaluate(model, test, normalise, fabric.device)
     if not math.isfinite(scores.loss):
         raise InputError(
             f"the loss of this network is {scores.loss}: it has diverged; use a checkpoint from before that"
