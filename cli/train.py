@@ -106,7 +106,8 @@ def _print_result(config: TrainConfig, source: Source, result: TrainResult) -> N
         f"\nTest accuracy on {source.title}: last epoch {result.last_accuracy:.2%}, "
         f"best epoch {result.best_accuracy:.2%} (epoch {result.best_epoch}, chosen on the test images)"
     )
-    say(f"{config.epochs} epochs at {result.images_per_second:,.0f} images per second; run in {result.run.path}")
+    epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+    say(f"{epochs} at {result.images_per_second:,.0f} images per second; run in {result.run.path}")
     last = shlex.quote(str(result.run.last))
     say("\nNext:")
     say(f"  polyroots evaluate {last}")
