@@ -35,7 +35,8 @@ def spectrum(checkpoint: Path, size: tuple[int, int] | None, plot_dir: Path | No
     from polyroots.checkpoint import read_kernels
     from polyroots.errors import InputError
     from polyroots.files import make_directory
-    from polyroots.spectrum import eigenvalues, require_finite
+    from polyroots.operators import require_finite
+    from polyroots.spectrum import eigenvalues
 
     from .console import print_json, progress
 

@@ -22,6 +22,10 @@ class FileError(PolyrootsError, OSError):
     """A file or directory that cannot be read or written."""
 
 
+class ConvergenceError(PolyrootsError, ArithmeticError):
+    """An iteration that did not get to its accuracy, so that there is no number to return."""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that is not in a list, with the nearest one that is.
 

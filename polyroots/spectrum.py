@@ -1,4 +1,4 @@
-r"""Spectra of convolutions with circular padding, through their symbol.
+r"""Spectra of convolutions: through the symbol for circular padding, from the operator itself for zero padding.
 
 A convolution with periodic boundary is block-circulant with circulant blocks: the Fourier modes exp(i theta p) reduce
 it to one small matrix per frequency, the symbol A^(theta), and its spectrum is the union of theirs [1]_, [2]_.
@@ -11,58 +11,59 @@ References
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import index as as_index
 from pathlib import Path
-from threading import Lock
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Complex128, Float64
-from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from jaxtyping import Bool, Complex, Complex128, Float64
+from numpy.typing import DTypeLike, NDArray
 
+from polyroots.eigensolver import choose_eigensolver
 from polyroots.errors import FileError, InputError
 from polyroots.files import replacing
-
-# A chunk of symbol matrices stays in the caches and keeps the memory independent of the number of frequencies.
-_CHUNK_BYTES = 2**24
-
-# The number of BLAS threads belongs to the process: calls from several threads take turns, each with all cores.
-_BLAS_LIMIT = Lock()
+from polyroots.operators import Operator, principal
+from polyroots.pool import Progress, chunks, in_threads
+from polyroots.toeplitz import dense_eigenvalues
 
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """The eigenvalues of a convolution, each with its frequency, and the operator that they came from.
+    """The eigenvalues of a convolution and the operator that they came from.
 
     Attributes
     ----------
     values : (N,) complex128, N = c H W
-        Eigenvalues with multiplicity, closed under conjugation, the c values of a frequency side by side.
-    frequencies : (N, 2) float64
-        (theta_y, theta_x) in radians, in (-pi, pi].
+        Eigenvalues with multiplicity, closed under conjugation; with circular padding the c values of a frequency side
+        by side. complex64 where that was asked for.
+    frequencies : (N, 2) float64 or None
+        (theta_y, theta_x) in radians, in (-pi, pi]; None with zero padding, whose eigenvectors are no Fourier modes.
     weight : (c, c // groups, kh, kw) float64
         The kernel.
     size : (H, W)
         The image in pixels.
     padding : str
-        ``"circular"``.
+        ``"circular"`` or ``"zeros"``.
     dilation : (int, int)
     groups : int
+    conditions : (N,) float64 or None
+        With zero padding: the condition 1 / |y* x| of each eigenvalue, its sensitivity to changes of the operator.
+    errors : (N,) float64 or None
+        With zero padding: first-order estimate of the absolute error of each computed value.
     """
 
-    values: Complex128[np.ndarray, "N"]
-    frequencies: Float64[np.ndarray, "N 2"]
+    values: Complex[np.ndarray, "N"]
+    frequencies: Float64[np.ndarray, "N 2"] | None
     weight: Float64[np.ndarray, "c_out c_in kh kw"] = field(repr=False)
     size: tuple[int, int]
     padding: str = "circular"
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+    conditions: Float64[np.ndarray, "N"] | None = None
+    errors: Float64[np.ndarray, "N"] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -94,19 +95,84 @@ class Spectrum:
         """Largest imaginary part."""
         return float(self.values.imag.max()) + 0.0  # no negative zero
 
+    @property
+    def operator(self) -> Operator:
+        """The convolution that the eigenvalues came from."""
+        return Operator.of(
+            self.weight, self.size, dilation=self.dilation, groups=self.groups, padding=self.padding, name="spectrum"
+        )
+
+    @cached_property
+    def high(self) -> Bool[np.ndarray, "N"]:
+        """Mask of the eigenvalues at high frequencies, some |theta| >= pi / 2: what a coarser grid doesn't represent.
+
+        ``~high`` are the low ones. The convention of local Fourier analysis for coarsening by two.
+
+        Raises
+        ------
+        InputError
+            With zero padding, where eigenvalues have no frequency.
+        """
+        if self.frequencies is None:
+            raise InputError("eigenvalues with zero padding have no frequency; compute them with circular padding")
+        return (np.abs(self.frequencies) >= np.pi / 2).any(axis=1)
+
+    @property
+    def per_group(self) -> Complex[np.ndarray, "groups N//groups"]:
+        """The eigenvalues of each group's own convolution (circular padding).
+
+        Raises
+        ------
+        InputError
+            With zero padding, where the values are not ordered by group.
+        """
+        if self.padding != "circular":
+            raise InputError("eigenvalues with zero padding are not ordered by group; compute each group by itself")
+        pixels = self.size[0] * self.size[1]
+        return self.values.reshape(pixels, self.groups, -1).swapaxes(0, 1).reshape(self.groups, -1)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the spectrum as named arrays, for an archive."""
+        arrays = {
+            "values": self.values,
+            "frequencies": self.frequencies,
+            "weight": self.weight,
+            "size": self.size,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "conditions": self.conditions,
+            "errors": self.errors,
+        }
+        return {name: np.asarray(value) for name, value in arrays.items() if value is not None}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Spectrum:
+        """Rebuild a spectrum from what `to_arrays` returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they are other arrays.
+        """
+        H, W = arrays["size"].tolist()
+        dy, dx = arrays["dilation"].tolist()
+        return cls(
+            values=arrays["values"],
+            frequencies=arrays.get("frequencies"),
+            weight=arrays["weight"],
+            size=(H, W),
+            padding=str(arrays["padding"]),
+            dilation=(dy, dx),
+            groups=int(arrays["groups"]),
+            conditions=arrays.get("conditions"),
+            errors=arrays.get("errors"),
+        )
+
     def save(self, path: str | Path) -> None:
         """Write the spectrum and its operator to an ``.npz`` file, whole or not at all."""
         with replacing(path) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(
-                stream,
-                values=self.values,
-                frequencies=self.frequencies,
-                weight=self.weight,
-                size=self.size,
-                padding=self.padding,
-                dilation=self.dilation,
-                groups=self.groups,
-            )
+            np.savez_compressed(stream, **self.to_arrays())  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> Spectrum:
@@ -119,15 +185,7 @@ class Spectrum:
         """
         try:
             with np.load(path, allow_pickle=False) as archive:
-                return cls(
-                    values=archive["values"],
-                    frequencies=archive["frequencies"],
-                    weight=archive["weight"],
-                    size=_pair(archive["size"].tolist()),
-                    padding=str(archive["padding"]),
-                    dilation=_pair(archive["dilation"].tolist()),
-                    groups=int(archive["groups"]),
-                )
+                return cls.from_arrays(dict(archive))
         except FileNotFoundError as error:
             raise FileError(f"no file {path}: expected a spectrum that Spectrum.save wrote") from error
         except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile) as error:
@@ -179,7 +237,7 @@ def symbol(
     >>> symbol(K, (1, 4))[0, :, 0, 0].round(12) + 0
     array([ 1.+0.j,  0.+1.j, -1.+0.j])
     """
-    operator = _Operator.of(weight, size, dilation, groups, name="weight")
+    operator = Operator.of(weight, size, dilation=dilation, groups=groups)
     H, W = operator.size
     ky, kx = np.divmod(np.arange(H * (W // 2 + 1)), W // 2 + 1)
     blocks = operator.symbol_at(ky, kx)
@@ -196,27 +254,39 @@ def eigenvalues(
     weight: Any,
     size: int | tuple[int, int],
     *,
+    padding: str = "circular",
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
+    dtype: DTypeLike = np.complex128,
     workers: int | None = None,
+    on_progress: Progress | None = None,
     name: str = "weight",
 ) -> Spectrum:
-    """All eigenvalues of a convolution with circular padding and stride 1.
+    """All eigenvalues of a convolution with stride 1.
 
-    Half of the frequencies are solved, the others follow by conjugation; the self-conjugate frequencies (at most four)
-    are solved as real matrices, so that the result is closed under conjugation to the last bit. LAPACK runs in
-    `workers` threads with one BLAS thread each.
+    With circular padding half of the frequencies are solved, the others follow by conjugation; the self-conjugate
+    frequencies (at most four) are solved as real matrices, so that the result is closed under conjugation to the last
+    bit. Where the symbol has a shorter period than the image (1x1 kernels, dilations), one period is solved. LAPACK
+    runs in `workers` threads with one BLAS thread each.
+
+    With zero padding the explicit matrix is solved, and the eigenvalues come with their conditions.
 
     Parameters
     ----------
     weight : (c, c // groups, kh, kw) array or tensor, any real dtype
-        The kernel; computed in float64.
+        The kernel; computed in float64. Of a tensor on a GPU the symbols are solved there if a measurement on that
+        device says that it is faster (`polyroots.eigensolver`).
     size : int or (H, W)
         The image in pixels.
+    padding : ``"circular"`` or ``"zeros"``
     dilation : int or (int, int)
     groups : int
+    dtype : complex128 or complex64
+        Precision of the solver with circular padding; complex64 takes half of the memory and keeps 5 to 6 digits.
     workers : int, optional
         Threads; by default one for each core that this process may use.
+    on_progress : callable, optional
+        Called with (tasks done, tasks), circular padding only.
     name : str
         What error messages call the operator.
 
@@ -227,7 +297,8 @@ def eigenvalues(
     Raises
     ------
     InputError
-        If the operator is not square, not finite, or size, dilation or groups don't fit.
+        If the operator is not square, not finite, or size, dilation, groups, padding or dtype don't fit; or if its
+        zero-padded matrix is too large (more than 4,096 unknowns; see `extreme_eigenvalues`).
 
     Examples
     --------
@@ -239,144 +310,64 @@ def eigenvalues(
     >>> print(len(Lambda), round(Lambda.min_real, 12) + 0, round(Lambda.max_real, 12))
     64 0.0 8.0
     """
-    operator = _Operator.of(weight, size, dilation, groups, name=name)
-    _, m_out, m_in, _, _ = operator.kernels.shape
-    if m_out != m_in:
-        raise InputError(
-            f"{name}: eigenvalues need as many output as input channels, "
-            f"got {operator.groups * m_out} from {operator.groups * m_in}"
-        )
-    H, W = operator.size
-    index = np.arange(H * W)
-    ky, kx = np.divmod(index, W)
-    partner = (-ky % H) * W + (-kx % W)
-
-    values = np.empty((H * W, operator.groups, m_out), dtype=np.complex128)
-
-    def solve(chosen: NDArray[np.intp]) -> None:
-        symbols = operator.symbol_at(ky[chosen], kx[chosen])
-        is_real = bool((partner[chosen] == chosen).all())
-        Lambda = np.linalg.eigvals(symbols.real if is_real else symbols)
-        values[partner[chosen]] = Lambda.conj()
-        values[chosen] = Lambda
-
-    workers = workers or usable_cores()
-    chunk = max(1, min(_CHUNK_BYTES // (16 * operator.groups * m_out * m_in), H * W // (8 * workers)))
-    tasks = _chunks(index[index == partner], chunk) + _chunks(index[index < partner], chunk)
-    with _BLAS_LIMIT, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-        for future in [pool.submit(solve, task) for task in tasks]:
-            future.result()
-
-    theta = np.stack([_principal(ky, H), _principal(kx, W)], axis=-1)
+    operator = Operator.of(weight, size, dilation=dilation, groups=groups, padding=padding, name=name)
+    operator.require_square("eigenvalues")
+    precision = np.dtype(dtype)
+    if precision not in (np.complex128, np.complex64):
+        raise InputError(f"{name}: eigenvalues are complex128 or complex64, got dtype {precision}")
+    frequencies = conditions = errors = None
+    if padding == "circular":
+        solver = choose_eigensolver(weight, operator.kernels.shape[1])
+        values = _solve_symbol(operator, solver, precision, workers, on_progress)
+        frequencies = _frequencies(operator)
+    else:
+        pairs = dense_eigenvalues(operator)
+        values, conditions, errors = pairs.values.astype(precision), pairs.conditions, pairs.errors
     return Spectrum(
-        values=values.reshape(-1),
-        frequencies=np.repeat(theta, operator.groups * m_out, axis=0),
+        values=values,
+        frequencies=frequencies,
         weight=operator.weight,
         size=operator.size,
+        padding=padding,
         dilation=operator.dilation,
         groups=operator.groups,
+        conditions=conditions,
+        errors=errors,
     )
 
 
-def require_finite(weight: Any, name: str) -> None:
-    """Raise InputError, with the operator's name, if a weight holds NaN or infinite entries."""
-    array = _as_float64(weight)
-    bad = int(array.size - np.isfinite(array).sum())
-    if bad:
-        raise InputError(
-            f"{name}: {bad} of {array.size} entries are NaN or infinite; "
-            "use a checkpoint from before the training diverged"
-        )
+def _solve_symbol(
+    operator: Operator,
+    solver: Any,
+    precision: np.dtype[Any],
+    workers: int | None,
+    on_progress: Progress | None,
+) -> NDArray[Any]:
+    """Eigenvalues at all frequencies, in the order (frequency, group, value)."""
+    groups, m, _, _, _ = operator.kernels.shape
+    (H, W), (period_h, period_w) = operator.size, operator.period
+    ky, kx, partner = operator.one_period()
+    index = np.arange(len(partner))
+    values = np.empty((len(index), groups, m), dtype=precision)
+
+    def solve(chosen: NDArray[np.intp]) -> None:
+        symbols = operator.symbol_at(ky[chosen], kx[chosen]).astype(precision, copy=False)
+        is_real = bool((partner[chosen] == chosen).all())
+        Lambda = solver(symbols.real if is_real else symbols)
+        values[partner[chosen]] = Lambda.conj()
+        values[chosen] = Lambda
+
+    matrix_bytes = 16 * groups * m * m
+    tasks = chunks(index[index < partner], matrix_bytes, workers) + chunks(
+        index[index == partner], matrix_bytes, workers
+    )
+    in_threads(solve, tasks, workers, on_progress)
+    if (period_h, period_w) != (H, W):
+        values = np.tile(values.reshape(period_h, period_w, groups, m), (H // period_h, W // period_w, 1, 1))
+    return values.reshape(-1)
 
 
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class _Operator:
-    """A checked convolution: kernels per group and the geometry."""
-
-    weight: NDArray[np.float64]
-    kernels: NDArray[np.float64]  # (groups, c_out // groups, c_in // groups, kh, kw)
-    size: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
-
-    @classmethod
-    def of(
-        cls, weight: Any, size: int | tuple[int, int], dilation: int | tuple[int, int], groups: int, name: str
-    ) -> _Operator:
-        K = _as_float64(weight)
-        if K.ndim != 4 or K.size == 0:
-            raise InputError(f"{name}: expected a kernel of shape (c_out, c_in, kh, kw), got shape {K.shape}")
-        require_finite(K, name)
-        if groups < 1 or K.shape[0] % groups:
-            raise InputError(f"{name}: {K.shape[0]} output channels can't be split into {groups} groups")
-        grid, step = _pair(size), _pair(dilation)
-        if min(grid) < 1:
-            raise InputError(f"{name}: expected an image of at least 1x1 pixels, got {grid[0]}x{grid[1]}")
-        if min(step) < 1:
-            raise InputError(f"{name}: expected a dilation of at least 1, got {step[0]}x{step[1]}")
-        kernels = K.reshape(groups, K.shape[0] // groups, *K.shape[1:])
-        return cls(K, kernels, grid, step, groups)
-
-    def symbol_at(self, ky: NDArray[np.intp], kx: NDArray[np.intp]) -> NDArray[np.complex128]:
-        """Symbol at the frequencies 2 pi (ky / H, kx / W): (F, groups, c_out // groups, c_in // groups) complex128."""
-        (H, W), (dy, dx) = self.size, self.dilation
-        *block, kh, kw = self.kernels.shape
-        modes = _phases(ky, _tap_offsets(kh, dy), H)[:, :, None] * _phases(kx, _tap_offsets(kw, dx), W)[:, None, :]
-        modes = modes.reshape(len(ky), kh * kw)
-        taps = self.kernels.reshape(-1, kh * kw).T
-        # The kernel is real: two real products instead of a complex one.
-        result = np.empty((len(ky), taps.shape[1]), dtype=np.complex128)
-        result.real = modes.real @ taps
-        result.imag = modes.imag @ taps
-        return result.reshape(len(ky), *block)
-
-
-def _tap_offsets(k: int, dilation: int) -> NDArray[np.intp]:
-    """Where torch's padding="same" places the taps of a kernel of length k, relative to the output pixel."""
-    return dilation * np.arange(k) - dilation * (k - 1) // 2
-
-
-def _phases(k: NDArray[np.intp], offsets: NDArray[np.intp], n: int) -> NDArray[np.complex128]:
-    """exp(2 pi i k o / n), shape (len(k), len(offsets)), with the angle reduced exactly in integers."""
-    angle = _principal(np.outer(k, offsets), n)
-    # sin(pi) is not 0 in floating point, and the symbol at theta = pi is to be a real matrix.
-    return np.cos(angle) + 1j * np.where(angle == np.pi, 0.0, np.sin(angle))
-
-
-def _principal(k: NDArray[np.intp], n: int) -> NDArray[np.float64]:
-    """2 pi k / n, brought to (-pi, pi]."""
-    k = k % n
-    return 2 * np.pi * (np.where(2 * k > n, k - n, k) / n)
-
-
-def _chunks(array: NDArray[np.intp], length: int) -> list[NDArray[np.intp]]:
-    return [array[start : start + length] for start in range(0, len(array), length)]
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    """Return an int or a pair of ints as a pair."""
-    try:
-        first, second = (value, value) if np.ndim(value) == 0 else value
-        return as_index(first), as_index(second)
-    except (TypeError, ValueError):
-        raise InputError(f"expected a whole number or a pair of them, got {value!r}") from None
-
-
-def _as_float64(weight: Any) -> NDArray[np.float64]:
-    """Return an array or a tensor (on any device, also bfloat16) as a float64 array."""
-    if hasattr(weight, "detach"):
-        # By duck typing: this module works without torch.
-        weight = weight.detach().cpu()
-        weight = weight.numpy() if weight.is_complex() else weight.double().numpy()
-    array = np.asarray(weight)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"expected a real kernel, got dtype {array.dtype}")
-    return array.astype(np.float64)
+def _frequencies(operator: Operator) -> NDArray[np.float64]:
+    H, W = operator.size
+    theta = np.stack(np.meshgrid(principal(np.arange(H), H), principal(np.arange(W), W), indexing="ij"), axis=-1)
+    return np.repeat(theta.reshape(-1, 2), operator.c_out, axis=0)
