@@ -2,140 +2,201 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import PATH, ImageSize, json_option
+from .options import PATH, ImageSize, json_option, usage_errors
 
 if TYPE_CHECKING:
-    from polyroots.checkpoint import KernelSet
-    from polyroots.spectrum import Spectrum
+    from polyroots.layers import Analysis, Layer, LayerResult
+
+    from .spectrum_report import Findings
 
 
-@click.command(short_help="Eigenvalues of a checkpoint's convolutions.")
+@click.command(short_help="Eigenvalues and singular values of a checkpoint's convolutions.")
 @click.argument("checkpoint", type=PATH)
+@click.argument("other", type=PATH, required=False)
+@click.option("--list", "only_list", is_flag=True, help="List the convolutions and compute nothing.")
+@click.option("--layer", "globs", multiple=True, metavar="GLOB", help="Only layers with such a name; repeatable.")
 @click.option("--size", type=ImageSize(), help="Image size in pixels. [default: the network's own; 32 if unknown]")
-@click.option("--plot", "plot_dir", type=PATH, help="Draw each spectrum to this directory (PNG and PDF).")
+@click.option(
+    "--padding",
+    type=click.Choice(["circular", "zeros"]),
+    default="circular",
+    show_default=True,
+    help="Boundary: circular through the symbol, zeros through the operator itself.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["eigenvalues", "singular", "both"]),
+    default="eigenvalues",
+    show_default=True,
+    help="Singular values exist for every convolution, eigenvalues for square ones with stride 1.",
+)
+@click.option("--extremes", type=click.IntRange(min=1), metavar="K", help="K eigenvalues at each end instead of all.")
+@click.option("--verify", "with_check", is_flag=True, help="Compare with the explicit matrix on a small grid.")
+@click.option("--save", "npz", type=PATH, help="Write the values, frequencies and kernels to this .npz file.")
+@click.option("--csv", "csv_file", type=PATH, help="Write one line a value to this CSV file.")
+@click.option("--plot", "plot_dir", type=PATH, help="Draw each layer and an overview to this directory (PNG and PDF).")
 @json_option
-def spectrum(checkpoint: Path, size: tuple[int, int] | None, plot_dir: Path | None, as_json: bool) -> None:
-    """Compute the eigenvalues of every square convolution in CHECKPOINT.
+@click.option("--workers", type=click.IntRange(min=1), help="Threads. [default: one for each core]")
+def spectrum(
+    checkpoint: Path,
+    other: Path | None,
+    only_list: bool,
+    globs: tuple[str, ...],
+    size: tuple[int, int] | None,
+    padding: str,
+    kind: str,
+    extremes: int | None,
+    with_check: bool,
+    npz: Path | None,
+    csv_file: Path | None,
+    plot_dir: Path | None,
+    as_json: bool,
+    workers: int | None,
+) -> None:
+    """Compute the spectra of the convolutions in CHECKPOINT.
 
-    The boundary is circular, so the eigenvalues come from the symbol: for an image of H x W pixels and c channels, H W
-    matrices of c x c. CHECKPOINT is a file of polyroots, which knows its image sizes, or any file that torch.save wrote
-    with a state dict in it.
+    With circular padding, through the symbol: for an image of H x W pixels and c channels, H W matrices of c x c. With
+    zero padding, from the operator itself: all eigenvalues of small ones, the extremes of large ones. CHECKPOINT is a
+    file of polyroots, which knows its image sizes, or anybody's state dict, written by torch.save or safetensors. With
+    a second checkpoint, OTHER, both are shown and how far the eigenvalues moved.
 
     \b
     Examples:
       polyroots spectrum runs/first/last.pt --plot spectra
-      polyroots spectrum resnet50.pt --size 56 --json
+      polyroots spectrum resnet50.safetensors --list
+      polyroots spectrum resnet50.pt --layer 'layer3.*.conv2' --size 14 --kind both --verify
+      polyroots spectrum runs/first/best.pt runs/first/last.pt
     """
-    from polyroots.checkpoint import read_kernels
-    from polyroots.errors import InputError
     from polyroots.files import make_directory
-    from polyroots.operators import require_finite
-    from polyroots.spectrum import eigenvalues
+    from polyroots.layers import Analysis
 
-    from .console import print_json, progress
+    from .console import print_json, say
+    from .spectrum_report import document, list_document, print_findings, print_list
 
-    found = read_kernels(checkpoint, size)
-    if not found.kernels:
-        reasons = "; ".join(f"{name} ({reason})" for name, reason in found.skipped.items())
-        raise InputError(f"{checkpoint} holds no square convolution with stride 1: {reasons}")
-    for conv, weight in found.kernels:
-        require_finite(weight, conv.name)
+    with usage_errors():
+        analysis = Analysis(padding, kind, extremes, workers)
+        if npz is not None and npz.suffix != ".npz":
+            raise click.UsageError(f"--save writes an .npz file, got {npz}; give a name that ends in .npz")
+    paths = [checkpoint] if other is None else [checkpoint, other]
+    findings = [_find(path, size, globs, analysis) for path in paths]
+    if only_list:
+        if as_json:
+            print_json(list_document(findings))
+        else:
+            print_list(findings)
+        return
+    for found in findings:
+        found.require_layers()
+        found.require_finite()
     if plot_dir is not None:
         make_directory(plot_dir)
 
-    spectra: list[tuple[str, Spectrum]] = []
-    with progress() as bar:
-        task = bar.add_task("eigenvalues", total=len(found.kernels))
-        for conv, weight in found.kernels:
-            bar.update(task, description=conv.name)
-            Lambda = eigenvalues(weight, conv.size, dilation=conv.dilation, groups=conv.groups, name=conv.name)
-            spectra.append((conv.name, Lambda))
-            if plot_dir is not None:
-                _plot(plot_dir / _file_stem(conv.name, len(spectra)), conv.name, Lambda)
-            bar.advance(task)
+    try:
+        _compute(findings, analysis, with_check)
+    except KeyboardInterrupt:
+        done = sum(len(found.results) for found in findings)
+        if done and not as_json:
+            print_findings(findings, analysis)
+        total = sum(len(found.layers) for found in findings)
+        raise click.ClickException(f"interrupted: {done} of {total} layers done, no file was written") from None
 
+    results = _by_name(findings)
+    _write(results, npz, csv_file, plot_dir, checkpoint if other is None else None)
     if as_json:
-        print_json(_document(checkpoint, found, spectra, size is not None))
+        print_json(document(findings, analysis))
     else:
-        _print(found, spectra, plot_dir, size is not None)
+        print_findings(findings, analysis)
+        for what, place in (("Values", npz), ("Values", csv_file), ("Pictures", plot_dir)):
+            if place is not None:
+                say(f"{what} in {place}")
+    failed = [check for found in findings for check in found.checks.values() if not check.is_good]
+    if failed:
+        raise click.ClickException(
+            f"{len(failed)} of the layers differ from the explicit matrix by more than rounding explains; "
+            "don't use their numbers, and report it"
+        )
 
 
-def _file_stem(name: str, number: int) -> str:
-    """Return a file name for a layer: its own where that can be one, else with its number to keep it apart."""
-    plain = re.sub(r"[^\w.-]", "_", name)[:120]
-    return plain if name and plain == name and not name.startswith(".") else f"{number}-{plain}"
+def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], analysis: Analysis) -> Findings:
+    """Read a checkpoint's list of convolutions and sort out what can't be analysed."""
+    from fnmatch import fnmatchcase
+
+    from polyroots.checkpoint import read_layers
+    from polyroots.errors import InputError
+
+    from .spectrum_report import Findings
+
+    found = read_layers(path, size)
+    names = [*(layer.name for layer in found.layers), *found.skipped]
+
+    def is_chosen(name: str) -> bool:
+        short = name.removesuffix(".weight")
+        return not globs or any(fnmatchcase(name, glob) or fnmatchcase(short, glob) for glob in globs)
+
+    if not any(map(is_chosen, names)):
+        raise InputError(
+            f"{path} has no convolution named like {' or '.join(globs)}; its names are such as "
+            f"{', '.join(names[:3])} (--list shows all)"
+        )
+    skipped = {name: reason for name, reason in found.skipped.items() if is_chosen(name)}
+    layers: list[Layer] = []
+    for layer in found.layers:
+        if is_chosen(layer.name):
+            reason = analysis.why_not(layer)
+            if reason:
+                skipped[layer.name] = reason
+            else:
+                layers.append(layer)
+    return Findings(path, found, layers, skipped, size_given=size is not None)
 
 
-def _plot(stem: Path, name: str, Lambda: Spectrum) -> None:
-    from polyroots.plotting import draw_spectrum, save_figure
+def _compute(findings: list[Findings], analysis: Analysis, with_check: bool) -> None:
+    """Analyse layer after layer."""
+    from polyroots.layers import analyse
+    from polyroots.verify import verify
 
-    from .console import dimensions
+    from .console import progress
 
-    # A dollar sign would begin mathematics.
-    title = f"{name}, {dimensions(Lambda.weight.shape)} at {dimensions(Lambda.size)}".replace("$", r"\$")
-    save_figure(draw_spectrum(Lambda.values, title), stem)
+    with progress() as bar:
+        layers = bar.add_task("layers", total=sum(len(found.layers) for found in findings))
+        for found in findings:
+            for layer in found.layers:
+                current = bar.add_task(layer.name, total=None)
+
+                def advance(done: int, total: int, task: Any = current) -> None:
+                    bar.update(task, completed=done, total=total)
+
+                found.results[layer.name] = analyse(layer, analysis, advance)
+                if with_check:
+                    found.checks[layer.name] = verify(layer, analysis)
+                bar.remove_task(current)
+                bar.advance(layers)
 
 
-def _document(
-    checkpoint: Path, found: KernelSet, spectra: list[tuple[str, Spectrum]], size_given: bool
-) -> dict[str, Any]:
+def _by_name(findings: list[Findings]) -> dict[str, LayerResult]:
+    """Layer -> result; of two checkpoints, path:layer."""
     return {
-        "checkpoint": str(checkpoint),
-        "padding": "circular",
-        "network_padding": found.padding,
-        "size_assumed": found.assumed and not size_given,
-        "geometry_assumed": found.assumed,
-        "layers": [
-            {
-                "name": name,
-                "shape": list(Lambda.weight.shape),
-                "size": list(Lambda.size),
-                "eigenvalues": len(Lambda),
-                "radius": Lambda.radius,
-                "min_real": Lambda.min_real,
-                "max_real": Lambda.max_real,
-                "max_imag": Lambda.max_imag,
-            }
-            for name, Lambda in spectra
-        ],
-        "skipped": [{"name": name, "reason": reason} for name, reason in found.skipped.items()],
+        name if len(findings) == 1 else f"{found.path}:{name}": result
+        for found in findings
+        for name, result in found.results.items()
     }
 
 
-def _print(found: KernelSet, spectra: list[tuple[str, Spectrum]], plot_dir: Path | None, size_given: bool) -> None:
-    from .console import dimensions, number, say, table
+def _write(
+    results: dict[str, LayerResult], npz: Path | None, csv_file: Path | None, plot_dir: Path | None, only: Path | None
+) -> None:
+    from polyroots.export import save_results, write_csv
 
-    result = table("convolution", "shape", "size", "eigenvalues", "radius", "min Re", "max Re", "max Im")
-    for name, Lambda in spectra:
-        result.add_row(
-            name,
-            dimensions(Lambda.weight.shape),
-            dimensions(Lambda.size),
-            f"{len(Lambda):,}",
-            number(Lambda.radius),
-            *(number(value, Lambda.radius) for value in (Lambda.min_real, Lambda.max_real, Lambda.max_imag)),
-        )
-    say(result)
-    remark = {
-        "zeros": "; the network itself pads with zeros, where the spectrum can differ",
-        "circular": ", as in the network",
-        None: "",
-    }
-    say(f"All eigenvalues, circular padding{remark[found.padding]}.")
-    if found.assumed:
-        size = "" if size_given else "size 32x32 (give --size), "
-        say(
-            f"This checkpoint doesn't say how its layers are used: {size}stride 1, dilation 1 and groups 1 are assumed."
-        )
-    if found.skipped:
-        say(f"Skipped {len(found.skipped)}:")
-        for name, reason in found.skipped.items():
-            say(f"  {name}: {reason}")
+    from .spectrum_pictures import draw_all
+
+    if npz is not None:
+        save_results(npz, results)
+    if csv_file is not None:
+        write_csv(csv_file, results)
     if plot_dir is not None:
-        say(f"Pictures in {plot_dir}")
+        draw_all(results, plot_dir, only.name if only else "two checkpoints")

@@ -15,36 +15,56 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from polyroots import models, plotting, training
-    from polyroots.errors import FileError, InputError, PolyrootsError
+    from polyroots.errors import ConvergenceError, FileError, InputError, PolyrootsError
+    from polyroots.extremes import extreme_eigenvalues
     from polyroots.initialization import initialize
+    from polyroots.layers import model_spectra
+    from polyroots.nonnormal import departure_from_normality, numerical_range, pseudospectrum, residual_norm
     from polyroots.polynomial import ResidualPolynomial
     from polyroots.roots import select_roots
+    from polyroots.singular import singular_values
     from polyroots.spectrum import Spectrum, eigenvalues, symbol
 
 _NAMES = {
+    "ConvergenceError": "errors",
     "FileError": "errors",
     "InputError": "errors",
     "PolyrootsError": "errors",
     "ResidualPolynomial": "polynomial",
     "Spectrum": "spectrum",
+    "departure_from_normality": "nonnormal",
     "eigenvalues": "spectrum",
+    "extreme_eigenvalues": "extremes",
     "initialize": "initialization",
+    "model_spectra": "layers",
+    "numerical_range": "nonnormal",
+    "pseudospectrum": "nonnormal",
+    "residual_norm": "nonnormal",
     "select_roots": "roots",
+    "singular_values": "singular",
     "symbol": "spectrum",
 }
 _MODULES = ("models", "plotting", "training")
 
 __all__ = [
+    "ConvergenceError",
     "FileError",
     "InputError",
     "PolyrootsError",
     "ResidualPolynomial",
     "Spectrum",
+    "departure_from_normality",
     "eigenvalues",
+    "extreme_eigenvalues",
     "initialize",
+    "model_spectra",
     "models",
+    "numerical_range",
     "plotting",
+    "pseudospectrum",
+    "residual_norm",
     "select_roots",
+    "singular_values",
     "symbol",
     "training",
 ]

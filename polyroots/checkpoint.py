@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import re
 import warnings
@@ -10,20 +11,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
 from polyroots.errors import FileError, one_sentence
-from polyroots.files import replacing
+from polyroots.files import replacing, require_readable
+from polyroots.layers import Layer, layer_of
 from polyroots.models import Convolution, ModelConfig, build, convolutions
+from polyroots.stored import FLOATING_POINT, StoredTensor, is_safetensors, read_safetensors
 
 # Marks a file as ours, and says which layout it has.
 _FORMAT_KEY, _FORMAT = "polyroots", 1
 
 # Under these names other programs keep the state dict in their checkpoints.
-_NESTED = ("state_dict", "model_state_dict", "model", "net")
+_NESTED = ("state_dict", "model_state_dict", "model", "net", "module", "ema")
+_PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 @dataclass(frozen=True)
@@ -95,97 +100,120 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 @dataclass(frozen=True)
-class KernelSet:
+class LayerSet:
     """The convolutions of a checkpoint.
 
     Attributes
     ----------
-    kernels : (geometry, weight) of each square convolution with stride 1
-    skipped : name -> why, of each other convolution
+    layers : the convolutions of images; their weights are read when they are needed
+    skipped : name -> why, of every other convolution
     assumed : whether stride, dilation and groups of 1 are assumptions, as for a bare state dict
-    padding : of the network's convolutions; None where the checkpoint doesn't say
+    entry : which entry of the file holds the state dict, such as ``"model"``; empty where the file is one
+    others : entries that hold further state dicts, which were not read, such as ``"ema"``
     """
 
-    kernels: tuple[tuple[Convolution, Tensor], ...]
+    layers: tuple[Layer, ...]
     skipped: Mapping[str, str]
     assumed: bool
-    padding: str | None
+    entry: str = ""
+    others: tuple[str, ...] = ()
 
 
-def read_kernels(path: str | Path, size: tuple[int, int] | None = None) -> KernelSet:
-    """Read the kernels of a checkpoint's convolutions.
+def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerSet:
+    """Find the convolutions of a checkpoint; the weights are read later, one by one, where the format allows.
 
     Parameters
     ----------
     path : str or Path
-        A checkpoint of polyroots, which knows each convolution's image size, or a file of ``torch.save`` with a state
-        dict, bare or under ``state_dict``, ``model_state_dict``, ``model`` or ``net``.
+        A checkpoint of polyroots, which knows each convolution's image size; or anybody's state dict, as a file of
+        ``torch.save`` (zip or legacy; bare, or under ``state_dict``, ``model_state_dict``, ``model``, ``net``,
+        ``module`` or ``ema``) or of safetensors. The prefixes ``module.`` and ``_orig_mod.`` are left out of names.
     size : (H, W), optional
         Image size for the convolutions of a foreign checkpoint, 32x32 by default; of ours, in place of their own.
 
     Raises
     ------
     FileError
-        If the file is missing, is no checkpoint, or holds no convolution.
+        If the file is missing, is no checkpoint, would run code, or holds no convolution.
     """
-    document = _read(path)
-    kernels: list[tuple[Convolution, Tensor]] = []
-    skipped: dict[str, str] = {}
+    document: Any = read_safetensors(path) if is_safetensors(path) else _read(path, lazily=True)
+    entry, others = "", tuple[str, ...]()
     if _is_ours(document):
         checkpoint = _ours(path, document)
         known = {conv.name: conv for conv in convolutions(checkpoint.config)}
-        weights, padding = checkpoint.weights, checkpoint.config.padding
+        weights = checkpoint.weights
     else:
-        known, weights, padding = {}, _state_dict(path, document), None
+        known = {}
+        entry, weights, others = _state_dict(path, document)
+        weights = _without_prefixes(weights)
 
+    layers: list[Layer] = []
+    skipped: dict[str, str] = {}
+    owners: dict[Any, str] = {}
     for name, weight in weights.items():
-        if not isinstance(weight, Tensor) or weight.ndim < 3:
+        if not isinstance(weight, Tensor | StoredTensor) or weight.ndim < 3:
             continue
         name = str(name)
-        if weight.ndim != 4:
-            skipped[name] = f"its weight has {weight.ndim} dimensions, a convolution of images has 4"
+        reason = _why_no_convolution(name, weight, weights) or _why_tied(name, weight, owners)
+        if reason:
+            skipped[name] = reason
             continue
         conv = known.get(name) or Convolution(name, (32, 32), (1, 1), (1, 1), 1)
-        c_out, c_in = weight.shape[0], weight.shape[1] * conv.groups
-        if weight.is_meta or weight.layout != torch.strided:
-            skipped[name] = "it holds no dense numbers"
-        elif weight.numel() == 0:
-            skipped[name] = f"it is empty, of shape {tuple(weight.shape)}"
-        elif not weight.is_floating_point():
-            skipped[name] = f"its weights are {weight.dtype}, not floating-point numbers"
-        elif c_out != c_in and c_in == 1 and not known:
-            skipped[name] = f"{c_out} output channels from 1, or one to one: the checkpoint doesn't say groups"
-        elif c_out != c_in:
-            skipped[name] = f"not square: {c_out} output channels from {c_in}"
-        elif conv.stride != (1, 1):
-            skipped[name] = f"stride {conv.stride[0]}x{conv.stride[1]}: it maps an image to a smaller one"
-        else:
-            if size is not None:
-                conv = replace(conv, size=size)
-            kernels.append((conv, weight))
-    if not kernels and not skipped:
+        note = ""
+        if not known and layers and weight.shape[0] > 1 and weight.shape[1] == 1:
+            # After the first, which may see a grey image, one input channel means one a group.
+            conv, note = replace(conv, groups=weight.shape[0]), "depthwise"
+        if size is not None:
+            conv = replace(conv, size=size)
+        layers.append(layer_of(conv, weight, note) if isinstance(weight, Tensor) else weight.layer(conv, note))
+    if not layers and not skipped:
         raise FileError(
             f"{path} holds no convolution: expected a state dict with four-dimensional weights, "
             f"got {len(weights)} entries without one"
         )
-    return KernelSet(tuple(kernels), skipped, assumed=not known, padding=padding)
+    return LayerSet(tuple(layers), skipped, assumed=not known, entry=entry, others=others)
 
 
-def _read(path: str | Path) -> Any:
+def _why_no_convolution(name: str, weight: Tensor | StoredTensor, weights: Mapping[str, Any]) -> str | None:
+    """Why an entry is no two-dimensional convolution that can be analysed; None if it is one."""
+    if weight.ndim != 4:
+        kind = {3: ", as a Conv1d's", 5: ", as a Conv3d's"}.get(weight.ndim, "")
+        return f"its weight has {weight.ndim} dimensions{kind}; a convolution of images has 4"
+    if isinstance(weight, Tensor) and (weight.is_meta or weight.layout != torch.strided):
+        return "it holds no dense numbers"
+    if math.prod(weight.shape) == 0:
+        return f"it is empty, of shape {tuple(weight.shape)}"
+    dtype = str(weight.dtype).removeprefix("torch.")
+    if dtype not in FLOATING_POINT:
+        return f"its weights are {dtype}; expected {', '.join(FLOATING_POINT)}"
+    bias = weights.get(f"{name.removesuffix('weight')}bias") if name.endswith("weight") else None
+    if isinstance(bias, Tensor | StoredTensor) and bias.ndim == 1 and bias.shape[0] != weight.shape[0]:
+        return (
+            f"its bias has {bias.shape[0]} entries for {weight.shape[0]} rows of weights: a transposed convolution; "
+            "convolutions are analysed"
+        )
+    return None
+
+
+def _why_tied(name: str, weight: Tensor | StoredTensor, owners: dict[Any, str]) -> str | None:
+    """Why a weight that several names share is left out: it is analysed under the first of them."""
+    if not isinstance(weight, Tensor):  # safetensors stores no tensor twice
+        return None
+    place = (weight.untyped_storage().data_ptr(), weight.storage_offset(), tuple(weight.shape), weight.stride())
+    owner = owners.setdefault(place, name)
+    return None if owner == name else f"tied: the same weights as {owner}"
+
+
+def _read(path: str | Path, *, lazily: bool = False) -> Any:
+    """Read a file of torch.save; lazily, what is not touched of a zip file stays on the disk."""
     path = Path(path)
-    if not path.exists():
-        raise FileError(f"no file {path}: expected a checkpoint")
-    if path.is_dir():
-        raise FileError(f"{path} is a directory: expected a checkpoint such as {path / 'last.pt'}")
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror or error}; choose a file that can be read") from error
+    require_readable(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols, for a file that is no checkpoint
-            return torch.load(path, map_location="cpu", weights_only=True)
+            # The older format can't be mapped.
+            mmap = lazily and is_zipfile(path)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         refused = re.search(r"GLOBAL (\S+)", str(error))
         if refused is None:
@@ -225,15 +253,28 @@ def _ours(path: str | Path, document: Mapping[str, Any]) -> Checkpoint:
         raise FileError(f"{path} is an incomplete checkpoint of polyroots: {error}") from error
 
 
-def _state_dict(path: str | Path, document: Any) -> Mapping[str, Any]:
+def _state_dict(path: str | Path, document: Any) -> tuple[str, Mapping[str, Any], tuple[str, ...]]:
+    """Name of the entry that holds the state dict, the state dict, and names of other entries that could be one."""
+    entries: list[str] = []
+    others: tuple[str, ...] = ()
     for _ in _NESTED:  # a bound on the nesting
         if not isinstance(document, Mapping):
             break
-        inner = next((document[key] for key in _NESTED if isinstance(document.get(key), Mapping)), None)
-        if inner is None:
-            return document
-        document = inner
+        if any(isinstance(value, Tensor | StoredTensor) for value in document.values()):
+            return ".".join(entries), document, others
+        inner = [key for key in _NESTED if isinstance(document.get(key), Mapping)]
+        if not inner:
+            return ".".join(entries), document, others
+        others = others or tuple(inner[1:])
+        entries.append(inner[0])
+        document = document[inner[0]]
     raise FileError(f"{path} holds no state dict: expected a mapping of names to tensors, got {_kind(document)}")
+
+
+def _without_prefixes(weights: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Leave out what torch.compile and data parallelism put before names, unless two names became one."""
+    plain = {_PREFIXES.sub("", str(name)).replace("._orig_mod.", "."): value for name, value in weights.items()}
+    return plain if len(plain) == len(weights) else weights
 
 
 def _kind(document: Any) -> str:

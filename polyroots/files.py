@@ -13,6 +13,20 @@ from typing import Any
 from polyroots.errors import FileError
 
 
+def require_readable(path: str | Path) -> None:
+    """Raise FileError unless a path is a file that can be read."""
+    path = Path(path)
+    if not path.exists():
+        raise FileError(f"no file {path}: expected a checkpoint")
+    if path.is_dir():
+        raise FileError(f"{path} is a directory: expected a checkpoint such as {path / 'last.pt'}")
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise FileError(f"cannot read {path}: {error.strerror or error}; choose a file that can be read") from error
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its place, flushed to disk, once the block has ended well.

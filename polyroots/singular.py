@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from polyroots.errors import InputError
-from polyroots.matrices import explicit_matrix, fits, linear_operator
+from polyroots.matrices import explicit_matrix, linear_operator
 from polyroots.operators import Operator
 from polyroots.pool import Progress, chunks, in_threads
 
@@ -139,7 +139,7 @@ def singular_values(
     if has_symbol(operator):
         sigma = _from_symbol(operator, workers, on_progress)
     else:
-        sigma = np.linalg.svd(explicit_matrix(operator), compute_uv=False)
+        sigma = np.linalg.svd(explicit_matrix(operator), compute_uv=False).astype(np.float64)
     return np.sort(sigma)[::-1]
 
 

@@ -39,8 +39,6 @@ class Spectrum:
     values : (N,) complex128, N = c H W
         Eigenvalues with multiplicity, closed under conjugation; with circular padding the c values of a frequency side
         by side. complex64 where that was asked for.
-    frequencies : (N, 2) float64 or None
-        (theta_y, theta_x) in radians, in (-pi, pi]; None with zero padding, whose eigenvectors are no Fourier modes.
     weight : (c, c // groups, kh, kw) float64
         The kernel.
     size : (H, W)
@@ -56,7 +54,6 @@ class Spectrum:
     """
 
     values: Complex[np.ndarray, "N"]
-    frequencies: Float64[np.ndarray, "N 2"] | None
     weight: Float64[np.ndarray, "c_out c_in kh kw"] = field(repr=False)
     size: tuple[int, int]
     padding: str = "circular"
@@ -101,6 +98,18 @@ class Spectrum:
         return Operator.of(
             self.weight, self.size, dilation=self.dilation, groups=self.groups, padding=self.padding, name="spectrum"
         )
+
+    @cached_property
+    def frequencies(self) -> Float64[np.ndarray, "N 2"] | None:
+        """(theta_y, theta_x) of each eigenvalue in radians, in (-pi, pi]; None with zero padding.
+
+        The eigenvectors of a zero-padded operator are no Fourier modes.
+        """
+        if self.padding != "circular":
+            return None
+        H, W = self.size
+        theta = np.stack(np.meshgrid(principal(np.arange(H), H), principal(np.arange(W), W), indexing="ij"), axis=-1)
+        return np.repeat(theta.reshape(-1, 2), self.weight.shape[0], axis=0)
 
     @cached_property
     def high(self) -> Bool[np.ndarray, "N"]:
@@ -159,7 +168,6 @@ class Spectrum:
         dy, dx = arrays["dilation"].tolist()
         return cls(
             values=arrays["values"],
-            frequencies=arrays.get("frequencies"),
             weight=arrays["weight"],
             size=(H, W),
             padding=str(arrays["padding"]),
@@ -315,17 +323,15 @@ def eigenvalues(
     precision = np.dtype(dtype)
     if precision not in (np.complex128, np.complex64):
         raise InputError(f"{name}: eigenvalues are complex128 or complex64, got dtype {precision}")
-    frequencies = conditions = errors = None
+    conditions = errors = None
     if padding == "circular":
         solver = choose_eigensolver(weight, operator.kernels.shape[1])
         values = _solve_symbol(operator, solver, precision, workers, on_progress)
-        frequencies = _frequencies(operator)
     else:
         pairs = dense_eigenvalues(operator)
         values, conditions, errors = pairs.values.astype(precision), pairs.conditions, pairs.errors
     return Spectrum(
         values=values,
-        frequencies=frequencies,
         weight=operator.weight,
         size=operator.size,
         padding=padding,
@@ -365,9 +371,3 @@ def _solve_symbol(
     if (period_h, period_w) != (H, W):
         values = np.tile(values.reshape(period_h, period_w, groups, m), (H // period_h, W // period_w, 1, 1))
     return values.reshape(-1)
-
-
-def _frequencies(operator: Operator) -> NDArray[np.float64]:
-    H, W = operator.size
-    theta = np.stack(np.meshgrid(principal(np.arange(H), H), principal(np.arange(W), W), indexing="ij"), axis=-1)
-    return np.repeat(theta.reshape(-1, 2), operator.c_out, axis=0)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import polyroots as pr
-from polyroots.checkpoint import Checkpoint, load_checkpoint, read_kernels, save_checkpoint
+from polyroots.checkpoint import Checkpoint, load_checkpoint, read_layers, save_checkpoint
 from polyroots.files import replacing
 
 
@@ -26,14 +26,17 @@ def test_ours_come_back_as_the_same_network(init_file):
 
 
 def test_kernels_of_ours_know_their_size(init_file):
-    found = read_kernels(init_file)
-    assert [(conv.name, conv.size) for conv, _ in found.kernels] == [
-        ("levels.0.A.weight", (8, 8)),
-        ("levels.1.A.weight", (4, 4)),
+    found = read_layers(init_file)
+    assert [(layer.name, layer.conv.size, layer.conv.stride, layer.conv.groups) for layer in found.layers] == [
+        ("stem.0.weight", (8, 8), (1, 1), 1),
+        ("levels.0.A.weight", (8, 8), (1, 1), 1),
+        ("levels.1.A.weight", (4, 4), (1, 1), 1),
+        ("transitions.0.Pi.weight", (8, 8), (2, 2), 6),
+        ("transitions.0.R.weight", (8, 8), (2, 2), 6),
     ]
-    assert set(found.skipped) == {"stem.0.weight", "transitions.0.Pi.weight", "transitions.0.R.weight"}
+    assert found.skipped == {}
     assert not found.assumed
-    assert found.padding == "zeros"
+    assert {layer.conv.padding for layer in found.layers} == {"zeros"}
 
 
 @pytest.mark.parametrize("nest", [(), ("state_dict",), ("model",), ("net", "model_state_dict")])
@@ -43,13 +46,17 @@ def test_state_dicts_of_others(tmp_path, nest):
     for key in reversed(nest):
         document = {key: document, "epoch": 3}
     torch.save(document, tmp_path / "theirs.pth")
-    found = read_kernels(tmp_path / "theirs.pth")
-    ((conv, weight),) = found.kernels
-    assert (conv.name, conv.size, tuple(weight.shape)) == ("2.weight", (32, 32), (6, 6, 5, 5))
-    assert found.skipped == {"0.weight": "not square: 6 output channels from 3"}
+    found = read_layers(tmp_path / "theirs.pth")
+    assert [(layer.name, layer.shape, layer.dtype) for layer in found.layers] == [
+        ("0.weight", (6, 3, 3, 3), "float16"),
+        ("2.weight", (6, 6, 5, 5), "float16"),
+    ]
+    assert {layer.conv.size for layer in found.layers} == {(32, 32)}
+    assert torch.equal(found.layers[1].read(), network[2].weight)
     assert found.assumed
-    given = read_kernels(tmp_path / "theirs.pth", size=(7, 9))
-    assert given.kernels[0][0].size == (7, 9)
+    assert found.entry == ".".join(nest)
+    given = read_layers(tmp_path / "theirs.pth", size=(7, 9))
+    assert given.layers[0].conv.size == (7, 9)
     assert given.assumed
 
 
@@ -91,7 +98,7 @@ def test_what_is_no_checkpoint_is_said(tmp_path, content, message, capfd):
     else:
         torch.save(content, path)
     with pytest.raises(pr.FileError, match=message) as caught:
-        read_kernels(path)
+        read_layers(path)
     assert "\n" not in str(caught.value)
     assert "this must not run" not in capfd.readouterr().out
 
@@ -175,26 +182,15 @@ def test_what_is_skipped_has_a_reason(tmp_path):
         5: torch.ones(3, 2, 1, 1),
     }
     torch.save(state, tmp_path / "theirs.pt")
-    found = read_kernels(tmp_path / "theirs.pt")
-    assert found.kernels == ()
+    found = read_layers(tmp_path / "theirs.pt")
+    assert [layer.name for layer in found.layers] == ["depthwise", "5"]
     assert found.skipped == {
-        "conv1d": "its weight has 3 dimensions, a convolution of images has 4",
-        "conv3d": "its weight has 5 dimensions, a convolution of images has 4",
-        "depthwise": "4 output channels from 1, or one to one: the checkpoint doesn't say groups",
-        "counts": "its weights are torch.int64, not floating-point numbers",
+        "conv1d": "its weight has 3 dimensions, as a Conv1d's; a convolution of images has 4",
+        "conv3d": "its weight has 5 dimensions, as a Conv3d's; a convolution of images has 4",
+        "counts": "its weights are int64; expected float16, bfloat16, float32, float64",
         "empty": "it is empty, of shape (0, 0, 3, 3)",
         "meta": "it holds no dense numbers",
-        "5": "not square: 3 output channels from 2",
     }
-
-
-def test_strided_convolutions_of_ours_are_skipped(tmp_path):
-    config = pr.models.model_config("q2", image_size=8, in_channels=4, channels=(4, 4))
-    save_checkpoint(tmp_path / "ours.pt", Checkpoint(config, pr.models.build(config).state_dict()))
-    found = read_kernels(tmp_path / "ours.pt")
-    assert [conv.name for conv, _ in found.kernels] == ["stem.0.weight", "levels.0.A.weight", "levels.1.A.weight"]
-    reason = "stride 2x2: it maps an image to a smaller one"
-    assert found.skipped == {"transitions.0.Pi.weight": reason, "transitions.0.R.weight": reason}
 
 
 def test_files_have_the_usual_permissions(tmp_path):

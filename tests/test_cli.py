@@ -143,6 +143,8 @@ def test_spectrum_draws(trained, tmp_path):
         "levels.0.A.weight.png",
         "levels.1.A.weight.pdf",
         "levels.1.A.weight.png",
+        "overview.pdf",
+        "overview.png",
     ]
 
 
@@ -221,7 +223,8 @@ def test_missing_and_broken_checkpoints_are_said(tmp_path, init_file):
     assert "holds no convolution" in fails("spectrum", empty)
     oblong = tmp_path / "oblong.pt"
     torch.save(nn.Conv2d(3, 8, 3).state_dict(), oblong)
-    assert "no square convolution with stride 1: weight (not square: 8 output" in fails("spectrum", oblong)
+    message = fails("spectrum", oblong)
+    assert f"{oblong} holds nothing to analyse: weight (not square: 8 output channels from 3; it has sing" in message
     assert "has not been trained yet" in fails("evaluate", init_file)
 
 
@@ -377,7 +380,7 @@ def test_pictures_of_layers_with_odd_names(tmp_path):
     names = ["a/b.weight", "a_b.weight", "a b.weight", "w$\\foo$", "", ".hidden", "x" * 300]
     torch.save({name: torch.randn(2, 2, 3, 3) for name in names}, tmp_path / "odd.pt")
     result = run("spectrum", tmp_path / "odd.pt", "--size", 4, "--plot", tmp_path / "pictures")
-    assert len(list((tmp_path / "pictures").glob("*.png"))) == len(names)
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == len(names) + 1  # and the overview
     assert (tmp_path / "pictures" / "a_b.weight.png").exists()
     assert "a/b.weight" in result.stdout
 

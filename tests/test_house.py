@@ -102,7 +102,30 @@ def test_public_functions_are_not_hidden_by_their_modules():
 
 def test_imports_run_downwards():
     """Each room may import only from rooms below it."""
-    order = ["errors", "files", "spectrum", "polynomial", "roots", "models", "initialization", "checkpoint", "training"]
+    order = [
+        "errors",
+        "files",
+        "operators",
+        "pool",
+        "eigensolver",
+        "matrices",
+        "toeplitz",
+        "spectrum",
+        "singular",
+        "extremes",
+        "compare",
+        "polynomial",
+        "nonnormal",
+        "roots",
+        "models",
+        "initialization",
+        "layers",
+        "verify",
+        "export",
+        "stored",
+        "checkpoint",
+        "training",
+    ]
     for path in (ROOT / "polyroots").rglob("*.py"):
         parts = path.relative_to(ROOT / "polyroots").with_suffix("").parts
         if parts[0] not in order:

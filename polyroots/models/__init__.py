@@ -2,7 +2,7 @@
 
 from polyroots.models.build import build, count_weights
 from polyroots.models.config import NAMED_BLOCKS, NAMES, ModelConfig, model_config, name_for_degree
-from polyroots.models.geometry import Convolution, convolutions
+from polyroots.models.geometry import Convolution, convolutions, trace_convolutions
 from polyroots.models.level import Level, PolyBlock, Transition
 from polyroots.models.network import PolyMgNet
 from polyroots.models.placement import Placement
@@ -22,4 +22,5 @@ __all__ = [
     "count_weights",
     "model_config",
     "name_for_degree",
+    "trace_convolutions",
 ]

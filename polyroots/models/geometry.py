@@ -21,6 +21,7 @@ class Convolution:
     size : (H, W) of its input in pixels
     stride, dilation : (int, int)
     groups : int
+    padding : ``"zeros"`` or ``"circular"`` where it is "same" padding; else what it is instead; None where unknown
     """
 
     name: str
@@ -28,26 +29,83 @@ class Convolution:
     stride: tuple[int, int]
     dilation: tuple[int, int]
     groups: int
+    padding: str | None = None
 
 
 def convolutions(config: ModelConfig) -> list[Convolution]:
     """Return every convolution of a network, in the order of its modules."""
     with torch.device("meta"):
-        model = build(config).eval()
+        model = build(config)
         images = torch.empty(1, config.in_channels, *config.image_size)
-    found: dict[str, Convolution] = {}
+    return [conv for conv, _ in trace_convolutions(model, images)[0]]
 
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d):
 
-            def record(conv: nn.Conv2d, inputs: tuple[Tensor, ...], name: str = f"{name}.weight") -> None:
-                H, W = inputs[0].shape[-2:]
-                found[name] = Convolution(name, (H, W), _two(conv.stride), _two(conv.dilation), conv.groups)
+def trace_convolutions(model: nn.Module, images: Tensor) -> tuple[list[tuple[Convolution, nn.Conv2d]], dict[str, str]]:
+    """Find what each convolution of any network sees, by one forward pass in evaluation mode.
 
-            module.register_forward_pre_hook(record)
-    with torch.no_grad():
-        model(images)
-    return [found[f"{name}.weight"] for name, _ in model.named_modules() if f"{name}.weight" in found]
+    Parameters
+    ----------
+    model : nn.Module
+        Left as it was.
+    images : (1, channels, H, W)
+        On the device of the model; also "meta", where nothing is computed.
+
+    Returns
+    -------
+    list of (Convolution, module)
+        In the order of the modules; a module that several places share is listed once, with the size that it saw first.
+    dict
+        Name -> why, of each convolution that is not listed.
+    """
+    seen: dict[nn.Module, tuple[int, ...]] = {}
+
+    def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.setdefault(module, tuple(inputs[0].shape[-2:]))
+
+    kinds = (nn.modules.conv._ConvNd,)
+    found = [
+        (f"{name}.weight" if name else "weight", module)
+        for name, module in model.named_modules()
+        if isinstance(module, kinds)
+    ]
+    handles = [module.register_forward_pre_hook(record) for _, module in found]
+    modes = {module: module.training for module in model.modules()}
+    try:
+        with torch.no_grad():
+            model.eval()(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+
+    kept, skipped = [], {}
+    owners: dict[int, str] = {}
+    for name, module in found:
+        owner = owners.setdefault(id(module.weight), name)
+        if not isinstance(module, nn.Conv2d):
+            skipped[name] = f"a {type(module).__name__}; convolutions of images, Conv2d, are analysed"
+        elif owner != name:
+            skipped[name] = f"tied: the same weights as {owner}"
+        elif module not in seen:
+            skipped[name] = "the forward pass didn't use it"
+        else:
+            H, W = seen[module]
+            conv = Convolution(
+                name, (H, W), _two(module.stride), _two(module.dilation), module.groups, _padding_of(module)
+            )
+            kept.append((conv, module))
+    return kept, skipped
+
+
+def _padding_of(module: nn.Conv2d) -> str:
+    if isinstance(module.padding, str):
+        is_same, amount = module.padding == "same", module.padding
+    else:
+        reach = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
+        is_same = [2 * p for p in module.padding] == reach
+        amount = "x".join(str(p) for p in module.padding)
+    return module.padding_mode if is_same else f"{module.padding_mode}, {amount} pixels"
 
 
 def _two(values: tuple[int, ...]) -> tuple[int, int]:

@@ -3,50 +3,70 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Complex128
+from jaxtyping import Complex, Complex128
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style
+from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style
+
+# More points than these hide each other: their density is drawn instead.
+_MANY = 20_000
 
 
-def draw_spectrum(values: Complex128[np.ndarray, "N"], title: str) -> Figure:
-    """Draw eigenvalues in the plane, with those of extreme real and imaginary part marked and the unit circle.
+def draw_spectrum(
+    values: Complex[np.ndarray, "N"],
+    title: str,
+    *,
+    numerical_range: Complex128[np.ndarray, "n"] | None = None,
+    remark: str = "",
+) -> Figure:
+    """Draw eigenvalues in the plane: points or their density, the extreme ones marked, the unit circle.
 
     The unit circle is left out where the eigenvalues are so small, below 1/2, that it would decide the frame.
 
     Parameters
     ----------
-    values : (N,) complex128
+    values : (N,) complex
     title : str
+    numerical_range : (n,) complex128, optional
+        Points of the numerical range's boundary, in order.
+    remark : str
+        What the reader must know of the values, such as that they are a few extremes only.
     """
-    reach = float(np.abs(values).max()) or 1.0
+    boundary = np.empty(0, dtype=complex) if numerical_range is None else numerical_range
+    shown = np.concatenate([values, boundary])
+    reach = float(np.abs(shown).max()) or 1.0
     rim = 1.0 if 0.5 <= reach <= 1 else 0.0
-    low = min(values.real.min(), -rim, 0.0) - 0.07 * reach
-    high = max(values.real.max(), rim, 0.0) + 0.07 * reach
+    low = min(shown.real.min(), -rim, 0.0) - 0.07 * reach
+    high = max(shown.real.max(), rim, 0.0) + 0.07 * reach
     # Nor is a picture to be a column, for an imaginary spectrum.
-    wider = max(0.0, values.imag.max() - 0.5 * (high - low))
+    wider = max(0.0, shown.imag.max() - 0.5 * (high - low))
     low, high = low - wider, high + wider
     # A quarter of the width keeps a real spectrum's picture from being a line.
-    top = max(values.imag.max(), rim, 0.25 * (high - low)) + 0.07 * reach
+    top = max(shown.imag.max(), rim, 0.25 * (high - low)) + 0.07 * reach
 
     with style():
         width = 4.6
-        figure = Figure(figsize=(width, (width - 0.7) * 2 * top / (high - low) + 1.2), layout="constrained")
+        figure = Figure(figsize=(width, (width - 0.7) * 2 * top / (high - low) + 1.4), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
-        # Many points overlap: their density shows where they are translucent.
-        axes.plot(
-            values.real,
-            values.imag,
-            ".",
-            color=EIGENVALUE,
-            alpha=float(np.clip(40 / np.sqrt(len(values)), 0.15, 0.9)),
-            markersize=3,
-            markeredgewidth=0,
-            rasterized=True,
-            label=f"{len(values):,} eigenvalues",
-        )
+        if len(values) > _MANY:
+            _draw_density(figure, axes, values, (low, high), top)
+        else:
+            # Points overlap: their density shows where they are translucent.
+            axes.plot(
+                values.real,
+                values.imag,
+                ".",
+                color=EIGENVALUE,
+                alpha=float(np.clip(40 / np.sqrt(len(values)), 0.3, 0.9)),
+                markersize=3,
+                markeredgewidth=0,
+                rasterized=True,
+                label=f"{len(values):,} eigenvalues",
+            )
         extremes = values[[values.real.argmin(), values.real.argmax()]]
         if values.imag.max() > 1e-9 * reach:
             extremes = np.append(extremes, values[values.imag.argmax()])
@@ -60,17 +80,40 @@ def draw_spectrum(values: Complex128[np.ndarray, "N"], title: str) -> Figure:
             markersize=7,
             label="extreme Re or Im",
         )
+        if len(boundary):
+            closed = np.append(boundary, boundary[0])
+            axes.plot(closed.real, closed.imag, "-", color=EIGENVALUE, linewidth=0.9, label="numerical range")
         if reach >= 0.5:
             circle = np.exp(1j * np.linspace(0, 2 * np.pi, 361))
             axes.plot(circle.real, circle.imag, "--", color=REFERENCE, linewidth=0.8, label="unit circle")
         axes.set_xlim(low, high)
         axes.set_ylim(-top, top)
         axes.set_aspect("equal")
-        axes.set_xlabel("Re $\\lambda$")
+        axes.set_xlabel("Re $\\lambda$" + (f"\n{remark}" if remark else ""))
         axes.set_ylabel("Im $\\lambda$")
         axes.set_title(title)
-        legend = figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.4)
+        legend = figure.legend(loc="outside lower center", ncols=2, columnspacing=1.2, handletextpad=0.4)
         for handle in legend.legend_handles:
             if handle is not None:
                 handle.set_alpha(1)
     return figure
+
+
+def _draw_density(
+    figure: Figure, axes: Axes, values: Complex[np.ndarray, "N"], limits: tuple[float, float], top: float
+) -> None:
+    """Count eigenvalues in square cells, on a logarithmic scale."""
+    cells = 120
+    rows = max(2, round(cells * 2 * top / (limits[1] - limits[0])))
+    counts, _, _ = np.histogram2d(values.imag, values.real, bins=(rows, cells), range=((-top, top), limits))
+    image = axes.imshow(
+        np.ma.masked_equal(counts, 0),
+        origin="lower",
+        extent=(*limits, -top, top),
+        cmap=COLOUR_MAP.reversed(),
+        norm=LogNorm(1, max(2.0, counts.max())),
+        interpolation="nearest",
+        rasterized=True,
+    )
+    bar = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02)
+    bar.set_label(f"eigenvalues in a cell, of {len(values):,}")

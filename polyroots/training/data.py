@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from polyroots.errors import FileError, InputError, unknown_name
-from polyroots.spectrum import usable_cores
+from polyroots.pool import usable_cores
 
 # Which images are held out or kept by a limit is part of the data set: the same in every run, whatever its seed.
 _SPLIT_SEED = 20250219

@@ -1,0 +1,70 @@
+"""The pictures of ``polyroots spectrum --plot``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polyroots.nonnormal import numerical_range
+from polyroots.plotting import Row, draw_overview, draw_singular_values, draw_spectrum, save_figure
+
+from .console import dimensions, progress
+
+if TYPE_CHECKING:
+    from polyroots.layers import LayerResult
+
+# Directions of the numerical range's boundary: its polygon is within 1/800 of the range.
+_ANGLES = 64
+
+
+def draw_all(results: dict[str, LayerResult], directory: Path, title: str) -> None:
+    """Draw each layer's eigenvalues with their numerical range, and one overview of all layers."""
+    with progress() as bar:
+        task = bar.add_task("pictures", total=len(results) + 1)
+        for number, (name, result) in enumerate(results.items(), 1):
+            _draw_layer(directory / _file_stem(name, number), name, result)
+            bar.advance(task)
+        save_figure(
+            draw_overview([_row(name, result) for name, result in results.items()], title), directory / "overview"
+        )
+        bar.advance(task)
+
+
+def _draw_layer(stem: Path, name: str, result: LayerResult) -> None:
+    conv = result.layer.conv
+    # A dollar sign would begin mathematics.
+    title = f"{name.removesuffix('.weight')}, {dimensions(result.layer.shape)} at {dimensions(conv.size)}".replace(
+        "$", r"\$"
+    )
+    if result.spectrum is not None:
+        boundary = numerical_range(result.spectrum, _ANGLES).points
+        save_figure(draw_spectrum(result.spectrum.values, title, numerical_range=boundary), stem)
+    elif result.extremes is not None:
+        values = np.concatenate([end.values[end.converged] for end in result.extremes.ends.values()])
+        if len(values):
+            remark = f"{result.extremes.count} eigenvalues at each end; all others are left out"
+            save_figure(draw_spectrum(np.concatenate([values, values.conj()]), title, remark=remark), stem)
+
+    if result.sigma is not None:
+        only = result.ends is None
+        save_figure(
+            draw_singular_values(result.sigma, title), stem if only else stem.with_name(f"{stem.name}-singular")
+        )
+
+
+def _row(name: str, result: LayerResult) -> Row:
+    ends, singular = result.ends, result.singular
+    norm = None if singular is None else singular.norm
+    if ends is None:
+        return Row(name, norm=norm)
+    return Row(name, (ends.min_real, ends.max_real), ends.max_imag, ends.radius, norm)
+
+
+def _file_stem(name: str, number: int) -> str:
+    """Return a file name for a layer: its own where that can be one, else with its number to keep it apart."""
+    plain = re.sub(r"[^\w.-]", "_", name)[:120]
+    is_free = name and plain == name and not name.startswith(".") and name != "overview"
+    return plain if is_free else f"{number}-{plain}"

@@ -1,0 +1,67 @@
+"""How two sets of eigenvalues differ: the distances of the best matching."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Complex, Float64
+from scipy.optimize import linear_sum_assignment
+
+from polyroots.errors import InputError
+from polyroots.matrices import DENSE_LIMIT
+from polyroots.spectrum import Spectrum
+
+
+def match(a: Complex[np.ndarray, "N"], b: Complex[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
+    """Distance of each eigenvalue in `a` from its partner in `b`, in the matching with the least sum of squares.
+
+    >>> match(np.array([1j, 2, 3]), np.array([3, 1j, 2.5]))
+    array([0. , 0.5, 0. ])
+    """
+    distances = np.abs(a[:, None] - b[None, :])
+    # Squares: the matching is to avoid long distances, not to save on the sum.
+    rows, columns = linear_sum_assignment(distances**2)
+    return distances[rows, columns]
+
+
+def moved(a: Spectrum, b: Spectrum) -> Float64[np.ndarray, "N"]:
+    """How far each eigenvalue of a convolution is from its partner in another with the same geometry.
+
+    With circular padding eigenvalues are matched frequency by frequency, within their group.
+
+    Parameters
+    ----------
+    a, b : Spectrum
+        With the same padding, size, channels and groups; kernel sizes may differ.
+
+    Returns
+    -------
+    (N,) float64
+        In the order of ``a.values``.
+
+    Raises
+    ------
+    InputError
+        If the geometries differ.
+    """
+    for what in ("padding", "size", "groups"):
+        if getattr(a, what) != getattr(b, what):
+            raise InputError(
+                f"spectra of different {what} can't be matched: got {getattr(a, what)} and {getattr(b, what)}"
+            )
+    if len(a) != len(b):
+        raise InputError(f"spectra of different length can't be matched: got {len(a):,} and {len(b):,} eigenvalues")
+    if a.padding != "circular":
+        assert len(a) <= DENSE_LIMIT
+        return match(a.values, b.values)
+    H, W = a.size
+    ours, theirs = (spectrum.values.reshape(H * W, a.groups, -1) for spectrum in (a, b))
+    distances = np.empty(ours.shape)
+    index = np.arange(H * W)
+    ky, kx = np.divmod(index, W)
+    partner = (-ky % H) * W + (-kx % W)
+    for k in np.flatnonzero(index <= partner):
+        for group in range(a.groups):
+            distances[k, group] = match(ours[k, group], theirs[k, group])
+        # The values at -theta are the conjugates, in the same order.
+        distances[partner[k]] = distances[k]
+    return distances.reshape(-1)

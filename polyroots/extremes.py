@@ -1,0 +1,391 @@
+r"""The few extreme eigenvalues of a convolution, without all the others.
+
+With circular padding the eigenvalues of every image size lie on the same continuous symbol A^(theta). A coarse grid of
+frequencies shows where its extremes are, a local search on the continuous symbol refines them, and the image's own
+frequencies around them give the eigenvalues: the cost doesn't grow with the image. A second grid between the points of
+the first checks the result. It remains an estimate: a peak narrower than the grid can be missed.
+
+With zero padding the explicit matrix is solved where it is small; Arnoldi finds the ends of a large one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Complex128, Float64
+from numpy.typing import NDArray
+
+from polyroots.matrices import fits
+from polyroots.operators import Operator, principal
+from polyroots.pool import chunks, in_threads
+from polyroots.singular import require_count
+from polyroots.spectrum import Spectrum, eigenvalues
+from polyroots.toeplitz import arnoldi_eigenvalues
+
+#: The ends of a spectrum, by the names of the `Spectrum` properties that they decide, and what is largest there.
+ENDS: Mapping[str, Callable[[NDArray[np.complex128]], NDArray[np.float64]]] = {
+    "min_real": lambda z: -z.real,
+    "max_real": lambda z: z.real,
+    "max_imag": lambda z: z.imag,
+    "radius": np.abs,
+}
+_ARPACK_NAMES = {"min_real": "SR", "max_real": "LR", "max_imag": "LI", "radius": "LM"}
+
+# Frequencies a side of the coarse grid. The symbol of a 3 x 3 kernel is a trigonometric polynomial of degree 1, its
+# eigenvalues are smoother than this grid; larger kernels get a finer one.
+_COARSE = 24
+_PEAKS = 4
+_REFINEMENTS = 12
+# Up to so many frequencies the search would look at nearly as many.
+_WORTHWHILE = 100 * 100
+
+_EXACT = "All eigenvalues were computed."
+
+
+@dataclass(frozen=True, eq=False)
+class End:
+    """The eigenvalues at one end of a spectrum, the outermost first.
+
+    Attributes
+    ----------
+    values : (k,) complex128
+    frequencies : (k, 2) float64 or None
+        In radians; None with zero padding.
+    residuals, conditions : (k,) float64
+        |A x - lambda x| / |A| of Arnoldi's method, and 1 / |y* x|; NaN where not computed.
+    converged : (k,) bool
+    supremum : float
+        With circular padding what the end reaches on the continuous symbol, so on any image (estimate); else NaN.
+    """
+
+    values: Complex128[np.ndarray, "k"]
+    frequencies: Float64[np.ndarray, "k 2"] | None
+    residuals: Float64[np.ndarray, "k"]
+    conditions: Float64[np.ndarray, "k"]
+    converged: Bool[np.ndarray, "k"]
+    supremum: float = float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Extremes:
+    """The ends of a spectrum.
+
+    Attributes
+    ----------
+    ends : name -> End
+        ``min_real``, ``max_real``, ``max_imag`` and ``radius``.
+    is_exact : bool
+        Whether all eigenvalues were computed; else these are estimates.
+    method : str
+        How they were found and checked, a sentence.
+    count : int
+        Eigenvalues that were asked for at each end.
+    """
+
+    ends: Mapping[str, End]
+    is_exact: bool
+    method: str
+    count: int
+
+    def reached(self, end: str) -> float:
+        """Real or imaginary part or modulus of the outermost converged eigenvalue of an end; NaN if there is none."""
+        values = self.ends[end].values[self.ends[end].converged]
+        if not len(values):
+            return float("nan")
+        outermost = float(ENDS[end](values).max()) + 0.0
+        return -outermost if end == "min_real" else outermost
+
+    @property
+    def radius(self) -> float:
+        """Spectral radius, the largest modulus."""
+        return self.reached("radius")
+
+    @property
+    def min_real(self) -> float:
+        """Smallest real part."""
+        return self.reached("min_real")
+
+    @property
+    def max_real(self) -> float:
+        """Largest real part."""
+        return self.reached("max_real")
+
+    @property
+    def max_imag(self) -> float:
+        """Largest imaginary part."""
+        return self.reached("max_imag")
+
+
+def extreme_eigenvalues(
+    weight: Any,
+    size: int | tuple[int, int],
+    count: int = 1,
+    *,
+    padding: str = "circular",
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    workers: int | None = None,
+    name: str = "weight",
+) -> Extremes:
+    """Estimate the extreme eigenvalues of a convolution: of real part, imaginary part and modulus.
+
+    Parameters
+    ----------
+    weight : (c, c // groups, kh, kw) array or tensor, any real dtype
+        The kernel; computed in float64.
+    size : int or (H, W)
+        The image in pixels; with circular padding its size doesn't decide the cost.
+    count : int
+        Eigenvalues at each end, with multiplicity; conjugates count, but at the end of the imaginary part.
+    padding : ``"circular"`` or ``"zeros"``
+    dilation : int or (int, int)
+    groups : int
+    workers : int, optional
+        Threads; by default one for each core that this process may use.
+    name : str
+        What error messages call the operator.
+
+    Returns
+    -------
+    Extremes
+        Exact where the operator is so small that all eigenvalues were computed. An Arnoldi value that has not converged
+        is marked, with its residual.
+
+    Raises
+    ------
+    InputError
+        If the operator is not square, not finite, or size, count, dilation, groups or padding don't fit.
+
+    Examples
+    --------
+    >>> K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]).reshape(1, 1, 3, 3)
+    >>> found = extreme_eigenvalues(K, 1024, count=5)
+    >>> print(round(found.max_real, 9), found.is_exact, len(found.ends["max_real"].values))
+    8.0 False 5
+    """
+    operator = Operator.of(weight, size, dilation=dilation, groups=groups, padding=padding, name=name)
+    operator.require_square("eigenvalues")
+    require_count(count, operator.shape[0], name)
+    if padding == "zeros":
+        if not fits(operator):
+            return _by_arnoldi(operator, count)
+        return ends_of(eigenvalues(weight, size, padding=padding, dilation=dilation, groups=groups, name=name), count)
+    return _Search(operator, workers).run(count)
+
+
+def ends_of(spectrum: Spectrum, count: int) -> Extremes:
+    """Return the extremes of a spectrum that is known."""
+    return Extremes(
+        ends={name: _pick(name, spectrum.values, spectrum.frequencies, spectrum.conditions, count) for name in ENDS},
+        is_exact=True,
+        method=_EXACT,
+        count=count,
+    )
+
+
+def _pick(
+    name: str,
+    values: NDArray[np.complex128],
+    frequencies: NDArray[np.float64] | None,
+    conditions: NDArray[np.float64] | None,
+    count: int,
+    supremum: float = float("nan"),
+) -> End:
+    """The `count` outermost of some eigenvalues."""
+    if name == "max_imag":
+        keep = np.flatnonzero(values.imag >= 0)
+        count = min(count, len(keep))
+    else:
+        keep = np.arange(len(values))
+    outermost = keep[np.argsort(-ENDS[name](values[keep]), kind="stable")[:count]]
+    unknown = np.full(len(outermost), np.nan)
+    return End(
+        values=values[outermost],
+        frequencies=None if frequencies is None else frequencies[outermost],
+        residuals=unknown,
+        conditions=unknown if conditions is None else conditions[outermost],
+        converged=np.ones(len(outermost), dtype=bool),
+        supremum=supremum,
+    )
+
+
+def _by_arnoldi(operator: Operator, count: int) -> Extremes:
+    ends = {}
+    for name, which in _ARPACK_NAMES.items():
+        # Conjugates come in pairs, and of a pair one is at the end of the imaginary part.
+        pairs = arnoldi_eigenvalues(operator, 2 * count if name == "max_imag" else count, which)
+        keep = np.flatnonzero(pairs.values.imag >= 0) if name == "max_imag" else np.arange(len(pairs.values))
+        outermost = keep[np.argsort(-ENDS[name](pairs.values[keep]), kind="stable")[:count]]
+        ends[name] = End(
+            values=pairs.values[outermost],
+            frequencies=None,
+            residuals=pairs.residuals[outermost],
+            conditions=pairs.conditions[outermost],
+            converged=pairs.converged[outermost],
+        )
+    return Extremes(
+        ends=ends,
+        is_exact=False,
+        method="Implicitly restarted Arnoldi: each residual was computed anew; an eigenvalue can have been missed.",
+        count=count,
+    )
+
+
+class _Search:
+    """Coarse grid, refinement on the continuous symbol, check on a second grid, the image's own frequencies."""
+
+    def __init__(self, operator: Operator, workers: int | None) -> None:
+        self.operator, self.workers = operator, workers
+        taps = operator.weight.shape[2:]
+        self.shape = tuple(min(n, _COARSE * max(1, (k - 1) // 2)) for n, k in zip(operator.period, taps, strict=True))
+
+    def run(self, count: int) -> Extremes:
+        rows, columns = self.operator.period
+        if rows * columns <= max(_WORTHWHILE, 4 * self.shape[0] * self.shape[1]):
+            everything = np.stack(np.divmod(np.arange(rows * columns), columns), axis=-1)
+            values, theta = self._image_values(everything, count)
+            ends = {name: _pick(name, values, theta, None, count) for name in ENDS}
+            return Extremes(ends, is_exact=True, method=_EXACT, count=count)
+
+        first, second = self._image_grid(0.0), self._image_grid(0.5)
+        coarse, check = self._solve(self._theta(first)), self._solve(self._theta(second))
+        suprema, places, beyond = {}, [first, second], 0
+        for name, measure in ENDS.items():
+            where, height = self._refine(name, self._starts(name, coarse))
+            tops = measure(check).max(axis=1)
+            better = np.flatnonzero(tops > height.max() + 1e-12 * np.abs(check).max())
+            beyond += len(better)
+            if len(better):
+                highest = better[np.argsort(-tops[better])[:_PEAKS]]
+                more, higher = self._refine(name, self._theta(second)[highest])
+                where, height = np.concatenate([where, more]), np.concatenate([height, higher])
+            suprema[name] = float(height.max()) * (-1 if name == "min_real" else 1)
+            places.append(self._neighbours(where, count))
+        values, theta = self._image_values(np.concatenate(places), count)
+        outcome = f"{beyond} were beyond and refined too" if beyond else "none was beyond"
+        return Extremes(
+            ends={name: _pick(name, values, theta, None, count, suprema[name]) for name in ENDS},
+            is_exact=False,
+            method=(
+                f"Estimate from {self.shape[0]}x{self.shape[1]} frequencies, refined on the continuous symbol; "
+                f"checked at {len(second)} further ones: {outcome}."
+            ),
+            count=count,
+        )
+
+    def _image_grid(self, shift: float) -> NDArray[np.intp]:
+        """Indices of a coarse subset of one period of the image's frequencies, (F, 2)."""
+        axes = [
+            np.round((np.arange(m) + shift) * period / m).astype(np.intp) % period
+            for m, period in zip(self.shape, self.operator.period, strict=True)
+        ]
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    def _image_values(
+        self, indices: NDArray[np.intp], count: int
+    ) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
+        """Eigenvalues at some of the image's frequencies and at all that have the same, up to `count` copies."""
+        period = np.array(self.operator.period)
+        indices = indices % period
+        partner = -indices % period
+        # Of k and -k the smaller; the other has the conjugates.
+        is_first = (indices[:, 0] < partner[:, 0]) | (
+            (indices[:, 0] == partner[:, 0]) & (indices[:, 1] <= partner[:, 1])
+        )
+        indices = np.unique(np.where(is_first[:, None], indices, partner), axis=0)
+        is_real = (indices == -indices % period).all(axis=1)
+        values = np.concatenate([self._at(indices[~is_real]), self._at(indices[is_real], real=True)])
+        indices = np.concatenate([indices[~is_real], indices[is_real]])
+        has_partner = np.arange(len(indices)) < (~is_real).sum()
+        values = np.concatenate([values, values[has_partner].conj()])
+        indices = np.concatenate([indices, -indices[has_partner] % period])
+        # A symbol with a shorter period than the image takes each value at several frequencies.
+        H, W = self.operator.size
+        copies = np.stack(
+            np.meshgrid(np.arange(0, H, period[0])[:count], np.arange(0, W, period[1])[:count], indexing="ij"), axis=-1
+        ).reshape(-1, 2)[:count]
+        theta = self._theta((indices + copies[:, None, :]).reshape(-1, 2))
+        return np.tile(values.ravel(), len(copies)), np.repeat(theta, values.shape[1], axis=0)
+
+    def _at(self, indices: NDArray[np.intp], real: bool = False) -> NDArray[np.complex128]:
+        def symbols(chosen: NDArray[np.intp]) -> NDArray[Any]:
+            blocks = self.operator.symbol_at(indices[chosen, 0], indices[chosen, 1])
+            return blocks.real if real else blocks
+
+        return self._eigenvalues(symbols, len(indices))
+
+    def _solve(self, theta: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """Eigenvalues on the continuous symbol: (F, c)."""
+        return self._eigenvalues(lambda chosen: self.operator.symbol_at_angles(theta[chosen]), len(theta))
+
+    def _eigenvalues(self, symbols: Callable[[NDArray[np.intp]], NDArray[Any]], total: int) -> NDArray[np.complex128]:
+        result = np.empty((total, self.operator.c_in), dtype=np.complex128)
+
+        def solve(chosen: NDArray[np.intp]) -> None:
+            result[chosen] = np.linalg.eigvals(symbols(chosen)).reshape(len(chosen), -1)
+
+        groups, m, _, _, _ = self.operator.kernels.shape
+        in_threads(solve, chunks(np.arange(total), 16 * groups * m * m, self.workers), self.workers)
+        return result
+
+    def _theta(self, indices: NDArray[np.intp]) -> NDArray[np.float64]:
+        H, W = self.operator.size
+        return np.stack([principal(indices[:, 0], H), principal(indices[:, 1], W)], axis=-1)
+
+    def _starts(self, name: str, coarse: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """The highest local maxima on the coarse grid: their frequencies."""
+        height = ENDS[name](coarse).max(axis=1).reshape(self.shape)
+        shifts = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
+        is_peak = np.all([height >= np.roll(height, shift, axis=(0, 1)) for shift in shifts], axis=0).ravel()
+        candidates = np.flatnonzero(is_peak)
+        return self._theta(self._image_grid(0.0))[candidates[np.argsort(-height.ravel()[candidates])[:_PEAKS]]]
+
+    def _refine(self, name: str, starts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Maximise over the continuous symbol from each start: Newton steps on a 3 x 3 stencil that shrinks."""
+        measure = ENDS[name]
+        directions = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)], dtype=float)
+        centre = starts.copy()
+        # Half of the coarse grid's spacing; along an axis with one tap the symbol is constant.
+        step = np.pi * np.array(self.operator.period) / np.array(self.operator.size) / np.array(self.shape)
+        step = np.tile(np.where(np.array(self.shape) == 1, 0.0, step), (len(centre), 1))
+        best, highest = centre.copy(), np.full(len(centre), -np.inf)
+        for _ in range(_REFINEMENTS):
+            points = centre[:, None, :] + directions * step[:, None, :]
+            height = measure(self._solve(points.reshape(-1, 2))).max(axis=1).reshape(len(centre), 9)
+            top: NDArray[np.intp] = height.argmax(axis=1)
+            found = height.max(axis=1)
+            best = np.where((found > highest)[:, None], points[np.arange(len(centre)), top], best)
+            highest = np.maximum(highest, found)
+            moved = _newton_step(height)
+            is_inside = (np.abs(moved) <= 1.5).all(axis=1, keepdims=True)
+            is_centred = top[:, None] == 4
+            centre = np.where(is_inside, centre + moved * step, best)
+            step = np.where(is_inside | is_centred, step / 4, step)
+        return best, highest
+
+    def _neighbours(self, theta: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+        """The image's frequencies around some points: enough for `count` eigenvalues, and at least the next ones."""
+        reach = int(np.ceil(np.sqrt(count) / 2)) + 1
+        window = np.arange(-reach, reach + 1)
+        nearest = np.round(theta * np.array(self.operator.size) / (2 * np.pi)).astype(np.intp)
+        around = np.stack(np.meshgrid(window, window, indexing="ij"), axis=-1).reshape(-1, 2)
+        return (nearest[:, None, :] + around).reshape(-1, 2)
+
+
+def _newton_step(height: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Newton's step to the maximum of the quadratic through a 3 x 3 stencil, in units of its spacing.
+
+    Infinite where the stencil shows no maximum.
+    """
+    f = height.reshape(-1, 3, 3)
+    gy, gx = (f[:, 2, 1] - f[:, 0, 1]) / 2, (f[:, 1, 2] - f[:, 1, 0]) / 2
+    yy, xx = f[:, 2, 1] - 2 * f[:, 1, 1] + f[:, 0, 1], f[:, 1, 2] - 2 * f[:, 1, 1] + f[:, 1, 0]
+    yx = (f[:, 2, 2] - f[:, 2, 0] - f[:, 0, 2] + f[:, 0, 0]) / 4
+    determinant = yy * xx - yx**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = np.stack([-(xx * gy - yx * gx), -(yy * gx - yx * gy)], axis=-1) / determinant[:, None]
+    is_maximum = (yy < 0) & (xx < 0) & (determinant > 0)
+    return np.where(is_maximum[:, None], steps, np.inf)

@@ -1,0 +1,86 @@
+"""The spectra of many layers in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style
+
+# The longest name that leaves room for the picture; of a longer one the end tells layers apart.
+_LONGEST = 34
+
+
+@dataclass(frozen=True)
+class Row:
+    """A layer of `draw_overview`: what is None is not drawn.
+
+    Attributes
+    ----------
+    name : of the layer
+    real : smallest and largest real part
+    max_imag : largest imaginary part
+    radius : spectral radius
+    norm : spectral norm
+    """
+
+    name: str
+    real: tuple[float, float] | None = None
+    max_imag: float | None = None
+    radius: float | None = None
+    norm: float | None = None
+
+
+def draw_overview(rows: Sequence[Row], title: str) -> Figure:
+    """Draw one line a layer, in their order: interval of real parts, largest imaginary part, radius and norm."""
+    with style():
+        figure = Figure(figsize=(6.4, 0.21 * len(rows) + 1.5), layout="constrained")
+        axes = figure.add_subplot()
+        axes.axvline(0, color=REFERENCE, linewidth=0.4)
+        reach = max((abs(x) for row in rows for x in _numbers(row)), default=1.0)
+        if reach >= 0.5:
+            axes.axvline(1, color=REFERENCE, linewidth=0.8, linestyle="--", label="1")
+        labelled: set[str] = set()
+
+        def label(text: str) -> str | None:
+            if text in labelled:
+                return None
+            labelled.add(text)
+            return text
+
+        for y, row in enumerate(rows):
+            if row.real is not None:
+                axes.plot(row.real, [y, y], "|-", color=EIGENVALUE, markersize=6, label=label("Re of eigenvalues"))
+            for value, marker, text in (
+                (row.max_imag, "x", "largest Im"),
+                (row.radius, "o", "spectral radius"),
+                (row.norm, "D", "spectral norm"),
+            ):
+                if value is not None:
+                    axes.plot(
+                        value,
+                        y,
+                        marker,
+                        color=ROOT if text == "spectral radius" else EIGENVALUE,
+                        markersize=4.5,
+                        markerfacecolor="none",
+                        label=label(text),
+                    )
+        axes.set_yticks(range(len(rows)), [_short(row.name) for row in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.grid(axis="y", color=REFERENCE, alpha=0.15, linewidth=0.5)
+        axes.tick_params(axis="y", length=0)
+        axes.set_title(title)
+        figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.4)
+    return figure
+
+
+def _numbers(row: Row) -> list[float]:
+    return [*(row.real or ()), *(x for x in (row.max_imag, row.radius, row.norm) if x is not None)]
+
+
+def _short(name: str) -> str:
+    plain = name.removesuffix(".weight").replace("$", r"\$")
+    return plain if len(plain) <= _LONGEST else f"...{plain[3 - _LONGEST :]}"
