@@ -1,7 +1,7 @@
-"""Time of all eigenvalues of the paper's four levels: polyroots against the plain way, in the same run.
+"""Spectra against the plain way, in the same run: times, exponents, memory, and the share of the time inside LAPACK.
 
-The plain way: FFT of the kernel on the whole grid, numpy.linalg.eigvals on the full stack, default threads.
-Writes a table in Markdown. Run: python benchmarks/spectrum.py [--runs 5]
+Plain is what the formula says: the kernel's FFT on the whole grid, then numpy's eigenvalues of the full stack with
+default threads. ``--large`` adds 512 channels at 56x56, which takes a quarter of an hour on two cores.
 """
 
 from __future__ import annotations
@@ -10,58 +10,185 @@ import argparse
 import os
 import platform
 import statistics
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 
 import numpy as np
 
 import polyroots as pr
+import polyroots.spectrum
+from polyroots.pool import usable_cores
 
-LEVELS = ((64, 32), (128, 16), (256, 8), (256, 4))
+# (channels, kernel, image, how often) of the paper's levels and of the square convolutions with stride 1 in a
+# ResNet-50 that sees images of 224x224.
+PAPER = ((64, 3, 32, 1), (128, 3, 16, 1), (256, 3, 8, 1), (256, 3, 4, 1))
+RESNET50 = ((64, 1, 56, 1), (64, 3, 56, 3), (128, 3, 28, 3), (256, 3, 14, 5), (512, 3, 7, 2))
+
+PEAK = """
+import sys, numpy as np, polyroots as pr
+def peak():
+    return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1])
+pr.eigenvalues(np.ones((2, 2, 3, 3)), 4)  # everything is imported, the pool has run
+before = peak()
+c, k, n = (int(x) for x in sys.argv[1:])
+K = np.random.default_rng(5).uniform(-1, 1, (c, c, k, k)) / np.sqrt(k * k * c)
+pr.eigenvalues(K, n)
+print((peak() - before) / 1024)
+"""
+
+
+def kernel(c: int, k: int) -> np.ndarray:
+    return np.random.default_rng(20260722).uniform(-1, 1, (c, c, k, k)) / np.sqrt(k * k * c)
+
+
+def plain_symbols(K: np.ndarray, n: int) -> np.ndarray:
+    """Symbol on the full grid; rolled so that the kernel's centre is at the origin."""
+    c, k = K.shape[0], K.shape[2]
+    padded = np.zeros((c, c, n, n))
+    padded[:, :, :k, :k] = K
+    symbols = np.fft.fft2(np.roll(padded, (-(k // 2), -(k // 2)), axis=(2, 3)))
+    return symbols.transpose(2, 3, 0, 1)
 
 
 def plain(K: np.ndarray, n: int) -> np.ndarray:
-    """Eigenvalues on the full grid; rolled so that the kernel's centre is at the origin."""
-    c = K.shape[0]
-    padded = np.zeros((c, c, n, n))
-    padded[:, :, :3, :3] = K
-    symbols = np.fft.fft2(np.roll(padded, (-1, -1), axis=(2, 3)))
-    return np.linalg.eigvals(symbols.transpose(2, 3, 0, 1)).ravel()
+    return np.linalg.eigvals(plain_symbols(K, n)).ravel()
 
 
-def median_time(function: Callable[[], object], runs: int) -> tuple[float, float]:
-    """Median and spread (max - min) of the seconds of several calls."""
-    seconds = []
+def plain_singular(K: np.ndarray, n: int) -> np.ndarray:
+    return np.linalg.svd(plain_symbols(K, n), compute_uv=False).ravel()
+
+
+def seconds_of(function: Callable[[], object], runs: int) -> list[float]:
+    times = []
     for _ in range(runs):
         start = time.perf_counter()
         function()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), max(seconds) - min(seconds)
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def spread(times: list[float]) -> str:
+    return f"{statistics.median(times):.2f} ({max(times) - min(times):.2f})"
+
+
+def lapack_share(K: np.ndarray, n: int, runs: int) -> float:
+    """Median share of the threads' time that is spent in numpy's call of LAPACK."""
+    inside, lock, shares = 0.0, threading.Lock(), []
+
+    def timed(stack: np.ndarray) -> np.ndarray:
+        nonlocal inside
+        start = time.perf_counter()
+        result = np.linalg.eigvals(stack)
+        with lock:
+            inside += time.perf_counter() - start
+        return result
+
+    chosen = polyroots.spectrum.choose_eigensolver
+    polyroots.spectrum.choose_eigensolver = lambda weight, channels: timed
+    try:
+        for _ in range(runs):
+            inside = 0.0
+            (wall,) = seconds_of(lambda: pr.eigenvalues(K, n), 1)
+            shares.append(inside / (wall * usable_cores()))
+    finally:
+        polyroots.spectrum.choose_eigensolver = chosen
+    return statistics.median(shares)
+
+
+def against_plain(title: str, layers: tuple[tuple[int, int, int, int], ...], runs: int) -> None:
+    print(f"\n### {title}\n\n| layer | times | plain s | polyroots s | ratio | in LAPACK |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    totals = np.zeros(2)
+    for c, k, n, count in layers:
+        K = kernel(c, k)
+        # Both are to do the same work: moduli agree (conjugates come in another order).
+        np.testing.assert_allclose(
+            np.sort(abs(plain(K, n))), np.sort(abs(pr.eigenvalues(K, n).values)), rtol=1e-9, atol=1e-12
+        )
+        theirs = seconds_of(lambda K=K, n=n: plain(K, n), runs)
+        ours = seconds_of(lambda K=K, n=n: pr.eigenvalues(K, n), runs)
+        medians = np.array([statistics.median(theirs), statistics.median(ours)])
+        totals += count * medians
+        share = f"{lapack_share(K, n, runs):.0%}" if k > 1 else "one matrix"
+        print(
+            f"| {c}x{c}x{k}x{k} at {n}x{n} | {count} | {spread(theirs)} | {spread(ours)} "
+            f"| {medians[0] / medians[1]:.1f} | {share} |",
+            flush=True,
+        )
+    print(f"| total | | {totals[0]:.2f} | {totals[1]:.2f} | {totals[0] / totals[1]:.1f} | |")
+
+
+def singular(runs: int) -> None:
+    print("\n### Singular values\n\n| layer | plain s | polyroots s | ratio |\n| --- | --- | --- | --- |")
+    for c, n in ((64, 32), (256, 8)):
+        K = kernel(c, 3)
+        theirs = seconds_of(lambda K=K, n=n: plain_singular(K, n), runs)
+        ours = seconds_of(lambda K=K, n=n: pr.singular_values(K, n), runs)
+        ratio = statistics.median(theirs) / statistics.median(ours)
+        print(f"| {c}x{c}x3x3 at {n}x{n} | {spread(theirs)} | {spread(ours)} | {ratio:.1f} |", flush=True)
+
+
+def threads(runs: int) -> None:
+    print("\n### Threads\n\n| layer | 1 thread s | all cores s | ratio |\n| --- | --- | --- | --- |")
+    for c, n in ((64, 32), (256, 8)):
+        K = kernel(c, 3)
+        one = seconds_of(lambda K=K, n=n: pr.eigenvalues(K, n, workers=1), runs)
+        every = seconds_of(lambda K=K, n=n: pr.eigenvalues(K, n), runs)
+        ratio = statistics.median(one) / statistics.median(every)
+        print(f"| {c}x{c}x3x3 at {n}x{n} | {spread(one)} | {spread(every)} | {ratio:.2f} |", flush=True)
+
+
+def exponents(runs: int) -> None:
+    print("\n### Growth\n\n| what | seconds | exponent |\n| --- | --- | --- |")
+    for what, layers in (
+        ("image n, 64 channels", [(64, n) for n in (16, 32, 64, 128)]),
+        ("channels c, 8x8", [(c, 8) for c in (64, 128, 256, 512)]),
+    ):
+        medians = [
+            statistics.median(seconds_of(lambda c=c, n=n: pr.eigenvalues(kernel(c, 3), n), runs)) for c, n in layers
+        ]
+        sizes = [n if what.startswith("image") else c for c, n in layers]
+        slope = np.polyfit(np.log(sizes), np.log(medians), 1)[0]
+        numbers = ", ".join(f"{size}: {seconds:.2f}" for size, seconds in zip(sizes, medians, strict=True))
+        print(f"| {what} | {numbers} | {slope:.2f} |", flush=True)
+
+
+def extremes(runs: int) -> None:
+    print("\n### Extremes, 64 channels\n\n| image | all eigenvalues s | extremes s |\n| --- | --- | --- |")
+    K = kernel(64, 3)
+    for n in (112, 224, 1024):
+        every = spread(seconds_of(lambda n=n: pr.eigenvalues(K, n), 1)) if n <= 224 else "not run"
+        few = seconds_of(lambda n=n: pr.extreme_eigenvalues(K, n, 6), runs)
+        print(f"| {n}x{n} | {every} | {spread(few)} |", flush=True)
+
+
+def memory(layers: list[tuple[int, int, int]]) -> None:
+    print("\n### Peak memory above the interpreter with its libraries\n\n| layer | MiB |\n| --- | --- |")
+    for c, k, n in layers:
+        result = subprocess.run(
+            [sys.executable, "-c", PEAK, str(c), str(k), str(n)], capture_output=True, text=True, check=True
+        )
+        print(f"| {c}x{c}x{k}x{k} at {n}x{n} | {float(result.stdout):.0f} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
-    rng = np.random.default_rng(20260722)
+    parser.add_argument("--large", action="store_true", help="also the memory of 512 channels at 56x56")
+    options = parser.parse_args()
+    runs = options.runs
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}")
-    print(f"polyroots {pr.__version__}, median of {runs} runs (spread: max - min)\n")
-    print("| level | plain s | polyroots s | ratio |\n| --- | --- | --- | --- |")
-    totals = np.zeros(2)
-    for c, n in LEVELS:
-        K = rng.uniform(-1, 1, (c, c, 3, 3)) / np.sqrt(9 * c)
-        # Both are to do the same work: moduli agree (conjugates come in another order).
-        np.testing.assert_allclose(
-            np.sort(abs(plain(K, n))), np.sort(abs(pr.eigenvalues(K, n).values)), rtol=1e-9, atol=1e-12
-        )
-        theirs, their_spread = median_time(lambda K=K, n=n: plain(K, n), runs)
-        ours, our_spread = median_time(lambda K=K, n=n: pr.eigenvalues(K, n), runs)
-        totals += (theirs, ours)
-        print(
-            f"| {c} at {n}x{n} | {theirs:.2f} ({their_spread:.2f}) | {ours:.2f} ({our_spread:.2f}) "
-            f"| {theirs / ours:.1f} |"
-        )
-    print(f"| total | {totals[0]:.2f} | {totals[1]:.2f} | {totals[0] / totals[1]:.1f} |")
+    print(f"polyroots {pr.__version__}, median of {runs} runs (spread: max - min)")
+    against_plain("The paper's levels", PAPER, runs)
+    against_plain("A ResNet-50's square convolutions, images of 224x224", RESNET50, min(runs, 3))
+    singular(runs)
+    threads(runs)
+    exponents(min(runs, 3))
+    extremes(min(runs, 3))
+    memory([(64, 3, 32), (64, 3, 224), (256, 3, 14), (512, 3, 7), *([(512, 3, 56)] if options.large else [])])
 
 
 if __name__ == "__main__":

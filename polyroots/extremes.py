@@ -37,8 +37,8 @@ _ARPACK_NAMES = {"min_real": "SR", "max_real": "LR", "max_imag": "LI", "radius":
 # Frequencies a side of the coarse grid. The symbol of a 3 x 3 kernel is a trigonometric polynomial of degree 1, its
 # eigenvalues are smoother than this grid; larger kernels get a finer one.
 _COARSE = 24
-_PEAKS = 4
-_REFINEMENTS = 12
+_PEAKS = 6
+_REFINEMENTS = 30
 # Up to so many frequencies the search would look at nearly as many.
 _WORTHWHILE = 100 * 100
 
@@ -262,12 +262,17 @@ class _Search:
                 highest = better[np.argsort(-tops[better])[:_PEAKS]]
                 more, higher = self._refine(name, self._theta(second)[highest])
                 where, height = np.concatenate([where, more]), np.concatenate([height, higher])
-            suprema[name] = float(height.max()) * (-1 if name == "min_real" else 1)
+            suprema[name] = float(height.max())
             places.append(self._neighbours(where, count))
         values, theta = self._image_values(np.concatenate(places), count)
         outcome = f"{beyond} were beyond and refined too" if beyond else "none was beyond"
+        ends = {}
+        for name, measure in ENDS.items():
+            # The image's own frequencies have the last word.
+            supremum = max(suprema[name], float(measure(values).max()))
+            ends[name] = _pick(name, values, theta, None, count, -supremum if name == "min_real" else supremum)
         return Extremes(
-            ends={name: _pick(name, values, theta, None, count, suprema[name]) for name in ENDS},
+            ends=ends,
             is_exact=False,
             method=(
                 f"Estimate from {self.shape[0]}x{self.shape[1]} frequencies, refined on the continuous symbol; "
@@ -328,7 +333,7 @@ class _Search:
             result[chosen] = np.linalg.eigvals(symbols(chosen)).reshape(len(chosen), -1)
 
         groups, m, _, _, _ = self.operator.kernels.shape
-        in_threads(solve, chunks(np.arange(total), 16 * groups * m * m, self.workers), self.workers)
+        in_threads(solve, chunks(np.arange(total), (groups, m, m), self.workers), self.workers)
         return result
 
     def _theta(self, indices: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -344,27 +349,36 @@ class _Search:
         return self._theta(self._image_grid(0.0))[candidates[np.argsort(-height.ravel()[candidates])[:_PEAKS]]]
 
     def _refine(self, name: str, starts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Maximise over the continuous symbol from each start: Newton steps on a 3 x 3 stencil that shrinks."""
-        measure = ENDS[name]
-        directions = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)], dtype=float)
-        centre = starts.copy()
+        """Climb from each start to a maximum of the continuous symbol: the places, (n, 2), and how high they are.
+
+        A pattern search on a 3 x 3 stencil, with Newton's step to the top of the quadratic through it. Where
+        eigenvalues cross, the height has kinks and cusps: there the pattern climbs alone.
+        """
+        count = len(starts)
         # Half of the coarse grid's spacing; along an axis with one tap the symbol is constant.
         step = np.pi * np.array(self.operator.period) / np.array(self.operator.size) / np.array(self.shape)
-        step = np.tile(np.where(np.array(self.shape) == 1, 0.0, step), (len(centre), 1))
-        best, highest = centre.copy(), np.full(len(centre), -np.inf)
+        step = np.tile(np.where(np.array(self.shape) == 1, 0.0, step), (count, 1))
+        stencil = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)], dtype=float)
+
+        def height(points: NDArray[np.float64]) -> NDArray[np.float64]:
+            return ENDS[name](self._solve(points.reshape(-1, 2))).max(axis=1).reshape(count, -1)
+
+        best = starts
         for _ in range(_REFINEMENTS):
-            points = centre[:, None, :] + directions * step[:, None, :]
-            height = measure(self._solve(points.reshape(-1, 2))).max(axis=1).reshape(len(centre), 9)
-            top: NDArray[np.intp] = height.argmax(axis=1)
-            found = height.max(axis=1)
-            best = np.where((found > highest)[:, None], points[np.arange(len(centre)), top], best)
-            highest = np.maximum(highest, found)
-            moved = _newton_step(height)
-            is_inside = (np.abs(moved) <= 1.5).all(axis=1, keepdims=True)
-            is_centred = top[:, None] == 4
-            centre = np.where(is_inside, centre + moved * step, best)
-            step = np.where(is_inside | is_centred, step / 4, step)
-        return best, highest
+            points = best[:, None, :] + stencil * step[:, None, :]
+            heights = height(points)
+            newton = best + np.clip(_newton_step(heights), -1.5, 1.5) * step
+            points = np.concatenate([points, newton[:, None, :]], axis=1)
+            heights = np.concatenate([heights, height(newton)], axis=1)
+            # The centre stays where nothing is higher by more than rounding.
+            gain = heights - heights[:, 4:5]
+            top = np.where(gain.max(axis=1) > 1e-14 * np.abs(heights).max(axis=1), gain.argmax(axis=1), 4)
+            best = points[np.arange(count), top]
+            # The pattern keeps its width as long as it climbs.
+            step = step * np.select([top == 9, top == 4], [0.25, 0.25], 1.0)[:, None]
+            if step.max() < 1e-6:
+                break
+        return best, height(best)[:, 0]
 
     def _neighbours(self, theta: NDArray[np.float64], count: int) -> NDArray[np.intp]:
         """The image's frequencies around some points: enough for `count` eigenvalues, and at least the next ones."""
@@ -378,14 +392,16 @@ class _Search:
 def _newton_step(height: NDArray[np.float64]) -> NDArray[np.float64]:
     """Newton's step to the maximum of the quadratic through a 3 x 3 stencil, in units of its spacing.
 
-    Infinite where the stencil shows no maximum.
+    Zero along a direction where the stencil is flat, and altogether where it shows no maximum.
     """
     f = height.reshape(-1, 3, 3)
-    gy, gx = (f[:, 2, 1] - f[:, 0, 1]) / 2, (f[:, 1, 2] - f[:, 1, 0]) / 2
+    gradient = np.stack([f[:, 2, 1] - f[:, 0, 1], f[:, 1, 2] - f[:, 1, 0]], axis=-1) / 2
     yy, xx = f[:, 2, 1] - 2 * f[:, 1, 1] + f[:, 0, 1], f[:, 1, 2] - 2 * f[:, 1, 1] + f[:, 1, 0]
     yx = (f[:, 2, 2] - f[:, 2, 0] - f[:, 0, 2] + f[:, 0, 0]) / 4
-    determinant = yy * xx - yx**2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        steps = np.stack([-(xx * gy - yx * gx), -(yy * gx - yx * gy)], axis=-1) / determinant[:, None]
-    is_maximum = (yy < 0) & (xx < 0) & (determinant > 0)
-    return np.where(is_maximum[:, None], steps, np.inf)
+    curvature, axes = np.linalg.eigh(np.stack([yy, yx, yx, xx], axis=-1).reshape(-1, 2, 2))
+    slope = np.einsum("nij,ni->nj", axes, gradient)
+    rounding = 1e-13 * np.abs(f).max(axis=(1, 2))[:, None]
+    flat = np.where(np.abs(slope) <= rounding, 0.0, np.inf)
+    step = np.where(curvature < -rounding, -slope / np.where(curvature < -rounding, curvature, 1.0), flat)
+    is_maximum = np.isfinite(step).all(axis=1, keepdims=True)
+    return np.einsum("nij,nj->ni", axes, np.where(is_maximum, step, 0.0))

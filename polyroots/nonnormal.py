@@ -233,7 +233,7 @@ class _Blocks:
         self.rows = operator.kernels.shape[1]
 
     def tasks(self, workers: int | None = None) -> list[NDArray[np.intp]]:
-        return chunks(np.arange(len(self.ky)), 16 * self.operator.groups * self.rows**2, workers)
+        return chunks(np.arange(len(self.ky)), (self.operator.groups, self.rows, self.rows), workers)
 
     def stack(self, chosen: NDArray[np.intp]) -> NDArray[np.complex128]:
         """Blocks of some frequencies, (frequencies * groups, rows, rows)."""

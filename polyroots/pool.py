@@ -21,6 +21,9 @@ Progress = Callable[[int, int], None]
 # when the user interrupts.
 _CHUNK_BYTES = 2**22
 
+# numpy's linear algebra keeps the interpreter's lock while matrices times rows are fewer than 500.
+_LOCKED_BELOW = 512
+
 # The number of BLAS threads belongs to the process: calls from several threads take turns, each with all cores.
 _BLAS_LIMIT = Lock()
 
@@ -65,9 +68,22 @@ def in_threads(
             raise
 
 
-def chunks(indices: NDArray[np.intp], matrix_bytes: int, workers: int | None = None) -> list[NDArray[np.intp]]:
-    """Split the numbers of matrices of `matrix_bytes` each into tasks, several a worker."""
-    length = max(1, min(_CHUNK_BYTES // matrix_bytes, len(indices) // (8 * (workers or usable_cores()))))
+def chunks(
+    indices: NDArray[np.intp], block: tuple[int, int, int], workers: int | None = None
+) -> list[NDArray[np.intp]]:
+    """Split frequencies into tasks, several a worker.
+
+    Parameters
+    ----------
+    indices : (F,) int
+    block : (groups, rows, columns) of the matrices of a frequency
+    workers : as for `in_threads`
+    """
+    groups, rows, columns = block
+    fair = len(indices) // (8 * (workers or usable_cores()))
+    # Smaller tasks would run one after the other.
+    least = -(-_LOCKED_BELOW // (groups * min(rows, columns)))
+    length = max(1, least, min(_CHUNK_BYTES // (16 * groups * rows * columns), fair))
     return [indices[start : start + length] for start in range(0, len(indices), length)]
 
 

@@ -226,10 +226,8 @@ def _from_symbol(operator: Operator, workers: int | None, on_progress: Progress 
         sigma[chosen] = np.linalg.svd(blocks.real if is_real else blocks, compute_uv=False)
         sigma[partner[chosen]] = sigma[chosen]
 
-    matrix_bytes = 16 * groups * m_out * m_in * sy * sx
-    tasks = chunks(index[index < partner], matrix_bytes, workers) + chunks(
-        index[index == partner], matrix_bytes, workers
-    )
+    block = (groups, m_out, m_in * sy * sx)
+    tasks = chunks(index[index < partner], block, workers) + chunks(index[index == partner], block, workers)
     in_threads(solve, tasks, workers, on_progress)
     return np.tile(sigma.ravel(), (H // sy // rows) * (W // sx // columns))
 

@@ -363,10 +363,8 @@ def _solve_symbol(
         values[partner[chosen]] = Lambda.conj()
         values[chosen] = Lambda
 
-    matrix_bytes = 16 * groups * m * m
-    tasks = chunks(index[index < partner], matrix_bytes, workers) + chunks(
-        index[index == partner], matrix_bytes, workers
-    )
+    block = (groups, m, m)
+    tasks = chunks(index[index < partner], block, workers) + chunks(index[index == partner], block, workers)
     in_threads(solve, tasks, workers, on_progress)
     if (period_h, period_w) != (H, W):
         values = np.tile(values.reshape(period_h, period_w, groups, m), (H // period_h, W // period_w, 1, 1))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands import run
 
 import polyroots as pr
 from polyroots.checkpoint import Checkpoint, save_checkpoint
@@ -48,3 +49,11 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels[:, :, channel] += 120
                 Image.fromarray(pixels).save(directory / f"{index}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, init_file):
+    """A run of one epoch, and what it printed."""
+    out = tmp_path_factory.mktemp("runs") / "first"
+    result = run("train", "--init", init_file, "--epochs", 2, "--limit", 60, "--device", "cpu", "--out", out)
+    return out, result.stdout

@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import polyroots as pr
@@ -198,3 +200,146 @@ def test_files_have_the_usual_permissions(tmp_path):
     with replacing(tmp_path / "ours") as temporary:
         temporary.write_text("")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def network():
+    torch.manual_seed(41)
+    return nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 1))
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "name"),
+    [
+        (("module.",), "2.weight"),
+        (("_orig_mod.",), "2.weight"),
+        (("module.", "_orig_mod."), "2.weight"),
+        (("_orig_mod.", "module."), "2.weight"),
+        (("module.", "module."), "2.weight"),
+        (("encoder._orig_mod.",), "encoder.2.weight"),
+    ],
+)
+def test_prefixes_of_wrappers_are_left_out(tmp_path, prefixes, name):
+    model = network()
+    torch.save({f"{''.join(prefixes)}{key}": value for key, value in model.state_dict().items()}, tmp_path / "w.pt")
+    found = read_layers(tmp_path / "w.pt")
+    assert found.layers[1].name == name
+    assert torch.equal(found.layers[1].read(), model[2].weight)
+
+
+def test_prefixes_stay_where_names_would_become_one(tmp_path):
+    torch.save({"module.a": torch.ones(1, 1, 1, 1), "a": torch.ones(1, 1, 1, 1)}, tmp_path / "w.pt")
+    assert [layer.name for layer in read_layers(tmp_path / "w.pt").layers] == ["module.a", "a"]
+
+
+def test_a_real_compiled_and_parallel_model(tmp_path):
+    """Not by names that we made up: what torch itself writes."""
+    model = network()
+    for wrapped in (torch.compile(model), nn.DataParallel(model), nn.DataParallel(torch.compile(model))):
+        torch.save(wrapped.state_dict(), tmp_path / "w.pt")
+        assert [layer.name for layer in read_layers(tmp_path / "w.pt").layers] == ["0.weight", "2.weight", "4.weight"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_safetensors_are_read_one_by_one(tmp_path, dtype, monkeypatch):
+    from polyroots import stored
+
+    model = network().to(dtype)
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    opened = []
+    safe_open = stored.safe_open
+
+    def recording(path, framework):
+        opened.append(path)
+        return safe_open(path, framework=framework)
+
+    monkeypatch.setattr(stored, "safe_open", recording)
+    found = read_layers(tmp_path / "w.safetensors")
+    assert len(opened) == 1  # the header only
+    assert [(layer.name, layer.dtype) for layer in found.layers] == [
+        (name, str(dtype).removeprefix("torch.")) for name in ("0.weight", "2.weight", "4.weight")
+    ]
+    assert torch.equal(found.layers[1].read(), model[2].weight)
+    assert len(opened) == 2
+    Lambda = pr.eigenvalues(found.layers[1].read(), 8)
+    assert np.array_equal(Lambda.values, pr.eigenvalues(model[2].weight, 8).values)
+
+
+def test_safetensors_under_any_name_and_damaged_ones(tmp_path):
+    save_file(network().state_dict(), tmp_path / "w.pt")
+    assert len(read_layers(tmp_path / "w.pt").layers) == 3
+    whole = (tmp_path / "w.pt").read_bytes()
+    (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(pr.FileError, match="its header is that of safetensors, but it is damaged"):
+        read_layers(tmp_path / "half.safetensors")
+    save_file({"w": torch.ones(2, 2, 3, 3, dtype=torch.int8)}, tmp_path / "int8.safetensors")
+    assert read_layers(tmp_path / "int8.safetensors").skipped["w"].startswith("its weights are I8; expected float16")
+
+
+def test_the_older_format_of_torch(tmp_path):
+    model = network()
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    found = read_layers(tmp_path / "old.pth")
+    assert torch.equal(found.layers[1].read(), model[2].weight)
+
+
+def test_zip_files_are_mapped_and_not_read(tmp_path):
+    """400 MB of weights, of which the list of layers touches nothing: the process stays small."""
+    torch.save({"w": torch.zeros(1024, 1024, 10, 10)}, tmp_path / "large.pt")
+    code = f"""
+from polyroots.checkpoint import read_layers
+import polyroots.layers
+def peak():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+before = peak()
+(layer,) = read_layers({str(tmp_path / "large.pt")!r}).layers
+print((peak() - before) // 1024)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 100
+
+
+def test_lightning_and_ema(tmp_path):
+    """A Lightning checkpoint's other entries are plain data; of several state dicts the first is read and all named."""
+    weights = {f"model.{key}": value for key, value in network().state_dict().items()}
+    document = {
+        "epoch": 3,
+        "pytorch-lightning_version": "2.4.0",
+        "state_dict": weights,
+        "optimizer_states": [{"state": {0: {"momentum_buffer": torch.ones(6, 6, 3, 3)}}}],
+        "hyper_parameters": {"lr": 0.1},
+    }
+    torch.save(document, tmp_path / "epoch=3.ckpt")
+    found = read_layers(tmp_path / "epoch=3.ckpt")
+    assert [layer.name for layer in found.layers] == ["model.0.weight", "model.2.weight", "model.4.weight"]
+    assert (found.entry, found.others) == ("state_dict", ())
+    torch.save({"ema": {"module": weights}, "model": weights, "epoch": 1}, tmp_path / "both.pt")
+    both = read_layers(tmp_path / "both.pt")
+    assert (both.entry, both.others) == ("model", ("ema",))
+    torch.save({"ema": {"module": weights}}, tmp_path / "ema.pt")
+    assert read_layers(tmp_path / "ema.pt").entry == "ema.module"
+
+
+def test_tied_weights_are_analysed_once(tmp_path):
+    shared = torch.randn(4, 4, 3, 3)
+    torch.save({"a": shared, "b": shared, "c": shared.clone(), "d": shared[:2]}, tmp_path / "tied.pt")
+    found = read_layers(tmp_path / "tied.pt")
+    assert [layer.name for layer in found.layers] == ["a", "c", "d"]
+    assert found.skipped == {"b": "tied: the same weights as a"}
+
+
+def test_transposed_convolutions_are_known_by_their_bias(tmp_path):
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ConvTranspose2d(8, 4, 2, stride=2), nn.Conv2d(4, 4, 3))
+    torch.save(model.state_dict(), tmp_path / "w.pt")
+    found = read_layers(tmp_path / "w.pt")
+    assert [layer.name for layer in found.layers] == ["0.weight", "2.weight"]
+    assert found.skipped == {
+        "1.weight": "its bias has 4 entries for 8 rows of weights: a transposed convolution; convolutions are analysed"
+    }
+
+
+def test_depthwise_convolutions_are_assumed_after_the_first(tmp_path):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, groups=4))
+    torch.save(model.state_dict(), tmp_path / "w.pt")
+    first, second = read_layers(tmp_path / "w.pt").layers
+    assert (first.conv.groups, first.note) == (1, "")
+    assert (second.conv.groups, second.note) == (4, "depthwise")

@@ -6,40 +6,13 @@ import re
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from commands import fails, run
 from torch import nn
 
-import polyroots as pr
 from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.models import NAMES
-from polyroots_cli.main import main
-
-
-def run(*arguments, exit_code=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == exit_code, result.output + result.stderr
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result
-
-
-def fails(*arguments, exit_code=1):
-    """The one sentence of an error; nothing on stdout."""
-    result = run(*arguments, exit_code=exit_code)
-    assert result.stdout == ""
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert "Traceback" not in result.stderr
-    return line
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, init_file):
-    """A run of one epoch, and what it printed."""
-    out = tmp_path_factory.mktemp("runs") / "first"
-    result = run("train", "--init", init_file, "--epochs", 2, "--limit", 60, "--device", "cpu", "--out", out)
-    return out, result.stdout
 
 
 def test_train_prints_levels_epochs_accuracy_and_next_steps(trained):
@@ -89,63 +62,6 @@ def test_evaluate(trained):
     document = json.loads(run("evaluate", out / "last.pt", "--json").stdout)
     assert document["images"] == 360
     assert (document["dataset"], document["model"], document["epoch"]) == ("digits", "q4", 2)
-
-
-def test_spectrum_of_ours(trained):
-    out, _ = trained
-    result = run("spectrum", out / "last.pt")
-    document = json.loads(run("spectrum", out / "last.pt", "--json").stdout)
-    weights = load_checkpoint(out / "last.pt").weights
-    assert [(layer["name"], layer["size"]) for layer in document["layers"]] == [
-        ("levels.0.A.weight", [8, 8]),
-        ("levels.1.A.weight", [4, 4]),
-    ]
-    for layer in document["layers"]:
-        Lambda = pr.eigenvalues(weights[layer["name"]], tuple(layer["size"]))
-        assert layer["shape"] == list(Lambda.weight.shape)
-        assert layer["eigenvalues"] == len(Lambda)
-        for name in ("radius", "min_real", "max_real", "max_imag"):
-            assert layer[name] == getattr(Lambda, name)
-            assert f"{layer[name]:#.4g}" in result.stdout
-    assert {layer["name"] for layer in document["skipped"]} == {
-        "stem.0.weight",
-        "transitions.0.Pi.weight",
-        "transitions.0.R.weight",
-    }
-    assert not document["size_assumed"]
-    assert "stem.0.weight: not square: 6 output channels from 1" in result.stdout
-    assert "the network itself pads with zeros" in result.stdout
-
-
-def test_spectrum_of_others_says_what_it_assumes(tmp_path):
-    network = nn.Sequential(nn.Conv2d(2, 2, 3, bias=False))
-    torch.save({"state_dict": network.state_dict()}, tmp_path / "theirs.pt")
-    result = run("spectrum", tmp_path / "theirs.pt")
-    assert "0.weight" in result.stdout
-    assert "are used: size 32x32 (give --size), stride 1, dilation 1 and groups 1 are assumed." in result.stdout
-    assert (
-        "are used: stride 1, dilation 1 and groups 1 are assumed."
-        in run("spectrum", tmp_path / "theirs.pt", "--size", 6).stdout
-    )
-    given = run("spectrum", tmp_path / "theirs.pt", "--size", "6x5", "--json")
-    document = json.loads(given.stdout)
-    assert document["layers"][0]["size"] == [6, 5]
-    assert (document["size_assumed"], document["geometry_assumed"]) == (False, True)
-    Lambda = pr.eigenvalues(network[0].weight, (6, 5))
-    assert document["layers"][0]["radius"] == Lambda.radius
-
-
-def test_spectrum_draws(trained, tmp_path):
-    out, _ = trained
-    run("spectrum", out / "last.pt", "--plot", tmp_path / "pictures")
-    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == [
-        "levels.0.A.weight.pdf",
-        "levels.0.A.weight.png",
-        "levels.1.A.weight.pdf",
-        "levels.1.A.weight.png",
-        "overview.pdf",
-        "overview.png",
-    ]
 
 
 def test_init_prints_and_writes_what_starts_a_run(tmp_path):
@@ -325,14 +241,6 @@ def test_paths_with_brackets_are_printed_as_they_are(tmp_path):
     assert f"Wrote {path}" in run("init", "--channels", 4, "--out", path).stdout
 
 
-def test_numbers_of_the_table_are_those_of_numpy(tmp_path):
-    """A checkpoint whose spectrum is known: the Laplacian, eigenvalues 0 to 8."""
-    K = torch.tensor(np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]), dtype=torch.float32).reshape(1, 1, 3, 3)
-    torch.save({"laplacian": K}, tmp_path / "laplacian.pt")
-    printed = run("spectrum", tmp_path / "laplacian.pt", "--size", 8).stdout
-    assert re.search(r"laplacian +1x1x3x3 +8x8 +64 +8\.000 +0\.000 +8\.000 +0\.000", printed)
-
-
 def test_tables_stay_whole_on_a_narrow_terminal(tmp_path):
     """A pseudo-terminal of 40 columns: no number is cut, nothing is folded."""
     arguments = ["init", "--channels", "4,8", "--seed", "9"]
@@ -374,15 +282,6 @@ def test_long_block_sequences_keep_messages_and_names_short(tmp_path, monkeypatc
     run("train", "--degree", 20, "--channels", "4", "--limit", 20, "--epochs", 1)
     (directory,) = (tmp_path / "runs").iterdir()
     assert directory.name.endswith("-digits-11-blocks")
-
-
-def test_pictures_of_layers_with_odd_names(tmp_path):
-    names = ["a/b.weight", "a_b.weight", "a b.weight", "w$\\foo$", "", ".hidden", "x" * 300]
-    torch.save({name: torch.randn(2, 2, 3, 3) for name in names}, tmp_path / "odd.pt")
-    result = run("spectrum", tmp_path / "odd.pt", "--size", 4, "--plot", tmp_path / "pictures")
-    assert len(list((tmp_path / "pictures").glob("*.png"))) == len(names) + 1  # and the overview
-    assert (tmp_path / "pictures" / "a_b.weight.png").exists()
-    assert "a/b.weight" in result.stdout
 
 
 def test_a_network_that_diverged_is_not_evaluated(trained, tmp_path):

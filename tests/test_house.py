@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,8 +145,10 @@ def test_the_gate_runs_the_readmes_command():
 
 
 def test_the_readmes_python_runs():
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-    names: dict[str, object] = {}
-    exec(code, names)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+    names: dict[str, Any] = {}
+    exec("\n".join(blocks), names)
+    assert names["zeros"].conditions.min() >= 1
+    assert len(names["found"].spectra) == 4
     assert len(names["Lambda"]) == 65_536
     assert names["report"].degree == 3

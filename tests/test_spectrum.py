@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from dense import dense_operator, matched_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import eig
 from threadpoolctl import threadpool_info
 
 import polyroots as pr
@@ -222,3 +224,179 @@ def test_nan_names_the_layer():
         pr.eigenvalues(K.astype(complex), 8)
     with pytest.raises(pr.InputError, match="real kernel, got dtype complex64"):
         pr.eigenvalues(torch.full((1, 1, 1, 1), 1 + 5j), 8)
+
+
+GEOMETRY = {
+    "m": st.integers(1, 3),
+    "groups": st.integers(1, 3),
+    "kernel": st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    "size": st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    "dilation": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    "seed": st.integers(0, 2**32 - 1),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(**GEOMETRY)
+def test_any_geometry_is_that_of_the_dense_operator(m, groups, kernel, size, dilation, seed):
+    """Groups, dilation per axis, even and one-tap kernels, kernels larger than the image; also where periods repeat."""
+    K = np.random.default_rng(seed).standard_normal((groups * m, m, *kernel))
+    A = dense_operator(K, size, dilation, groups)
+    expected, left, right = eig(A, left=True, right=True)
+    with np.errstate(divide="ignore"):
+        condition = (1 / np.abs((left.conj() * right).sum(axis=0))).max()
+    bound = 1e-11 + 100 * np.finfo(float).eps * condition * np.linalg.norm(A) / np.abs(expected).max()
+    Lambda = pr.eigenvalues(K, size, dilation=dilation, groups=groups)
+    assert Lambda.frequencies.shape == (len(Lambda), 2)
+    assert np.array_equal(np.sort_complex(Lambda.values), np.sort_complex(Lambda.values.conj()))
+    if bound < 1e-3:
+        assert matched_error(Lambda.values, expected) < bound
+    # tr A^k = sum of lambda^k is exact whatever the conditions are.
+    scale = np.linalg.norm(A) + 1
+    assert abs(Lambda.values.sum() - np.trace(A)) < 1e-12 * scale * len(A)
+    assert abs((Lambda.values**2).sum() - np.trace(A @ A)) < 1e-12 * scale**2 * len(A)
+    # Schur's inequality.
+    assert (np.abs(Lambda.values) ** 2).sum() <= (A**2).sum() * (1 + 1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(c=st.integers(1, 4), size=st.tuples(st.integers(1, 6), st.integers(1, 6)), seed=st.integers(0, 2**32 - 1))
+def test_what_transforms_the_operator_transforms_its_spectrum(c, size, seed):
+    """A -> A^T keeps the eigenvalues, A + s I shifts them, a permutation of channels keeps them, s A scales them."""
+    rng = np.random.default_rng(seed)
+    # Diagonally dominant: well conditioned eigenvalues.
+    K = 0.1 * rng.standard_normal((c, c, 3, 3))
+    K[range(c), range(c), 1, 1] += np.arange(1, c + 1) * 3
+    Lambda = pr.eigenvalues(K, size).values
+    transposed = K.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
+    assert matched_error(pr.eigenvalues(transposed, size).values, Lambda) < 1e-11
+    shifted = K.copy()
+    shifted[range(c), range(c), 1, 1] -= 0.75
+    assert matched_error(pr.eigenvalues(shifted, size).values, Lambda - 0.75) < 1e-11
+    order = rng.permutation(c)
+    assert matched_error(pr.eigenvalues(K[order][:, order], size).values, Lambda) < 1e-11
+    assert matched_error(pr.eigenvalues(-2 * K, size).values, -2 * Lambda) < 1e-11
+
+
+def test_nine_point_laplacian_and_sobel_are_known():
+    nine = np.array([[-1, -4, -1], [-4, 20, -4], [-1, -4, -1]], dtype=float).reshape(1, 1, 3, 3)
+    Lambda = pr.eigenvalues(nine, (6, 9))
+    y, x = np.cos(Lambda.frequencies).T
+    np.testing.assert_allclose(Lambda.values, 20 - 8 * y - 8 * x - 4 * y * x, rtol=0, atol=1e-13)
+    sobel = np.outer([1, 2, 1], [-1, 0, 1]).astype(float).reshape(1, 1, 3, 3)
+    Lambda = pr.eigenvalues(sobel, (6, 9))
+    y, x = Lambda.frequencies.T
+    np.testing.assert_allclose(Lambda.values, 2j * np.sin(x) * (2 + 2 * np.cos(y)), rtol=0, atol=1e-13)
+
+
+def test_one_period_is_solved_and_repeated(monkeypatch):
+    """A 1x1 kernel has one symbol, a dilation by 2 a quarter of them: the rest is copied."""
+    solved = []
+
+    def counting(stack):
+        solved.append(len(stack))
+        return np.linalg.eigvals(stack)
+
+    monkeypatch.setattr("polyroots.spectrum.choose_eigensolver", lambda weight, channels: counting)
+    for kernel, dilation, count in (((1, 1), 1, 1), ((3, 3), 2, 18), ((1, 3), 1, 7), ((3, 3), 1, 74)):
+        K = np.random.default_rng(13).standard_normal((2, 2, *kernel))
+        solved.clear()
+        Lambda = pr.eigenvalues(K, 12, dilation=dilation)
+        assert sum(solved) <= count + 4
+        assert matched_error(Lambda.values, np.linalg.eigvals(dense_operator(K, (12, 12), dilation))) < 1e-11
+
+
+def test_high_frequencies_are_those_of_local_fourier_analysis():
+    Lambda = pr.eigenvalues(LAPLACIAN, 8)
+    y, x = Lambda.frequencies.T
+    assert np.array_equal(Lambda.high, (abs(y) >= np.pi / 2) | (abs(x) >= np.pi / 2))
+    assert (~Lambda.high).sum() == 9  # -1, 0, 1 of eight frequencies a side
+    # Jacobi with 4/5 smooths by 3/5 on the high ones, and not at all on the lowest.
+    q = pr.ResidualPolynomial([4 / 0.8])
+    assert np.abs(q(Lambda.values[Lambda.high])).max() == pytest.approx(3 / 5, abs=1e-14)
+    assert np.abs(q(Lambda.values[~Lambda.high])).max() == pytest.approx(1, abs=1e-14)
+    with pytest.raises(pr.InputError, match="have no frequency"):
+        _ = pr.eigenvalues(LAPLACIAN, 4, padding="zeros").high
+    with pytest.raises(pr.InputError, match="not ordered by group"):
+        _ = pr.eigenvalues(LAPLACIAN, 4, padding="zeros").per_group
+
+
+def test_groups_have_their_own_spectra(rng):
+    K = rng.standard_normal((6, 2, 3, 3))
+    Lambda = pr.eigenvalues(K, (4, 5), groups=3)
+    assert Lambda.per_group.shape == (3, 40)
+    for group in range(3):
+        alone = pr.eigenvalues(K[2 * group : 2 * group + 2], (4, 5))
+        assert matched_error(Lambda.per_group[group], alone.values) < 1e-13
+
+
+def test_single_precision_on_request(rng):
+    K = rng.standard_normal((8, 8, 3, 3))
+    exact = pr.eigenvalues(K, 6)
+    single = pr.eigenvalues(K, 6, dtype=np.complex64)
+    assert single.values.dtype == np.complex64
+    assert 1e-12 < matched_error(single.values, exact.values) < 1e-4
+    assert np.array_equal(np.sort_complex(single.values), np.sort_complex(single.values.conj()))
+    with pytest.raises(pr.InputError, match="complex128 or complex64, got dtype float64"):
+        pr.eigenvalues(K, 6, dtype=float)
+
+
+def test_what_has_no_eigenvalues_is_offered_singular_values():
+    with pytest.raises(pr.InputError, match=r"got 4 from 2; its singular values exist \(singular_values, --kind sing"):
+        pr.eigenvalues(np.ones((4, 2, 3, 3)), 8)
+    with pytest.raises(pr.InputError, match="expected at least 1 worker, got 0"):
+        pr.eigenvalues(np.ones((1, 1, 3, 3)), 8, workers=0)
+
+
+def test_progress_reaches_the_end(rng):
+    seen = []
+    pr.eigenvalues(rng.standard_normal((8, 8, 3, 3)), 24, on_progress=lambda done, total: seen.append((done, total)))
+    assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
+    assert seen[-1][0] == seen[-1][1] > 1
+
+
+def test_an_interrupt_ends_the_threads_soon(monkeypatch, rng):
+    """Tasks that have not begun are dropped, and the next call works."""
+    begun = []
+
+    def solver(stack):
+        begun.append(len(stack))
+        return np.linalg.eigvals(stack)
+
+    monkeypatch.setattr("polyroots.spectrum.choose_eigensolver", lambda weight, channels: solver)
+    K = rng.standard_normal((32, 32, 3, 3))
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pr.eigenvalues(K, 64, workers=2, on_progress=interrupt)
+    assert sum(begun) < 64 * 33 // 2
+    assert not any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate())
+    assert len(pr.eigenvalues(K, 4)) == 512
+
+
+def test_a_gpu_solves_where_it_was_measured_to_be_faster(monkeypatch, rng):
+    """The device is imitated, its solver is torch's own on the CPU."""
+    from polyroots import eigensolver
+
+    class OnDevice:
+        device = torch.device("cuda", 0)
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Imitated 1")
+    assert eigensolver.choose_eigensolver(OnDevice(), 64) is np.linalg.eigvals
+    row = {"device": "Imitated 1", "channels": 64, "cpu_seconds": 2.0, "gpu_seconds": 1.0}
+    monkeypatch.setattr(eigensolver, "measurements", lambda: [row])
+    assert eigensolver.choose_eigensolver(OnDevice(), 32) is np.linalg.eigvals
+    assert eigensolver.choose_eigensolver(OnDevice(), 64) is not np.linalg.eigvals
+    assert eigensolver.choose_eigensolver(torch.ones(1), 64) is np.linalg.eigvals
+    stack = rng.standard_normal((3, 2, 5, 5))
+    values = eigensolver.torch_eigenvalues(stack, "cpu")
+    for ours, theirs in zip(values.reshape(-1, 5), np.linalg.eigvals(stack).reshape(-1, 5), strict=True):
+        assert matched_error(ours, theirs.astype(complex)) < 1e-12
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_weights_on_a_gpu(rng):
+    K = torch.from_numpy(rng.standard_normal((4, 4, 3, 3)))
+    assert matched_error(pr.eigenvalues(K.cuda(), 6).values, pr.eigenvalues(K, 6).values) < 1e-11

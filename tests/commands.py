@@ -1,0 +1,23 @@
+"""The commands, as a user types them."""
+
+from __future__ import annotations
+
+from click.testing import CliRunner
+
+from polyroots_cli.main import main
+
+
+def run(*arguments, exit_code=0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == exit_code, result.output + result.stderr
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def fails(*arguments, exit_code=1):
+    """The one sentence of an error; nothing on stdout."""
+    result = run(*arguments, exit_code=exit_code)
+    assert result.stdout == ""
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert "Traceback" not in result.stderr
+    return line

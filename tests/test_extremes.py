@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import polyroots as pr
+from polyroots import extremes
+from polyroots.extremes import ENDS, extreme_eigenvalues
+
+
+@pytest.mark.parametrize(
+    ("c", "k", "size", "options"),
+    [
+        (1, 3, (120, 130), {}),
+        (4, 3, (112, 110), {}),
+        (3, 5, (101, 150), {}),
+        (2, 3, (256, 230), {"dilation": 2}),
+        (4, 3, (110, 112), {"groups": 2}),
+        (2, 3, (90, 50), {}),
+        (3, 1, (200, 100), {}),
+    ],
+)
+def test_extremes_are_those_of_all_eigenvalues(c, k, size, options):
+    """Each end's five outermost, counted with multiplicity, and their frequencies."""
+    for seed in (11, 12, 13):
+        K = np.random.default_rng(seed).standard_normal((c, c // options.get("groups", 1), k, k))
+        found = extreme_eigenvalues(K, size, 5, **options)
+        everything = pr.eigenvalues(K, size, **options)
+        for name, measure in ENDS.items():
+            values = everything.values[everything.values.imag >= 0] if name == "max_imag" else everything.values
+            end = found.ends[name]
+            np.testing.assert_allclose(measure(end.values), np.sort(measure(values))[:-6:-1], rtol=1e-11)
+            assert end.converged.all()
+            for value, theta in zip(end.values, end.frequencies, strict=True):
+                here = (np.abs(everything.frequencies - theta) < 1e-12).all(axis=1)
+                assert here.sum() == c
+                assert np.abs(everything.values[here] - value).min() < 1e-11
+            if not found.is_exact:
+                # On the continuous symbol an end can only be farther out.
+                outward = -1 if name == "min_real" else 1
+                assert outward * end.supremum >= outward * found.reached(name) - 1e-12
+                assert end.supremum == pytest.approx(found.reached(name), rel=0.05)
+        assert found.radius == pytest.approx(everything.radius, rel=1e-11)
+
+
+def test_the_cost_does_not_grow_with_the_image(monkeypatch):
+    """The number of symbols that are solved: the same at 224 and at 1024 pixels."""
+    solved = []
+    eigvals = np.linalg.eigvals
+
+    def counting(stack):
+        solved.append(len(stack))
+        return eigvals(stack)
+
+    monkeypatch.setattr(extremes.np.linalg, "eigvals", counting)
+    K = np.random.default_rng(17).standard_normal((2, 2, 3, 3))
+    counts = []
+    for size in (224, 1024):
+        solved.clear()
+        found = extreme_eigenvalues(K, size)
+        counts.append(sum(solved))
+        assert not found.is_exact
+        assert found.method.startswith(
+            "Estimate from 24x24 frequencies, refined on the continuous symbol; checked at 576"
+        )
+    assert counts[1] < 1.3 * counts[0] < 8_000
+
+
+def test_the_symbols_suprema_are_reached():
+    """The 5-point Laplacian on an odd image misses theta = pi: 8 is the supremum, not an eigenvalue."""
+    K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
+    found = extreme_eigenvalues(K, 1023, 2)
+    assert found.ends["max_real"].supremum == pytest.approx(8, abs=1e-10)
+    assert found.max_real == pytest.approx(4 + 4 * np.cos(np.pi / 1023), abs=1e-12)
+    assert found.min_real == pytest.approx(0, abs=1e-12)
+
+
+def test_a_peak_that_the_first_grid_misses_is_found_by_the_check(monkeypatch):
+    """Started at theta = 0 alone, the search climbs a lower hill; the second grid sees that, and it starts again."""
+    monkeypatch.setattr(extremes._Search, "_starts", lambda self, name, coarse: np.full((1, 2), 0.01))
+    K = np.zeros((1, 1, 3, 5))
+    K[0, 0, 1] = [1.0, -0.25, 0.0, -0.25, 1.0]  # 2 cos 2x - cos(x) / 2: hills of 1.5 at 0 and 2.5 at pi
+    found = extreme_eigenvalues(K, (3, 9_000))
+    assert "were beyond and refined too" in found.method
+    assert found.max_real == pytest.approx(2.5, abs=1e-12)
+    assert found.ends["max_real"].supremum == pytest.approx(2.5, abs=1e-10)
+
+
+def test_zero_padding_dense_and_arnoldi_agree(monkeypatch, rng):
+    K = rng.standard_normal((3, 3, 3, 3)) / 5
+    dense = extreme_eigenvalues(K, (9, 10), 3, padding="zeros")
+    assert dense.is_exact
+    monkeypatch.setattr(extremes, "fits", lambda operator: False)
+    found = extreme_eigenvalues(K, (9, 10), 3, padding="zeros")
+    assert not found.is_exact
+    assert "Arnoldi" in found.method
+    for name in ENDS:
+        assert found.reached(name) == pytest.approx(dense.reached(name), abs=1e-8)
+        assert len(found.ends[name].values) == 3
+        assert found.ends[name].frequencies is None
+
+
+def test_an_end_without_converged_values_is_unknown(monkeypatch, rng):
+    from polyroots.toeplitz import Eigenpairs
+
+    def none_converged(operator, count, which):
+        values = np.array([1 + 1j] * count)
+        numbers = np.full(count, 0.1)
+        return Eigenpairs(values, numbers, numbers, numbers, np.zeros(count, dtype=bool))
+
+    monkeypatch.setattr(extremes, "arnoldi_eigenvalues", none_converged)
+    found = extreme_eigenvalues(rng.standard_normal((2, 2, 3, 3)), 100, 3, padding="zeros")
+    assert math.isnan(found.radius)
+    assert math.isnan(found.max_real)
+    assert (found.ends["max_real"].residuals == 0.1).all()
+
+
+def test_bad_counts_and_operators_are_said():
+    with pytest.raises(pr.InputError, match="asked for 0 extremes, expected 1 to 200"):
+        extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 0)
+    with pytest.raises(pr.InputError, match="asked for 201 extremes, expected 1 to 200"):
+        extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 201)
+    with pytest.raises(pr.InputError, match="as many output as input channels, got 3 from 2; its singular values"):
+        extreme_eigenvalues(np.ones((3, 2, 3, 3)), 10)

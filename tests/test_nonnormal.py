@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dense import dense_operator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import schur
+
+import polyroots as pr
+from polyroots import nonnormal
+
+CASES = [
+    ("circular", 3, 1, (4, 5), 1),
+    ("circular", 4, 2, (5, 6), 1),
+    ("circular", 2, 1, (6, 4), 2),
+    ("circular", 2, 2, (3, 4), 1),
+    ("zeros", 2, 1, (4, 5), 1),
+    ("zeros", 4, 2, (10, 9), 1),  # more than 300 unknowns: Lanczos
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}-{case[2]}-{case[3][0]}x{case[3][1]}-{case[4]}")
+def example(request, rng):
+    """A spectrum and the dense matrix of its operator."""
+    padding, c, groups, size, dilation = request.param
+    K = rng.standard_normal((c, c // groups, 3, 3))
+    Lambda = pr.eigenvalues(K, size, padding=padding, groups=groups, dilation=dilation)
+    return Lambda, dense_operator(K, size, dilation, groups, padding)
+
+
+def hermitian_part(A, phi):
+    return (np.exp(-1j * phi) * A + np.exp(1j * phi) * A.T) / 2
+
+
+def test_numerical_range_is_that_of_the_matrix(example):
+    Lambda, A = example
+    W = pr.numerical_range(Lambda, 12)
+    scale = np.linalg.norm(A, 2)
+    for phi, support, point in zip(W.angles, W.support, W.points, strict=True):
+        assert support == pytest.approx(np.linalg.eigvalsh(hermitian_part(A, phi))[-1], abs=1e-9 * scale)
+        assert (np.exp(-1j * phi) * point).real == pytest.approx(support, abs=1e-9 * scale)
+    # Symmetric to the real axis, and around the spectrum.
+    np.testing.assert_allclose(W.support[1:], W.support[:0:-1], rtol=1e-9)
+    reach = (np.exp(-1j * W.angles[:, None]) * Lambda.values).real.max(axis=1)
+    assert (reach <= W.support + 1e-10 * scale).all()
+    assert W.radius <= scale * (1 + 1e-12)
+
+
+def test_numerical_range_of_a_normal_operator_is_the_hull_of_its_spectrum():
+    K = np.zeros((1, 1, 1, 3))
+    K[0, 0, 0] = [0.5, 0.0, 2.0]  # normal, as every circular operator with one channel: an ellipse
+    W = pr.numerical_range(pr.eigenvalues(K, (1, 400)), 40)
+    np.testing.assert_allclose(W.support, np.hypot(2.5 * np.cos(W.angles), 1.5 * np.sin(W.angles)), rtol=1e-4)
+
+
+def test_departure_is_that_of_the_schur_form(example):
+    Lambda, A = example
+    T = schur(A, output="complex")[0]
+    expected = np.linalg.norm(np.triu(T, 1)) / np.linalg.norm(A)
+    assert pr.departure_from_normality(Lambda) == pytest.approx(expected, abs=1e-7)
+
+
+def test_departure_of_normal_nilpotent_and_zero_operators():
+    shift = np.zeros((1, 1, 1, 3))
+    shift[0, 0, 0, 2] = 1.0
+    assert pr.departure_from_normality(pr.eigenvalues(shift, (1, 9))) == 0
+    assert pr.departure_from_normality(pr.eigenvalues(shift, (1, 9), padding="zeros")) == 1
+    assert pr.departure_from_normality(pr.eigenvalues(0 * shift, (1, 9))) == 0
+
+
+def test_pseudospectrum_is_that_of_the_matrix(example, rng):
+    Lambda, A = example
+    z = rng.standard_normal((2, 3)) + 1j * rng.standard_normal((2, 3))
+    z[0, 0] = z[0, 0].real
+    found = pr.pseudospectrum(Lambda, z)
+    assert found.shape == (2, 3)
+    for point, value in zip(z.ravel(), found.ravel(), strict=True):
+        expected = np.linalg.svd(point * np.eye(len(A)) - A, compute_uv=False)[-1]
+        assert value == pytest.approx(expected, rel=1e-7, abs=1e-12)
+
+
+def test_pseudospectrum_vanishes_on_the_spectrum(example):
+    Lambda, _ = example
+    assert pr.pseudospectrum(Lambda, Lambda.values[:3]).max() < 1e-7
+
+
+def test_norm_of_q_is_that_of_the_matrix(example):
+    Lambda, A = example
+    q = pr.ResidualPolynomial(pr.select_roots(Lambda, 3))
+    Q = np.eye(len(A))
+    for root in q.roots:
+        Q = Q @ (np.eye(len(A)) - A / root)
+    norm = pr.residual_norm(Lambda, q)
+    assert norm == pytest.approx(np.linalg.norm(Q, 2), rel=1e-9)
+    assert norm >= np.abs(q(Lambda.values)).max() * (1 - 1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), degree=st.integers(0, 9))
+def test_norm_of_q_is_the_largest_value_of_q_for_a_normal_operator(seed, degree):
+    """A symmetric kernel: the symbol is Hermitian, so that the eigenvalues say everything."""
+    K = np.random.default_rng(seed).standard_normal((3, 3, 3, 3))
+    K = K + K.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
+    Lambda = pr.eigenvalues(K, (5, 4))
+    assert pr.departure_from_normality(Lambda) < 1e-6
+    distinct = np.unique(np.round(Lambda.values.real, 9))
+    q = pr.ResidualPolynomial(distinct[np.linspace(0, len(distinct) - 1, degree + 1).astype(int)])
+    assert pr.residual_norm(Lambda, q) == pytest.approx(np.abs(q(Lambda.values)).max(), rel=1e-9)
+
+
+def test_small_q_on_the_spectrum_is_not_a_small_norm():
+    """A Jordan-like symbol: both eigenvalues are a root, and still q(A) is far from zero."""
+    K = np.array([[1.0, 50.0], [0.0, 1.0]]).reshape(2, 2, 1, 1)
+    Lambda = pr.eigenvalues(K, 4)
+    q = pr.ResidualPolynomial([1.0])
+    assert np.abs(q(Lambda.values)).max() < 1e-12
+    assert pr.residual_norm(Lambda, q) == pytest.approx(50)
+
+
+def test_bare_eigenvalues_are_not_enough():
+    q = pr.ResidualPolynomial([1.0])
+    for function, arguments in (
+        (pr.numerical_range, ()),
+        (pr.departure_from_normality, ()),
+        (pr.pseudospectrum, (0.0,)),
+        (pr.residual_norm, (q,)),
+    ):
+        with pytest.raises(
+            pr.InputError, match="eigenvalues alone don't determine it: expected a Spectrum, got ndarra"
+        ):
+            function(np.ones(3, dtype=complex), *arguments)
+    with pytest.raises(pr.InputError, match="even number of at least 4 angles, got 7"):
+        pr.numerical_range(pr.eigenvalues(np.ones((1, 1, 1, 1)), 2), 7)
+
+
+def test_a_failed_iteration_is_an_error(monkeypatch, rng):
+    from scipy.sparse.linalg import ArpackNoConvergence
+
+    def never(*args, **options):
+        raise ArpackNoConvergence("no", np.empty(0), np.empty((0, 0)))
+
+    monkeypatch.setattr(nonnormal, "eigsh", never)
+    Lambda = pr.eigenvalues(rng.standard_normal((4, 4, 3, 3)), 9, padding="zeros")
+    with pytest.raises(pr.ConvergenceError, match=r"the norm of q\(A\) has not converged"):
+        pr.residual_norm(Lambda, pr.ResidualPolynomial([1.0]))

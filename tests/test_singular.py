@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from dense import dense_operator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import polyroots as pr
+from polyroots.matrices import explicit_matrix, linear_operator
+from polyroots.operators import Operator
+from polyroots.singular import largest_singular_values, squared_frobenius_norm, summarize
+
+GEOMETRY = {
+    "m_out": st.integers(1, 3),
+    "m_in": st.integers(1, 3),
+    "groups": st.integers(1, 3),
+    "kernel": st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    "size": st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    "stride": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    "dilation": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    "padding": st.sampled_from(["circular", "zeros"]),
+    "seed": st.integers(0, 2**32 - 1),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(**GEOMETRY)
+def test_singular_values_are_those_of_the_dense_operator(
+    m_out, m_in, groups, kernel, size, stride, dilation, padding, seed
+):
+    """Any channels, groups, strides that divide the image and that don't, dilation, kernel larger than the image."""
+    K = np.random.default_rng(seed).standard_normal((groups * m_out, m_in, *kernel))
+    A = dense_operator(K, size, dilation, groups, padding, stride)
+    expected = np.linalg.svd(A, compute_uv=False)
+    sigma = pr.singular_values(K, size, stride=stride, dilation=dilation, groups=groups, padding=padding)
+    assert sigma.dtype == np.float64
+    assert sigma.shape == (min(A.shape),)
+    assert (np.diff(sigma) <= 0).all()
+    np.testing.assert_allclose(sigma, expected, rtol=0, atol=1e-11 * np.abs(K).sum())
+
+
+@settings(max_examples=60, deadline=None)
+@given(**GEOMETRY)
+def test_explicit_and_matrix_free_operator(m_out, m_in, groups, kernel, size, stride, dilation, padding, seed):
+    rng = np.random.default_rng(seed)
+    K = rng.standard_normal((groups * m_out, m_in, *kernel))
+    A = dense_operator(K, size, dilation, groups, padding, stride)
+    operator = Operator.of(K, size, stride=stride, dilation=dilation, groups=groups, padding=padding)
+    assert operator.shape == A.shape
+    np.testing.assert_array_equal(explicit_matrix(operator) != 0, A != 0)
+    np.testing.assert_allclose(explicit_matrix(operator), A, rtol=1e-13, atol=1e-13)
+    product = linear_operator(operator)
+    u, v = rng.standard_normal(A.shape[1]), rng.standard_normal(A.shape[0])
+    np.testing.assert_allclose(product.matvec(u), A @ u, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(product.rmatvec(v), A.T @ v, rtol=0, atol=1e-11)
+    assert squared_frobenius_norm(operator) == pytest.approx((A**2).sum(), rel=1e-12, abs=1e-12)
+
+
+def test_operator_is_torchs_with_same_padding(rng):
+    """Stride 2 and a 3x3 kernel, as the networks' transfers have: padding 1 on both sides."""
+    K = rng.standard_normal((4, 2, 3, 3))
+    u = rng.standard_normal((2, 7, 8))
+    operator = Operator.of(K, (7, 8), stride=2, padding="zeros")
+    expected = torch.nn.functional.conv2d(torch.from_numpy(u)[None], torch.from_numpy(K), stride=2, padding=1)
+    np.testing.assert_allclose(linear_operator(operator).matvec(u.ravel()), expected.numpy().ravel(), atol=1e-13)
+
+
+def test_fold_has_the_factor_one_over_the_stride():
+    """The identity read at every second pixel in both directions: four frequencies in one block, each with 1/2."""
+    K = np.zeros((1, 1, 3, 3))
+    K[0, 0, 1, 1] = 3.0
+    np.testing.assert_allclose(pr.singular_values(K, (6, 4), stride=2), np.full(6, 3.0), rtol=1e-14)
+
+
+def test_sobel_is_known():
+    """[-1, 0, 1] x [1, 2, 1]: the modulus of its symbol is |2 sin x| (2 + 2 cos y)."""
+    K = np.outer([1, 2, 1], [-1, 0, 1]).astype(float).reshape(1, 1, 3, 3)
+    y, x = (2 * np.pi * np.arange(n) / n for n in (8, 6))
+    expected = np.abs(2 * np.sin(x)) * (2 + 2 * np.cos(y))[:, None]
+    sigma = pr.singular_values(K, (8, 6))
+    np.testing.assert_allclose(sigma, np.sort(expected.ravel())[::-1], atol=1e-14)
+    summary = summarize(sigma)
+    assert summary.condition == math.inf
+    assert summary.norm == pytest.approx(8 * np.sin(np.pi / 3), rel=1e-14)
+
+
+def test_summary_is_that_of_the_matrix(rng):
+    K = rng.standard_normal((3, 2, 3, 3))
+    A = dense_operator(K, (4, 5))
+    summary = summarize(pr.singular_values(K, (4, 5)))
+    assert summary.norm == pytest.approx(np.linalg.norm(A, 2), rel=1e-12)
+    # (60 x 40): the condition of the tall matrix.
+    assert summary.condition == pytest.approx(np.linalg.cond(A), rel=1e-10)
+    assert summary.stable_rank == pytest.approx((A**2).sum() / np.linalg.norm(A, 2) ** 2, rel=1e-12)
+    zero = summarize(np.zeros(4))
+    assert (zero.norm, zero.stable_rank) == (0.0, 0.0)
+
+
+def test_norm_over_groups_is_the_maximum(rng):
+    K = rng.standard_normal((6, 1, 3, 3))
+    each = [pr.singular_values(K[i : i + 1], 5)[0] for i in range(6)]
+    assert pr.singular_values(K, 5, groups=6)[0] == pytest.approx(max(each), rel=1e-13)
+
+
+@pytest.mark.parametrize(("padding", "stride", "size"), [("zeros", 1, (9, 8)), ("circular", 2, (9, 7))])
+def test_largest_are_found_without_the_matrix(padding, stride, size, rng):
+    K = rng.standard_normal((3, 2, 3, 3))
+    A = dense_operator(K, size, padding=padding, stride=stride)
+    found = largest_singular_values(Operator.of(K, size, stride=stride, padding=padding), 4)
+    expected = np.linalg.svd(A, compute_uv=False)
+    assert found.converged.all()
+    np.testing.assert_allclose(found.values, expected[:4], rtol=1e-9)
+    assert found.stable_rank == pytest.approx((A**2).sum() / expected[0] ** 2, rel=1e-9)
+
+
+def test_what_needs_the_matrix_says_when_it_is_too_large():
+    K = np.ones((2, 2, 3, 3))
+    with pytest.raises(pr.InputError, match=r"a matrix of 20,000 x 20,000 is too large to be made \(limit 4,096\)"):
+        pr.singular_values(K, 100, padding="zeros")
+    with pytest.raises(pr.InputError, match="too large to be made"):
+        pr.eigenvalues(K, 100, padding="zeros")
+    with pytest.raises(pr.InputError, match="unknown padding 'zeroes': did you mean 'zeros'"):
+        pr.singular_values(K, 100, padding="zeroes")
