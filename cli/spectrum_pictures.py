@@ -45,8 +45,9 @@ def _draw_layer(stem: Path, name: str, result: LayerResult) -> None:
     elif result.extremes is not None:
         values = np.concatenate([end.values[end.converged] for end in result.extremes.ends.values()])
         if len(values):
-            remark = f"{result.extremes.count} eigenvalues at each end; all others are left out"
-            save_figure(draw_spectrum(np.concatenate([values, values.conj()]), title, remark=remark), stem)
+            remark = f"{result.extremes.count} at each end; all others are left out"
+            values = np.unique(np.concatenate([values, values.conj()]) + 0.0)
+            save_figure(draw_spectrum(values, title, remark=remark), stem)
 
     if result.sigma is not None:
         only = result.ends is None

@@ -90,6 +90,7 @@ def print_findings(findings: list[Findings], analysis: Analysis) -> None:
 
 def _print_eigenvalues(results: list[LayerResult]) -> None:
     has_conditions = any(result.padding == "zeros" for result in results)
+    has_departures = not has_conditions and any(result.spectrum is not None for result in results)
     rows = table(
         "convolution",
         "shape",
@@ -99,7 +100,8 @@ def _print_eigenvalues(results: list[LayerResult]) -> None:
         "min Re",
         "max Re",
         "max Im",
-        *(("condition",) if has_conditions else ("departure",)),
+        *(["condition"] if has_conditions else []),
+        *(["departure"] if has_departures else []),
     )
     for result in results:
         ends = result.ends
@@ -111,11 +113,14 @@ def _print_eigenvalues(results: list[LayerResult]) -> None:
             f"{result.layer.unknowns:,}" if result.spectrum is not None else f"ends of {result.layer.unknowns:,}",
             _known(ends.radius),
             *(_known(value, ends.radius) for value in (ends.min_real, ends.max_real, ends.max_imag)),
-            _known(_condition(result)) if has_conditions else _known(_departure(result)),
+            *([_known(_condition(result))] if has_conditions else []),
+            *([_known(_departure(result))] if has_departures else []),
         )
     say(rows)
-    legend = "largest 1 / |y* x| of an eigenvalue" if has_conditions else "Henrici's, relative: 0 is normal"
-    say(f"{'condition' if has_conditions else 'departure'}: {legend}.")
+    if has_conditions:
+        say("condition: largest 1 / |y* x| of an eigenvalue.")
+    if has_departures:
+        say("departure: Henrici's from normality, relative; 0 is normal.")
     for method in dict.fromkeys(r.extremes.method for r in results if r.extremes is not None):
         say(method)
     for result in results:
@@ -125,25 +130,31 @@ def _print_eigenvalues(results: list[LayerResult]) -> None:
 
 
 def _print_ends(name: str, extremes: Extremes) -> None:
-    rows = table(f"{name}", "eigenvalue", "theta y", "theta x", "residual", "condition", "converged")
+    ends = extremes.ends.values()
+    is_fourier = all(end.frequencies is not None for end in ends)
+    details = ("theta y", "theta x") if is_fourier else ("residual", "condition", "converged")
+    rows = table(name, "eigenvalue", *details)
     for where, end in extremes.ends.items():
         for k, value in enumerate(end.values):
-            theta = ("", "") if end.frequencies is None else tuple(f"{angle:.4f}" for angle in end.frequencies[k])
-            rows.add_row(
-                where.replace("_", " "),
-                _complex(complex(value), extremes.radius),
-                *theta,
-                "" if math.isnan(end.residuals[k]) else f"{end.residuals[k]:.1e}",
-                "" if math.isnan(end.conditions[k]) else number(float(end.conditions[k])),
-                "yes" if end.converged[k] else "NO",
-            )
+            if end.frequencies is not None:
+                columns = [f"{angle:.4f}" for angle in end.frequencies[k]]
+            else:
+                residual, condition = float(end.residuals[k]), float(end.conditions[k])
+                columns = [
+                    "-" if math.isnan(residual) else f"{residual:.1e}",
+                    _known(condition),
+                    "yes" if end.converged[k] else "NO",
+                ]
+            rows.add_row(where.replace("_", " "), _complex(complex(value), extremes.radius), *columns)
         if not math.isnan(end.supremum):
-            rows.add_row(f"  on any image, at most about {number(end.supremum, extremes.radius)}")
+            rows.add_row("  on any image", number(end.supremum, extremes.radius))
     say(rows)
 
 
 def _print_singular_values(results: list[LayerResult]) -> None:
-    rows = table("convolution", "shape", "size", "stride", "singular values", "norm", "smallest", "condition", "rank")
+    rows = table(
+        "convolution", "shape", "size", "stride", "singular values", "norm", "smallest", "condition", "stable rank"
+    )
     for result in results:
         summary, conv = result.singular, result.layer.conv
         assert summary is not None
@@ -160,7 +171,7 @@ def _print_singular_values(results: list[LayerResult]) -> None:
             _known(summary.stable_rank),
         )
     say(rows)
-    say("rank: the stable rank, squared Frobenius norm / squared spectral norm.")
+    say("stable rank: squared Frobenius norm / squared spectral norm.")
 
 
 def _print_checks(checks: dict[str, Verification]) -> None:
@@ -188,7 +199,7 @@ def _print_boundary(item: Findings, analysis: Analysis) -> None:
     elif own != {None}:
         others = " and ".join(sorted({"zeros": "with zeros"}.get(str(name), str(name)) for name in own))
         remark = f"; the network itself pads {others}, where the spectrum can differ"
-    say(f"{analysis.padding.capitalize()} padding{remark}.")
+    say(f"{'Zero' if analysis.padding == 'zeros' else 'Circular'} padding{remark}.")
 
 
 def _print_remarks(item: Findings) -> None:
@@ -201,9 +212,13 @@ def _print_remarks(item: Findings) -> None:
         say(
             f"This checkpoint doesn't say how its layers are used: {size}stride 1, dilation 1 and groups 1 are assumed."
         )
-        depthwise = [layer.name for layer in item.layers if layer.note == "depthwise"]
-        if depthwise:
-            say(f"Assumed to be depthwise, one group a channel: {', '.join(depthwise)}")
+        for note, meaning in (
+            ("depthwise", "Assumed to be depthwise, one group a channel"),
+            ("perhaps depthwise", "Assumed to have one input channel, though it could be depthwise"),
+        ):
+            names = [layer.name for layer in item.found.layers if layer.note == note]
+            if names:
+                say(f"{meaning}: {', '.join(names)}")
     for result in item.results.values():
         if result.remark:
             say(f"{result.name}: {result.remark}")

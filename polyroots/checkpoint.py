@@ -150,6 +150,10 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerS
     layers: list[Layer] = []
     skipped: dict[str, str] = {}
     owners: dict[Any, str] = {}
+    takes_colour = any(
+        isinstance(weight, Tensor | StoredTensor) and weight.ndim == 4 and weight.shape[1] == 3
+        for weight in weights.values()
+    )
     for name, weight in weights.items():
         if not isinstance(weight, Tensor | StoredTensor) or weight.ndim < 3:
             continue
@@ -160,9 +164,11 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerS
             continue
         conv = known.get(name) or Convolution(name, (32, 32), (1, 1), (1, 1), 1)
         note = ""
-        if not known and layers and weight.shape[0] > 1 and weight.shape[1] == 1:
-            # After the first, which may see a grey image, one input channel means one a group.
-            conv, note = replace(conv, groups=weight.shape[0]), "depthwise"
+        if not known and weight.shape[0] > 1 and weight.shape[1] == 1:
+            # One input channel means one a group, but in a first convolution, which may see grey images.
+            is_first = not takes_colour and (not layers or isinstance(weight, StoredTensor))
+            note = "perhaps depthwise" if is_first else "depthwise"
+            conv = conv if is_first else replace(conv, groups=weight.shape[0])
         if size is not None:
             conv = replace(conv, size=size)
         layers.append(layer_of(conv, weight, note) if isinstance(weight, Tensor) else weight.layer(conv, note))

@@ -341,5 +341,13 @@ def test_depthwise_convolutions_are_assumed_after_the_first(tmp_path):
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, groups=4))
     torch.save(model.state_dict(), tmp_path / "w.pt")
     first, second = read_layers(tmp_path / "w.pt").layers
-    assert (first.conv.groups, first.note) == (1, "")
+    assert (first.conv.groups, first.note) == (1, "perhaps depthwise")
     assert (second.conv.groups, second.note) == (4, "depthwise")
+    # safetensors doesn't keep the order: there another convolution must take colour images.
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    assert {layer.note for layer in read_layers(tmp_path / "w.safetensors").layers} == {"perhaps depthwise"}
+    colour = nn.ModuleDict({"stem": nn.Conv2d(3, 4, 3), "depthwise": nn.Conv2d(4, 4, 3, groups=4)})
+    save_file(colour.state_dict(), tmp_path / "w.safetensors")
+    layers = {layer.name: layer for layer in read_layers(tmp_path / "w.safetensors").layers}
+    assert layers["depthwise.weight"].conv.groups == 4
+    assert (layers["stem.weight"].conv.groups, layers["stem.weight"].note) == (1, "")

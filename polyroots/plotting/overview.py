@@ -72,7 +72,8 @@ def draw_overview(rows: Sequence[Row], title: str) -> Figure:
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.grid(axis="y", color=REFERENCE, alpha=0.15, linewidth=0.5)
         axes.tick_params(axis="y", length=0)
-        axes.set_title(title)
+        axes.set_xlabel("value")
+        axes.set_title(title.replace("$", r"\$"))
         figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.4)
     return figure
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style
 
 # More points than these hide each other: their density is drawn instead.
 _MANY = 20_000
@@ -47,12 +47,14 @@ def draw_spectrum(
     top = max(shown.imag.max(), rim, 0.25 * (high - low)) + 0.07 * reach
 
     with style():
-        width = 4.6
-        figure = Figure(figsize=(width, (width - 0.7) * 2 * top / (high - low) + 1.4), layout="constrained")
+        is_dense = len(values) > _MANY
+        width = 5.5 if is_dense else 4.6
+        frame = width - (1.6 if is_dense else 0.7)
+        figure = Figure(figsize=(width, frame * 2 * top / (high - low) + 1.4), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
-        if len(values) > _MANY:
+        if is_dense:
             _draw_density(figure, axes, values, (low, high), top)
         else:
             # Points overlap: their density shows where they are translucent.
@@ -85,7 +87,7 @@ def draw_spectrum(
             axes.plot(closed.real, closed.imag, "-", color=EIGENVALUE, linewidth=0.9, label="numerical range")
         if reach >= 0.5:
             circle = np.exp(1j * np.linspace(0, 2 * np.pi, 361))
-            axes.plot(circle.real, circle.imag, "--", color=REFERENCE, linewidth=0.8, label="unit circle")
+            axes.plot(circle.real, circle.imag, "--", color=ROOT, linewidth=1, zorder=3, label="unit circle")
         axes.set_xlim(low, high)
         axes.set_ylim(-top, top)
         axes.set_aspect("equal")
@@ -103,14 +105,14 @@ def _draw_density(
     figure: Figure, axes: Axes, values: Complex[np.ndarray, "N"], limits: tuple[float, float], top: float
 ) -> None:
     """Count eigenvalues in square cells, on a logarithmic scale."""
-    cells = 120
+    cells = 90
     rows = max(2, round(cells * 2 * top / (limits[1] - limits[0])))
     counts, _, _ = np.histogram2d(values.imag, values.real, bins=(rows, cells), range=((-top, top), limits))
     image = axes.imshow(
         np.ma.masked_equal(counts, 0),
         origin="lower",
         extent=(*limits, -top, top),
-        cmap=COLOUR_MAP.reversed(),
+        cmap="cividis_r",
         norm=LogNorm(1, max(2.0, counts.max())),
         interpolation="nearest",
         rasterized=True,
