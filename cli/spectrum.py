@@ -12,7 +12,7 @@ from .options import PATH, ImageSize, json_option, usage_errors
 if TYPE_CHECKING:
     from polyroots.layers import Analysis, Layer, LayerResult
 
-    from .spectrum_report import Findings
+    from .spectrum_findings import Findings
 
 
 @click.command(short_help="Eigenvalues and singular values of a checkpoint's convolutions.")
@@ -76,7 +76,8 @@ def spectrum(
     from polyroots.layers import Analysis
 
     from .console import print_json, say
-    from .spectrum_report import document, list_document, print_findings, print_list
+    from .spectrum_findings import document, list_document
+    from .spectrum_tables import print_findings, print_list
 
     with usage_errors():
         analysis = Analysis(padding, kind, extremes, workers)
@@ -129,7 +130,7 @@ def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], anal
     from polyroots.checkpoint import read_layers
     from polyroots.errors import InputError
 
-    from .spectrum_report import Findings
+    from .spectrum_findings import Findings
 
     found = read_layers(path, size)
     names = [*(layer.name for layer in found.layers), *found.skipped]

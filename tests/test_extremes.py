@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import polyroots as pr
-from polyroots import extremes
-from polyroots.extremes import ENDS, extreme_eigenvalues
+from polyroots import extremes, search
+from polyroots.extremes import extreme_eigenvalues
+from polyroots.search import ENDS
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_the_cost_does_not_grow_with_the_image(monkeypatch):
         solved.append(len(stack))
         return eigvals(stack)
 
-    monkeypatch.setattr(extremes.np.linalg, "eigvals", counting)
+    monkeypatch.setattr(search.np.linalg, "eigvals", counting)
     K = np.random.default_rng(17).standard_normal((2, 2, 3, 3))
     counts = []
     for size in (224, 1024):
@@ -79,7 +80,7 @@ def test_the_symbols_suprema_are_reached():
 
 def test_a_peak_that_the_first_grid_misses_is_found_by_the_check(monkeypatch):
     """Started at theta = 0 alone, the search climbs a lower hill; the second grid sees that, and it starts again."""
-    monkeypatch.setattr(extremes._Search, "_starts", lambda self, name, coarse: np.full((1, 2), 0.01))
+    monkeypatch.setattr(search.SymbolSearch, "_starts", lambda self, name, coarse: np.full((1, 2), 0.01))
     K = np.zeros((1, 1, 3, 5))
     K[0, 0, 1] = [1.0, -0.25, 0.0, -0.25, 1.0]  # 2 cos 2x - cos(x) / 2: hills of 1.5 at 0 and 2.5 at pi
     found = extreme_eigenvalues(K, (3, 9_000))

@@ -10,8 +10,8 @@ from scipy.sparse.linalg import ArpackNoConvergence
 
 import polyroots as pr
 from polyroots import toeplitz
-from polyroots.extremes import ENDS
 from polyroots.operators import Operator
+from polyroots.search import ENDS
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,0 +1,181 @@
+"""What ``polyroots spectrum`` found, and its JSON document."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyroots.errors import InputError
+from polyroots.operators import require_finite
+
+if TYPE_CHECKING:
+    from polyroots.checkpoint import LayerSet
+    from polyroots.layers import Analysis, Layer, LayerResult
+    from polyroots.verify import Verification
+
+
+@dataclass
+class Findings:
+    """A checkpoint, its chosen layers, and what was computed of them."""
+
+    path: Path
+    found: LayerSet
+    layers: list[Layer]
+    skipped: dict[str, str]
+    size_given: bool
+    results: dict[str, LayerResult] = field(default_factory=dict)
+    checks: dict[str, Verification] = field(default_factory=dict)
+
+    def require_layers(self) -> None:
+        """Raise InputError, with every reason, if no layer is left to analyse."""
+        if not self.layers:
+            reasons = "; ".join(f"{name} ({reason})" for name, reason in self.skipped.items())
+            raise InputError(f"{self.path} holds nothing to analyse: {reasons}")
+
+    def require_finite(self) -> None:
+        """Raise InputError, with the layer's name, if weights are not finite: before anything is computed."""
+        for layer in self.layers:
+            require_finite(layer.read(), layer.name)
+
+
+def list_document(findings: list[Findings]) -> dict[str, Any]:
+    """Return the lists of convolutions, for JSON."""
+    return _join([_head(item) | {"layers": [_geometry(layer) for layer in item.layers]} for item in findings])
+
+
+def document(findings: list[Findings], analysis: Analysis) -> dict[str, Any]:
+    """Return everything that was computed but the values themselves, for JSON."""
+    documents = [
+        _head(item)
+        | {
+            "padding": analysis.padding,
+            "layers": [_layer_document(result, item.checks.get(name)) for name, result in item.results.items()],
+        }
+        for item in findings
+    ]
+    return _join(documents) | ({"comparison": compared(findings)} if len(findings) == 2 else {})
+
+
+def _join(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    return documents[0] if len(documents) == 1 else {"checkpoints": documents}
+
+
+def _head(item: Findings) -> dict[str, Any]:
+    return {
+        "checkpoint": str(item.path),
+        "entry": item.found.entry or None,
+        "size_assumed": item.found.assumed and not item.size_given,
+        "geometry_assumed": item.found.assumed,
+        "skipped": [{"name": name, "reason": reason} for name, reason in item.skipped.items()],
+    }
+
+
+def _geometry(layer: Layer) -> dict[str, Any]:
+    conv = layer.conv
+    return {
+        "name": layer.name,
+        "shape": list(layer.shape),
+        "dtype": layer.dtype,
+        "size": list(conv.size),
+        "stride": list(conv.stride),
+        "dilation": list(conv.dilation),
+        "groups": conv.groups,
+        "own_padding": conv.padding,
+        "assumption": layer.note or None,
+    }
+
+
+def _layer_document(result: LayerResult, check: Verification | None) -> dict[str, Any]:
+    row = _geometry(result.layer)
+    if result.ends is not None:
+        row |= {
+            "eigenvalues": None if result.spectrum is None else len(result.spectrum),
+            **{what: _finite(getattr(result.ends, what)) for what in ("radius", "min_real", "max_real", "max_imag")},
+            "departure": _finite(departure(result)),
+            "condition": _finite(largest_condition(result)),
+        }
+    if result.extremes is not None:
+        row["method"] = result.extremes.method
+        row["extremes"] = {
+            name: [
+                {
+                    "real": float(end.values[k].real),
+                    "imag": float(end.values[k].imag),
+                    "frequency": None if end.frequencies is None else end.frequencies[k].tolist(),
+                    "residual": _finite(float(end.residuals[k])),
+                    "condition": _finite(float(end.conditions[k])),
+                    "converged": bool(end.converged[k]),
+                }
+                for k in range(len(end.values))
+            ]
+            for name, end in result.extremes.ends.items()
+        }
+        row["suprema"] = {name: _finite(end.supremum) for name, end in result.extremes.ends.items()}
+    if result.singular is not None:
+        summary = result.singular
+        row |= {
+            "singular_values": None if result.sigma is None else len(result.sigma),
+            "norm": _finite(summary.norm),
+            "smallest": _finite(summary.smallest),
+            "condition_number": _finite(summary.condition),
+            "stable_rank": _finite(summary.stable_rank),
+        }
+    if check is not None:
+        row["verification"] = {
+            "size": list(check.size),
+            "shape": list(check.shape),
+            "eigenvalue_error": check.eigenvalue_error,
+            "singular_error": check.singular_error,
+            "condition": _finite(check.condition),
+            "good": check.is_good,
+        }
+    row["remark"] = result.remark or None
+    return row
+
+
+def compared(findings: list[Findings]) -> list[dict[str, Any]]:
+    """Return what changed from the first checkpoint to the second, a document a layer."""
+    from polyroots.compare import moved
+
+    first, second = (item.results for item in findings)
+    rows = []
+    for name in dict.fromkeys([*first, *second]):
+        a, b = first.get(name), second.get(name)
+        row: dict[str, Any] = {"name": name, "reason": None, "mean_moved": None, "max_moved": None}
+        if a is None or b is None:
+            row["reason"] = f"only in {findings[0 if b is None else 1].path}"
+        else:
+            for what in ("radius", "min_real", "max_real", "max_imag"):
+                row[what] = [None if x.ends is None else _finite(getattr(x.ends, what)) for x in (a, b)]
+            row["norm"] = [None if x.singular is None else _finite(x.singular.norm) for x in (a, b)]
+            if a.spectrum is not None and b.spectrum is not None:
+                try:
+                    distances = moved(a.spectrum, b.spectrum)
+                    row |= {"mean_moved": float(distances.mean()), "max_moved": float(distances.max())}
+                except InputError as error:
+                    row["reason"] = str(error)
+        rows.append(row)
+    return rows
+
+
+def largest_condition(result: LayerResult) -> float:
+    """Largest known eigenvalue condition; NaN without one."""
+    if result.spectrum is not None and result.spectrum.conditions is not None:
+        return float(result.spectrum.conditions.max())
+    if result.extremes is not None:
+        known = [float(x) for end in result.extremes.ends.values() for x in end.conditions if not math.isnan(x)]
+        return max(known, default=math.nan)
+    return math.nan
+
+
+def departure(result: LayerResult) -> float:
+    """Henrici's departure from normality; NaN without all eigenvalues."""
+    from polyroots.nonnormal import departure_from_normality
+
+    return math.nan if result.spectrum is None else departure_from_normality(result.spectrum)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,212 @@
+"""Where the eigenvalues of a continuous symbol are extreme: a search over its frequencies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyroots.operators import Operator, principal
+from polyroots.pool import chunks, in_threads
+
+#: The ends of a spectrum, by the names of the `Spectrum` properties that they decide, and what is largest there.
+ENDS: Mapping[str, Callable[[NDArray[np.complex128]], NDArray[np.float64]]] = {
+    "min_real": lambda z: -z.real,
+    "max_real": lambda z: z.real,
+    "max_imag": lambda z: z.imag,
+    "radius": np.abs,
+}
+
+# Frequencies a side of the coarse grid. The symbol of a 3 x 3 kernel is a trigonometric polynomial of degree 1, its
+# eigenvalues are smoother than this grid; larger kernels get a finer one.
+_COARSE = 24
+_PEAKS = 6
+_REFINEMENTS = 30
+# Up to so many frequencies the search would look at nearly as many.
+_WORTHWHILE = 100 * 100
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What a search found: of every end the outermost eigenvalues are among them.
+
+    Attributes
+    ----------
+    values : (N,) complex128
+    frequencies : (N, 2) float64
+    heights : name -> what the end's measure reaches on the continuous symbol; empty where all were computed
+    method : how they were found and checked, a sentence; empty where all were computed
+    """
+
+    values: NDArray[np.complex128]
+    frequencies: NDArray[np.float64]
+    heights: Mapping[str, float] = field(default_factory=dict)
+    method: str = ""
+
+
+class SymbolSearch:
+    """Coarse grid, refinement on the continuous symbol, check on a second grid, the image's own frequencies."""
+
+    def __init__(self, operator: Operator, workers: int | None) -> None:
+        self.operator, self.workers = operator, workers
+        taps = operator.weight.shape[2:]
+        self.shape = tuple(min(n, _COARSE * max(1, (k - 1) // 2)) for n, k in zip(operator.period, taps, strict=True))
+
+    def run(self, count: int) -> Candidates:
+        """Find candidates for the `count` outermost eigenvalues of each end."""
+        rows, columns = self.operator.period
+        if rows * columns <= max(_WORTHWHILE, 4 * self.shape[0] * self.shape[1]):
+            everything = np.stack(np.divmod(np.arange(rows * columns), columns), axis=-1)
+            return Candidates(*self._image_values(everything, count))
+
+        first, second = self._image_grid(0.0), self._image_grid(0.5)
+        coarse, check = self._solve(self._theta(first)), self._solve(self._theta(second))
+        heights, places, beyond = {}, [first, second], 0
+        for name, measure in ENDS.items():
+            where, height = self._refine(name, self._starts(name, coarse))
+            tops = measure(check).max(axis=1)
+            better = np.flatnonzero(tops > height.max() + 1e-12 * np.abs(check).max())
+            beyond += len(better)
+            if len(better):
+                highest = better[np.argsort(-tops[better])[:_PEAKS]]
+                more, higher = self._refine(name, self._theta(second)[highest])
+                where, height = np.concatenate([where, more]), np.concatenate([height, higher])
+            heights[name] = float(height.max())
+            places.append(self._neighbours(where, count))
+        values, theta = self._image_values(np.concatenate(places), count)
+        # The image's own frequencies have the last word.
+        heights = {name: max(heights[name], float(measure(values).max())) for name, measure in ENDS.items()}
+        outcome = f"{beyond} were beyond and refined too" if beyond else "none was beyond"
+        method = (
+            f"Estimate from {self.shape[0]}x{self.shape[1]} frequencies, refined on the continuous symbol; "
+            f"checked at {len(second)} further ones: {outcome}."
+        )
+        return Candidates(values, theta, heights, method)
+
+    def _image_grid(self, shift: float) -> NDArray[np.intp]:
+        """Indices of a coarse subset of one period of the image's frequencies, (F, 2)."""
+        axes = [
+            np.round((np.arange(m) + shift) * period / m).astype(np.intp) % period
+            for m, period in zip(self.shape, self.operator.period, strict=True)
+        ]
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    def _image_values(
+        self, indices: NDArray[np.intp], count: int
+    ) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
+        """Eigenvalues at some of the image's frequencies and at all that have the same, up to `count` copies."""
+        period = np.array(self.operator.period)
+        indices = indices % period
+        partner = -indices % period
+        # Of k and -k the smaller; the other has the conjugates.
+        is_first = (indices[:, 0] < partner[:, 0]) | (
+            (indices[:, 0] == partner[:, 0]) & (indices[:, 1] <= partner[:, 1])
+        )
+        indices = np.unique(np.where(is_first[:, None], indices, partner), axis=0)
+        is_real = (indices == -indices % period).all(axis=1)
+        values = np.concatenate([self._at(indices[~is_real]), self._at(indices[is_real], real=True)])
+        indices = np.concatenate([indices[~is_real], indices[is_real]])
+        has_partner = np.arange(len(indices)) < (~is_real).sum()
+        values = np.concatenate([values, values[has_partner].conj()])
+        indices = np.concatenate([indices, -indices[has_partner] % period])
+        # A symbol with a shorter period than the image takes each value at several frequencies.
+        H, W = self.operator.size
+        copies = np.stack(
+            np.meshgrid(np.arange(0, H, period[0])[:count], np.arange(0, W, period[1])[:count], indexing="ij"), axis=-1
+        ).reshape(-1, 2)[:count]
+        theta = self._theta((indices + copies[:, None, :]).reshape(-1, 2))
+        return np.tile(values.ravel(), len(copies)), np.repeat(theta, values.shape[1], axis=0)
+
+    def _at(self, indices: NDArray[np.intp], real: bool = False) -> NDArray[np.complex128]:
+        def symbols(chosen: NDArray[np.intp]) -> NDArray[Any]:
+            blocks = self.operator.symbol_at(indices[chosen, 0], indices[chosen, 1])
+            return blocks.real if real else blocks
+
+        return self._eigenvalues(symbols, len(indices))
+
+    def _solve(self, theta: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """Eigenvalues on the continuous symbol: (F, c)."""
+        return self._eigenvalues(lambda chosen: self.operator.symbol_at_angles(theta[chosen]), len(theta))
+
+    def _eigenvalues(self, symbols: Callable[[NDArray[np.intp]], NDArray[Any]], total: int) -> NDArray[np.complex128]:
+        result = np.empty((total, self.operator.c_in), dtype=np.complex128)
+
+        def solve(chosen: NDArray[np.intp]) -> None:
+            result[chosen] = np.linalg.eigvals(symbols(chosen)).reshape(len(chosen), -1)
+
+        groups, m, _, _, _ = self.operator.kernels.shape
+        in_threads(solve, chunks(np.arange(total), (groups, m, m), self.workers), self.workers)
+        return result
+
+    def _theta(self, indices: NDArray[np.intp]) -> NDArray[np.float64]:
+        H, W = self.operator.size
+        return np.stack([principal(indices[:, 0], H), principal(indices[:, 1], W)], axis=-1)
+
+    def _starts(self, name: str, coarse: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """The highest local maxima on the coarse grid: their frequencies."""
+        height = ENDS[name](coarse).max(axis=1).reshape(self.shape)
+        shifts = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
+        is_peak = np.all([height >= np.roll(height, shift, axis=(0, 1)) for shift in shifts], axis=0).ravel()
+        candidates = np.flatnonzero(is_peak)
+        return self._theta(self._image_grid(0.0))[candidates[np.argsort(-height.ravel()[candidates])[:_PEAKS]]]
+
+    def _refine(self, name: str, starts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Climb from each start to a maximum of the continuous symbol: the places, (n, 2), and how high they are.
+
+        A pattern search on a 3 x 3 stencil, with Newton's step to the top of the quadratic through it. Where
+        eigenvalues cross, the height has kinks and cusps: there the pattern climbs alone.
+        """
+        count = len(starts)
+        # Half of the coarse grid's spacing; along an axis with one tap the symbol is constant.
+        step = np.pi * np.array(self.operator.period) / np.array(self.operator.size) / np.array(self.shape)
+        step = np.tile(np.where(np.array(self.shape) == 1, 0.0, step), (count, 1))
+        stencil = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)], dtype=float)
+
+        def height(points: NDArray[np.float64]) -> NDArray[np.float64]:
+            return ENDS[name](self._solve(points.reshape(-1, 2))).max(axis=1).reshape(count, -1)
+
+        best = starts
+        for _ in range(_REFINEMENTS):
+            points = best[:, None, :] + stencil * step[:, None, :]
+            heights = height(points)
+            newton = best + np.clip(_newton_step(heights), -1.5, 1.5) * step
+            points = np.concatenate([points, newton[:, None, :]], axis=1)
+            heights = np.concatenate([heights, height(newton)], axis=1)
+            # The centre stays where nothing is higher by more than rounding.
+            gain = heights - heights[:, 4:5]
+            top = np.where(gain.max(axis=1) > 1e-14 * np.abs(heights).max(axis=1), gain.argmax(axis=1), 4)
+            best = points[np.arange(count), top]
+            # The pattern keeps its width as long as it climbs.
+            step = step * np.select([top == 9, top == 4], [0.25, 0.25], 1.0)[:, None]
+            if step.max() < 1e-6:
+                break
+        return best, height(best)[:, 0]
+
+    def _neighbours(self, theta: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+        """The image's frequencies around some points: enough for `count` eigenvalues, and at least the next ones."""
+        reach = int(np.ceil(np.sqrt(count) / 2)) + 1
+        window = np.arange(-reach, reach + 1)
+        nearest = np.round(theta * np.array(self.operator.size) / (2 * np.pi)).astype(np.intp)
+        around = np.stack(np.meshgrid(window, window, indexing="ij"), axis=-1).reshape(-1, 2)
+        return (nearest[:, None, :] + around).reshape(-1, 2)
+
+
+def _newton_step(height: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Newton's step to the maximum of the quadratic through a 3 x 3 stencil, in units of its spacing.
+
+    Zero along a direction where the stencil is flat, and altogether where it shows no maximum.
+    """
+    f = height.reshape(-1, 3, 3)
+    gradient = np.stack([f[:, 2, 1] - f[:, 0, 1], f[:, 1, 2] - f[:, 1, 0]], axis=-1) / 2
+    yy, xx = f[:, 2, 1] - 2 * f[:, 1, 1] + f[:, 0, 1], f[:, 1, 2] - 2 * f[:, 1, 1] + f[:, 1, 0]
+    yx = (f[:, 2, 2] - f[:, 2, 0] - f[:, 0, 2] + f[:, 0, 0]) / 4
+    curvature, axes = np.linalg.eigh(np.stack([yy, yx, yx, xx], axis=-1).reshape(-1, 2, 2))
+    slope = np.einsum("nij,ni->nj", axes, gradient)
+    rounding = 1e-13 * np.abs(f).max(axis=(1, 2))[:, None]
+    flat = np.where(np.abs(slope) <= rounding, 0.0, np.inf)
+    step = np.where(curvature < -rounding, -slope / np.where(curvature < -rounding, curvature, 1.0), flat)
+    is_maximum = np.isfinite(step).all(axis=1, keepdims=True)
+    return np.einsum("nij,nj->ni", axes, np.where(is_maximum, step, 0.0))
