@@ -1,6 +1,6 @@
 """Eigenvalues of the symbols: a GPU against the CPU's cores beside it, in the same run.
 
-Run on a machine with a GPU, ``python benchmarks/cuda_eigenvalues.py`` prints a table and, with ``--write``, replaces this
+Run on a machine with a GPU, it prints a table and, with ``--write``, replaces this
 device's rows in ``polyroots/cuda_eigenvalues.json``, by which `polyroots.eigenvalues` decides where to solve.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +95,10 @@ def spectrum(
     for found in findings:
         found.require_layers()
         found.require_finite()
-    if plot_dir is not None:
-        make_directory(plot_dir)
+    # Before hours of work: can its results be written?
+    for directory in (plot_dir, *(file.parent for file in (npz, csv_file) if file is not None)):
+        if directory is not None:
+            make_directory(directory)
 
     try:
         _compute(findings, analysis, with_check)
@@ -106,15 +109,15 @@ def spectrum(
         total = sum(len(found.layers) for found in findings)
         raise click.ClickException(f"interrupted: {done} of {total} layers done, no file was written") from None
 
-    results = _by_name(findings)
-    _write(results, npz, csv_file, plot_dir, checkpoint if other is None else None)
+    # Printed first: a disk that is full by now costs the files, not the numbers.
     if as_json:
         print_json(document(findings, analysis))
     else:
         print_findings(findings, analysis)
-        for what, place in (("Values", npz), ("Values", csv_file), ("Pictures", plot_dir)):
-            if place is not None:
-                say(f"{what} in {place}")
+    title = checkpoint.name if other is None else f"{checkpoint.name} and {other.name}"
+    for line in _write(_by_name(findings), npz, csv_file, plot_dir, title, workers):
+        if not as_json:
+            say(line)
     failed = [check for found in findings for check in found.checks.values() if not check.is_good]
     if failed:
         raise click.ClickException(
@@ -189,15 +192,24 @@ def _by_name(findings: list[Findings]) -> dict[str, LayerResult]:
 
 
 def _write(
-    results: dict[str, LayerResult], npz: Path | None, csv_file: Path | None, plot_dir: Path | None, only: Path | None
-) -> None:
+    results: dict[str, LayerResult],
+    npz: Path | None,
+    csv_file: Path | None,
+    plot_dir: Path | None,
+    title: str,
+    workers: int | None,
+) -> Iterator[str]:
+    """Write the files that were asked for, and yield a line about each."""
     from polyroots.export import save_results, write_csv
 
     from .spectrum_pictures import draw_all
 
     if npz is not None:
         save_results(npz, results)
+        yield f"Values in {npz}"
     if csv_file is not None:
         write_csv(csv_file, results)
+        yield f"Values in {csv_file}"
     if plot_dir is not None:
-        draw_all(results, plot_dir, only.name if only else "two checkpoints")
+        draw_all(results, plot_dir, title, workers)
+        yield f"Pictures in {plot_dir}"

@@ -15,17 +15,21 @@ from .console import dimensions, progress
 
 if TYPE_CHECKING:
     from polyroots.layers import LayerResult
+    from polyroots.spectrum import Spectrum
 
 # Directions of the numerical range's boundary: its polygon is within 1/800 of the range.
 _ANGLES = 64
 
+# Multiplications in a direction, half a minute for all: of larger layers a part of the frequencies is looked at.
+_AFFORDABLE = 2 * 10**9
 
-def draw_all(results: dict[str, LayerResult], directory: Path, title: str) -> None:
+
+def draw_all(results: dict[str, LayerResult], directory: Path, title: str, workers: int | None) -> None:
     """Draw each layer's eigenvalues with their numerical range, and one overview of all layers."""
     with progress() as bar:
         task = bar.add_task("pictures", total=len(results) + 1)
         for number, (name, result) in enumerate(results.items(), 1):
-            _draw_layer(directory / _file_stem(name, number), name, result)
+            _draw_layer(directory / _file_stem(name, number), name, result, workers)
             bar.advance(task)
         save_figure(
             draw_overview([_row(name, result) for name, result in results.items()], title), directory / "overview"
@@ -33,15 +37,18 @@ def draw_all(results: dict[str, LayerResult], directory: Path, title: str) -> No
         bar.advance(task)
 
 
-def _draw_layer(stem: Path, name: str, result: LayerResult) -> None:
+def _draw_layer(stem: Path, name: str, result: LayerResult, workers: int | None) -> None:
     conv = result.layer.conv
     # A dollar sign would begin mathematics.
     title = f"{name.removesuffix('.weight')}, {dimensions(result.layer.shape)} at {dimensions(conv.size)}".replace(
         "$", r"\$"
     )
     if result.spectrum is not None:
-        boundary = numerical_range(result.spectrum, _ANGLES).points
-        save_figure(draw_spectrum(result.spectrum.values, title, numerical_range=boundary), stem)
+        every = 1 + _multiplications(result.spectrum) // _AFFORDABLE
+        boundary = numerical_range(result.spectrum, _ANGLES, every=every, workers=workers).points
+        label = "numerical range" if every == 1 else f"numerical range, 1/{every} of the frequencies"
+        figure = draw_spectrum(result.spectrum.values, title, numerical_range=boundary, range_label=label)
+        save_figure(figure, stem)
     elif result.extremes is not None:
         values = np.concatenate([end.values[end.converged] for end in result.extremes.ends.values()])
         if len(values):
@@ -54,6 +61,15 @@ def _draw_layer(stem: Path, name: str, result: LayerResult) -> None:
         save_figure(
             draw_singular_values(result.sigma, title), stem if only else stem.with_name(f"{stem.name}-singular")
         )
+
+
+def _multiplications(spectrum: Spectrum) -> int:
+    """Count the multiplications of one Cholesky factorisation at half of the frequencies."""
+    if spectrum.padding == "zeros":
+        return 0
+    H, W = spectrum.operator.period
+    groups, rows, _, _, _ = spectrum.operator.kernels.shape
+    return H * W // 2 * groups * rows**3 // 3
 
 
 def _row(name: str, result: LayerResult) -> Row:

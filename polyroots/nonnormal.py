@@ -65,7 +65,9 @@ class NumericalRange:
         return float(np.abs(self.points).max())
 
 
-def numerical_range(spectrum: Spectrum, angles: int = 64, *, workers: int | None = None) -> NumericalRange:
+def numerical_range(
+    spectrum: Spectrum, angles: int = 64, *, every: int = 1, workers: int | None = None
+) -> NumericalRange:
     """Boundary of the numerical range of the operator of a spectrum.
 
     In the direction phi the boundary is reached by the eigenvector of the largest eigenvalue of the Hermitian part of
@@ -77,13 +79,15 @@ def numerical_range(spectrum: Spectrum, angles: int = 64, *, workers: int | None
     spectrum : Spectrum
     angles : int
         Number of directions, even.
+    every : int
+        With circular padding, look at every n-th frequency only: a range from inside, for large operators.
     workers : int, optional
         Threads; by default one for each core that this process may use.
 
     Raises
     ------
     InputError
-        If bare eigenvalues are given, or `angles` is odd or below 4.
+        If bare eigenvalues are given, `angles` is odd or below 4, or `every` is below 1.
     ConvergenceError
         If Lanczos' method fails on a large zero-padded operator.
 
@@ -100,11 +104,13 @@ def numerical_range(spectrum: Spectrum, angles: int = 64, *, workers: int | None
     operator = _operator(spectrum, "the numerical range")
     if angles < 4 or angles % 2:
         raise InputError(f"expected an even number of at least 4 angles, got {angles}")
+    if every < 1:
+        raise InputError(f"expected to look at every frequency, every=1, or at fewer, got every={every}")
     phi = 2 * np.pi * np.arange(angles) / angles
     support, points = np.empty(angles), np.empty(angles, dtype=np.complex128)
 
     if operator.padding == "circular":
-        blocks = _Blocks(operator)
+        blocks = _Blocks(operator, every)
 
         def solve(number: int) -> None:
             support[number], points[number] = blocks.touch(phi[number], spectrum.values)
@@ -225,10 +231,10 @@ def residual_norm(spectrum: Spectrum, q: ResidualPolynomial, *, workers: int | N
 class _Blocks:
     """The symbol's blocks, one a group and frequency, of half of the frequencies of one period."""
 
-    def __init__(self, operator: Operator) -> None:
+    def __init__(self, operator: Operator, every: int = 1) -> None:
         self.operator = operator
         ky, kx, partner = operator.one_period()
-        half = np.arange(len(partner)) <= partner
+        half = np.flatnonzero(np.arange(len(partner)) <= partner)[::every]
         self.ky, self.kx = ky[half], kx[half]
         self.rows = operator.kernels.shape[1]
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64
-from numpy.typing import NDArray
+from jaxtyping import Bool, Float, Float64
+from numpy.typing import DTypeLike, NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from polyroots.errors import InputError
@@ -67,7 +67,7 @@ class LargestSingularValues:
     stable_rank: float
 
 
-def summarize(sigma: Float64[np.ndarray, "N"]) -> SingularSummary:
+def summarize(sigma: Float[np.ndarray, "N"]) -> SingularSummary:
     """Return spectral norm, condition number and stable rank from all singular values of an operator.
 
     >>> summarize(np.array([4.0, 2.0, 1.0]))
@@ -91,10 +91,11 @@ def singular_values(
     padding: str = "circular",
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
+    dtype: DTypeLike = np.float64,
     workers: int | None = None,
     on_progress: Progress | None = None,
     name: str = "weight",
-) -> Float64[np.ndarray, "N"]:
+) -> Float[np.ndarray, "N"]:
     """All singular values of a convolution, with multiplicity.
 
     Parameters
@@ -109,6 +110,8 @@ def singular_values(
     dilation : int or (int, int)
     groups : int
         The norm over groups is the maximum.
+    dtype : float64 or float32
+        Precision of the solver.
     workers : int, optional
         Threads; by default one for each core that this process may use.
     on_progress : callable, optional
@@ -118,7 +121,7 @@ def singular_values(
 
     Returns
     -------
-    (N,) float64, descending
+    (N,) float64 or float32, descending
         N is the smaller dimension of the operator's matrix.
 
     Raises
@@ -136,10 +139,13 @@ def singular_values(
     1.0 [1. 1. 1. 1.]
     """
     operator = Operator.of(weight, size, stride=stride, padding=padding, dilation=dilation, groups=groups, name=name)
+    precision = np.dtype(dtype)
+    if precision not in (np.float64, np.float32):
+        raise InputError(f"{name}: singular values are float64 or float32, got dtype {precision}")
     if has_symbol(operator):
-        sigma = _from_symbol(operator, workers, on_progress)
+        sigma = _from_symbol(operator, precision, workers, on_progress)
     else:
-        sigma = np.linalg.svd(explicit_matrix(operator), compute_uv=False).astype(np.float64)
+        sigma = np.linalg.svd(explicit_matrix(operator).astype(precision), compute_uv=False)
     return np.sort(sigma)[::-1]
 
 
@@ -202,7 +208,9 @@ def squared_frobenius_norm(operator: Operator) -> float:
     return float(np.einsum("oiyx,oizw,yz,xw->", operator.weight, operator.weight, y, x, optimize=True))
 
 
-def _from_symbol(operator: Operator, workers: int | None, on_progress: Progress | None) -> NDArray[np.float64]:
+def _from_symbol(
+    operator: Operator, precision: np.dtype[Any], workers: int | None, on_progress: Progress | None
+) -> NDArray[Any]:
     """Singular values of the folded symbol, each frequency's with the multiplicity that its period gives."""
     groups, m_out, m_in, _, _ = operator.kernels.shape
     (H, W), (sy, sx) = operator.size, operator.stride
@@ -215,13 +223,15 @@ def _from_symbol(operator: Operator, workers: int | None, on_progress: Progress 
     partner = (-ky % rows) * columns + (-kx % columns)
     aliases_y, aliases_x = np.divmod(np.arange(sy * sx), sx)
     is_plain = sy * sx == 1
-    sigma = np.empty((len(index), groups, min(m_out, m_in * sy * sx)))
+    sigma = np.empty((len(index), groups, min(m_out, m_in * sy * sx)), dtype=precision)
+    complex_precision = np.result_type(precision, np.complex64)
 
     def solve(chosen: NDArray[np.intp]) -> None:
         alias_ky = (ky[chosen, None] + aliases_y * (H // sy)).ravel()
         alias_kx = (kx[chosen, None] + aliases_x * (W // sx)).ravel()
         blocks = operator.symbol_at(alias_ky, alias_kx).reshape(len(chosen), sy * sx, groups, m_out, m_in)
         blocks = blocks.transpose(0, 2, 3, 1, 4).reshape(len(chosen), groups, m_out, -1) / math.sqrt(sy * sx)
+        blocks = blocks.astype(complex_precision, copy=False)
         is_real = is_plain and bool((partner[chosen] == chosen).all())
         sigma[chosen] = np.linalg.svd(blocks.real if is_real else blocks, compute_uv=False)
         sigma[partner[chosen]] = sigma[chosen]

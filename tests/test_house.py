@@ -103,7 +103,34 @@ def test_public_functions_are_not_hidden_by_their_modules():
 
 def test_imports_run_downwards():
     """Each room may import only from rooms below it."""
-    order = ["errors", "files", "operators", "pool", "eigensolver", "matrices", "toeplitz", "spectrum", "singular", "search", "extremes", "compare", "polynomial", "nonnormal", "roots", "plotting", "models", "initialization", "layers", "verify", "export", "stored", "checkpoint", "training", "__init__", "__main__"]
+    order = [
+        "errors",
+        "files",
+        "operators",
+        "pool",
+        "eigensolver",
+        "matrices",
+        "toeplitz",
+        "spectrum",
+        "singular",
+        "search",
+        "extremes",
+        "compare",
+        "polynomial",
+        "nonnormal",
+        "roots",
+        "plotting",
+        "models",
+        "initialization",
+        "layers",
+        "verify",
+        "export",
+        "stored",
+        "checkpoint",
+        "training",
+        "__init__",
+        "__main__",
+    ]
     for path in (ROOT / "polyroots").rglob("*.py"):
         room = path.relative_to(ROOT / "polyroots").with_suffix("").parts[0]
         for module in re.findall(r"^\s*from polyroots\.(\w+)", path.read_text(), flags=re.M):

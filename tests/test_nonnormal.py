@@ -144,3 +144,12 @@ def test_a_failed_iteration_is_an_error(monkeypatch, rng):
     Lambda = pr.eigenvalues(rng.standard_normal((4, 4, 3, 3)), 9, padding="zeros")
     with pytest.raises(pr.ConvergenceError, match=r"the norm of q\(A\) has not converged"):
         pr.residual_norm(Lambda, pr.ResidualPolynomial([1.0]))
+
+
+def test_a_part_of_the_frequencies_gives_a_range_from_inside(rng):
+    Lambda = pr.eigenvalues(rng.standard_normal((3, 3, 3, 3)), 16)
+    every, some = pr.numerical_range(Lambda, 16), pr.numerical_range(Lambda, 16, every=3)
+    assert (some.support <= every.support + 1e-12).all()
+    assert (some.support > 0.9 * every.support).all()
+    with pytest.raises(pr.InputError, match="got every=0"):
+        pr.numerical_range(Lambda, 16, every=0)

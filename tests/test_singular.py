@@ -125,3 +125,14 @@ def test_what_needs_the_matrix_says_when_it_is_too_large():
         pr.eigenvalues(K, 100, padding="zeros")
     with pytest.raises(pr.InputError, match="unknown padding 'zeroes': did you mean 'zeros'"):
         pr.singular_values(K, 100, padding="zeroes")
+
+
+def test_single_precision_on_request(rng):
+    K = rng.standard_normal((4, 3, 3, 3))
+    for padding in ("circular", "zeros"):
+        exact = pr.singular_values(K, 6, padding=padding, stride=2)
+        single = pr.singular_values(K, 6, padding=padding, stride=2, dtype=np.float32)
+        assert single.dtype == np.float32
+        assert 1e-12 < np.abs(single - exact).max() < 1e-5 * exact[0]
+    with pytest.raises(pr.InputError, match="float64 or float32, got dtype complex128"):
+        pr.singular_values(K, 6, dtype=complex)

@@ -19,6 +19,7 @@ def draw_spectrum(
     title: str,
     *,
     numerical_range: Complex128[np.ndarray, "n"] | None = None,
+    range_label: str = "numerical range",
     remark: str = "",
 ) -> Figure:
     """Draw eigenvalues in the plane: points or their density, the extreme ones marked, the unit circle.
@@ -31,6 +32,8 @@ def draw_spectrum(
     title : str
     numerical_range : (n,) complex128, optional
         Points of the numerical range's boundary, in order.
+    range_label : str
+        What the legend calls it.
     remark : str
         What the reader must know of the values, such as that they are a few extremes only.
     """
@@ -84,7 +87,7 @@ def draw_spectrum(
         )
         if len(boundary):
             closed = np.append(boundary, boundary[0])
-            axes.plot(closed.real, closed.imag, "-", color=EIGENVALUE, linewidth=0.9, label="numerical range")
+            axes.plot(closed.real, closed.imag, "-", color=EIGENVALUE, linewidth=0.9, label=range_label)
         if reach >= 0.5:
             circle = np.exp(1j * np.linspace(0, 2 * np.pi, 361))
             axes.plot(circle.real, circle.imag, "--", color=ROOT, linewidth=1, zorder=3, label="unit circle")
