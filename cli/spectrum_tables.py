@@ -19,7 +19,7 @@ def print_list(findings: list[Findings]) -> None:
     for item in findings:
         if len(findings) > 1:
             say(f"\n{item.path}")
-        rows = table("convolution", "shape", "dtype", "size", "stride", "dilation", "groups", "padding")
+        rows = table("convolution", "shape", "dtype", _size_heading(item), "stride", "dilation", "groups", "padding")
         for layer in item.layers:
             conv = layer.conv
             rows.add_row(
@@ -42,15 +42,16 @@ def print_findings(findings: list[Findings], analysis: Analysis) -> None:
     for item in findings:
         if len(findings) > 1:
             say(f"\n{item.path}")
+        size = _size_heading(item)
         results = [result for result in item.results.values() if result.ends is not None]
         if results:
-            _print_eigenvalues(results)
+            _print_eigenvalues(results, size)
         for result in results:
             if analysis.extremes and result.extremes is not None:
                 _print_ends(result.name, result.extremes)
         singular = [result for result in item.results.values() if result.singular is not None]
         if singular:
-            _print_singular_values(singular)
+            _print_singular_values(singular, size)
         if item.checks:
             _print_checks(item.checks)
         _print_boundary(item, analysis)
@@ -59,13 +60,17 @@ def print_findings(findings: list[Findings], analysis: Analysis) -> None:
         _print_comparison(compared(findings))
 
 
-def _print_eigenvalues(results: list[LayerResult]) -> None:
+def _size_heading(item: Findings) -> str:
+    return "size (assumed)" if item.found.assumed and not item.size_given else "size"
+
+
+def _print_eigenvalues(results: list[LayerResult], size: str) -> None:
     has_conditions = any(result.padding == "zeros" for result in results)
     has_departures = not has_conditions and any(result.spectrum is not None for result in results)
     rows = table(
         "convolution",
         "shape",
-        "size",
+        size,
         "eigenvalues",
         "radius",
         "min Re",
@@ -122,9 +127,9 @@ def _print_ends(name: str, extremes: Extremes) -> None:
     say(rows)
 
 
-def _print_singular_values(results: list[LayerResult]) -> None:
+def _print_singular_values(results: list[LayerResult], size: str) -> None:
     rows = table(
-        "convolution", "shape", "size", "stride", "singular values", "norm", "smallest", "condition", "stable rank"
+        "convolution", "shape", size, "stride", "singular values", "norm", "smallest", "condition", "stable rank"
     )
     for result in results:
         summary, conv = result.singular, result.layer.conv
@@ -187,7 +192,8 @@ def _print_remarks(item: Findings) -> None:
             ("depthwise", "Assumed to be depthwise, one group a channel"),
             ("perhaps depthwise", "Assumed to have one input channel, though it could be depthwise"),
         ):
-            names = [layer.name for layer in item.found.layers if layer.note == note]
+            names = [layer.name for layer in item.layers if layer.note == note]
+            names += [layer.name for layer in item.found.layers if layer.note == note and layer.name in item.skipped]
             if names:
                 say(f"{meaning}: {', '.join(names)}")
     for result in item.results.values():
