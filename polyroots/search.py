@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,10 @@ ENDS: Mapping[str, Callable[[NDArray[np.complex128]], NDArray[np.float64]]] = {
 _COARSE = 24
 _PEAKS = 6
 _REFINEMENTS = 30
-# Up to so many frequencies the search would look at nearly as many.
-_WORTHWHILE = 100 * 100
+# Up to so many frequencies all are solved: of narrow matrices, where a call costs more than its work, and of wide ones.
+_NARROW = 32
+_WORTHWHILE = (250 * 250, 100 * 100)
+_GROWTHS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,20 +54,28 @@ class SymbolSearch:
     """Coarse grid, refinement on the continuous symbol, check on a second grid, the image's own frequencies."""
 
     def __init__(self, operator: Operator, workers: int | None) -> None:
-        self.operator, self.workers = operator, workers
-        taps = operator.weight.shape[2:]
-        self.shape = tuple(min(n, _COARSE * max(1, (k - 1) // 2)) for n, k in zip(operator.period, taps, strict=True))
+        self.original, self.workers = operator, workers
+        self.operator, self.inverse = _without_dilation(operator)
+        (kh, kw), dilation = operator.weight.shape[2:], self.operator.dilation
+        self.shape = tuple(
+            min(n, _COARSE * max(1, d * (k - 1) // 2))
+            for n, k, d in zip(self.operator.period, (kh, kw), dilation, strict=True)
+        )
+        self.known = np.empty((0, 2), dtype=np.intp)
+        self.values = np.empty((0, operator.c_in), dtype=np.complex128)
 
     def run(self, count: int) -> Candidates:
         """Find candidates for the `count` outermost eigenvalues of each end."""
         rows, columns = self.operator.period
-        if rows * columns <= max(_WORTHWHILE, 4 * self.shape[0] * self.shape[1]):
-            everything = np.stack(np.divmod(np.arange(rows * columns), columns), axis=-1)
-            return Candidates(*self._image_values(everything, count))
+        wide = self.operator.kernels.shape[1] > _NARROW
+        if rows * columns <= max(_WORTHWHILE[wide], 4 * self.shape[0] * self.shape[1]):
+            self._add(np.stack(np.divmod(np.arange(rows * columns), columns), axis=-1))
+            return Candidates(*self._on_image(count))
 
         first, second = self._image_grid(0.0), self._image_grid(0.5)
         coarse, check = self._solve(self._theta(first)), self._solve(self._theta(second))
-        heights, places, beyond = {}, [first, second], 0
+        self._add(np.concatenate([first, second]))
+        heights, beyond = {}, 0
         for name, measure in ENDS.items():
             where, height = self._refine(name, self._starts(name, coarse))
             tops = measure(check).max(axis=1)
@@ -75,29 +86,27 @@ class SymbolSearch:
                 more, higher = self._refine(name, self._theta(second)[highest])
                 where, height = np.concatenate([where, more]), np.concatenate([height, higher])
             heights[name] = float(height.max())
-            places.append(self._neighbours(where, count))
-        values, theta = self._image_values(np.concatenate(places), count)
+            self._add(_around(np.round(where * np.array(self.operator.size) / (2 * np.pi)).astype(np.intp)))
+        self._grow(count)
         # The image's own frequencies have the last word.
-        heights = {name: max(heights[name], float(measure(values).max())) for name, measure in ENDS.items()}
+        heights = {name: max(heights[name], float(self._height(name).max())) for name in ENDS}
         outcome = f"{beyond} were beyond and refined too" if beyond else "none was beyond"
         method = (
             f"Estimate from {self.shape[0]}x{self.shape[1]} frequencies, refined on the continuous symbol; "
             f"checked at {len(second)} further ones: {outcome}."
         )
-        return Candidates(values, theta, heights, method)
+        return Candidates(*self._on_image(count), heights, method)
 
     def _image_grid(self, shift: float) -> NDArray[np.intp]:
-        """Indices of a coarse subset of one period of the image's frequencies, (F, 2)."""
+        """Indices of a coarse subset of one period of the frequencies, (F, 2)."""
         axes = [
             np.round((np.arange(m) + shift) * period / m).astype(np.intp) % period
             for m, period in zip(self.shape, self.operator.period, strict=True)
         ]
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
 
-    def _image_values(
-        self, indices: NDArray[np.intp], count: int
-    ) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
-        """Eigenvalues at some of the image's frequencies and at all that have the same, up to `count` copies."""
+    def _add(self, indices: NDArray[np.intp]) -> bool:
+        """Solve those of the frequencies that are not known yet; return whether there were any."""
         period = np.array(self.operator.period)
         indices = indices % period
         partner = -indices % period
@@ -105,19 +114,40 @@ class SymbolSearch:
         is_first = (indices[:, 0] < partner[:, 0]) | (
             (indices[:, 0] == partner[:, 0]) & (indices[:, 1] <= partner[:, 1])
         )
-        indices = np.unique(np.where(is_first[:, None], indices, partner), axis=0)
-        is_real = (indices == -indices % period).all(axis=1)
-        values = np.concatenate([self._at(indices[~is_real]), self._at(indices[is_real], real=True)])
-        indices = np.concatenate([indices[~is_real], indices[is_real]])
-        has_partner = np.arange(len(indices)) < (~is_real).sum()
-        values = np.concatenate([values, values[has_partner].conj()])
-        indices = np.concatenate([indices, -indices[has_partner] % period])
+        chosen = np.where(is_first[:, None], indices, partner)
+        numbers = np.unique(chosen[:, 0] * period[1] + chosen[:, 1])
+        numbers = np.setdiff1d(numbers, self.known[:, 0] * period[1] + self.known[:, 1], assume_unique=True)
+        new = np.stack(np.divmod(numbers, period[1]), axis=-1)
+        is_real = (new == -new % period).all(axis=1)
+        self.known = np.concatenate([self.known, new[~is_real], new[is_real]])
+        self.values = np.concatenate([self.values, self._at(new[~is_real]), self._at(new[is_real], real=True)])
+        return len(new) > 0
+
+    def _grow(self, count: int) -> None:
+        """Look at the neighbours of the outermost frequencies until those are known: also along ridges."""
+        for _ in range(_GROWTHS):
+            outermost = [np.argsort(-self._height(name).ravel())[:count] // self.values.shape[1] for name in ENDS]
+            if not self._add(_around(self.known[np.unique(np.concatenate(outermost))])):
+                break
+
+    def _height(self, name: str) -> NDArray[np.float64]:
+        """Measure of an end of the known values, (F, c); each frequency stands for its partner too."""
+        return np.abs(self.values.imag) if name == "max_imag" else ENDS[name](self.values)
+
+    def _on_image(self, count: int) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
+        """The known eigenvalues, with their conjugates and up to `count` copies, and their frequencies on the image."""
+        period = np.array(self.operator.period)
+        has_partner = (self.known != -self.known % period).any(axis=1)
+        values = np.concatenate([self.values, self.values[has_partner].conj()])
+        indices = np.concatenate([self.known, -self.known[has_partner] % period])
+        indices = indices * np.array(self.inverse) % period
         # A symbol with a shorter period than the image takes each value at several frequencies.
-        H, W = self.operator.size
+        H, W = self.original.size
         copies = np.stack(
             np.meshgrid(np.arange(0, H, period[0])[:count], np.arange(0, W, period[1])[:count], indexing="ij"), axis=-1
         ).reshape(-1, 2)[:count]
-        theta = self._theta((indices + copies[:, None, :]).reshape(-1, 2))
+        ky, kx = (indices + copies[:, None, :]).reshape(-1, 2).T
+        theta = np.stack([principal(ky, H), principal(kx, W)], axis=-1)
         return np.tile(values.ravel(), len(copies)), np.repeat(theta, values.shape[1], axis=0)
 
     def _at(self, indices: NDArray[np.intp], real: bool = False) -> NDArray[np.complex128]:
@@ -156,7 +186,7 @@ class SymbolSearch:
     def _refine(self, name: str, starts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Climb from each start to a maximum of the continuous symbol: the places, (n, 2), and how high they are.
 
-        A pattern search on a 3 x 3 stencil, with Newton's step to the top of the quadratic through it. Where
+        A pattern search on a turning 3 x 3 stencil, with Newton's step to the top of the quadratic through it. Where
         eigenvalues cross, the height has kinks and cusps: there the pattern climbs alone.
         """
         count = len(starts)
@@ -169,29 +199,49 @@ class SymbolSearch:
             return ENDS[name](self._solve(points.reshape(-1, 2))).max(axis=1).reshape(count, -1)
 
         best = starts
-        for _ in range(_REFINEMENTS):
-            points = best[:, None, :] + stencil * step[:, None, :]
+        for number in range(_REFINEMENTS):
+            # Turned by a radian each time: a sharp ridge is not missed between the directions again and again.
+            cos, sin = math.cos(number), math.sin(number)
+            turn = np.array([[cos, sin], [-sin, cos]])
+            points = best[:, None, :] + stencil @ turn * step[:, None, :]
             heights = height(points)
-            newton = best + np.clip(_newton_step(heights), -1.5, 1.5) * step
+            move = np.clip(_newton_step(heights), -1.5, 1.5)
+            newton = best + move @ turn * step
             points = np.concatenate([points, newton[:, None, :]], axis=1)
             heights = np.concatenate([heights, height(newton)], axis=1)
             # The centre stays where nothing is higher by more than rounding.
             gain = heights - heights[:, 4:5]
             top = np.where(gain.max(axis=1) > 1e-14 * np.abs(heights).max(axis=1), gain.argmax(axis=1), 4)
             best = points[np.arange(count), top]
-            # The pattern keeps its width as long as it climbs.
-            step = step * np.select([top == 9, top == 4], [0.25, 0.25], 1.0)[:, None]
+            # The pattern keeps its width as long as it climbs far.
+            is_near = (top == 4) | ((top == 9) & (np.abs(move).max(axis=1) < 0.5))
+            step = np.where(is_near[:, None], step / 4, step)
             if step.max() < 1e-6:
                 break
         return best, height(best)[:, 0]
 
-    def _neighbours(self, theta: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-        """The image's frequencies around some points: enough for `count` eigenvalues, and at least the next ones."""
-        reach = int(np.ceil(np.sqrt(count) / 2)) + 1
-        window = np.arange(-reach, reach + 1)
-        nearest = np.round(theta * np.array(self.operator.size) / (2 * np.pi)).astype(np.intp)
-        around = np.stack(np.meshgrid(window, window, indexing="ij"), axis=-1).reshape(-1, 2)
-        return (nearest[:, None, :] + around).reshape(-1, 2)
+
+def _without_dilation(operator: Operator) -> tuple[Operator, tuple[int, int]]:
+    """The convolution without dilation on a smaller image, which has the same symbols, and how to find them again.
+
+    With an odd number of taps a dilation d takes the symbol of the kernel itself at d theta. Its index there times the
+    returned factor, modulo the period, is the index on the image: d is inverted modulo n / gcd(d, n).
+    """
+    size, dilation, inverse = [], [], []
+    for n, k, d in zip(operator.size, operator.weight.shape[2:], operator.dilation, strict=True):
+        period = 1 if k == 1 else n // math.gcd(d, n)
+        is_odd = k % 2 == 1
+        size.append(period if is_odd else n)
+        dilation.append(1 if is_odd else d)
+        inverse.append(pow(d // math.gcd(d, n), -1, period) if is_odd and period > 1 else 1)
+    reduced = replace(operator, size=(size[0], size[1]), dilation=(dilation[0], dilation[1]))
+    return reduced, (inverse[0], inverse[1])
+
+
+def _around(indices: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The indices and their eight neighbours."""
+    window = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), axis=-1).reshape(-1, 2)
+    return (indices[:, None, :] + window).reshape(-1, 2)
 
 
 def _newton_step(height: NDArray[np.float64]) -> NDArray[np.float64]:

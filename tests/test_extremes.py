@@ -14,18 +14,22 @@ from polyroots.search import ENDS
 @pytest.mark.parametrize(
     ("c", "k", "size", "options"),
     [
-        (1, 3, (120, 130), {}),
+        (1, 3, (320, 230), {}),
         (4, 3, (112, 110), {}),
         (3, 5, (101, 150), {}),
         (2, 3, (256, 230), {"dilation": 2}),
         (4, 3, (110, 112), {"groups": 2}),
+        (2, 3, (129, 129), {"dilation": 4}),  # coprime to the image: every symbol of the kernel itself, elsewhere
+        (2, 3, (128, 129), {"dilation": (6, 16)}),
+        (2, 2, (59, 66), {"dilation": (2, 1)}),
         (2, 3, (90, 50), {}),
         (3, 1, (200, 100), {}),
     ],
 )
-def test_extremes_are_those_of_all_eigenvalues(c, k, size, options):
-    """Each end's five outermost, counted with multiplicity, and their frequencies."""
-    for seed in (11, 12, 13):
+def test_extremes_are_those_of_all_eigenvalues(c, k, size, options, monkeypatch):
+    """Each end's five outermost, counted with multiplicity, and their frequencies; by the search wherever it can."""
+    monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
+    for seed in (7, 12, 13):
         K = np.random.default_rng(seed).standard_normal((c, c // options.get("groups", 1), k, k))
         found = extreme_eigenvalues(K, size, 5, **options)
         everything = pr.eigenvalues(K, size, **options)
@@ -56,6 +60,7 @@ def test_the_cost_does_not_grow_with_the_image(monkeypatch):
         return eigvals(stack)
 
     monkeypatch.setattr(search.np.linalg, "eigvals", counting)
+    monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     K = np.random.default_rng(17).standard_normal((2, 2, 3, 3))
     counts = []
     for size in (224, 1024):
@@ -69,9 +74,10 @@ def test_the_cost_does_not_grow_with_the_image(monkeypatch):
     assert counts[1] < 1.3 * counts[0] < 8_000
 
 
-def test_the_symbols_suprema_are_reached():
+def test_the_symbols_suprema_are_reached(monkeypatch):
     """The 5-point Laplacian on an odd image misses theta = pi: 8 is the supremum, not an eigenvalue."""
     K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
+    monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     found = extreme_eigenvalues(K, 1023, 2)
     assert found.ends["max_real"].supremum == pytest.approx(8, abs=1e-10)
     assert found.max_real == pytest.approx(4 + 4 * np.cos(np.pi / 1023), abs=1e-12)
@@ -80,6 +86,7 @@ def test_the_symbols_suprema_are_reached():
 
 def test_a_peak_that_the_first_grid_misses_is_found_by_the_check(monkeypatch):
     """Started at theta = 0 alone, the search climbs a lower hill; the second grid sees that, and it starts again."""
+    monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     monkeypatch.setattr(search.SymbolSearch, "_starts", lambda self, name, coarse: np.full((1, 2), 0.01))
     K = np.zeros((1, 1, 3, 5))
     K[0, 0, 1] = [1.0, -0.25, 0.0, -0.25, 1.0]  # 2 cos 2x - cos(x) / 2: hills of 1.5 at 0 and 2.5 at pi
@@ -87,6 +94,16 @@ def test_a_peak_that_the_first_grid_misses_is_found_by_the_check(monkeypatch):
     assert "were beyond and refined too" in found.method
     assert found.max_real == pytest.approx(2.5, abs=1e-12)
     assert found.ends["max_real"].supremum == pytest.approx(2.5, abs=1e-10)
+
+
+def test_ridges_are_followed(monkeypatch):
+    """Taps on a diagonal: the height is constant along a line of frequencies, where all 200 values lie."""
+    monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
+    K = np.zeros((1, 1, 3, 3))
+    K[0, 0, 0, 0] = K[0, 0, 2, 2] = 1.0  # 2 cos(y + x)
+    found = extreme_eigenvalues(K, 210, 200)
+    assert not found.is_exact
+    np.testing.assert_allclose(found.ends["max_real"].values, 2.0, rtol=0, atol=1e-12)
 
 
 def test_zero_padding_dense_and_arnoldi_agree(monkeypatch, rng):
