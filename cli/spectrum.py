@@ -85,6 +85,11 @@ def spectrum(
         if npz is not None and npz.suffix != ".npz":
             raise click.UsageError(f"--save writes an .npz file, got {npz}; give a name that ends in .npz")
     paths = [checkpoint] if other is None else [checkpoint, other]
+    for file in (npz, csv_file):
+        if file is not None and any(file.resolve() == path.resolve() for path in paths):
+            raise click.UsageError(f"{file} is the checkpoint itself, and would be overwritten; choose another file")
+    if other is not None and other.resolve() == checkpoint.resolve():
+        raise click.UsageError(f"{checkpoint} is given twice; give two checkpoints to compare")
     findings = [_find(path, size, globs, analysis) for path in paths]
     if only_list:
         if as_json:
@@ -93,8 +98,8 @@ def spectrum(
             print_list(findings)
         return
     for found in findings:
+        found.leave_out_broken()
         found.require_layers()
-        found.require_finite()
     # Before hours of work: can its results be written?
     for directory in (plot_dir, *(file.parent for file in (npz, csv_file) if file is not None)):
         if directory is not None:
@@ -156,7 +161,12 @@ def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], anal
                 skipped[layer.name] = reason
             else:
                 layers.append(layer)
-    return Findings(path, found, layers, skipped, size_given=size is not None)
+    unmatched = [
+        glob
+        for glob in globs
+        if not any(fnmatchcase(n, glob) or fnmatchcase(n.removesuffix(".weight"), glob) for n in names)
+    ]
+    return Findings(path, found, layers, skipped, unmatched, size_given=size is not None)
 
 
 def _compute(findings: list[Findings], analysis: Analysis, with_check: bool) -> None:

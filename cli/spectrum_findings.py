@@ -24,6 +24,7 @@ class Findings:
     found: LayerSet
     layers: list[Layer]
     skipped: dict[str, str]
+    unmatched: list[str]
     size_given: bool
     results: dict[str, LayerResult] = field(default_factory=dict)
     checks: dict[str, Verification] = field(default_factory=dict)
@@ -34,10 +35,14 @@ class Findings:
             reasons = "; ".join(f"{name} ({reason})" for name, reason in self.skipped.items())
             raise InputError(f"{self.path} holds nothing to analyse: {reasons}")
 
-    def require_finite(self) -> None:
-        """Raise InputError, with the layer's name, if weights are not finite: before anything is computed."""
-        for layer in self.layers:
-            require_finite(layer.read(), layer.name)
+    def leave_out_broken(self) -> None:
+        """Skip layers whose weights are not finite, with the reason, before anything is computed."""
+        for layer in list(self.layers):
+            try:
+                require_finite(layer.read(), layer.name)
+            except InputError as error:
+                self.layers.remove(layer)
+                self.skipped[layer.name] = str(error).removeprefix(f"{layer.name}: ")
 
 
 def list_document(findings: list[Findings]) -> dict[str, Any]:
@@ -95,6 +100,7 @@ def _layer_document(result: LayerResult, check: Verification | None) -> dict[str
             **{what: _finite(getattr(result.ends, what)) for what in ("radius", "min_real", "max_real", "max_imag")},
             "departure": _finite(departure(result)),
             "condition": _finite(largest_condition(result)),
+            "error": _finite(largest_error(result)),
         }
     if result.extremes is not None:
         row["method"] = result.extremes.method
@@ -129,6 +135,7 @@ def _layer_document(result: LayerResult, check: Verification | None) -> dict[str
             "eigenvalue_error": check.eigenvalue_error,
             "singular_error": check.singular_error,
             "condition": _finite(check.condition),
+            "matched": check.is_matched,
             "good": check.is_good,
         }
     row["remark"] = result.remark or None
@@ -156,6 +163,8 @@ def compared(findings: list[Findings]) -> list[dict[str, Any]]:
                     row |= {"mean_moved": float(distances.mean()), "max_moved": float(distances.max())}
                 except InputError as error:
                     row["reason"] = str(error)
+            elif a.ends is not None and b.ends is not None:
+                row["reason"] = "how far they moved is known where all eigenvalues are computed"
         rows.append(row)
     return rows
 
@@ -168,6 +177,13 @@ def largest_condition(result: LayerResult) -> float:
         known = [float(x) for end in result.extremes.ends.values() for x in end.conditions if not math.isnan(x)]
         return max(known, default=math.nan)
     return math.nan
+
+
+def largest_error(result: LayerResult) -> float:
+    """Largest estimated error of an eigenvalue; NaN where none is known."""
+    if result.spectrum is None or result.spectrum.errors is None:
+        return math.nan
+    return float(result.spectrum.errors.max())
 
 
 def departure(result: LayerResult) -> float:

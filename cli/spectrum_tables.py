@@ -6,12 +6,16 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .console import dimensions, number, say, table
-from .spectrum_findings import Findings, compared, departure, largest_condition
+from .spectrum_findings import Findings, compared, departure, largest_condition, largest_error
 
 if TYPE_CHECKING:
     from polyroots.extremes import Extremes
     from polyroots.layers import Analysis, LayerResult
     from polyroots.verify import Verification
+
+
+# Relative to the radius: estimated errors above it are said.
+_DOUBTFUL = 1e-6
 
 
 def print_list(findings: list[Findings]) -> None:
@@ -100,6 +104,9 @@ def _print_eigenvalues(results: list[LayerResult], size: str) -> None:
     for method in dict.fromkeys(r.extremes.method for r in results if r.extremes is not None):
         say(method)
     for result in results:
+        error = largest_error(result)
+        if result.ends is not None and error > _DOUBTFUL * result.ends.radius:
+            say(f"{result.name}: far from normal, its eigenvalues are known to about {error:.0e} only")
         missing = _unconverged(result)
         if missing:
             say(f"{result.name}: {missing}")
@@ -159,10 +166,14 @@ def _print_checks(checks: dict[str, Verification]) -> None:
             dimensions(check.size),
             *("" if x is None else f"{x:.1e}" for x in (check.eigenvalue_error, check.singular_error)),
             "" if check.condition is None else number(check.condition),
-            "equal to rounding" if check.is_good else "DIFFERENT",
+            ("equal to rounding" if check.is_matched else "too ill-conditioned") if check.is_good else "DIFFERENT",
         )
     say(rows)
-    say("Matched error, relative to the largest modulus, against the explicit matrix that torch's conv2d gives.")
+    say("Matched error, relative to the norm, against the explicit matrix that torch's conv2d gives.")
+    if any(check.is_good and not check.is_matched for check in checks.values()):
+        say(
+            "Too ill-conditioned to be matched: each value is an eigenvalue of a matrix within 1e-11, the traces agree."
+        )
 
 
 def _print_boundary(item: Findings, analysis: Analysis) -> None:
@@ -196,6 +207,8 @@ def _print_remarks(item: Findings) -> None:
             names += [layer.name for layer in item.found.layers if layer.note == note and layer.name in item.skipped]
             if names:
                 say(f"{meaning}: {', '.join(names)}")
+    for glob in item.unmatched:
+        say(f"No convolution is named like {glob}")
     for result in item.results.values():
         if result.remark:
             say(f"{result.name}: {result.remark}")

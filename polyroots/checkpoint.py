@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import datetime
 import io
 import math
+import pathlib
 import pickle
 import re
 import warnings
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -27,7 +32,12 @@ from polyroots.stored import FLOATING_POINT, StoredTensor, is_safetensors, read_
 _FORMAT_KEY, _FORMAT = "polyroots", 1
 
 # Under these names other programs keep the state dict in their checkpoints.
-_NESTED = ("state_dict", "model_state_dict", "model", "net", "module", "ema")
+_NESTED = (
+    *("state_dict", "model_state_dict", "model", "net", "module", "params", "generator"),
+    *("ema", "state_dict_ema", "model_ema", "params_ema"),
+)
+# How torch names what a reparametrised weight is computed from.
+_FACTORS = re.compile(r"(^|\.)(weight_[vg]|weight_orig|parametrizations\.weight\.original\d?)$")
 _PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
@@ -173,9 +183,10 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerS
             conv = replace(conv, size=size)
         layers.append(layer_of(conv, weight, note) if isinstance(weight, Tensor) else weight.layer(conv, note))
     if not layers and not skipped:
+        names = ", ".join(str(name) for name in list(weights)[:4]) or "none"
         raise FileError(
             f"{path} holds no convolution: expected a state dict with four-dimensional weights, "
-            f"got {len(weights)} entries without one"
+            f"got {len(weights)} entries without one, such as {names}"
         )
     return LayerSet(tuple(layers), skipped, assumed=not known, entry=entry, others=others)
 
@@ -192,6 +203,11 @@ def _why_no_convolution(name: str, weight: Tensor | StoredTensor, weights: Mappi
     dtype = str(weight.dtype).removeprefix("torch.")
     if dtype not in FLOATING_POINT:
         return f"its weights are {dtype}; expected {', '.join(FLOATING_POINT)}"
+    if _FACTORS.search(name):
+        return (
+            "a factor of a weight (weight_norm, spectral_norm), not the weight itself; save the model with its "
+            "parametrizations removed"
+        )
     bias = weights.get(f"{name.removesuffix('weight')}bias") if name.endswith("weight") else None
     if isinstance(bias, Tensor | StoredTensor) and bias.ndim == 1 and bias.shape[0] != weight.shape[0]:
         return (
@@ -219,22 +235,49 @@ def _read(path: str | Path, *, lazily: bool = False) -> Any:
             warnings.simplefilter("ignore")  # about pickle protocols, for a file that is no checkpoint
             # The older format can't be mapped.
             mmap = lazily and is_zipfile(path)
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            with torch.serialization.safe_globals(_plain_data()):
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         refused = re.search(r"GLOBAL (\S+)", str(error))
         if refused is None:
             raise _no_checkpoint(path) from error
         raise FileError(
             f"{path} holds {refused[1]}, and reading anything but tensors and plain data could run code: expected a "
-            "checkpoint with a state dict; save model.state_dict() instead"
+            "checkpoint with a state dict and no other objects; save model.state_dict() by itself"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         # What torch.load raises for a damaged or foreign file depends on where it is damaged.
         raise _no_checkpoint(path) from error
 
 
+def _plain_data() -> list[Any]:
+    """What training scripts put beside a state dict, and what is data only: reading it runs no code of the file."""
+    numbers = [type(np.dtype(kind)) for kind in ("?", "i1", "i2", "i4", "i8", "u1", "f2", "f4", "f8")]
+    scalar = np.float64(0).__reduce__()[0]
+    array = np.zeros(0).__reduce__()[0]
+    paths = [pathlib.PurePosixPath, pathlib.PosixPath, pathlib.PureWindowsPath]
+    times = [datetime.datetime, datetime.date, datetime.timedelta]
+    return [
+        argparse.Namespace,
+        defaultdict,
+        dict,
+        list,
+        int,
+        float,
+        scalar,
+        array,
+        np.ndarray,
+        np.dtype,
+        *numbers,
+        *paths,
+        *times,
+    ]
+
+
 def _no_checkpoint(path: Path) -> FileError:
-    return FileError(f"{path} is no checkpoint: expected a file that torch.save wrote, whole")
+    return FileError(
+        f"{path} is no checkpoint: expected a file with a state dict that torch.save or safetensors wrote, whole"
+    )
 
 
 def _is_ours(document: Any) -> bool:

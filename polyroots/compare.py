@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Complex, Float64
+from jaxtyping import Complex, Float64, Int
 from scipy.optimize import linear_sum_assignment
 
 from polyroots.errors import InputError
@@ -11,16 +11,15 @@ from polyroots.matrices import DENSE_LIMIT
 from polyroots.spectrum import Spectrum
 
 
-def match(a: Complex[np.ndarray, "N"], b: Complex[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
-    """Distance of each eigenvalue in `a` from its partner in `b`, in the matching with the least sum of squares.
+def match(a: Complex[np.ndarray, "N"], b: Complex[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
+    """Position in `b` of the partner of each eigenvalue in `a`, in the matching with the least sum of squares.
 
     >>> match(np.array([1j, 2, 3]), np.array([3, 1j, 2.5]))
-    array([0. , 0.5, 0. ])
+    array([1, 2, 0])
     """
     distances = np.abs(a[:, None] - b[None, :])
     # Squares: the matching is to avoid long distances, not to save on the sum.
-    rows, columns = linear_sum_assignment(distances**2)
-    return distances[rows, columns]
+    return linear_sum_assignment((distances / (distances.max() or 1.0)) ** 2)[1]
 
 
 def moved(a: Spectrum, b: Spectrum) -> Float64[np.ndarray, "N"]:
@@ -52,16 +51,20 @@ def moved(a: Spectrum, b: Spectrum) -> Float64[np.ndarray, "N"]:
         raise InputError(f"spectra of different length can't be matched: got {len(a):,} and {len(b):,} eigenvalues")
     if a.padding != "circular":
         assert len(a) <= DENSE_LIMIT
-        return match(a.values, b.values)
+        return np.abs(a.values - b.values[match(a.values, b.values)])
     H, W = a.size
     ours, theirs = (spectrum.values.reshape(H * W, a.groups, -1) for spectrum in (a, b))
     distances = np.empty(ours.shape)
     index = np.arange(H * W)
     ky, kx = np.divmod(index, W)
     partner = (-ky % H) * W + (-kx % W)
-    for k in np.flatnonzero(index <= partner):
+    for k in index:
+        j = partner[k]
+        # At -theta the values are the conjugates, in the same order unless the symbol's period is shorter.
+        if j < k and np.array_equal(ours[k], ours[j].conj()) and np.array_equal(theirs[k], theirs[j].conj()):
+            distances[k] = distances[j]
+            continue
         for group in range(a.groups):
-            distances[k, group] = match(ours[k, group], theirs[k, group])
-        # The values at -theta are the conjugates, in the same order.
-        distances[partner[k]] = distances[k]
+            x, y = ours[k, group], theirs[k, group]
+            distances[k, group] = np.abs(x - y[match(x, y)])
     return distances.reshape(-1)

@@ -18,12 +18,11 @@ import numpy as np
 from jaxtyping import Bool, Complex128, Float64
 from numpy.typing import NDArray
 
-from polyroots.matrices import fits
 from polyroots.operators import Operator
 from polyroots.search import ENDS, SymbolSearch
 from polyroots.singular import require_count
 from polyroots.spectrum import Spectrum, eigenvalues
-from polyroots.toeplitz import arnoldi_eigenvalues
+from polyroots.toeplitz import arnoldi_eigenvalues, is_direct
 
 _ARPACK_NAMES = {"min_real": "SR", "max_real": "LR", "max_imag": "LI", "radius": "LM"}
 
@@ -124,7 +123,8 @@ def extreme_eigenvalues(
     size : int or (H, W)
         The image in pixels; with circular padding its size doesn't decide the cost.
     count : int
-        Eigenvalues at each end, with multiplicity; conjugates count, but at the end of the imaginary part.
+        Eigenvalues at each end, with multiplicity but where Arnoldi's method finds them; conjugates count, but at the
+        end of the imaginary part.
     padding : ``"circular"`` or ``"zeros"``
     dilation : int or (int, int)
     groups : int
@@ -153,9 +153,9 @@ def extreme_eigenvalues(
     """
     operator = Operator.of(weight, size, dilation=dilation, groups=groups, padding=padding, name=name)
     operator.require_square("eigenvalues")
-    require_count(count, operator.shape[0], name)
+    count = require_count(count, operator.shape[0], name)
     if padding == "zeros":
-        if not fits(operator):
+        if not is_direct(operator):
             return _by_arnoldi(operator, count)
         return ends_of(eigenvalues(weight, size, padding=padding, dilation=dilation, groups=groups, name=name), count)
     found = SymbolSearch(operator, workers).run(count)
@@ -220,6 +220,9 @@ def _by_arnoldi(operator: Operator, count: int) -> Extremes:
     return Extremes(
         ends=ends,
         is_exact=False,
-        method="Implicitly restarted Arnoldi: each residual was computed anew; an eigenvalue can have been missed.",
+        method=(
+            "Implicitly restarted Arnoldi: each residual was computed anew; an eigenvalue can have been missed, and a "
+            "multiple one is found once, as a rule."
+        ),
         count=count,
     )

@@ -20,6 +20,8 @@ def require_readable(path: str | Path) -> None:
         raise FileError(f"no file {path}: expected a checkpoint")
     if path.is_dir():
         raise FileError(f"{path} is a directory: expected a checkpoint such as {path / 'last.pt'}")
+    if not path.is_file():
+        raise FileError(f"{path} is no regular file: expected a checkpoint")
     try:
         with path.open("rb"):
             pass

@@ -17,7 +17,7 @@ from polyroots.errors import InputError, unknown_name
 from polyroots.extremes import Extremes, extreme_eigenvalues
 from polyroots.matrices import DENSE_LIMIT, fits
 from polyroots.models import Convolution, trace_convolutions
-from polyroots.operators import PADDINGS, Operator
+from polyroots.operators import PADDINGS, Operator, whole
 from polyroots.pool import Progress
 from polyroots.singular import (
     LargestSingularValues,
@@ -28,6 +28,7 @@ from polyroots.singular import (
     summarize,
 )
 from polyroots.spectrum import Spectrum, eigenvalues
+from polyroots.toeplitz import is_direct
 
 KINDS = ("eigenvalues", "singular", "both")
 
@@ -45,7 +46,7 @@ class Layer:
     shape : of the weight, (c_out, c_in // groups, kh, kw)
     dtype : of the weight, such as ``"bfloat16"``
     read : returns the weight
-    note : an assumption about this layer; empty if there is none
+    note : an assumption about this layer, or at which other sizes it is used; empty if there is none
     """
 
     conv: Convolution
@@ -106,7 +107,7 @@ class Analysis:
             raise unknown_name("padding", str(self.padding), (*PADDINGS, "own"))
         if self.kind not in KINDS:
             raise unknown_name("kind", str(self.kind), KINDS)
-        if self.extremes is not None and self.extremes < 1:
+        if self.extremes is not None and whole(self.extremes, "extremes") < 1:
             raise InputError(f"expected at least 1 extreme, got {self.extremes}")
 
     def padding_for(self, layer: Layer) -> str:
@@ -121,8 +122,8 @@ class Analysis:
             if reason:
                 return f"{reason}; it has singular values"
         own = layer.conv.padding
-        if self.padding == "zeros" and own not in (None, *PADDINGS):
-            return f"its own padding is {own}, not as wide as zero padding of the same size"
+        if self.padding != "circular" and own not in (None, *PADDINGS):
+            return f"its own padding is {own}: neither zeros nor circular with an output of the same size"
         return None
 
 
@@ -236,6 +237,10 @@ def model_spectra(
     >>> found.skipped
     {'0.weight': 'not square: 8 output channels from 3; it has singular values'}
     """
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"expected a torch.nn.Module, got {type(model).__name__}; build the model and load its weights"
+        )
     analysis = Analysis(padding, kind, extremes, workers)
     layers, skipped = model_layers(model, input_size)
     results = {}
@@ -265,7 +270,7 @@ def model_layers(model: nn.Module, input_size: int | tuple[int, ...]) -> tuple[l
         raise InputError(
             f"{type(model).__name__} doesn't take images of shape {shape}: {line}; give another input_size"
         ) from error
-    return [layer_of(conv, module.weight) for conv, module in traced], skipped
+    return [layer_of(conv, module.weight, note) for conv, module, note in traced], skipped
 
 
 def layer_of(conv: Convolution, weight: Tensor, note: str = "") -> Layer:
@@ -292,10 +297,10 @@ def analyse(layer: Layer, analysis: Analysis, on_progress: Progress | None = Non
         "name": conv.name,
     }
     found: dict[str, Any] = {}
-    remarks = []
+    remarks = [layer.note] if layer.note.startswith("used again") else []
     if analysis.kind != "singular":
         reason = why_no_eigenvalues(layer)
-        is_too_large = padding == "zeros" and not fits(operator)
+        is_too_large = padding == "zeros" and not is_direct(operator)
         if reason:
             remarks.append(f"no eigenvalues ({reason})")
         elif analysis.extremes or is_too_large:

@@ -11,13 +11,14 @@ from scipy.sparse.linalg import LinearOperator
 from polyroots.errors import InputError
 from polyroots.operators import Operator
 
-#: Up to so many rows and columns a matrix is made explicitly: 128 MB, and about two minutes for its eigenvalues.
+#: A matrix of so many rows and columns is made explicitly: 128 MB, and about two minutes for its eigenvalues.
 DENSE_LIMIT = 4096
 
 
 def fits(operator: Operator) -> bool:
     """Whether the explicit matrix is small enough for dense solvers."""
-    return max(operator.shape) <= DENSE_LIMIT
+    rows, columns = operator.shape
+    return rows * columns <= DENSE_LIMIT**2
 
 
 def explicit_matrix(operator: Operator) -> NDArray[np.float64]:
@@ -26,7 +27,7 @@ def explicit_matrix(operator: Operator) -> NDArray[np.float64]:
     Raises
     ------
     InputError
-        If it has more than `DENSE_LIMIT` rows or columns.
+        If it has more entries than one of `DENSE_LIMIT` rows and columns.
     """
     if not fits(operator):
         rows, columns = operator.shape

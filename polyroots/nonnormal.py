@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Complex128, Float64
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh, schur, solve_triangular
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from polyroots.errors import ConvergenceError, InputError
 from polyroots.matrices import explicit_matrix, linear_operator
@@ -101,7 +101,7 @@ def numerical_range(
     >>> print(W.support.round(4)[[0, 2, 4]])
     [1.2071 0.5    0.2071]
     """
-    operator = _operator(spectrum, "the numerical range")
+    operator, scale = _operator(spectrum, "the numerical range")
     if angles < 4 or angles % 2:
         raise InputError(f"expected an even number of at least 4 angles, got {angles}")
     if every < 1:
@@ -113,7 +113,7 @@ def numerical_range(
         blocks = _Blocks(operator, every)
 
         def solve(number: int) -> None:
-            support[number], points[number] = blocks.touch(phi[number], spectrum.values)
+            support[number], points[number] = blocks.touch(phi[number], spectrum.values / scale)
 
         in_threads(solve, range(angles), workers)
         # Half of the frequencies were looked at, the other half mirrors them.
@@ -127,25 +127,27 @@ def numerical_range(
         for number in range(angles // 2 + 1):
             support[number], points[number] = _touch_matrix(operator, phi[number])
             support[-number], points[-number] = support[number], points[number].conj()
-    return NumericalRange(phi, support, points)
+    return NumericalRange(phi, support * scale, points * scale)
 
 
 def departure_from_normality(spectrum: Spectrum) -> float:
     """Henrici's departure from normality in the Frobenius norm, relative: sqrt(|A|_F^2 - sum |lambda|^2) / |A|_F [3]_.
 
-    0 for a normal operator, 1 for a nilpotent one. As a difference of squares it is known to 1e-7 only: what is smaller
-    is returned as 0.
+    0 for a normal operator, 1 for a nilpotent one. As a difference of squares it is known to 1e-7 only, 1e-3 from
+    eigenvalues in single precision: what is smaller is returned as 0.
 
     Raises
     ------
     InputError
         If bare eigenvalues are given.
     """
-    total = squared_frobenius_norm(_operator(spectrum, "the departure from normality"))
+    operator, scale = _operator(spectrum, "the departure from normality")
+    total = squared_frobenius_norm(operator)
     if not total:
         return 0.0
-    departure = 1 - float((np.abs(spectrum.values) ** 2).sum()) / total
-    return float(np.sqrt(departure)) if departure > 1e-14 else 0.0
+    departure = 1 - float((np.abs(spectrum.values / scale) ** 2).sum()) / total
+    rounding = 1e-14 if spectrum.values.dtype == np.complex128 else 1e-6
+    return float(np.sqrt(departure)) if departure > rounding else 0.0
 
 
 def pseudospectrum(spectrum: Spectrum, points: ArrayLike, *, workers: int | None = None) -> NDArray[np.float64]:
@@ -170,11 +172,13 @@ def pseudospectrum(spectrum: Spectrum, points: ArrayLike, *, workers: int | None
     InputError
         If bare eigenvalues are given, or a zero-padded operator is too large for its matrix to be made.
     """
-    operator = _operator(spectrum, "the pseudospectrum")
-    z = np.asarray(points, dtype=np.complex128)
+    operator, scale = _operator(spectrum, "the pseudospectrum")
+    z = np.asarray(points, dtype=np.complex128) / scale
+    if not np.isfinite(z).all():
+        raise InputError("expected finite points of the plane for the pseudospectrum, got NaN or infinite ones")
     if operator.padding == "zeros":
         T = schur(explicit_matrix(operator), output="complex")[0]
-        return np.array([_smallest_singular_value(T, value) for value in z.ravel()]).reshape(z.shape)
+        return np.array([scale * _smallest_singular_value(T, value) for value in z.ravel()]).reshape(z.shape)
     # The frequencies -theta have the conjugate symbols: half of them, at z and at its conjugate.
     both, where = np.unique(np.concatenate([z.ravel(), z.ravel().conj()]), return_inverse=True)
     smallest = np.full(len(both), np.inf)
@@ -191,7 +195,7 @@ def pseudospectrum(spectrum: Spectrum, points: ArrayLike, *, workers: int | None
 
     in_threads(solve, blocks.tasks(workers), workers)
     here, mirrored = smallest[where].reshape(2, -1)
-    return np.minimum(here, mirrored).reshape(z.shape)
+    return scale * np.minimum(here, mirrored).reshape(z.shape)
 
 
 def residual_norm(spectrum: Spectrum, q: ResidualPolynomial, *, workers: int | None = None) -> float:
@@ -215,7 +219,11 @@ def residual_norm(spectrum: Spectrum, q: ResidualPolynomial, *, workers: int | N
     ConvergenceError
         If Lanczos' method fails on a large zero-padded operator.
     """
-    operator = _operator(spectrum, "the norm of q(A)")
+    operator, scale = _operator(spectrum, "the norm of q(A)")
+    if not isinstance(q, ResidualPolynomial):
+        raise InputError(f"expected a ResidualPolynomial, got {type(q).__name__}; make it from the roots")
+    # q(s A) is the polynomial of A with the roots over s.
+    q = ResidualPolynomial(q.roots / scale)
     if operator.padding == "zeros":
         return _residual_norm_of_matrix(operator, q)
     blocks, norms = _Blocks(operator), []
@@ -266,13 +274,14 @@ class _Blocks:
         return support, complex(x.conj() @ block @ x)
 
 
-def _operator(spectrum: Any, what: str) -> Operator:
+def _operator(spectrum: Any, what: str) -> tuple[Operator, float]:
+    """The operator of a spectrum, divided by a power of two that makes it safe to square, and that power."""
     if not isinstance(spectrum, Spectrum):
         raise InputError(
             f"{what} needs the operator, eigenvalues alone don't determine it: expected a Spectrum, "
             f"got {type(spectrum).__name__}; use the result of eigenvalues"
         )
-    return spectrum.operator
+    return spectrum.operator.normalized()
 
 
 def _hermitian_part(stack: NDArray[Any], phi: float) -> NDArray[np.complex128]:
@@ -317,9 +326,11 @@ def _complex_product(A: LinearOperator) -> Callable[[NDArray[Any]], NDArray[np.c
 def _lanczos(A: LinearOperator, what: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """The largest eigenvalue of a Hermitian operator and its vector."""
     start = np.random.default_rng(A.shape[0]).standard_normal(A.shape[0]).astype(A.dtype)
+    if not A.matvec(start).any():  # the zero operator, which ARPACK doesn't take
+        return np.zeros(1), start[:, None]
     try:
         return eigsh(A, k=1, which="LA", v0=start, tol=1e-11, ncv=min(A.shape[0], 40), maxiter=300)
-    except ArpackNoConvergence as error:
+    except ArpackError as error:
         raise ConvergenceError(f"{what} has not converged: Lanczos' method found no largest eigenvalue") from error
 
 

@@ -3,7 +3,7 @@ r"""A convolution as a linear operator: its checked geometry, its taps and its F
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import index as as_index
 from typing import Any
@@ -64,7 +64,7 @@ class Operator:
         require_finite(K, name)
         if padding not in PADDINGS:
             raise unknown_name("padding", str(padding), PADDINGS)
-        count = _whole(groups, f"{name}: groups")
+        count = whole(groups, f"{name}: groups")
         if count < 1 or K.shape[0] % count:
             raise InputError(f"{name}: {K.shape[0]} output channels can't be split into {count} groups")
         grid, step, spread = (
@@ -118,6 +118,16 @@ class Operator:
         H, W = self.size
         oy, ox = self.offsets
         return H // math.gcd(H, *oy.tolist()), W // math.gcd(W, *ox.tolist())
+
+    def normalized(self) -> tuple[Operator, float]:
+        """The operator divided by a power of two near its largest entry, and that power: exact, and safe to square."""
+        largest = float(np.abs(self.weight).max())
+        scale = 2.0 ** math.floor(math.log2(largest)) if largest else 1.0
+        return replace(self, weight=self.weight / scale), scale
+
+    def by_group(self) -> list[Operator]:
+        """The convolution of each group: the operator is their direct sum."""
+        return [replace(self, weight=kernel, groups=1) for kernel in self.kernels]
 
     def one_period(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
         """Frequency indices (ky, kx) of one period, and the position of each one's conjugate partner -k among them."""
@@ -192,7 +202,8 @@ def _phases(k: NDArray[np.intp], offsets: NDArray[np.intp], n: int) -> NDArray[n
     return np.cos(angle) + 1j * np.where(angle == np.pi, 0.0, np.sin(angle))
 
 
-def _whole(value: Any, what: str) -> int:
+def whole(value: Any, what: str) -> int:
+    """Return a whole number, or raise InputError."""
     try:
         return as_index(value)
     except TypeError:

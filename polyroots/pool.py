@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from threading import Lock
+from threading import RLock
 from typing import TypeVar
 
 import numpy as np
@@ -24,8 +24,9 @@ _CHUNK_BYTES = 2**22
 # numpy's linear algebra keeps the interpreter's lock while matrices times rows are fewer than 500.
 _LOCKED_BELOW = 512
 
-# The number of BLAS threads belongs to the process: calls from several threads take turns, each with all cores.
-_BLAS_LIMIT = Lock()
+# The number of BLAS threads belongs to the process: calls from several threads take turns, each with all cores;
+# what a progress callback calls is within its caller's turn.
+_BLAS_LIMIT = RLock()
 
 
 def in_threads(

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 from numpy.typing import DTypeLike, NDArray
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from polyroots.errors import InputError
 from polyroots.matrices import explicit_matrix, linear_operator
-from polyroots.operators import Operator
+from polyroots.operators import Operator, whole
 from polyroots.pool import Progress, chunks, in_threads
 
 # Relative to the largest: a singular value whose residual is smaller counts as converged.
@@ -155,23 +155,31 @@ def largest_singular_values(operator: Operator, count: int) -> LargestSingularVa
     Parameters
     ----------
     operator : Operator
-        With more than `count` inputs.
+        With more than one input.
     count : int
+        At most one less than the inputs are found.
 
     Returns
     -------
     LargestSingularValues
         What has not converged is marked, with its residual; empty if ARPACK found nothing.
     """
+    operator, scale = operator.normalized()
+    if not operator.weight.any():
+        zeros = np.zeros(min(count, *operator.shape))
+        return LargestSingularValues(zeros, zeros, zeros == 0, stable_rank=0.0)
     A = linear_operator(operator)
+    count = min(count, A.shape[1] - 1)
     gram = LinearOperator((A.shape[1], A.shape[1]), matvec=lambda v: A.rmatvec(A.matvec(v)), dtype=np.float64)
     start = np.random.default_rng(A.shape[1]).standard_normal(A.shape[1])
     squares, vectors = np.empty(0), np.empty((A.shape[1], 0))
     for tolerance in (1e-12, 1e-6, 1e-2):
         try:
-            squares, vectors = eigsh(gram, k=count, which="LA", v0=start, tol=tolerance, ncv=max(4 * count, 40))
+            squares, vectors = eigsh(
+                gram, k=count, which="LA", v0=start, tol=tolerance, ncv=min(A.shape[1], max(4 * count, 40))
+            )
             break
-        except ArpackNoConvergence:
+        except ArpackError:
             continue
     order = squares.argsort()[::-1]
     squares, vectors = squares[order], vectors[:, order]
@@ -180,7 +188,7 @@ def largest_singular_values(operator: Operator, count: int) -> LargestSingularVa
     converged = residuals <= _CONVERGED
     known = bool(converged[:1].all() and len(squares) and squares[0] > 0)
     return LargestSingularValues(
-        values=np.sqrt(np.maximum(squares, 0)),
+        values=np.sqrt(np.maximum(squares, 0)) * scale,
         residuals=residuals,
         converged=converged,
         stable_rank=squared_frobenius_norm(operator) / float(squares[0]) if known else math.nan,
@@ -242,7 +250,9 @@ def _from_symbol(
     return np.tile(sigma.ravel(), (H // sy // rows) * (W // sx // columns))
 
 
-def require_count(count: int, unknowns: int, name: str) -> None:
-    """Raise InputError unless 1 <= count <= unknowns."""
+def require_count(count: Any, unknowns: int, name: str) -> int:
+    """Return a number of extremes; raise InputError unless it is whole and 1 <= count <= unknowns."""
+    count = whole(count, f"{name}: count")
     if not 1 <= count <= unknowns:
         raise InputError(f"{name}: asked for {count} extremes, expected 1 to {unknowns:,}, the number there is")
+    return count

@@ -165,6 +165,8 @@ class Spectrum:
             If they are other arrays.
         """
         H, W = arrays["size"].tolist()
+        if arrays["values"].shape != (arrays["weight"].shape[0] * H * W,):
+            raise ValueError(f"expected c H W eigenvalues, got {arrays['values'].shape}")
         dy, dx = arrays["dilation"].tolist()
         return cls(
             values=arrays["values"],
@@ -323,13 +325,17 @@ def eigenvalues(
     precision = np.dtype(dtype)
     if precision not in (np.complex128, np.complex64):
         raise InputError(f"{name}: eigenvalues are complex128 or complex64, got dtype {precision}")
+    if precision == np.complex64 and np.abs(operator.weight).sum() > np.finfo(np.float32).max:
+        raise InputError(f"{name}: the weights are too large for complex64; use complex128")
     conditions = errors = None
     if padding == "circular":
         solver = choose_eigensolver(weight, operator.kernels.shape[1])
         values = _solve_symbol(operator, solver, precision, workers, on_progress)
     else:
         pairs = dense_eigenvalues(operator)
-        values, conditions, errors = pairs.values.astype(precision), pairs.conditions, pairs.errors
+        values, conditions = pairs.values.astype(precision), pairs.conditions
+        rounding = np.finfo(precision).eps if precision == np.complex64 else 0.0
+        errors = pairs.errors + rounding * np.abs(pairs.values)
     return Spectrum(
         values=values,
         weight=operator.weight,

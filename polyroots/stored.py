@@ -47,11 +47,20 @@ class StoredTensor:
 
 
 def is_safetensors(path: str | Path) -> bool:
-    """Whether a file begins as one of safetensors: the length of a header and the header's brace."""
+    """Whether a file begins as one of safetensors: the length of a header and the header's brace.
+
+    Raises
+    ------
+    FileError
+        If it can't be read, or if it has the name of such a file and another content.
+    """
     require_readable(path)
     with Path(path).open("rb") as stream:
         start = stream.read(9)
-    return len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] <= Path(path).stat().st_size
+    begins = len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] <= Path(path).stat().st_size
+    if Path(path).suffix == ".safetensors" and not begins:
+        raise FileError(f"{path} is no checkpoint: its name says safetensors, its content does not; fetch it again")
+    return begins
 
 
 def read_safetensors(path: str | Path) -> dict[str, StoredTensor]:

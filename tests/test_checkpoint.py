@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import argparse
+import datetime
 import os
 import subprocess
 import sys
+from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -351,3 +355,48 @@ def test_depthwise_convolutions_are_assumed_after_the_first(tmp_path):
     layers = {layer.name: layer for layer in read_layers(tmp_path / "w.safetensors").layers}
     assert layers["depthwise.weight"].conv.groups == 4
     assert (layers["stem.weight"].conv.groups, layers["stem.weight"].note) == (1, "")
+
+
+def test_plain_data_beside_a_state_dict_is_read(tmp_path):
+    """What training scripts save: arguments, paths, times, numpy numbers and arrays."""
+    document = {
+        "state_dict": network().state_dict(),
+        "args": argparse.Namespace(lr=0.1, out=Path("runs")),
+        "accuracy": np.float64(0.5),
+        "history": np.arange(3.0),
+        "time": datetime.datetime(2026, 11, 22),
+        "counts": defaultdict(int, {"a": 1}),
+    }
+    torch.save(document, tmp_path / "run.pt")
+    assert len(read_layers(tmp_path / "run.pt").layers) == 3
+
+
+def test_factors_of_reparametrised_weights_are_skipped(tmp_path):
+    from torch.nn.utils import parametrizations
+
+    model = nn.ModuleDict(
+        {
+            "norm": parametrizations.weight_norm(nn.Conv2d(3, 3, 3)),
+            "spectral": parametrizations.spectral_norm(nn.Conv2d(3, 3, 3)),
+            "plain": nn.Conv2d(3, 3, 3),
+        }
+    )
+    torch.save(model.state_dict(), tmp_path / "w.pt")
+    found = read_layers(tmp_path / "w.pt")
+    assert [layer.name for layer in found.layers] == ["plain.weight"]
+    assert len(found.skipped) == 3  # both factors of the weight norm, and the weight before its spectral norm
+    assert all(reason.startswith("a factor of a weight") for reason in found.skipped.values())
+
+
+@pytest.mark.parametrize("content", [b"", b"vers", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"])
+def test_what_is_only_called_safetensors_is_said(tmp_path, content):
+    (tmp_path / "w.safetensors").write_bytes(content)
+    with pytest.raises(pr.FileError, match="its name says safetensors, its content does not; fetch it again"):
+        read_layers(tmp_path / "w.safetensors")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_no_checkpoint(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(pr.FileError, match="is no regular file"):
+        read_layers(tmp_path / "pipe")

@@ -149,9 +149,14 @@ def test_nan_names_the_layer(tmp_path, init_file):
     weights = {key: value.clone() for key, value in checkpoint.weights.items()}
     weights["levels.1.A.weight"][0, 0, 0, :2] = torch.nan
     save_checkpoint(tmp_path / "nan.pt", Checkpoint(checkpoint.config, weights))
-    message = fails("spectrum", tmp_path / "nan.pt", "--plot", tmp_path / "pictures")
-    assert "levels.1.A.weight: 2 of 1296 entries are NaN or infinite" in message
-    assert not (tmp_path / "pictures").exists()
+    reason = "levels.1.A.weight: 2 of 1296 entries are NaN or infinite; use a checkpoint from before"
+    printed = run("spectrum", tmp_path / "nan.pt", "--plot", tmp_path / "pictures").stdout
+    assert f"  {reason}" in printed
+    assert "levels.0.A.weight" in printed
+    assert not (tmp_path / "pictures" / "levels.1.A.weight.png").exists()
+    message = fails("spectrum", tmp_path / "nan.pt", "--layer", "levels.1.*", "--plot", tmp_path / "none")
+    assert "holds nothing to analyse: levels.1.A.weight (2 of 1296 entries are NaN or infinite" in message
+    assert not (tmp_path / "none").exists()
     message = fails("figures", "--checkpoint", tmp_path / "nan.pt", "--level", 2, "--out", tmp_path / "figures")
     assert "level 2: 2 of 1296 entries are NaN" in message
 

@@ -197,12 +197,12 @@ def test_values_that_have_not_converged_are_said(theirs, monkeypatch):
 
 def test_extremes(theirs):
     path, model = theirs
-    arguments = ("spectrum", path, "--layer", "square", "--size", 224, "--extremes", 3)
+    arguments = ("spectrum", path, "--layer", "square", "--size", 300, "--extremes", 3)
     printed = run(*arguments).stdout
-    found = pr.extreme_eigenvalues(model["square"].weight, 224, 3)
+    found = pr.extreme_eigenvalues(model["square"].weight, 300, 3)
     assert found.method in printed
     assert "Estimate from 24x24 frequencies" in printed
-    assert re.search(r"square\.weight +4x4x3x3 +224x224 +ends of 200,704", printed)
+    assert re.search(r"square\.weight +4x4x3x3 +300x300 +ends of 360,000", printed)
     (layer,) = json.loads(run(*arguments, "--json").stdout)["layers"]
     assert layer["radius"] == found.radius
     assert [value["real"] for value in layer["extremes"]["max_real"]] == found.ends["max_real"].values.real.tolist()
@@ -285,6 +285,44 @@ def test_pictures_of_every_kind(theirs, tmp_path):
     }
     run("spectrum", path, "--layer", "square", "--size", 200, "--extremes", 2, "--plot", tmp_path / "few")
     assert (tmp_path / "few" / "square.weight.png").exists()
+
+
+def test_what_is_read_is_never_overwritten(theirs, tmp_path):
+    path, _ = theirs
+    copy = tmp_path / "copy.npz"
+    copy.write_bytes(path.read_bytes())
+    for option in ("--csv", "--save"):
+        message = fails("spectrum", copy, option, tmp_path / "." / "copy.npz", exit_code=2)
+        assert "is the checkpoint itself, and would be overwritten; choose another file" in message
+    assert copy.read_bytes() == path.read_bytes()
+    assert "is given twice; give two checkpoints" in fails("spectrum", path, path, exit_code=2)
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_work(theirs, tmp_path):
+    path, _ = theirs
+    (tmp_path / "file").write_text("")
+    for option, name in (("--csv", "x.csv"), ("--save", "x.npz")):
+        message = fails("spectrum", path, option, tmp_path / "file" / name)
+        assert f"{tmp_path / 'file'} is a file, expected a directory" in message
+
+
+def test_globs_without_a_layer_are_said(theirs):
+    path, _ = theirs
+    printed = run("spectrum", path, "--layer", "square", "--layer", "squares", "--size", 4).stdout
+    assert "No convolution is named like squares" in printed
+
+
+def test_doubtful_eigenvalues_are_said(tmp_path):
+    K = torch.zeros(2, 2, 1, 3, dtype=torch.float64)
+    K[0, 0, 0], K[1, 1, 0], K[0, 1, 0, 1] = torch.tensor([1, 0, 0.1]), torch.tensor([0.1, 0, 1]), 1
+    torch.save({"w": K, "one": K[:1, :1]}, tmp_path / "w.pt")
+    arguments = ("spectrum", tmp_path / "w.pt", "--size", "1x64", "--padding", "zeros")
+    printed = run(*arguments).stdout
+    assert re.search(r"^w: far from normal, its eigenvalues are known to about \de\+?-?\d+ only$", printed, flags=re.M)
+    assert "one: far from normal" not in printed
+    layers = {layer["name"]: layer for layer in json.loads(run(*arguments, "--json").stdout)["layers"]}
+    assert layers["one"]["radius"] == pytest.approx(2 * np.sqrt(0.1) * np.cos(np.pi / 65), rel=1e-7)  # 0.1 in float32
+    assert layers["one"]["error"] < 1e-13
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -110,14 +110,40 @@ def test_zero_padding_dense_and_arnoldi_agree(monkeypatch, rng):
     K = rng.standard_normal((3, 3, 3, 3)) / 5
     dense = extreme_eigenvalues(K, (9, 10), 3, padding="zeros")
     assert dense.is_exact
-    monkeypatch.setattr(extremes, "fits", lambda operator: False)
+    monkeypatch.setattr(extremes, "is_direct", lambda operator: False)
     found = extreme_eigenvalues(K, (9, 10), 3, padding="zeros")
     assert not found.is_exact
     assert "Arnoldi" in found.method
     for name in ENDS:
         assert found.reached(name) == pytest.approx(dense.reached(name), abs=1e-8)
         assert len(found.ends[name].values) == 3
-        assert found.ends[name].frequencies is None
+        end, expected = found.ends[name], dense.ends[name]
+        assert end.frequencies is None
+        assert end.converged.all()
+        for value, condition in zip(end.values, end.conditions, strict=True):
+            nearest = np.abs(expected.values - value).argmin()
+            assert condition == pytest.approx(expected.conditions[nearest], rel=0.05)
+
+
+def test_each_end_is_its_own(monkeypatch, rng):
+    """A spectrum around -3: the largest modulus is at the other end than the largest real part."""
+    K = rng.standard_normal((2, 2, 3, 3)) / 5
+    K[[0, 1], [0, 1], 1, 1] -= 3
+    everything = pr.eigenvalues(K, (8, 9), padding="zeros", dilation=2)
+    for direct in (True, False):
+        monkeypatch.setattr(extremes, "is_direct", lambda operator, direct=direct: direct)
+        found = extreme_eigenvalues(K, (8, 9), 2, padding="zeros", dilation=2)
+        for name in ENDS:
+            assert found.reached(name) == pytest.approx(getattr(everything, name), abs=1e-8)
+
+
+def test_a_real_spectrum_has_no_imaginary_part(monkeypatch):
+    K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
+    for direct in (True, False):
+        monkeypatch.setattr(extremes, "is_direct", lambda operator, direct=direct: direct)
+        found = extreme_eigenvalues(K, 9, 2, padding="zeros")
+        assert found.max_imag == pytest.approx(0, abs=1e-12)
+        assert found.max_real == pytest.approx(4 + 4 * np.cos(np.pi / 10), abs=1e-9)
 
 
 def test_an_end_without_converged_values_is_unknown(monkeypatch, rng):
@@ -138,6 +164,8 @@ def test_an_end_without_converged_values_is_unknown(monkeypatch, rng):
 def test_bad_counts_and_operators_are_said():
     with pytest.raises(pr.InputError, match="asked for 0 extremes, expected 1 to 200"):
         extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 0)
+    with pytest.raises(pr.InputError, match=r"weight: count: expected a whole number, got 2\.5"):
+        extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 2.5)
     with pytest.raises(pr.InputError, match="asked for 201 extremes, expected 1 to 200"):
         extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 201)
     with pytest.raises(pr.InputError, match="as many output as input channels, got 3 from 2; its singular values"):

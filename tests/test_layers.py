@@ -100,17 +100,22 @@ def test_own_padding(odd):
     assert {name: result.padding for name, result in found.layers.items()} == {
         "same.weight": "zeros",
         "wrapped.weight": "circular",
-        "valid.weight": "circular",
         "depthwise.weight": "zeros",
         "point.weight": "zeros",
     }
     assert found.skipped["stem.weight"] == "not square: 6 output channels from 3; it has singular values"
     zeros = pr.model_spectra(odd, 12, padding="zeros")
-    assert "its own padding is zeros, 0x0 pixels" in zeros.skipped["valid.weight"]
+    assert zeros.skipped["valid.weight"] == (
+        "its own padding is zeros, 0x0 pixels: neither zeros nor circular with an output of the same size"
+    )
+    assert found.skipped["valid.weight"] == zeros.skipped["valid.weight"]
 
 
 def test_a_large_zero_padded_layer_has_its_extremes(rng):
+    torch.manual_seed(31)
     model = nn.Conv2d(2, 2, 3, padding=1)
+    with torch.no_grad():
+        model.weight[0, 0, 1, 1] += 3  # an eigenvalue far out, and well conditioned
     result = pr.model_spectra(model, 50, padding="zeros", kind="both").layers["weight"]
     assert result.spectrum is None
     assert result.sigma is None
@@ -131,6 +136,10 @@ def test_models_and_images_that_don_t_fit_are_said(odd):
         pr.model_spectra(nn.Linear(2, 2), 8)
     with pytest.raises(pr.InputError, match=r"expected an input size \(H, W\)"):
         pr.model_spectra(odd, (1, 2, 3, 4))
+    with pytest.raises(pr.InputError, match=r"expected a torch\.nn\.Module, got OrderedDict"):
+        pr.model_spectra(odd.state_dict(), 20)
+    with pytest.raises(pr.InputError, match=r"extremes: expected a whole number, got 1\.5"):
+        pr.model_spectra(odd, 20, extremes=1.5)
     with pytest.raises(pr.InputError, match="unknown kind 'eigen'"):
         pr.model_spectra(odd, 20, kind="eigen")
 
@@ -162,8 +171,94 @@ def test_verification_finds_rounding_and_nothing_else(odd, padding, monkeypatch)
     monkeypatch.setattr(operators, "_tap_offsets", lambda k, dilation: dilation * np.arange(k))
     check = verify(layer, Analysis("circular", "both"))
     assert not check.is_good
+    assert not check.is_matched
     assert check.eigenvalue_error > 1e-3
     assert check.singular_error < 1e-12
+
+
+def layer_with(K):
+    """A layer with a kernel, on a small image."""
+    conv = nn.Conv2d(K.shape[1], K.shape[0], K.shape[2:], padding="same", bias=False).double()
+    conv.weight.data = torch.from_numpy(np.asarray(K, dtype=float))
+    return model_layers(conv, 6)[0][0]
+
+
+ROTATION = np.linalg.qr(np.random.default_rng(53).standard_normal((4, 4)))[0]
+ILL_CONDITIONED = {
+    "jordan": (ROTATION @ (0.5 * np.eye(4) + np.eye(4, k=1)) @ ROTATION.T).reshape(4, 4, 1, 1),
+    "nilpotent": np.einsum("ij,yx->ijyx", [[1.0, -1], [1, -1]], np.random.default_rng(59).standard_normal((3, 3))),
+    "causal": np.random.default_rng(61).standard_normal((3, 3, 2, 2)),
+    "opposite": np.array([[[1, 0, 0.1]], [[0.1, 0, 1]]]).reshape(2, 1, 1, 3) * np.eye(2).reshape(2, 2, 1, 1),
+}
+
+
+@pytest.mark.parametrize("padding", ["circular", "zeros"])
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e160])
+@pytest.mark.parametrize("name", ILL_CONDITIONED)
+def test_ill_conditioned_layers_are_no_false_alarm(name, scale, padding):
+    layer = layer_with(ILL_CONDITIONED[name] * scale)
+    assert verify(layer, Analysis(padding, "both")).is_good
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-3, 1 + 1e-6, 1 + 1e-9])
+@pytest.mark.parametrize("name", [*ILL_CONDITIONED, "random"])
+def test_wrong_values_are_found_whatever_the_condition(name, factor, monkeypatch, rng):
+    from polyroots import layers as module
+
+    K = rng.standard_normal((3, 3, 3, 3)) if name == "random" else ILL_CONDITIONED[name]
+    layer = layer_with(K)
+    true_eigenvalues, true_singular_values = module.eigenvalues, module.singular_values
+
+    def wrong(*args, **options):
+        Lambda = true_eigenvalues(*args, **options)
+        return pr.Spectrum(Lambda.values * factor, Lambda.weight, Lambda.size)
+
+    if name != "nilpotent":  # all eigenvalues are zero
+        monkeypatch.setattr(module, "eigenvalues", wrong)
+        assert not verify(layer, Analysis()).is_good
+    monkeypatch.setattr(module, "eigenvalues", true_eigenvalues)
+    monkeypatch.setattr(module, "singular_values", lambda *a, **o: true_singular_values(*a, **o) * factor)
+    assert not verify(layer, Analysis(kind="both")).is_good
+
+
+def test_verification_takes_the_leading_groups():
+    torch.manual_seed(67)
+    depthwise = nn.Conv2d(60, 60, 4, padding="same", groups=60)
+    ((layer,), _) = model_layers(depthwise, 8)
+    check = verify(layer, Analysis("zeros", "both"))
+    assert check.shape == (48, 1, 4, 4)
+    assert check.is_good
+    from polyroots.verify import _small
+
+    assert torch.equal(_small(layer).read(), depthwise.weight[:48])
+
+
+def test_a_module_that_is_used_twice_says_so():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.b = nn.Conv2d(2, 2, 3, padding=1)
+
+        def forward(self, x):
+            return self.b(nn.functional.avg_pool2d(self.b(self.b(x)), 2))
+
+    found = pr.model_spectra(Twice(), (8, 6))
+    assert found.layers["b.weight"].layer.conv.size == (8, 6)
+    assert found.layers["b.weight"].remark == "used again at 4x3"
+
+
+def test_only_converged_singular_values_count(rng, tmp_path):
+    from polyroots.layers import LayerResult
+    from polyroots.singular import LargestSingularValues
+
+    layer = layer_with(rng.standard_normal((2, 2, 3, 3)))
+    largest = LargestSingularValues(np.array([3.0, 2.0]), np.array([1.0, 1e-12]), np.array([False, True]), 1.5)
+    result = LayerResult(layer, "zeros", largest=largest)
+    assert (result.singular.norm, result.singular.stable_rank) == (2.0, 1.5)
+    save_results(tmp_path / "x.npz", {"x": result})
+    assert load_results(tmp_path / "x.npz")["x"].largest.tolist() == [2.0]
+    write_csv(tmp_path / "x.csv", {"x": result})
+    assert [line.rsplit(",", 1)[1] for line in (tmp_path / "x.csv").read_text().splitlines()[1:]] == ["0", "1"]
 
 
 def test_verification_takes_the_leading_channels_of_wide_layers():
@@ -178,8 +273,11 @@ def test_verification_takes_the_leading_channels_of_wide_layers():
 
 def test_matching_is_the_best_one(rng):
     a = rng.standard_normal(6) + 1j * rng.standard_normal(6)
-    np.testing.assert_array_equal(match(a, rng.permutation(a)), 0)
-    np.testing.assert_allclose(match(a, rng.permutation(a + 1e-3)), 1e-3)
+    for b in (rng.permutation(a), 1e-200 * rng.permutation(a), 1e200 * rng.permutation(a)):
+        scale = np.abs(b).max() / np.abs(a).max()
+        np.testing.assert_allclose(b[match(a * scale, b)], a * scale, rtol=1e-14)
+    # The sum of distances is the same either way; two short ones are better than none and a long one.
+    assert match(np.array([0.0, 1.0]), np.array([1.0, 2.1])).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("padding", ["circular", "zeros"])
@@ -193,6 +291,25 @@ def test_moved_eigenvalues(padding, rng):
     np.testing.assert_allclose(moved(a, b), 1e-3, rtol=1e-6)
     with pytest.raises(pr.InputError, match=r"different size can't be matched: got \(4, 5\) and \(5, 4\)"):
         moved(a, pr.eigenvalues(K, (5, 4), groups=2, padding=padding))
+    other = pr.eigenvalues(K, (4, 5), groups=2, padding="zeros" if padding == "circular" else "circular")
+    with pytest.raises(pr.InputError, match="different padding"):
+        moved(a, other)
+    with pytest.raises(pr.InputError, match="different groups"):
+        moved(a, pr.eigenvalues(np.concatenate([K, K], axis=1), (4, 5), padding=padding))
+
+
+def test_moved_matches_each_frequency_and_group_by_itself(rng):
+    """Against a plain loop; the second kernel's symbol has the full period, the first's, with one tap, repeats."""
+    for first, second in (((3, 3), (3, 3)), ((1, 1), (3, 3)), ((1, 1), (1, 3))):
+        K, L = rng.standard_normal((4, 2, *first)), rng.standard_normal((4, 2, *second))
+        a, b = (pr.eigenvalues(kernel, (3, 4), groups=2) for kernel in (K, L))
+        expected = []
+        for x, y in zip(a.values.reshape(-1, 2), b.values.reshape(-1, 2), strict=True):
+            straight, crossed = np.abs(x - y), np.abs(x - y[::-1])
+            expected.extend(straight if (straight**2).sum() <= (crossed**2).sum() else crossed)
+        # Sorted: a real pair is as near to a conjugate pair one way as the other.
+        ours, theirs = (np.sort(np.reshape(x, (-1, 2)), axis=1) for x in (moved(a, b), expected))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +325,7 @@ def results():
         "zeros": analyse(layers[0], Analysis("zeros")),
         "few": analyse(layers[0], Analysis(extremes=3)),
         "fold": analyse(layers[1], Analysis(kind="singular")),
+        "searched": analyse(model_layers(model[0], 300)[0][0], Analysis(extremes=1)),
     }
 
 
@@ -229,6 +347,11 @@ def test_results_survive_their_file(results, tmp_path):
     assert few.min_real == results["few"].extremes.min_real
     assert (few.count, few.is_exact, few.method) == (3, True, "All eigenvalues were computed.")
     assert np.array_equal(few.ends["radius"].frequencies, results["few"].extremes.ends["radius"].frequencies)
+    searched = read["searched"].extremes
+    assert not searched.is_exact
+    for name, end in results["searched"].extremes.ends.items():
+        assert searched.ends[name].supremum == end.supremum
+    assert np.array_equal(read["zeros"].spectrum.errors, results["zeros"].spectrum.errors)
 
 
 def test_csv_holds_every_value(results, tmp_path):
@@ -244,7 +367,10 @@ def test_csv_holds_every_value(results, tmp_path):
     assert [float(row["condition"]) for row in zeros] == results["zeros"].spectrum.conditions.tolist()
     sigma = [float(row["real"]) for row in rows if row["layer"] == "fold"]
     assert sigma == results["fold"].sigma.tolist()
-    assert sum(row["kind"] == "max_real" for row in rows) == 3
+    assert sum(row["kind"] == "max_real" for row in rows) == 3 + 1
+    text = (tmp_path / "spectra.csv").read_text()
+    assert "nan" not in text
+    assert "-0.0," not in text
 
 
 def test_files_that_hold_no_layers_are_said(results, tmp_path):

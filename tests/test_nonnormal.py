@@ -6,6 +6,7 @@ from dense import dense_operator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import schur
+from scipy.sparse.linalg import ArpackNoConvergence
 
 import polyroots as pr
 from polyroots import nonnormal
@@ -27,6 +28,10 @@ def example(request, rng):
     K = rng.standard_normal((c, c // groups, 3, 3))
     Lambda = pr.eigenvalues(K, size, padding=padding, groups=groups, dilation=dilation)
     return Lambda, dense_operator(K, size, dilation, groups, padding)
+
+
+def hermitian_part_of(block, phi):
+    return (np.exp(-1j * phi) * block + np.exp(1j * phi) * block.conj().T) / 2
 
 
 def hermitian_part(A, phi):
@@ -67,6 +72,47 @@ def test_departure_of_normal_nilpotent_and_zero_operators():
     assert pr.departure_from_normality(pr.eigenvalues(shift, (1, 9))) == 0
     assert pr.departure_from_normality(pr.eigenvalues(shift, (1, 9), padding="zeros")) == 1
     assert pr.departure_from_normality(pr.eigenvalues(0 * shift, (1, 9))) == 0
+    slightly = np.array([[1.0, 1e-4], [0.0, 1.0]]).reshape(2, 2, 1, 1)
+    assert pr.departure_from_normality(pr.eigenvalues(slightly, 2)) == pytest.approx(7.07e-5, rel=1e-3)
+    # Normal, in single precision.
+    assert pr.departure_from_normality(pr.eigenvalues(shift, (1, 9), dtype=np.complex64)) == 0
+
+
+@pytest.mark.parametrize("padding", ["circular", "zeros"])
+@pytest.mark.parametrize("scale", [1e-200, 1e150])
+def test_scales_change_nothing(padding, scale, rng):
+    K = rng.standard_normal((4, 4, 3, 3))
+    plain, scaled = (pr.eigenvalues(kernel, (9, 9), padding=padding) for kernel in (K, K * scale))
+    assert scaled.radius / scale == pytest.approx(plain.radius, rel=1e-10)
+    assert pr.departure_from_normality(scaled) == pytest.approx(pr.departure_from_normality(plain), rel=1e-7)
+    np.testing.assert_allclose(
+        pr.numerical_range(scaled, 8).support / scale, pr.numerical_range(plain, 8).support, rtol=1e-9
+    )
+    z = np.array([3.0, 1 + 2j])
+    np.testing.assert_allclose(pr.pseudospectrum(scaled, z * scale) / scale, pr.pseudospectrum(plain, z), rtol=1e-8)
+    q = pr.ResidualPolynomial([2.0, -3.0, 1 + 2j, 1 - 2j])
+    q_scaled = pr.ResidualPolynomial(np.array([2.0, -3.0, 1 + 2j, 1 - 2j]) * scale)
+    assert pr.residual_norm(scaled, q_scaled) == pytest.approx(pr.residual_norm(plain, q), rel=1e-9)
+
+
+def test_the_zero_operator_and_a_zero_polynomial():
+    zero = pr.eigenvalues(np.zeros((1, 1, 3, 3)), (1, 400), padding="zeros")
+    assert np.abs(pr.numerical_range(zero, 4).support).max() == 0
+    identity = np.ones((1, 1, 1, 1))
+    assert pr.residual_norm(pr.eigenvalues(identity, (1, 400), padding="zeros"), pr.ResidualPolynomial([1.0])) == 0
+
+
+def test_the_support_is_reached_to_rounding():
+    """A kernel whose support at pi / 2 comes from a frequency that its eigenvalues don't point to."""
+    e = 0.20005
+    K = np.array([[[0.1, 0, 0.1], [-e, 2 * e, -e]], [[0, 0, 0], [0.1, 0, 0.1]]])[:, :, None, :]
+    Lambda = pr.eigenvalues(K, (1, 64))
+    blocks = pr.symbol(K, (1, 64)).reshape(-1, 2, 2)
+    for phi, support in zip(
+        *(getattr(pr.numerical_range(Lambda, 4), name) for name in ("angles", "support")), strict=True
+    ):
+        both = [hermitian_part_of(block, angle) for block in blocks for angle in (phi, -phi)]
+        assert support == pytest.approx(max(np.linalg.eigvalsh(H)[-1] for H in both), abs=1e-12)
 
 
 def test_pseudospectrum_is_that_of_the_matrix(example, rng):
@@ -130,13 +176,16 @@ def test_bare_eigenvalues_are_not_enough():
             pr.InputError, match="eigenvalues alone don't determine it: expected a Spectrum, got ndarra"
         ):
             function(np.ones(3, dtype=complex), *arguments)
+    Lambda = pr.eigenvalues(np.ones((1, 1, 1, 1)), 2)
+    with pytest.raises(pr.InputError, match="expected finite points"):
+        pr.pseudospectrum(Lambda, np.nan)
+    with pytest.raises(pr.InputError, match="expected a ResidualPolynomial, got list"):
+        pr.residual_norm(Lambda, [1.0, 2.0])
     with pytest.raises(pr.InputError, match="even number of at least 4 angles, got 7"):
         pr.numerical_range(pr.eigenvalues(np.ones((1, 1, 1, 1)), 2), 7)
 
 
 def test_a_failed_iteration_is_an_error(monkeypatch, rng):
-    from scipy.sparse.linalg import ArpackNoConvergence
-
     def never(*args, **options):
         raise ArpackNoConvergence("no", np.empty(0), np.empty((0, 0)))
 

@@ -96,6 +96,8 @@ def test_summary_is_that_of_the_matrix(rng):
     # (60 x 40): the condition of the tall matrix.
     assert summary.condition == pytest.approx(np.linalg.cond(A), rel=1e-10)
     assert summary.stable_rank == pytest.approx((A**2).sum() / np.linalg.norm(A, 2) ** 2, rel=1e-12)
+    low_rank = np.einsum("ik,kj->ij", rng.standard_normal((5, 2)), rng.standard_normal((2, 5))).reshape(5, 5, 1, 1)
+    assert summarize(pr.singular_values(low_rank, 3)).condition == math.inf
     zero = summarize(np.zeros(4))
     assert (zero.norm, zero.stable_rank) == (0.0, 0.0)
 
@@ -115,6 +117,29 @@ def test_largest_are_found_without_the_matrix(padding, stride, size, rng):
     assert found.converged.all()
     np.testing.assert_allclose(found.values, expected[:4], rtol=1e-9)
     assert found.stable_rank == pytest.approx((A**2).sum() / expected[0] ** 2, rel=1e-9)
+
+
+def test_largest_of_odd_operators(monkeypatch, rng):
+    """Zero, tiny, huge, wide; and what has not converged is marked."""
+    assert largest_singular_values(Operator.of(np.zeros((2, 2, 3, 3)), 50), 3).values.tolist() == [0, 0, 0]
+    K = rng.standard_normal((2, 2, 3, 3))
+    plain = largest_singular_values(Operator.of(K, 9, padding="zeros"), 3).values
+    for scale in (1e-170, 1e170):
+        found = largest_singular_values(Operator.of(K * scale, 9, padding="zeros"), 3)
+        np.testing.assert_allclose(found.values / scale, plain, rtol=1e-9)
+        assert found.converged.all()
+    tall = rng.standard_normal((1100, 1, 3, 3))
+    expected = np.linalg.svd(dense_operator(tall, (2, 2), padding="zeros"), compute_uv=False)
+    np.testing.assert_allclose(pr.singular_values(tall, 2, padding="zeros"), expected, rtol=1e-11)
+    found = largest_singular_values(Operator.of(tall, 2, padding="zeros"), 9)
+    np.testing.assert_allclose(found.values, expected[:3], rtol=1e-9)
+
+    from polyroots import singular
+
+    monkeypatch.setattr(singular, "eigsh", lambda A, k, **options: (np.ones(k), np.eye(A.shape[0])[:, :k]))
+    guessed = largest_singular_values(Operator.of(K, 9, padding="zeros"), 3)
+    assert not guessed.converged.any()
+    assert math.isnan(guessed.stable_rank)
 
 
 def test_what_needs_the_matrix_says_when_it_is_too_large():

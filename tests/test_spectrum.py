@@ -164,13 +164,13 @@ def test_the_number_of_threads_changes_nothing(rng):
 
 
 def test_a_spectrum_survives_its_file(tmp_path, rng):
-    Lambda = pr.eigenvalues(rng.standard_normal((2, 1, 3, 3)), (4, 6), dilation=2, groups=2)
+    Lambda = pr.eigenvalues(rng.standard_normal((2, 1, 3, 3)), (4, 6), dilation=(2, 1), groups=2)
     Lambda.save(tmp_path / "Lambda.npz")
     read = pr.Spectrum.load(tmp_path / "Lambda.npz")
     assert np.array_equal(read.values, Lambda.values)
     assert np.array_equal(read.frequencies, Lambda.frequencies)
     assert np.array_equal(read.weight, Lambda.weight)
-    assert (read.size, read.padding, read.dilation, read.groups) == ((4, 6), "circular", (2, 2), 2)
+    assert (read.size, read.padding, read.dilation, read.groups) == ((4, 6), "circular", (2, 1), 2)
     assert [path.name for path in tmp_path.iterdir()] == ["Lambda.npz"]
 
 
@@ -181,7 +181,10 @@ def test_no_file_and_no_spectrum_are_said(tmp_path):
     whole = (tmp_path / "whole.npz").read_bytes()
     np.save(tmp_path / "array.npy", np.ones(3))
     array = (tmp_path / "array.npy").read_bytes()
-    for content in (b"", b"nothing of the kind", whole[: len(whole) // 2], array):
+    arrays = dict(np.load(tmp_path / "whole.npz"))
+    np.savez(tmp_path / "short.npz", **{**arrays, "values": arrays["values"][1:]})
+    short = (tmp_path / "short.npz").read_bytes()
+    for content in (b"", b"nothing of the kind", whole[: len(whole) // 2], array, short):
         (tmp_path / "text.npz").write_bytes(content)
         with pytest.raises(pr.FileError, match="is no spectrum"):
             pr.Spectrum.load(tmp_path / "text.npz")
@@ -337,6 +340,10 @@ def test_single_precision_on_request(rng):
     assert single.values.dtype == np.complex64
     assert 1e-12 < matched_error(single.values, exact.values) < 1e-4
     assert np.array_equal(np.sort_complex(single.values), np.sort_complex(single.values.conj()))
+    single_zeros = pr.eigenvalues(K, 3, padding="zeros", dtype=np.complex64)
+    assert (single_zeros.errors >= 1e-8 * np.abs(single_zeros.values)).all()
+    with pytest.raises(pr.InputError, match="too large for complex64; use complex128"):
+        pr.eigenvalues(K * 1e60, 6, dtype=np.complex64)
     with pytest.raises(pr.InputError, match="complex128 or complex64, got dtype float64"):
         pr.eigenvalues(K, 6, dtype=float)
 
@@ -353,6 +360,25 @@ def test_progress_reaches_the_end(rng):
     pr.eigenvalues(rng.standard_normal((8, 8, 3, 3)), 24, on_progress=lambda done, total: seen.append((done, total)))
     assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
     assert seen[-1][0] == seen[-1][1] > 1
+
+
+def test_progress_may_call_the_library(rng):
+    K = rng.standard_normal((4, 4, 3, 3))
+    inner = []
+    pr.eigenvalues(K, 12, on_progress=lambda done, total: inner.append(pr.eigenvalues(K, 3)))
+    assert matched_error(inner[-1].values, pr.eigenvalues(K, 3).values) < 1e-12
+
+
+def test_lapack_runs_with_one_blas_thread(monkeypatch, rng):
+    seen = []
+
+    def solver(stack):
+        seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return np.linalg.eigvals(stack)
+
+    monkeypatch.setattr("polyroots.spectrum.choose_eigensolver", lambda weight, channels: solver)
+    pr.eigenvalues(rng.standard_normal((8, 8, 3, 3)), 12)
+    assert set(seen) == {1}
 
 
 def test_an_interrupt_ends_the_threads_soon(monkeypatch, rng):

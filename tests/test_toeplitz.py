@@ -65,12 +65,124 @@ def test_a_far_from_normal_operator_keeps_its_eigenvalues():
     assert Lambda.errors.max() < 1e-13
 
 
-def test_one_sided_kernels_have_no_finite_balance():
-    """The shift is nilpotent with zero padding; circular it is unitary."""
-    K = np.zeros((1, 1, 3, 3))
-    K[0, 0, 1, 2] = 1.0
-    assert np.abs(pr.eigenvalues(K, (3, 9), padding="zeros").values).max() < 1e-12
-    np.testing.assert_allclose(np.abs(pr.eigenvalues(K, (3, 9)).values), 1, rtol=1e-14)
+@pytest.mark.parametrize("small", [1e-7, 1e-10, 1e-14])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_balancing_goes_as_far_as_it_must(small, axis):
+    """Taps 1 and `small` at both sides, three pixels away: 2 sqrt(small) cos(pi / (n + 1)) on every third pixel."""
+    K = np.zeros(7)
+    K[[0, 6]] = 1, small
+    K = K.reshape((1, 1, 7, 1) if axis == 0 else (1, 1, 1, 7))
+    Lambda = pr.eigenvalues(K, (63, 1) if axis == 0 else (1, 63), padding="zeros")
+    assert Lambda.radius == pytest.approx(2 * np.sqrt(small) * np.cos(np.pi / 22), rel=1e-11)
+
+
+def test_groups_are_balanced_by_themselves(rng):
+    """Channels lopsided in opposite directions: each has the radius 2 sqrt(0.1) cos(pi / 65)."""
+    K = np.array([[1, 0, 0.1], [0.1, 0, 1]]).reshape(2, 1, 1, 3)
+    exact = 2 * np.sqrt(0.1) * np.cos(np.pi / 65)
+    for size in ((1, 64), (80, 64)):  # one-tap axis: independent lines, however many
+        Lambda = pr.eigenvalues(K, size, padding="zeros", groups=2)
+        assert len(Lambda) == 2 * size[0] * size[1]
+        assert Lambda.radius == pytest.approx(exact, rel=1e-13)
+    K = rng.standard_normal((6, 2, 3, 3))
+    each = [pr.eigenvalues(K[i : i + 2], (4, 5), padding="zeros").values for i in (0, 2, 4)]
+    assert np.array_equal(pr.eigenvalues(K, (4, 5), padding="zeros", groups=3).values, np.concatenate(each))
+
+
+@pytest.mark.parametrize("size", [(3, 9), (6, 7), (40, 60)])
+def test_one_sided_kernels_have_the_eigenvalues_of_their_centre(size, rng):
+    """Causal taps make A block triangular, the eigenvalues are the centre's, once a pixel; also the even 2x2 kernel."""
+    causal = rng.standard_normal((3, 3, 3, 3))
+    causal[:, :, 2] = causal[:, :, 1, 2] = 0
+    for K, centre in ((causal, causal[:, :, 1, 1]), (rng.standard_normal((3, 3, 2, 2)), None)):
+        Lambda = pr.eigenvalues(K, size, padding="zeros")
+        expected = np.linalg.eigvals(K[:, :, 0, 0] if centre is None else centre)
+        assert len(Lambda) == 3 * size[0] * size[1]
+        for value in expected:
+            assert (np.abs(Lambda.values - value) < 1e-13 * np.abs(expected).max()).sum() == size[0] * size[1]
+        assert np.isinf(Lambda.conditions).all()
+    shift = np.zeros((1, 1, 3, 3))
+    shift[0, 0, 1, 2] = 1.0
+    assert (pr.eigenvalues(shift, size, padding="zeros").values == 0).all()
+    np.testing.assert_allclose(np.abs(pr.eigenvalues(shift, (3, 9)).values), 1, rtol=1e-14)
+
+
+def test_two_sided_kernels_are_not_taken_for_one_sided(rng):
+    """Taps at angles that no half-plane holds, and on a line through the centre."""
+    for taps in ([(0, 0), (2, 2)], [(0, 1), (2, 0), (2, 2)], [(1, 0), (1, 2)]):
+        K = np.zeros((2, 2, 3, 3))
+        for y, x in taps:
+            K[:, :, y, x] = rng.standard_normal((2, 2))
+        A = dense_operator(K, (4, 5), padding="zeros")
+        values = pr.eigenvalues(K, (4, 5), padding="zeros").values
+        for power in (2, 3, 4):
+            trace = np.trace(np.linalg.matrix_power(A, power))
+            assert (values**power).sum() == pytest.approx(trace, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-140, 1e140, 1e300])
+def test_scales_are_kept(scale, rng):
+    K = rng.standard_normal((3, 3, 3, 3))
+    plain, scaled = (pr.eigenvalues(kernel, (3, 4), padding="zeros") for kernel in (K, K * scale))
+    assert matched_error(scaled.values / scale, plain.values) < 1e-11
+    np.testing.assert_allclose(scaled.conditions, plain.conditions, rtol=1e-6)
+    np.testing.assert_allclose(scaled.errors / scale, plain.errors, rtol=1e-6)
+    operators = [Operator.of(kernel, (9, 8), padding="zeros") for kernel in (K, K * scale)]
+    plain, scaled = (toeplitz.arnoldi_eigenvalues(operator, 3, "LM") for operator in operators)
+    np.testing.assert_allclose(np.abs(scaled.values) / scale, np.abs(plain.values), rtol=1e-9)
+    assert scaled.converged.all()
+    assert (scaled.errors >= 0).all()
+
+
+def test_errors_bound_what_is_wrong():
+    """[1, 0, 0.3] and its mirror image in two channels that the centre couples: no balance helps, the errors say so."""
+    K = np.zeros((2, 2, 1, 3))
+    K[0, 0, 0], K[1, 1, 0], K[0, 1, 0, 1] = [1, 0, 0.1], [0.1, 0, 1], 1
+    exact = 2 * np.sqrt(0.1) * np.cos(np.arange(1, 65) * np.pi / 65)  # block triangular: of both channels
+    Lambda = pr.eigenvalues(K, (1, 64), padding="zeros")
+    distance = np.abs(Lambda.values[:, None] - exact).min(axis=1)
+    assert distance.max() > 0.01
+    assert (Lambda.errors >= distance / 10)[distance > 1e-6].all()
+
+
+@pytest.mark.parametrize("size", [6, (7, 8), 11])
+def test_multiple_eigenvalues_of_a_normal_operator_have_condition_one(size, rng):
+    laplacian = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
+    np.testing.assert_allclose(pr.eigenvalues(laplacian, size, padding="zeros").conditions, 1, rtol=1e-9)
+    S = rng.standard_normal((6, 6, 1, 1))
+    S = S + S.transpose(1, 0, 2, 3)
+    np.testing.assert_allclose(pr.eigenvalues(S, size, padding="zeros").conditions, 1, rtol=1e-9)
+
+
+def test_a_defective_eigenvalue_has_a_large_condition():
+    """Two equal eigenvalues, one vector; a general solver separates them by sqrt(eps)."""
+    K = np.array([[1.0, 50.0], [0.0, 1.0]]).reshape(2, 2, 1, 1)
+    assert pr.eigenvalues(K, 3, padding="zeros").conditions.min() > 1e7
+
+
+def test_arnoldi_and_multiple_eigenvalues():
+    laplacian = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
+    found = toeplitz.arnoldi_eigenvalues(Operator.of(laplacian, 30, padding="zeros"), 6, "LR")
+    np.testing.assert_allclose(found.conditions, 1, rtol=1e-3)
+    assert found.converged.all()
+
+
+def test_arnoldi_does_not_take_pseudospectrum_for_eigenvalues():
+    """The nilpotent shift with a tiny tap back: residuals are small at many a number, conditions tell."""
+    K = np.zeros((2, 2, 3, 3))
+    K[0, 0, 1], K[1, 1, 1], K[0, 1, 1, 1] = [1, 0, 0.1], [0.1, 0, 1], 1
+    K[:, :, 0, 1] = 0.01 * np.eye(2)
+    K[:, :, 2, 1] = 0.01 * np.eye(2)
+    radius = 2 * np.sqrt(0.1) * np.cos(np.pi / 65) + 0.02 * np.cos(np.pi / 41)
+    found = toeplitz.arnoldi_eigenvalues(Operator.of(K, (40, 64), padding="zeros"), 2, "LM")
+    assert (~found.converged | (np.abs(found.values) <= radius * (1 + 1e-6))).all()
+
+
+def test_zero_operator():
+    zero = Operator.of(np.zeros((2, 2, 3, 3)), 50, padding="zeros")
+    found = toeplitz.arnoldi_eigenvalues(zero, 3, "SR")
+    assert found.converged.all()
+    assert (found.values == 0).all()
 
 
 def test_conditions_are_those_of_the_operator_itself(rng):

@@ -37,10 +37,12 @@ def convolutions(config: ModelConfig) -> list[Convolution]:
     with torch.device("meta"):
         model = build(config)
         images = torch.empty(1, config.in_channels, *config.image_size)
-    return [conv for conv, _ in trace_convolutions(model, images)[0]]
+    return [conv for conv, _, _ in trace_convolutions(model, images)[0]]
 
 
-def trace_convolutions(model: nn.Module, images: Tensor) -> tuple[list[tuple[Convolution, nn.Conv2d]], dict[str, str]]:
+def trace_convolutions(
+    model: nn.Module, images: Tensor
+) -> tuple[list[tuple[Convolution, nn.Conv2d, str]], dict[str, str]]:
     """Find what each convolution of any network sees, by one forward pass in evaluation mode.
 
     Parameters
@@ -52,15 +54,19 @@ def trace_convolutions(model: nn.Module, images: Tensor) -> tuple[list[tuple[Con
 
     Returns
     -------
-    list of (Convolution, module)
-        In the order of the modules; a module that several places share is listed once, with the size that it saw first.
+    list of (Convolution, module, note)
+        In the order of the modules; a module that is used at several sizes is listed once, with the first, and the note
+        says the others.
     dict
         Name -> why, of each convolution that is not listed.
     """
-    seen: dict[nn.Module, tuple[int, ...]] = {}
+    seen: dict[nn.Module, list[tuple[int, ...]]] = {}
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen.setdefault(module, tuple(inputs[0].shape[-2:]))
+        sizes = seen.setdefault(module, [])
+        size = tuple(inputs[0].shape[-2:])
+        if size not in sizes:
+            sizes.append(size)
 
     kinds = (nn.modules.conv._ConvNd,)
     found = [
@@ -90,11 +96,12 @@ def trace_convolutions(model: nn.Module, images: Tensor) -> tuple[list[tuple[Con
         elif module not in seen:
             skipped[name] = "the forward pass didn't use it"
         else:
-            H, W = seen[module]
+            (H, W), *others = seen[module]
+            note = f"used again at {' and '.join(f'{h}x{w}' for h, w in others)}" if others else ""
             conv = Convolution(
                 name, (H, W), _two(module.stride), _two(module.dilation), module.groups, _padding_of(module)
             )
-            kept.append((conv, module))
+            kept.append((conv, module, note))
     return kept, skipped
 
 
