@@ -77,7 +77,7 @@ def spectrum(
     from polyroots.layers import Analysis
 
     from .console import print_json, say
-    from .spectrum_findings import document, list_document
+    from .spectrum_findings import document, list_document, require_layers, require_names
     from .spectrum_tables import print_findings, print_list
 
     with usage_errors():
@@ -91,6 +91,7 @@ def spectrum(
     if other is not None and other.resolve() == checkpoint.resolve():
         raise click.UsageError(f"{checkpoint} is given twice; give two checkpoints to compare")
     findings = [_find(path, size, globs, analysis) for path in paths]
+    require_names(findings, globs)
     if only_list:
         if as_json:
             print_json(list_document(findings))
@@ -99,7 +100,7 @@ def spectrum(
         return
     for found in findings:
         found.leave_out_broken()
-        found.require_layers()
+    require_layers(findings)
     # Before hours of work: can its results be written?
     for directory in (plot_dir, *(file.parent for file in (npz, csv_file) if file is not None)):
         if directory is not None:
@@ -136,7 +137,6 @@ def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], anal
     from fnmatch import fnmatchcase
 
     from polyroots.checkpoint import read_layers
-    from polyroots.errors import InputError
 
     from .spectrum_findings import Findings
 
@@ -147,11 +147,6 @@ def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], anal
         short = name.removesuffix(".weight")
         return not globs or any(fnmatchcase(name, glob) or fnmatchcase(short, glob) for glob in globs)
 
-    if not any(map(is_chosen, names)):
-        raise InputError(
-            f"{path} has no convolution named like {' or '.join(globs)}; its names are such as "
-            f"{', '.join(names[:3])} (--list shows all)"
-        )
     skipped = {name: reason for name, reason in found.skipped.items() if is_chosen(name)}
     layers: list[Layer] = []
     for layer in found.layers:

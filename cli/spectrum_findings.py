@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,12 +30,6 @@ class Findings:
     results: dict[str, LayerResult] = field(default_factory=dict)
     checks: dict[str, Verification] = field(default_factory=dict)
 
-    def require_layers(self) -> None:
-        """Raise InputError, with every reason, if no layer is left to analyse."""
-        if not self.layers:
-            reasons = "; ".join(f"{name} ({reason})" for name, reason in self.skipped.items())
-            raise InputError(f"{self.path} holds nothing to analyse: {reasons}")
-
     def leave_out_broken(self) -> None:
         """Skip layers whose weights are not finite, with the reason, before anything is computed."""
         for layer in list(self.layers):
@@ -43,6 +38,25 @@ class Findings:
             except InputError as error:
                 self.layers.remove(layer)
                 self.skipped[layer.name] = str(error).removeprefix(f"{layer.name}: ")
+
+
+def require_names(findings: list[Findings], globs: Sequence[str]) -> None:
+    """Raise InputError if no checkpoint has a convolution with one of the names that were asked for."""
+    if not any(item.layers or item.skipped for item in findings):
+        item = findings[0]
+        names = [*(layer.name for layer in item.found.layers), *item.found.skipped]
+        raise InputError(
+            f"{item.path} has no convolution named like {' or '.join(globs)}; its names are such as "
+            f"{', '.join(names[:3])} (--list shows all)"
+        )
+
+
+def require_layers(findings: list[Findings]) -> None:
+    """Raise InputError, with every reason, if no checkpoint has a layer to analyse."""
+    if not any(item.layers for item in findings):
+        item = findings[0]
+        reasons = "; ".join(f"{name} ({reason})" for name, reason in item.skipped.items())
+        raise InputError(f"{item.path} holds nothing to analyse: {reasons}")
 
 
 def list_document(findings: list[Findings]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import pathlib
 import pickle
 import re
 import warnings
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -238,12 +237,12 @@ def _read(path: str | Path, *, lazily: bool = False) -> Any:
             with torch.serialization.safe_globals(_plain_data()):
                 return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
-        refused = re.search(r"GLOBAL (\S+)", str(error))
+        refused = re.search(r"GLOBAL (\S+)|got <class '(\S+)'>", str(error))
         if refused is None:
             raise _no_checkpoint(path) from error
         raise FileError(
-            f"{path} holds {refused[1]}, and reading anything but tensors and plain data could run code: expected a "
-            "checkpoint with a state dict and no other objects; save model.state_dict() by itself"
+            f"{path} holds {refused[1] or refused[2]}, and reading anything but tensors and plain data could run code: "
+            "expected a checkpoint with a state dict and no other objects; save model.state_dict() by itself"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         # What torch.load raises for a damaged or foreign file depends on where it is damaged.
@@ -257,21 +256,7 @@ def _plain_data() -> list[Any]:
     array = np.zeros(0).__reduce__()[0]
     paths = [pathlib.PurePosixPath, pathlib.PosixPath, pathlib.PureWindowsPath]
     times = [datetime.datetime, datetime.date, datetime.timedelta]
-    return [
-        argparse.Namespace,
-        defaultdict,
-        dict,
-        list,
-        int,
-        float,
-        scalar,
-        array,
-        np.ndarray,
-        np.dtype,
-        *numbers,
-        *paths,
-        *times,
-    ]
+    return [argparse.Namespace, scalar, array, np.ndarray, np.dtype, *numbers, *paths, *times]
 
 
 def _no_checkpoint(path: Path) -> FileError:

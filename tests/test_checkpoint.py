@@ -365,10 +365,14 @@ def test_plain_data_beside_a_state_dict_is_read(tmp_path):
         "accuracy": np.float64(0.5),
         "history": np.arange(3.0),
         "time": datetime.datetime(2026, 11, 22),
-        "counts": defaultdict(int, {"a": 1}),
     }
     torch.save(document, tmp_path / "run.pt")
     assert len(read_layers(tmp_path / "run.pt").layers) == 3
+    torch.save({**document, "steps": defaultdict(list, {"a": [1]})}, tmp_path / "run.pt")
+    with pytest.raises(
+        pr.FileError, match=r"holds \S+, and reading anything but tensors and plain data could run code"
+    ):
+        read_layers(tmp_path / "run.pt")
 
 
 def test_factors_of_reparametrised_weights_are_skipped(tmp_path):

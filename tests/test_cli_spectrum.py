@@ -269,6 +269,11 @@ def test_two_checkpoints_side_by_side(tmp_path):
     ]
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 6
     assert "no file" in fails("spectrum", tmp_path / "a.pt", tmp_path / "c.pt")
+    only = run("spectrum", tmp_path / "a.pt", tmp_path / "b.pt", "--size", 5, "--layer", "gone").stdout
+    assert "No convolution is named like gone" in only
+    assert f"gone.weight: only in {tmp_path / 'a.pt'}" in only
+    few = json.loads(run(*arguments, "--extremes", 2, "--json").stdout)["comparison"]
+    assert few[0]["reason"] == "how far they moved is known where all eigenvalues are computed"
 
 
 def test_pictures_of_every_kind(theirs, tmp_path):

@@ -247,6 +247,17 @@ def test_a_module_that_is_used_twice_says_so():
     assert found.layers["b.weight"].remark == "used again at 4x3"
 
 
+def test_reparametrised_weights_are_those_that_are_used():
+    from torch.nn.utils.parametrizations import weight_norm
+
+    torch.manual_seed(71)
+    model = nn.Sequential(*(weight_norm(nn.Conv2d(3, 3, 3, padding=1)) for _ in range(4)))
+    found = pr.model_spectra(model, 6)
+    assert found.skipped == {}
+    for module, result in zip(model, found.layers.values(), strict=True):
+        assert np.array_equal(result.spectrum.values, pr.eigenvalues(module.weight, 6).values)
+
+
 def test_only_converged_singular_values_count(rng, tmp_path):
     from polyroots.layers import LayerResult
     from polyroots.singular import LargestSingularValues

@@ -88,7 +88,9 @@ def trace_convolutions(
     kept, skipped = [], {}
     owners: dict[int, str] = {}
     for name, module in found:
-        owner = owners.setdefault(id(module.weight), name)
+        # A reparametrised weight is computed anew each time, and belongs to its module alone.
+        parameter = dict(module.named_parameters(recurse=False)).get("weight")
+        owner = name if parameter is None else owners.setdefault(id(parameter), name)
         if not isinstance(module, nn.Conv2d):
             skipped[name] = f"a {type(module).__name__}; convolutions of images, Conv2d, are analysed"
         elif owner != name:
