@@ -10,12 +10,11 @@ import argparse
 import json
 import platform
 import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from timing import seconds_of, spread
 
 import polyroots as pr
 from polyroots.eigensolver import torch_eigenvalues
@@ -25,16 +24,6 @@ from polyroots.pool import usable_cores
 TABLE = Path(__file__).resolve().parent.parent / "polyroots" / "cuda_eigenvalues.json"
 # (channels, image): about half of n^2 complex matrices of c x c.
 SIZES = ((16, 32), (64, 32), (128, 16), (256, 8), (512, 8))
-
-
-def seconds_of(function: Callable[[], object], runs: int) -> list[float]:
-    function()  # the first call loads libraries
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return times
 
 
 def main() -> None:
@@ -56,11 +45,12 @@ def main() -> None:
         half = np.arange(len(partner)) <= partner
         stack = operator.symbol_at(ky[half], kx[half])
         cpu = seconds_of(lambda K=K, n=n: pr.eigenvalues(K, n), options.runs)
+        torch_eigenvalues(stack, "cuda")  # the first call loads libraries
         gpu = seconds_of(lambda stack=stack: torch_eigenvalues(stack, "cuda"), options.runs)
         medians = statistics.median(cpu), statistics.median(gpu)
         print(
-            f"| {c}x{c}x3x3 at {n}x{n} | {len(stack)} | {medians[0]:.3f} ({max(cpu) - min(cpu):.3f}) "
-            f"| {medians[1]:.3f} ({max(gpu) - min(gpu):.3f}) | {medians[0] / medians[1]:.2f} |",
+            f"| {c}x{c}x3x3 at {n}x{n} | {len(stack)} | {spread(cpu)} | {spread(gpu)} "
+            f"| {medians[0] / medians[1]:.2f} |",
             flush=True,
         )
         rows.append(

@@ -14,9 +14,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 import numpy as np
+from timing import seconds_of, spread
 
 import polyroots as pr
 import polyroots.spectrum
@@ -59,19 +59,6 @@ def plain(K: np.ndarray, n: int) -> np.ndarray:
 
 def plain_singular(K: np.ndarray, n: int) -> np.ndarray:
     return np.linalg.svd(plain_symbols(K, n), compute_uv=False).ravel()
-
-
-def seconds_of(function: Callable[[], object], runs: int) -> list[float]:
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return times
-
-
-def spread(times: list[float]) -> str:
-    return f"{statistics.median(times):.2f} ({max(times) - min(times):.2f})"
 
 
 def lapack_share(K: np.ndarray, n: int, runs: int) -> float:

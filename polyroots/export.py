@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polyroots.errors import FileError
 from polyroots.extremes import End, Extremes
-from polyroots.files import replacing
+from polyroots.files import reading_archive, replacing
 from polyroots.layers import LayerResult
 from polyroots.spectrum import Spectrum
 
@@ -76,15 +74,11 @@ def load_results(path: str | Path) -> dict[str, SavedLayer]:
     FileError
         If the file is missing or is no such file.
     """
-    try:
+    with reading_archive(path, "holds no layers", "'polyroots spectrum --save'"):
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
         names = json.loads(str(arrays["names"]))
         return {name: _layer(_below(arrays, str(number))) for number, name in enumerate(names)}
-    except FileNotFoundError as error:
-        raise FileError(f"no file {path}: expected one that 'polyroots spectrum --save' wrote") from error
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile) as error:
-        raise FileError(f"{path} holds no layers: expected a file that 'polyroots spectrum --save' wrote") from error
 
 
 def write_csv(path: str | Path, results: Mapping[str, LayerResult]) -> None:

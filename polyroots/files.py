@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from polyroots.errors import FileError
 
@@ -27,6 +28,17 @@ def require_readable(path: str | Path) -> None:
             pass
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror or error}; choose a file that can be read") from error
+
+
+@contextmanager
+def reading_archive(path: str | Path, what: str, writer: str) -> Iterator[None]:
+    """Turn what numpy raises for a file that is missing, damaged or another one into a FileError of one sentence."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileError(f"no file {path}: expected one that {writer} wrote") from error
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile) as error:
+        raise FileError(f"{path} {what}: expected an .npz file that {writer} wrote") from error
 
 
 @contextmanager

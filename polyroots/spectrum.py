@@ -16,15 +16,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Bool, Complex, Complex128, Float64
 from numpy.typing import DTypeLike, NDArray
 
 from polyroots.eigensolver import choose_eigensolver
-from polyroots.errors import FileError, InputError
-from polyroots.files import replacing
+from polyroots.errors import InputError
+from polyroots.files import reading_archive, replacing
 from polyroots.operators import Operator, principal
 from polyroots.pool import Progress, chunks, in_threads
 from polyroots.toeplitz import dense_eigenvalues
@@ -193,13 +192,8 @@ class Spectrum:
         FileError
             If the file is missing or is no such file.
         """
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                return cls.from_arrays(dict(archive))
-        except FileNotFoundError as error:
-            raise FileError(f"no file {path}: expected a spectrum that Spectrum.save wrote") from error
-        except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile) as error:
-            raise FileError(f"{path} is no spectrum: expected an .npz file that Spectrum.save wrote") from error
+        with reading_archive(path, "is no spectrum", "Spectrum.save"), np.load(path, allow_pickle=False) as archive:
+            return cls.from_arrays(dict(archive))
 
 
 def symbol(

@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-import argparse
-import datetime
 import os
 import subprocess
 import sys
-from collections import defaultdict
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -206,123 +201,6 @@ def test_files_have_the_usual_permissions(tmp_path):
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def network():
-    torch.manual_seed(41)
-    return nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 1))
-
-
-@pytest.mark.parametrize(
-    ("prefixes", "name"),
-    [
-        (("module.",), "2.weight"),
-        (("_orig_mod.",), "2.weight"),
-        (("module.", "_orig_mod."), "2.weight"),
-        (("_orig_mod.", "module."), "2.weight"),
-        (("module.", "module."), "2.weight"),
-        (("encoder._orig_mod.",), "encoder.2.weight"),
-    ],
-)
-def test_prefixes_of_wrappers_are_left_out(tmp_path, prefixes, name):
-    model = network()
-    torch.save({f"{''.join(prefixes)}{key}": value for key, value in model.state_dict().items()}, tmp_path / "w.pt")
-    found = read_layers(tmp_path / "w.pt")
-    assert found.layers[1].name == name
-    assert torch.equal(found.layers[1].read(), model[2].weight)
-
-
-def test_prefixes_stay_where_names_would_become_one(tmp_path):
-    torch.save({"module.a": torch.ones(1, 1, 1, 1), "a": torch.ones(1, 1, 1, 1)}, tmp_path / "w.pt")
-    assert [layer.name for layer in read_layers(tmp_path / "w.pt").layers] == ["module.a", "a"]
-
-
-def test_a_real_compiled_and_parallel_model(tmp_path):
-    """Not by names that we made up: what torch itself writes."""
-    model = network()
-    for wrapped in (torch.compile(model), nn.DataParallel(model), nn.DataParallel(torch.compile(model))):
-        torch.save(wrapped.state_dict(), tmp_path / "w.pt")
-        assert [layer.name for layer in read_layers(tmp_path / "w.pt").layers] == ["0.weight", "2.weight", "4.weight"]
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_safetensors_are_read_one_by_one(tmp_path, dtype, monkeypatch):
-    from polyroots import stored
-
-    model = network().to(dtype)
-    save_file(model.state_dict(), tmp_path / "w.safetensors")
-    opened = []
-    safe_open = stored.safe_open
-
-    def recording(path, framework):
-        opened.append(path)
-        return safe_open(path, framework=framework)
-
-    monkeypatch.setattr(stored, "safe_open", recording)
-    found = read_layers(tmp_path / "w.safetensors")
-    assert len(opened) == 1  # the header only
-    assert [(layer.name, layer.dtype) for layer in found.layers] == [
-        (name, str(dtype).removeprefix("torch.")) for name in ("0.weight", "2.weight", "4.weight")
-    ]
-    assert torch.equal(found.layers[1].read(), model[2].weight)
-    assert len(opened) == 2
-    Lambda = pr.eigenvalues(found.layers[1].read(), 8)
-    assert np.array_equal(Lambda.values, pr.eigenvalues(model[2].weight, 8).values)
-
-
-def test_safetensors_under_any_name_and_damaged_ones(tmp_path):
-    save_file(network().state_dict(), tmp_path / "w.pt")
-    assert len(read_layers(tmp_path / "w.pt").layers) == 3
-    whole = (tmp_path / "w.pt").read_bytes()
-    (tmp_path / "half.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(pr.FileError, match="its header is that of safetensors, but it is damaged"):
-        read_layers(tmp_path / "half.safetensors")
-    save_file({"w": torch.ones(2, 2, 3, 3, dtype=torch.int8)}, tmp_path / "int8.safetensors")
-    assert read_layers(tmp_path / "int8.safetensors").skipped["w"].startswith("its weights are I8; expected float16")
-
-
-def test_the_older_format_of_torch(tmp_path):
-    model = network()
-    torch.save({"state_dict": model.state_dict()}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    found = read_layers(tmp_path / "old.pth")
-    assert torch.equal(found.layers[1].read(), model[2].weight)
-
-
-def test_zip_files_are_mapped_and_not_read(tmp_path):
-    """400 MB of weights, of which the list of layers touches nothing: the process stays small."""
-    torch.save({"w": torch.zeros(1024, 1024, 10, 10)}, tmp_path / "large.pt")
-    code = f"""
-from polyroots.checkpoint import read_layers
-import polyroots.layers
-def peak():
-    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
-before = peak()
-(layer,) = read_layers({str(tmp_path / "large.pt")!r}).layers
-print((peak() - before) // 1024)
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(result.stdout) < 100
-
-
-def test_lightning_and_ema(tmp_path):
-    """A Lightning checkpoint's other entries are plain data; of several state dicts the first is read and all named."""
-    weights = {f"model.{key}": value for key, value in network().state_dict().items()}
-    document = {
-        "epoch": 3,
-        "pytorch-lightning_version": "2.4.0",
-        "state_dict": weights,
-        "optimizer_states": [{"state": {0: {"momentum_buffer": torch.ones(6, 6, 3, 3)}}}],
-        "hyper_parameters": {"lr": 0.1},
-    }
-    torch.save(document, tmp_path / "epoch=3.ckpt")
-    found = read_layers(tmp_path / "epoch=3.ckpt")
-    assert [layer.name for layer in found.layers] == ["model.0.weight", "model.2.weight", "model.4.weight"]
-    assert (found.entry, found.others) == ("state_dict", ())
-    torch.save({"ema": {"module": weights}, "model": weights, "epoch": 1}, tmp_path / "both.pt")
-    both = read_layers(tmp_path / "both.pt")
-    assert (both.entry, both.others) == ("model", ("ema",))
-    torch.save({"ema": {"module": weights}}, tmp_path / "ema.pt")
-    assert read_layers(tmp_path / "ema.pt").entry == "ema.module"
-
-
 def test_tied_weights_are_analysed_once(tmp_path):
     shared = torch.randn(4, 4, 3, 3)
     torch.save({"a": shared, "b": shared, "c": shared.clone(), "d": shared[:2]}, tmp_path / "tied.pt")
@@ -357,24 +235,6 @@ def test_depthwise_convolutions_are_assumed_after_the_first(tmp_path):
     assert (layers["stem.weight"].conv.groups, layers["stem.weight"].note) == (1, "")
 
 
-def test_plain_data_beside_a_state_dict_is_read(tmp_path):
-    """What training scripts save: arguments, paths, times, numpy numbers and arrays."""
-    document = {
-        "state_dict": network().state_dict(),
-        "args": argparse.Namespace(lr=0.1, out=Path("runs")),
-        "accuracy": np.float64(0.5),
-        "history": np.arange(3.0),
-        "time": datetime.datetime(2026, 11, 22),
-    }
-    torch.save(document, tmp_path / "run.pt")
-    assert len(read_layers(tmp_path / "run.pt").layers) == 3
-    torch.save({**document, "steps": defaultdict(list, {"a": [1]})}, tmp_path / "run.pt")
-    with pytest.raises(
-        pr.FileError, match=r"holds \S+, and reading anything but tensors and plain data could run code"
-    ):
-        read_layers(tmp_path / "run.pt")
-
-
 def test_factors_of_reparametrised_weights_are_skipped(tmp_path):
     from torch.nn.utils import parametrizations
 
@@ -390,13 +250,6 @@ def test_factors_of_reparametrised_weights_are_skipped(tmp_path):
     assert [layer.name for layer in found.layers] == ["plain.weight"]
     assert len(found.skipped) == 3  # both factors of the weight norm, and the weight before its spectral norm
     assert all(reason.startswith("a factor of a weight") for reason in found.skipped.values())
-
-
-@pytest.mark.parametrize("content", [b"", b"vers", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"])
-def test_what_is_only_called_safetensors_is_said(tmp_path, content):
-    (tmp_path / "w.safetensors").write_bytes(content)
-    with pytest.raises(pr.FileError, match="its name says safetensors, its content does not; fetch it again"):
-        read_layers(tmp_path / "w.safetensors")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

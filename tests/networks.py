@@ -1,0 +1,40 @@
+"""Networks and layers to analyse."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from polyroots.layers import model_layers
+
+
+class Odd(nn.Module):
+    """Every kind of convolution, some of them shared or unused."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 7, stride=2, padding=3)
+        self.same = nn.Conv2d(6, 6, 3, padding="same", dilation=2)
+        self.wrapped = nn.Conv2d(6, 6, 5, padding=2, padding_mode="circular")
+        self.valid = nn.Conv2d(6, 6, 3)
+        self.depthwise = nn.Conv2d(6, 6, 3, padding=1, groups=6)
+        self.point = nn.Conv2d(6, 6, 1)
+        self.tied = nn.Conv2d(6, 6, 1)
+        self.tied.weight = self.point.weight
+        self.up = nn.ConvTranspose2d(6, 6, 2, stride=2)
+        self.line = nn.Conv1d(6, 6, 3, padding=1)
+        self.unused = nn.Conv2d(6, 6, 3)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x):
+        x = self.depthwise(self.valid(self.wrapped(self.same(self.stem(x)))))
+        x = self.drop(self.up(self.tied(self.point(x))))
+        return self.line(x.flatten(2))
+
+
+def layer_with(K):
+    """A layer with a kernel, on a small image."""
+    conv = nn.Conv2d(K.shape[1], K.shape[0], K.shape[2:], padding="same", bias=False).double()
+    conv.weight.data = torch.from_numpy(np.asarray(K, dtype=float))
+    return model_layers(conv, 6)[0][0]
