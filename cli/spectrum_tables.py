@@ -192,8 +192,9 @@ def _print_boundary(item: Findings, analysis: Analysis) -> None:
 def _print_remarks(item: Findings) -> None:
     found = item.found
     if found.entry:
-        others = f"; {', '.join(found.others)} hold others" if found.others else ""
-        say(f"Read from the entry {found.entry!r} of the file{others}.")
+        say(f"Read from the entry {found.entry!r} of the file.")
+    if found.others:
+        say(f"Not read: further weights in {', '.join(found.others)}")
     if found.assumed:
         size = "" if item.size_given else "size 32x32 (give --size), "
         say(

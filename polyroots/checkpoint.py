@@ -294,15 +294,20 @@ def _state_dict(path: str | Path, document: Any) -> tuple[str, Mapping[str, Any]
     for _ in _NESTED:  # a bound on the nesting
         if not isinstance(document, Mapping):
             break
-        if any(isinstance(value, Tensor | StoredTensor) for value in document.values()):
-            return ".".join(entries), document, others
-        inner = [key for key in _NESTED if isinstance(document.get(key), Mapping)]
-        if not inner:
-            return ".".join(entries), document, others
-        others = others or tuple(inner[1:])
-        entries.append(inner[0])
+        holders = [key for key, value in document.items() if isinstance(value, Mapping) and _has_kernels(value)]
+        known = [key for key in _NESTED if isinstance(document.get(key), Mapping)]
+        inner = known or (holders if len(holders) == 1 else [])
+        if _has_kernels(document) or not inner:
+            return ".".join(entries), document, others or tuple(map(str, holders))
+        others = others or tuple(str(key) for key in dict.fromkeys([*inner, *holders]) if key != inner[0])
+        entries.append(str(inner[0]))
         document = document[inner[0]]
     raise FileError(f"{path} holds no state dict: expected a mapping of names to tensors, got {_kind(document)}")
+
+
+def _has_kernels(document: Mapping[Any, Any]) -> bool:
+    """Whether a mapping itself holds weights of convolutions: not just a tensor with the number of the epoch."""
+    return any(isinstance(value, Tensor | StoredTensor) and value.ndim >= 3 for value in document.values())
 
 
 def _without_prefixes(weights: Mapping[Any, Any]) -> Mapping[Any, Any]:

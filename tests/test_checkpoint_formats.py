@@ -130,6 +130,14 @@ def test_lightning_and_ema(tmp_path):
     torch.save({"ema": {"module": weights}, "model": weights, "epoch": 1}, tmp_path / "both.pt")
     both = read_layers(tmp_path / "both.pt")
     assert (both.entry, both.others) == ("model", ("ema",))
+    torch.save({"epoch": torch.tensor(3), "state_dict": weights, "state_dict_ema": weights}, tmp_path / "timm.pt")
+    timm = read_layers(tmp_path / "timm.pt")
+    assert (timm.entry, timm.others, len(timm.layers)) == ("state_dict", ("state_dict_ema",), 3)
+    torch.save({"weird": weights, "optimizer": {"state": {0: {"m": torch.ones(1, 1, 3, 3)}}}}, tmp_path / "weird.pt")
+    assert read_layers(tmp_path / "weird.pt").entry == "weird"
+    torch.save({**weights, "head": weights}, tmp_path / "mixed.pt")
+    mixed = read_layers(tmp_path / "mixed.pt")
+    assert (mixed.entry, mixed.others, len(mixed.layers)) == ("", ("head",), 3)
     torch.save({"ema": {"module": weights}}, tmp_path / "ema.pt")
     assert read_layers(tmp_path / "ema.pt").entry == "ema.module"
 
