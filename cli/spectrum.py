@@ -188,9 +188,10 @@ def _compute(findings: list[Findings], analysis: Analysis, with_check: bool) -> 
 
 
 def _by_name(findings: list[Findings]) -> dict[str, LayerResult]:
-    """Layer -> result; of two checkpoints, path:layer."""
+    """Layer -> result; of two checkpoints file:layer, with the whole path where both files have one name."""
+    has_names = len({found.path.name for found in findings}) == len(findings)
     return {
-        name if len(findings) == 1 else f"{found.path}:{name}": result
+        name if len(findings) == 1 else f"{found.path.name if has_names else found.path}:{name}": result
         for found in findings
         for name, result in found.results.items()
     }

@@ -264,7 +264,7 @@ def test_two_checkpoints_side_by_side(tmp_path):
     assert f"{before:#.4g} -> {after:#.4g}" in printed
     assert f"gone.weight: only in {tmp_path / 'a.pt'}" in printed
     assert list(load_results(tmp_path / "both.npz")) == [
-        f"{tmp_path / file}:{name}.weight"
+        f"{file}:{name}.weight"
         for file, name in (("a.pt", "a"), ("a.pt", "b"), ("a.pt", "gone"), ("b.pt", "a"), ("b.pt", "b"))
     ]
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 6
