@@ -96,6 +96,17 @@ def test_a_peak_that_the_first_grid_misses_is_found_by_the_check(monkeypatch):
     assert found.ends["max_real"].supremum == pytest.approx(2.5, abs=1e-10)
 
 
+def test_a_supremum_is_never_below_the_images_own_eigenvalues(monkeypatch, rng):
+    """A refinement that fails altogether: the image's own frequencies have the last word."""
+    monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
+    monkeypatch.setattr(
+        search.SymbolSearch, "_refine", lambda self, name, starts: (starts, np.full(len(starts), -100.0))
+    )
+    found = extreme_eigenvalues(rng.standard_normal((2, 2, 3, 3)), 120)
+    for name in ENDS:
+        assert found.ends[name].supremum == found.reached(name)
+
+
 def test_ridges_are_followed(monkeypatch):
     """Taps on a diagonal: the height is constant along a line of frequencies, where all 200 values lie."""
     monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))

@@ -88,6 +88,27 @@ def test_wrong_values_are_found_whatever_the_condition(name, factor, monkeypatch
     assert not verify(layer, Analysis(kind="both")).is_good
 
 
+def test_wrong_values_with_the_right_traces_are_found(monkeypatch):
+    """1, 2, 3 moved by 1e-3 such that neither their sum nor that of their squares changes."""
+    from polyroots import layers as module
+
+    layer = layer_with(np.diag([1.0, 2.0, 3.0]).reshape(3, 3, 1, 1))
+    a = 1e-3
+    c = (-(2 + 2 * a) + np.sqrt((2 + 2 * a) ** 2 - 8 * (2 * a**2 - 2 * a))) / 4
+    moves = {1: a, 2: -a - c, 3: c}
+    true_eigenvalues = module.eigenvalues
+
+    def wrong(*args, **options):
+        Lambda = true_eigenvalues(*args, **options)
+        values = np.array([value + moves[round(value.real)] for value in Lambda.values])
+        assert abs(values.sum() - Lambda.values.sum()) < 1e-10
+        assert abs((values**2).sum() - (Lambda.values**2).sum()) < 1e-10
+        return pr.Spectrum(values, Lambda.weight, Lambda.size)
+
+    monkeypatch.setattr(module, "eigenvalues", wrong)
+    assert not verify(layer, Analysis()).is_good
+
+
 def test_verification_takes_the_leading_groups():
     torch.manual_seed(67)
     depthwise = nn.Conv2d(60, 60, 4, padding="same", groups=60)
