@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,8 +135,6 @@ def spectrum(
 
 def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], analysis: Analysis) -> Findings:
     """Read a checkpoint's list of convolutions and sort out what can't be analysed."""
-    from fnmatch import fnmatchcase
-
     from polyroots.checkpoint import read_layers
 
     from .spectrum_findings import Findings
@@ -144,8 +143,7 @@ def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], anal
     names = [*(layer.name for layer in found.layers), *found.skipped]
 
     def is_chosen(name: str) -> bool:
-        short = name.removesuffix(".weight")
-        return not globs or any(fnmatchcase(name, glob) or fnmatchcase(short, glob) for glob in globs)
+        return not globs or any(_is_named(name, glob) for glob in globs)
 
     skipped = {name: reason for name, reason in found.skipped.items() if is_chosen(name)}
     layers: list[Layer] = []
@@ -156,12 +154,13 @@ def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], anal
                 skipped[layer.name] = reason
             else:
                 layers.append(layer)
-    unmatched = [
-        glob
-        for glob in globs
-        if not any(fnmatchcase(n, glob) or fnmatchcase(n.removesuffix(".weight"), glob) for n in names)
-    ]
+    unmatched = [glob for glob in globs if not any(_is_named(name, glob) for name in names)]
     return Findings(path, found, layers, skipped, unmatched, size_given=size is not None)
+
+
+def _is_named(name: str, glob: str) -> bool:
+    """Whether a layer's name, with or without ``.weight``, is one that a pattern describes."""
+    return fnmatchcase(name, glob) or fnmatchcase(name.removesuffix(".weight"), glob)
 
 
 def _compute(findings: list[Findings], analysis: Analysis, with_check: bool) -> None:

@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from polyroots.errors import InputError
 from polyroots.matrices import DENSE_LIMIT
+from polyroots.operators import conjugate_grid
 from polyroots.spectrum import Spectrum
 
 
@@ -55,11 +56,8 @@ def moved(a: Spectrum, b: Spectrum) -> Float64[np.ndarray, "N"]:
     H, W = a.size
     ours, theirs = (spectrum.values.reshape(H * W, a.groups, -1) for spectrum in (a, b))
     distances = np.empty(ours.shape)
-    index = np.arange(H * W)
-    ky, kx = np.divmod(index, W)
-    partner = (-ky % H) * W + (-kx % W)
-    for k in index:
-        j = partner[k]
+    _, _, partner = conjugate_grid(H, W)
+    for k, j in enumerate(partner):
         # At -theta the values are the conjugates, in the same order unless the symbol's period is shorter.
         if j < k and np.array_equal(ours[k], ours[j].conj()) and np.array_equal(theirs[k], theirs[j].conj()):
             distances[k] = distances[j]

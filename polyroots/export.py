@@ -18,7 +18,6 @@ from polyroots.layers import LayerResult
 from polyroots.spectrum import Spectrum
 
 _COLUMNS = ("layer", "kind", "theta_y", "theta_x", "real", "imag", "condition", "converged")
-_KINDS = ("spectrum", "extremes", "sigma", "largest")
 
 
 @dataclass(frozen=True, eq=False)

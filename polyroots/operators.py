@@ -61,7 +61,7 @@ class Operator:
         K = _as_float64(weight, name)
         if K.ndim != 4 or K.size == 0:
             raise InputError(f"{name}: expected a kernel of shape (c_out, c_in, kh, kw), got shape {K.shape}")
-        require_finite(K, name)
+        _require_finite(K, name)
         if padding not in PADDINGS:
             raise unknown_name("padding", str(padding), PADDINGS)
         count = whole(groups, f"{name}: groups")
@@ -131,10 +131,7 @@ class Operator:
 
     def one_period(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
         """Frequency indices (ky, kx) of one period, and the position of each one's conjugate partner -k among them."""
-        rows, columns = self.period
-        index = np.arange(rows * columns)
-        ky, kx = np.divmod(index, columns)
-        return ky, kx, (-ky % rows) * columns + (-kx % columns)
+        return conjugate_grid(*self.period)
 
     def require_square(self, what: str) -> None:
         """Raise InputError, which offers singular values, unless the operator maps a space to itself."""
@@ -174,6 +171,12 @@ class Operator:
         return np.ascontiguousarray(self.weight.reshape(-1, kh * kw).T)
 
 
+def conjugate_grid(rows: int, columns: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Indices (ky, kx) of a grid, row by row, and the position of each one's conjugate partner -k, modulo the grid."""
+    ky, kx = np.divmod(np.arange(rows * columns), columns)
+    return ky, kx, (-ky % rows) * columns + (-kx % columns)
+
+
 def principal(k: NDArray[np.intp], n: int) -> NDArray[np.float64]:
     """2 pi k / n, brought to (-pi, pi]."""
     k = k % n
@@ -182,7 +185,10 @@ def principal(k: NDArray[np.intp], n: int) -> NDArray[np.float64]:
 
 def require_finite(weight: Any, name: str) -> None:
     """Raise InputError, with the operator's name, if a weight holds NaN or infinite entries."""
-    array = _as_float64(weight, name)
+    _require_finite(_as_float64(weight, name), name)
+
+
+def _require_finite(array: NDArray[np.float64], name: str) -> None:
     bad = int(array.size - np.isfinite(array).sum())
     if bad:
         raise InputError(

@@ -88,6 +88,21 @@ def chunks(
     return [indices[start : start + length] for start in range(0, len(indices), length)]
 
 
+def half_chunks(
+    partner: NDArray[np.intp], block: tuple[int, int, int], workers: int | None = None
+) -> list[NDArray[np.intp]]:
+    """Split one frequency of each conjugate pair into tasks, the complex ones first: they take longer.
+
+    Parameters
+    ----------
+    partner : (F,) int
+        Position of each frequency's conjugate; self-conjugate ones are in tasks of their own.
+    block, workers : as for `chunks`
+    """
+    index = np.arange(len(partner))
+    return chunks(index[index < partner], block, workers) + chunks(index[index == partner], block, workers)
+
+
 def usable_cores() -> int:
     """Return the number of cores that this process may use."""
     try:

@@ -22,8 +22,8 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from polyroots.errors import InputError
 from polyroots.matrices import explicit_matrix, linear_operator
-from polyroots.operators import Operator, whole
-from polyroots.pool import Progress, chunks, in_threads
+from polyroots.operators import Operator, conjugate_grid, whole
+from polyroots.pool import Progress, half_chunks, in_threads
 
 # Relative to the largest: a singular value whose residual is smaller counts as converged.
 _CONVERGED = 1e-8
@@ -226,12 +226,10 @@ def _from_symbol(
         period if (n // s) % period == 0 else n // s
         for n, s, period in zip(operator.size, operator.stride, operator.period, strict=True)
     )
-    index = np.arange(rows * columns)
-    ky, kx = np.divmod(index, columns)
-    partner = (-ky % rows) * columns + (-kx % columns)
+    ky, kx, partner = conjugate_grid(rows, columns)
     aliases_y, aliases_x = np.divmod(np.arange(sy * sx), sx)
     is_plain = sy * sx == 1
-    sigma = np.empty((len(index), groups, min(m_out, m_in * sy * sx)), dtype=precision)
+    sigma = np.empty((len(partner), groups, min(m_out, m_in * sy * sx)), dtype=precision)
     complex_precision = np.result_type(precision, np.complex64)
 
     def solve(chosen: NDArray[np.intp]) -> None:
@@ -244,9 +242,7 @@ def _from_symbol(
         sigma[chosen] = np.linalg.svd(blocks.real if is_real else blocks, compute_uv=False)
         sigma[partner[chosen]] = sigma[chosen]
 
-    block = (groups, m_out, m_in * sy * sx)
-    tasks = chunks(index[index < partner], block, workers) + chunks(index[index == partner], block, workers)
-    in_threads(solve, tasks, workers, on_progress)
+    in_threads(solve, half_chunks(partner, (groups, m_out, m_in * sy * sx), workers), workers, on_progress)
     return np.tile(sigma.ravel(), (H // sy // rows) * (W // sx // columns))
 
 

@@ -21,11 +21,11 @@ import numpy as np
 from jaxtyping import Bool, Complex, Complex128, Float64
 from numpy.typing import DTypeLike, NDArray
 
-from polyroots.eigensolver import choose_eigensolver
+from polyroots.eigensolver import Eigensolver, choose_eigensolver
 from polyroots.errors import InputError
 from polyroots.files import reading_archive, replacing
 from polyroots.operators import Operator, principal
-from polyroots.pool import Progress, chunks, in_threads
+from polyroots.pool import Progress, half_chunks, in_threads
 from polyroots.toeplitz import dense_eigenvalues
 
 
@@ -344,7 +344,7 @@ def eigenvalues(
 
 def _solve_symbol(
     operator: Operator,
-    solver: Any,
+    solver: Eigensolver,
     precision: np.dtype[Any],
     workers: int | None,
     on_progress: Progress | None,
@@ -353,8 +353,7 @@ def _solve_symbol(
     groups, m, _, _, _ = operator.kernels.shape
     (H, W), (period_h, period_w) = operator.size, operator.period
     ky, kx, partner = operator.one_period()
-    index = np.arange(len(partner))
-    values = np.empty((len(index), groups, m), dtype=precision)
+    values = np.empty((len(partner), groups, m), dtype=precision)
 
     def solve(chosen: NDArray[np.intp]) -> None:
         symbols = operator.symbol_at(ky[chosen], kx[chosen]).astype(precision, copy=False)
@@ -363,9 +362,7 @@ def _solve_symbol(
         values[partner[chosen]] = Lambda.conj()
         values[chosen] = Lambda
 
-    block = (groups, m, m)
-    tasks = chunks(index[index < partner], block, workers) + chunks(index[index == partner], block, workers)
-    in_threads(solve, tasks, workers, on_progress)
+    in_threads(solve, half_chunks(partner, (groups, m, m), workers), workers, on_progress)
     if (period_h, period_w) != (H, W):
         values = np.tile(values.reshape(period_h, period_w, groups, m), (H // period_h, W // period_w, 1, 1))
     return values.reshape(-1)
