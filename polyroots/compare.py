@@ -41,7 +41,7 @@ def moved(a: Spectrum, b: Spectrum) -> Float64[np.ndarray, "N"]:
     Raises
     ------
     InputError
-        If the geometries differ.
+        If the geometries differ, or zero padding leaves too many eigenvalues to be matched all at once.
     """
     for what in ("padding", "size", "groups"):
         if getattr(a, what) != getattr(b, what):
@@ -51,7 +51,11 @@ def moved(a: Spectrum, b: Spectrum) -> Float64[np.ndarray, "N"]:
     if len(a) != len(b):
         raise InputError(f"spectra of different length can't be matched: got {len(a):,} and {len(b):,} eigenvalues")
     if a.padding != "circular":
-        assert len(a) <= DENSE_LIMIT
+        if len(a) > DENSE_LIMIT:
+            raise InputError(
+                f"{len(a):,} eigenvalues without frequencies are too many to be matched, at most {DENSE_LIMIT:,}; "
+                "compare a smaller image"
+            )
         return np.abs(a.values - b.values[match(a.values, b.values)])
     H, W = a.size
     ours, theirs = (spectrum.values.reshape(H * W, a.groups, -1) for spectrum in (a, b))

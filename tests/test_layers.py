@@ -204,6 +204,13 @@ def test_moved_matches_each_frequency_and_group_by_itself(rng):
         np.testing.assert_allclose(np.sort(ours), np.sort(expected), rtol=1e-9, atol=1e-12)
 
 
+def test_too_many_eigenvalues_without_frequencies_are_said(rng):
+    """A 1x1 kernel has all eigenvalues on any image, with zero padding too."""
+    Lambda = pr.eigenvalues(rng.standard_normal((4, 4, 1, 1)), 40, padding="zeros")
+    with pytest.raises(pr.InputError, match="6,400 eigenvalues without frequencies are too many to be matched"):
+        moved(Lambda, Lambda)
+
+
 @pytest.fixture(scope="module")
 def results():
     """One result of each kind."""
