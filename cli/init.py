@@ -3,70 +3,221 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import PATH, data_dir_option, dataset_option, json_option, model_options, seed_option, usage_errors
+from polyroots.errors import PolyrootsError
+
+from .options import (
+    PATH,
+    ImageSize,
+    Root,
+    data_dir_option,
+    dataset_option,
+    json_option,
+    model_options,
+    region_option,
+    seed_option,
+    usage_errors,
+    was_given,
+)
+
+if TYPE_CHECKING:
+    from polyroots.models import ModelConfig
+    from polyroots.ranking import Row
 
 
-@click.command(short_help="Set a fresh network's coefficients from its spectra.")
+@click.command(short_help="Choose roots from spectra: set a network's coefficients, diagnose them, compare strategies.")
+@click.argument("checkpoint", type=PATH, required=False)
 @model_options
+@click.option("--root", "given", type=Root(), multiple=True, help="A root by hand, such as 0.1+0.2j; repeatable.")
+@click.option("--keep-pairs", is_flag=True, help="extremal: keep conjugate pairs of extreme real part.")
+@region_option
+@click.option(
+    "--padding",
+    type=click.Choice(["circular", "zeros"]),
+    default="circular",
+    show_default=True,
+    help="Boundary of the operator whose spectrum is taken, whatever the network has.",
+)
+@click.option("--image-size", type=ImageSize(), help="Colour images of this size, without --dataset. [CHECKPOINT: 32]")
 @dataset_option
 @data_dir_option
-@seed_option("Of the fresh weights.")
-@click.option("--out", type=PATH, help="Write the initialised network here, for 'polyroots train --init'.")
+@click.option("--layer", "globs", multiple=True, metavar="GLOB", help="Of CHECKPOINT, only such layers; repeatable.")
+@seed_option("Of fresh weights and of strategies that draw.")
+@click.option("--compare", is_flag=True, help="Rank all strategies in one table.")
+@click.option("--plot", "plot_dir", type=PATH, help="Draw each level's spectrum, roots and |q| to this directory.")
+@click.option("--out", type=PATH, help="Write the network with its coefficients here, for 'polyroots train --init'.")
 @json_option
 def init(
+    checkpoint: Path | None,
     model: str | None,
     degree: int | None,
     roots: str,
     channels: tuple[int, ...] | None,
+    given: tuple[complex, ...],
+    keep_pairs: bool,
+    region: str,
+    padding: str,
+    image_size: tuple[int, int] | None,
     dataset: str,
     data_dir: Path | None,
+    globs: tuple[str, ...],
     seed: int,
+    compare: bool,
+    plot_dir: Path | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Draw a network, choose roots from the spectrum of each level's convolution A, and set its coefficients.
+    """Choose roots from the spectrum of each convolution A, and set the coefficients that they make.
 
-    The data set decides image size, channels and classes; its images are not read. The table shows each level's
-    spectrum (circular padding), and for each block its roots and the coefficients alpha of its p.
+    Without CHECKPOINT a network is drawn; the data set decides image size, channels and classes, its images are not
+    read. A Poly-MgNet in CHECKPOINT keeps its weights and gets new coefficients; of any other one every square
+    convolution is taken as an operator of its own. The tables show each level's spectrum, the roots and coefficients
+    alpha of its blocks, and how well they damp the spectrum. --degree alone picks the blocks that the roots ask for.
+
+    \b
+    Strategies (--roots): extremal, real, complex, largest, smallest, leja, chebyshev, harmonic-ritz,
+    least-squares, minimax, random, given (--root).
 
     \b
     Examples:
       polyroots init --degree 3 --roots extremal
+      polyroots init --degree 3 --compare
+      polyroots init runs/first/last.pt --roots leja --plot pictures --out again.pt
+      polyroots init poisson.pt --image-size 32 --degree 1 --roots minimax --region high
       polyroots init --model q2 --dataset folder --data-dir cifar10 --out init.pt
     """
-    import torch
-
     from polyroots.checkpoint import Checkpoint, save_checkpoint
-    from polyroots.initialization import initialize
-    from polyroots.models import build
-    from polyroots.polynomial import join_blocks
-    from polyroots.training import describe_data
+    from polyroots.factors import require_degree
+    from polyroots.files import make_directory
+    from polyroots.initialization import InitReport, set_roots
+    from polyroots.levels import choose_for_all
+    from polyroots.ranking import rank
 
-    from .console import dimensions, print_json, progress, say
-    from .network import choose_model, levels_tables
+    from .console import progress, say
+    from .init_report import draw, print_report
+    from .init_subject import drawn, read
 
     with usage_errors():
-        config = choose_model(describe_data(dataset, data_dir), model, degree, roots, channels)
-        config.blocks  # noqa: B018 - a network without any is refused here
-    torch.manual_seed(seed)
-    network = build(config)
+        roots, options = _strategy(roots, given, keep_pairs, seed)
+    if region == "high" and padding == "zeros":
+        raise click.UsageError("--region high needs --padding circular: zero-padded eigenvalues have no frequency")
+    if checkpoint is not None and out is not None and out.resolve() == checkpoint.resolve():
+        raise click.UsageError(f"--out {out} is the checkpoint itself, and would be overwritten; choose another file")
+
     with progress() as bar:
-        task = bar.add_task("eigenvalues", total=len(config.channels))
-        report = initialize(network, strategy=roots, on_level=lambda _: bar.advance(task))
-    document = report.to_dict()
-    if out is not None:
-        save_checkpoint(out, Checkpoint(config, network.state_dict(), init=document))
-    if as_json:
-        print_json({"model": config.model_dump(mode="json"), "seed": seed, **document})
-        return
-    say(
-        f"{config.title}: blocks {join_blocks(config.blocks)}, degree {report.degree}, roots '{report.strategy}', "
-        f"{config.in_channels}x{dimensions(config.image_size)} images, seed {seed}"
+        task = bar.add_task("eigenvalues", total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        if checkpoint is None:
+            if globs:
+                raise click.UsageError("--layer chooses layers of CHECKPOINT, and none is given")
+            with usage_errors():
+                config = _configuration(model, degree, roots, channels, image_size, dataset, data_dir)
+                config.blocks  # noqa: B018 - a network without any is refused here
+            subject = drawn(config, seed, region, padding, is_fixed=model is not None, on_operand=advance)
+        else:
+            for name in ("channels", "dataset", "data_dir"):
+                if was_given(name):
+                    option = name.replace("_", "-")
+                    raise click.UsageError(f"{checkpoint} brings its own convolutions; leave --{option} out")
+            subject = read(checkpoint, model, image_size, globs, region, padding, on_operand=advance)
+    if subject.blocks is not None:
+        with usage_errors():
+            require_degree(degree, subject.blocks)
+    if out is not None and subject.network is None:
+        raise click.UsageError(f"{checkpoint} is no Poly-MgNet, so it has no coefficients to set; leave --out out")
+    if plot_dir is not None:
+        make_directory(plot_dir)
+
+    rows: list[Row] = []
+    if compare:
+        with progress() as bar:
+            task = bar.add_task("strategies", total=None)
+            rows = rank(
+                subject.operands,
+                degree,
+                subject.blocks,
+                seed=seed,
+                present=subject.present(),
+                on_row=lambda row: bar.update(task, description=row.strategy),
+            )
+    try:
+        choices = choose_for_all(subject.operands, degree, roots, subject.blocks, options)
+    except PolyrootsError:
+        if rows and not as_json:
+            # What the other strategies reach is the best answer to the failure of one.
+            print_report(subject, None, rows, region, as_json)
+        raise
+    network = subject.network_with(choices[0].blocks)
+    if network is not None:
+        set_roots(network, choices)
+    with progress() as bar:
+        task = bar.add_task("diagnosis", total=len(choices))
+        levels = []
+        for operand, choice in zip(subject.operands, choices, strict=True):
+            levels.append(operand.report(choice))
+            bar.advance(task)
+    report = InitReport(
+        strategy=roots,
+        options=options,
+        degree=len(choices[0].roots) - 1,
+        region=region,
+        padding=padding,
+        network_padding=None if network is None else network.config.padding,
+        levels=tuple(levels),
     )
-    say(*levels_tables(document))
+    if out is not None:
+        assert network is not None
+        save_checkpoint(out, Checkpoint(network.config, network.state_dict(), init=report.to_dict()))
+    if plot_dir is not None:
+        draw(subject, choices, plot_dir)
+    print_report(subject, report, rows, region, as_json, network)
+    if as_json:
+        return
+    if plot_dir is not None:
+        say(f"Pictures in {plot_dir}")
     if out is not None:
         data = "" if dataset == "digits" else f" --dataset {dataset} --data-dir {data_dir or 'DIR'}"
         say(f"Wrote {out}; next: polyroots train --init {out}{data}")
+
+
+def _strategy(roots: str, given: tuple[complex, ...], keep_pairs: bool, seed: int) -> tuple[str, dict[str, Any]]:
+    """Return the strategy and its options."""
+    from polyroots.roots import options_of, require_strategy
+
+    if given:
+        if was_given("roots") and roots != "given":
+            raise click.UsageError(f"--root gives the roots by hand, and --roots {roots} chooses them; leave one out")
+        return "given", {"roots": list(given)}
+    require_strategy(roots)
+    if keep_pairs and roots != "extremal":
+        raise click.UsageError(f"--keep-pairs is an option of 'extremal', got --roots {roots}; leave one of them out")
+    options: dict[str, Any] = {"seed": seed} if "seed" in options_of(roots) else {}
+    return roots, options | ({"project": False} if keep_pairs else {})
+
+
+def _configuration(
+    model: str | None,
+    degree: int | None,
+    roots: str,
+    channels: tuple[int, ...] | None,
+    image_size: tuple[int, int] | None,
+    dataset: str,
+    data_dir: Path | None,
+) -> ModelConfig:
+    """Return the configuration of the network to draw."""
+    from polyroots.models import model_config
+    from polyroots.training import describe_data
+
+    from .network import choose_model, model_name
+
+    if image_size is None:
+        return choose_model(describe_data(dataset, data_dir), model, degree, roots, channels)
+    if was_given("dataset") or was_given("data_dir"):
+        raise click.UsageError("--image-size and the data set both decide the images' size; leave one of them out")
+    return model_config(model_name(model, degree), image_size=image_size, channels=channels)

@@ -44,6 +44,21 @@ class Channels(click.ParamType):
         return tuple(int(part) for part in parts)
 
 
+class Root(click.ParamType):
+    """A complex number."""
+
+    name = "RE[+IMj]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> complex:
+        """Return the root."""
+        if isinstance(value, complex):
+            return value
+        try:
+            return complex(str(value).replace(" ", "").replace("i", "j"))
+        except ValueError:
+            self.fail(f"expected a real or complex number such as 0.3 or 0.1+0.2j, got {value!r}", param, ctx)
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 
 dataset_option = click.option(
@@ -54,6 +69,13 @@ dataset_option = click.option(
     help="digits (embedded), folder (train/<class>/* and test/<class>/* under --data-dir) or cifar10.",
 )
 data_dir_option = click.option("--data-dir", type=PATH, help="Where the data set lies.")
+region_option = click.option(
+    "--region",
+    type=click.Choice(["all", "high"]),
+    default="all",
+    show_default=True,
+    help="Damp the whole spectrum, or the high frequencies only, as a multigrid smoother does.",
+)
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
@@ -104,7 +126,7 @@ def model_options(command: F) -> F:
                 default="extremal",
                 show_default=True,
                 metavar="NAME",
-                help="How to choose the roots from the spectrum.",
+                help="How to choose the roots from the spectrum; 'polyroots init --help' lists the ways.",
             ),
             click.option("--channels", type=Channels(), help="Channels of each level. [default: by the image size]"),
         )

@@ -29,7 +29,7 @@ def draw_all(results: dict[str, LayerResult], directory: Path, title: str, worke
     with progress() as bar:
         task = bar.add_task("pictures", total=len(results) + 1)
         for number, (name, result) in enumerate(results.items(), 1):
-            _draw_layer(directory / _file_stem(name, number), name, result, workers)
+            _draw_layer(directory / file_stem(name, number), name, result, workers)
             bar.advance(task)
         save_figure(
             draw_overview([_row(name, result) for name, result in results.items()], title), directory / "overview"
@@ -80,7 +80,7 @@ def _row(name: str, result: LayerResult) -> Row:
     return Row(name, (ends.min_real, ends.max_real), ends.max_imag, ends.radius, norm)
 
 
-def _file_stem(name: str, number: int) -> str:
+def file_stem(name: str, number: int) -> str:
     """Return a file name for a layer: its own where that can be one, else with its number to keep it apart."""
     plain = re.sub(r"[^\w.-]", "_", name)[:120]
     is_free = name and plain == name and not name.startswith(".") and name != "overview"

@@ -78,6 +78,10 @@ def train(
     if init_file is not None:
         _refuse_second_model(init_file)
         start = load_checkpoint(init_file)
+    if roots == "given":
+        raise click.UsageError(
+            "roots by hand are for 'polyroots init --root ... --out init.pt', and 'polyroots train --init init.pt' then"
+        )
     with usage_errors():
         source = open_data(dataset, data_dir, download)
         network = start.config if start else choose_model(source, model, degree, roots, channels)

@@ -26,6 +26,10 @@ class ConvergenceError(PolyrootsError, ArithmeticError):
     """An iteration that did not get to its accuracy, so that there is no number to return."""
 
 
+class PrecisionWarning(UserWarning):
+    """A result of which float64 carries fewer digits than one would expect."""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that is not in a list, with the nearest one that is.
 

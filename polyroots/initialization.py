@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from torch import nn
 
 from polyroots.errors import InputError
+from polyroots.factors import Factor, factors_from_roots, require_degree
+from polyroots.levels import LevelReport, Operand, choose_for_all
 from polyroots.models import Level, PolyBlock, PolyMgNet
-from polyroots.polynomial import Factor, factors_from_roots
-from polyroots.roots import require_degree, select_roots
+from polyroots.polynomial import ResidualPolynomial
+from polyroots.roots import RootChoice, require_options
 from polyroots.spectrum import eigenvalues
-
-
-@dataclass(frozen=True)
-class BlockReport:
-    """Roots and coefficients of one block.
-
-    Attributes
-    ----------
-    letter : of the block
-    powers : powers of t in the block's p
-    roots : (re, im) of each root
-    alphas : coefficients of p at these powers
-    """
-
-    letter: str
-    powers: tuple[int, ...]
-    roots: tuple[tuple[float, float], ...]
-    alphas: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class LevelReport:
-    """What was found at one level and what its coefficients were set to."""
-
-    level: int
-    size: tuple[int, int]
-    channels: int
-    radius: float
-    min_real: float
-    max_real: float
-    max_imag: float
-    blocks: tuple[BlockReport, ...]
 
 
 @dataclass(frozen=True)
@@ -54,21 +24,29 @@ class InitReport:
     Attributes
     ----------
     strategy : name of the root strategy
+    options : of the strategy
     degree : degree d of each level's p
+    region : ``"all"`` or ``"high"``, what the roots are to damp
     padding : boundary of the operator whose spectrum was taken
-    network_padding : boundary of the network's own convolutions
+    network_padding : boundary of the network's own convolutions; None where it is unknown
     levels : one report a level, finest first; levels count from 1
     """
 
     strategy: str
+    options: dict[str, Any]
     degree: int
+    region: str
     padding: str
-    network_padding: str
+    network_padding: str | None
     levels: tuple[LevelReport, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain lists, numbers and strings, for JSON."""
-        return asdict(self)
+        """Return the report as plain lists, numbers and strings, for JSON; given roots as pairs (re, im)."""
+        options = {
+            name: [[z.real, z.imag] for z in map(complex, value)] if name == "roots" else value
+            for name, value in self.options.items()
+        }
+        return asdict(self) | {"options": options}
 
 
 def initialize(
@@ -76,12 +54,15 @@ def initialize(
     degree: int | None = None,
     strategy: str = "extremal",
     *,
+    region: str = "all",
+    padding: str = "circular",
     on_level: Callable[[LevelReport], None] | None = None,
+    **options: Any,
 ) -> InitReport:
     """Set the coefficients of a Poly-MgNet from the spectra of its convolutions A.
 
-    For each level the eigenvalues of A at the level's image size (circular padding) are computed, roots are chosen
-    from them to fit the level's blocks, and the blocks' coefficients are set.
+    For each level the eigenvalues of A at the level's image size are computed, roots are chosen from them to fit the
+    level's blocks, and the blocks' coefficients are set.
 
     Parameters
     ----------
@@ -90,9 +71,15 @@ def initialize(
     degree : int, optional
         Degree d of p; given, it must be the one that the network's blocks have.
     strategy : str
-        A name in `polyroots.roots.STRATEGIES`.
+        A name in `polyroots.strategies.STRATEGIES`.
+    region : ``"all"`` or ``"high"``
+        Damp the whole spectrum, or the high frequencies only.
+    padding : ``"circular"`` or ``"zeros"``
+        Of the operator whose spectrum is taken, whatever the network has.
     on_level : callable, optional
         Called with each level's report as soon as it is done.
+    **options
+        Of the strategy, see `polyroots.select_roots`.
 
     Returns
     -------
@@ -101,8 +88,8 @@ def initialize(
     Raises
     ------
     InputError
-        If the network has no polynomial blocks, the degree is not theirs, the strategy is unknown, or a level's weights
-        are not finite (the level is named).
+        If the network has no polynomial blocks, the degree is not theirs, a name is unknown, a level's weights are not
+        finite, or its spectrum doesn't have the roots (the level is named). The network is then left as it was.
 
     Examples
     --------
@@ -112,42 +99,68 @@ def initialize(
     >>> [block.letter for block in report.levels[0].blocks]
     ['L', 'L', 'C']
     """
+    network = require_polynomial(model)
+    require_options(strategy, options)
+    blocks = network.config.blocks
+    require_degree(degree, blocks)
+    operands = operands_of(network, region=region, padding=padding)
+    choices = choose_for_all(operands, None, strategy, blocks, options)
+    set_roots(network, choices)
+    reports = []
+    for operand, choice in zip(operands, choices, strict=True):
+        reports.append(operand.report(choice))
+        if on_level:
+            on_level(reports[-1])
+    return InitReport(strategy, options, network.config.degree, region, padding, network.config.padding, tuple(reports))
+
+
+def require_polynomial(model: nn.Module) -> PolyMgNet:
+    """Return a model that is a Poly-MgNet, or raise InputError."""
     if not isinstance(model, PolyMgNet):
         raise InputError(
             f"{type(model).__name__} has no polynomial blocks to initialise; build a Poly-MgNet such as 'q4'"
         )
-    config = model.config
-    require_degree(degree, config.blocks)
-    reports = []
-    chosen: list[tuple[PolyBlock, Factor]] = []
-    for number, (level, size) in enumerate(zip(model.levels, config.sizes, strict=True), 1):
+    return model
+
+
+def operands_of(
+    network: PolyMgNet,
+    *,
+    region: str = "all",
+    padding: str = "circular",
+    on_operand: Callable[[Operand], None] | None = None,
+) -> list[Operand]:
+    """Return the operators A of a network's levels, with their spectra.
+
+    Raises
+    ------
+    InputError
+        If weights are not finite, or a spectrum can't be computed.
+    """
+    operands = []
+    for number, (level, size) in enumerate(zip(network.levels, network.config.sizes, strict=True), 1):
         assert isinstance(level, Level)
-        Lambda = eigenvalues(level.A.weight, size, name=f"levels.{number - 1}.A.weight")
-        try:
-            roots = select_roots(Lambda, strategy=strategy, blocks=config.blocks)
-        except InputError as error:
-            raise InputError(f"level {number}: {error}") from error
-        factors = factors_from_roots(config.blocks, roots.tolist())
+        name = f"levels.{number - 1}.A.weight"
+        Lambda = eigenvalues(level.A.weight, size, padding=padding, name=name)
+        operands.append(Operand(number, f"level {number}", name, Lambda, region))
+        if on_operand:
+            on_operand(operands[-1])
+    return operands
+
+
+def set_roots(network: PolyMgNet, choices: Sequence[RootChoice]) -> None:
+    """Set the coefficients of every level's blocks from its roots.
+
+    Raises
+    ------
+    InputError
+        If coefficients are beyond the network's precision. All or nothing: the network is then left as it was.
+    """
+    chosen: list[tuple[PolyBlock, Factor]] = []
+    for level, choice in zip(network.levels, choices, strict=True):
+        assert isinstance(level, Level)
+        factors = factors_from_roots(network.config.blocks, choice.roots.tolist())
         chosen += zip(cast("Iterable[PolyBlock]", level.blocks), factors, strict=True)
-        report = LevelReport(
-            level=number,
-            size=size,
-            channels=config.channels[number - 1],
-            radius=Lambda.radius,
-            min_real=Lambda.min_real,
-            max_real=Lambda.max_real,
-            max_imag=Lambda.max_imag,
-            blocks=tuple(
-                BlockReport(
-                    factor.letter, factor.powers, tuple((z.real, z.imag) for z in factor.roots), factor.coefficients
-                )
-                for factor in factors
-            ),
-        )
-        reports.append(report)
-        if on_level:
-            on_level(report)
-    # All or nothing: a level without roots leaves the network as it was.
     before = [block.alphas.detach().clone() for block, _ in chosen]
     try:
         for block, factor in chosen:
@@ -156,4 +169,24 @@ def initialize(
         for (block, _), alphas in zip(chosen, before, strict=True):
             block.set_alphas(alphas.tolist())
         raise
-    return InitReport(strategy, config.degree, "circular", config.padding, tuple(reports))
+
+
+def polynomials_of(network: PolyMgNet) -> list[ResidualPolynomial]:
+    """Return the residual polynomial that each level's coefficients make, such as a trained network's.
+
+    Raises
+    ------
+    InputError
+        If all coefficients of a block are zero: it does nothing.
+    """
+    polynomials = []
+    for level in network.levels:
+        assert isinstance(level, Level)
+        roots: list[complex] = []
+        for block in cast("Iterable[PolyBlock]", level.blocks):
+            alphas = [0.0] * (max(block.powers) + 1)
+            for power, alpha in zip(block.powers, block.alphas.tolist(), strict=True):
+                alphas[power] = alpha
+            roots += ResidualPolynomial.from_alphas(alphas).roots.tolist()
+        polynomials.append(ResidualPolynomial(roots))
+    return polynomials

@@ -16,10 +16,10 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Complex128, Float64
@@ -28,9 +28,9 @@ from scipy.linalg import eigh, schur, solve_triangular
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from polyroots.errors import ConvergenceError, InputError
+from polyroots.factors import Factor, scaled
 from polyroots.matrices import explicit_matrix, linear_operator
 from polyroots.operators import Operator
-from polyroots.polynomial import ResidualPolynomial
 from polyroots.pool import chunks, in_threads
 from polyroots.singular import squared_frobenius_norm
 from polyroots.spectrum import Spectrum
@@ -39,6 +39,15 @@ from polyroots.spectrum import Spectrum
 _RESOLUTION = 1e-12
 # Below so many unknowns a dense Hermitian solver beats Lanczos.
 _SMALL = 300
+
+
+@runtime_checkable
+class Factored(Protocol):
+    """A residual polynomial in factors, as `polyroots.ResidualPolynomial` is."""
+
+    @property
+    def factors(self) -> Sequence[Factor]:
+        """Factors of q in a stable order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +207,7 @@ def pseudospectrum(spectrum: Spectrum, points: ArrayLike, *, workers: int | None
     return scale * np.minimum(here, mirrored).reshape(z.shape)
 
 
-def residual_norm(spectrum: Spectrum, q: ResidualPolynomial, *, workers: int | None = None) -> float:
+def residual_norm(spectrum: Spectrum, q: Factored, *, workers: int | None = None) -> float:
     """Spectral norm of q(A), by which one step of the smoother can multiply a residual at worst.
 
     At least max |q(Lambda)|, and equal to it for a normal A. With circular padding it is the largest norm of
@@ -220,16 +229,16 @@ def residual_norm(spectrum: Spectrum, q: ResidualPolynomial, *, workers: int | N
         If Lanczos' method fails on a large zero-padded operator.
     """
     operator, scale = _operator(spectrum, "the norm of q(A)")
-    if not isinstance(q, ResidualPolynomial):
+    if not isinstance(q, Factored):
         raise InputError(f"expected a ResidualPolynomial, got {type(q).__name__}; make it from the roots")
     # q(s A) is the polynomial of A with the roots over s.
-    q = ResidualPolynomial(q.roots / scale)
+    factors = tuple(scaled(factor, 1 / scale) for factor in q.factors)
     if operator.padding == "zeros":
-        return _residual_norm_of_matrix(operator, q)
+        return _residual_norm_of_matrix(operator, factors)
     blocks, norms = _Blocks(operator), []
 
     def solve(chosen: NDArray[np.intp]) -> None:
-        Q = _apply_to(q, blocks.stack(chosen))
+        Q = _apply_to(factors, blocks.stack(chosen))
         norms.append(float(np.linalg.svd(Q, compute_uv=False)[:, 0].max()))
 
     in_threads(solve, blocks.tasks(workers), workers)
@@ -334,12 +343,12 @@ def _lanczos(A: LinearOperator, what: str) -> tuple[NDArray[Any], NDArray[Any]]:
         raise ConvergenceError(f"{what} has not converged: Lanczos' method found no largest eigenvalue") from error
 
 
-def _apply_to(q: ResidualPolynomial, stack: NDArray[Any]) -> NDArray[Any]:
+def _apply_to(factors: Sequence[Factor], stack: NDArray[Any]) -> NDArray[Any]:
     """Matrices q(A) of a stack of matrices A, factor by factor in Leja order."""
     identity = np.eye(stack.shape[-1])
     square = stack @ stack
     result = np.broadcast_to(identity, stack.shape)
-    for factor in q.factors:
+    for factor in factors:
         matrix = identity - factor.coefficients[0] * stack
         if len(factor.coefficients) > 1:
             matrix = matrix - factor.coefficients[1] * square
@@ -347,15 +356,15 @@ def _apply_to(q: ResidualPolynomial, stack: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
-def _residual_norm_of_matrix(operator: Operator, q: ResidualPolynomial) -> float:
+def _residual_norm_of_matrix(operator: Operator, factors: Sequence[Factor]) -> float:
     n = operator.shape[0]
     if n <= _SMALL:
-        return float(np.linalg.norm(_apply_to(q, explicit_matrix(operator)), 2))
+        return float(np.linalg.norm(_apply_to(factors, explicit_matrix(operator)), 2))
     A = linear_operator(operator)
 
     def product(u: NDArray[np.float64], A: LinearOperator) -> NDArray[np.float64]:
         # Factors commute, and the transpose of a real polynomial of A is that of the transpose.
-        for factor in q.factors:
+        for factor in factors:
             power, total = u, u
             for coefficient in factor.coefficients:
                 power = A.matvec(power)

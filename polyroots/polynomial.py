@@ -2,220 +2,28 @@ r"""The residual polynomial q and the smoothing polynomial p, in factors of one 
 
 A smoother u <- u + p(A) (f - A u) multiplies the residual by q(A), q(t) = 1 - t p(t) = prod_i (1 - t / lambda_i), so
 q(0) = 1. *Degree* always means d, the degree of p; q then has d + 1 roots. Everything stays in factors: monomial
-coefficients lose their digits as the degree grows, factors in Leja order don't [1]_.
-
-References
-----------
-.. [1] L. Reichel, The application of Leja points to Richardson iteration and polynomial preconditioning, Linear Algebra
-   and its Applications 154-156 (1991), 389-414.
+coefficients lose their digits as the degree grows, factors in Leja order don't (`polyroots.leja`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Complex128, Float64
 from numpy.typing import ArrayLike, NDArray
 
-from polyroots.errors import InputError
+from polyroots.coefficients import alphas_of, condition_of, roots_of
+from polyroots.diagnosis import Diagnosis, diagnose
+from polyroots.errors import InputError, PrecisionWarning
+from polyroots.factors import PAIRING_TOLERANCE, ComplexPair, Linear
+from polyroots.leja import extra_copies, leja_order, prominence
+from polyroots.spectrum import Spectrum
 
-# A root counts as real, and two roots as conjugates of each other, to this relative accuracy.
-_PAIRING_TOLERANCE = 1e-12
-
-
-@dataclass(frozen=True)
-class Linear:
-    """One real root, q(t) = 1 - t / lam, so p = 1 / lam: the block L."""
-
-    lam: float
-
-    letter: ClassVar[str] = "L"
-    powers: ClassVar[tuple[int, ...]] = (0,)
-
-    @property
-    def roots(self) -> tuple[complex, ...]:
-        """The root."""
-        return (complex(self.lam),)
-
-    @property
-    def coefficients(self) -> tuple[float, ...]:
-        """Coefficients of p at the block's `powers`."""
-        return (1 / self.lam,)
-
-    def __call__(self, t: Any) -> Any:
-        """Evaluate q(t)."""
-        return 1 - t / self.lam
-
-    @classmethod
-    def from_roots(cls, roots: Sequence[complex]) -> Linear:
-        """Make the factor from its one real root."""
-        (root,) = roots
-        return cls(_real(root, cls.letter))
-
-
-@dataclass(frozen=True)
-class RealPair:
-    """Two real roots, q(t) = (1 - t / l1)(1 - t / l2), so p = 1/l1 + 1/l2 - t / (l1 l2): the block R."""
-
-    l1: float
-    l2: float
-
-    letter: ClassVar[str] = "R"
-    powers: ClassVar[tuple[int, ...]] = (0, 1)
-
-    @property
-    def roots(self) -> tuple[complex, ...]:
-        """The two roots."""
-        return (complex(self.l1), complex(self.l2))
-
-    @property
-    def coefficients(self) -> tuple[float, ...]:
-        """Coefficients of p at the block's `powers`."""
-        return (1 / self.l1 + 1 / self.l2, -1 / self.l1 / self.l2)
-
-    def __call__(self, t: Any) -> Any:
-        """Evaluate q(t)."""
-        return (1 - t / self.l1) * (1 - t / self.l2)
-
-    @classmethod
-    def from_roots(cls, roots: Sequence[complex]) -> RealPair:
-        """Make the factor from its two real roots."""
-        first, second = (_real(root, cls.letter) for root in roots)
-        return cls(first, second)
-
-
-@dataclass(frozen=True)
-class SymmetricPair:
-    """Two real roots of opposite sign, q(t) = 1 - t^2 / lam^2, so p = t / lam^2: the block S ("double" block)."""
-
-    lam: float
-
-    letter: ClassVar[str] = "S"
-    powers: ClassVar[tuple[int, ...]] = (1,)
-
-    @property
-    def roots(self) -> tuple[complex, ...]:
-        """The two roots."""
-        return (complex(self.lam), complex(-self.lam))
-
-    @property
-    def coefficients(self) -> tuple[float, ...]:
-        """Coefficients of p at the block's `powers`."""
-        return (1 / self.lam / self.lam,)
-
-    def __call__(self, t: Any) -> Any:
-        """Evaluate q(t)."""
-        return (1 - t / self.lam) * (1 + t / self.lam)
-
-    @classmethod
-    def from_roots(cls, roots: Sequence[complex]) -> SymmetricPair:
-        """Make the factor from its roots lam and -lam."""
-        first, second = (_real(root, cls.letter) for root in roots)
-        if abs(first + second) > _PAIRING_TOLERANCE * abs(first):
-            raise InputError(f"block S needs two roots of opposite sign, got {first:g} and {second:g}; use block R")
-        return cls(abs(first))
-
-
-@dataclass(frozen=True)
-class ComplexPair:
-    """Two roots a +- ib, q(t) = 1 - (2 a t - t^2) / (a^2 + b^2): the block C, in real arithmetic."""
-
-    a: float
-    b: float
-
-    letter: ClassVar[str] = "C"
-    powers: ClassVar[tuple[int, ...]] = (0, 1)
-
-    @property
-    def roots(self) -> tuple[complex, ...]:
-        """The two roots."""
-        return (complex(self.a, self.b), complex(self.a, -self.b))
-
-    @property
-    def coefficients(self) -> tuple[float, ...]:
-        """Coefficients of p at the block's `powers`."""
-        modulus = math.hypot(self.a, self.b)
-        return (2 * (self.a / modulus) / modulus, -1 / modulus / modulus)
-
-    def __call__(self, t: Any) -> Any:
-        """Evaluate q(t)."""
-        # Scaled, so that squares neither overflow nor vanish.
-        modulus = math.hypot(self.a, self.b)
-        s, re, im = (t - self.a) / modulus, self.a / modulus, self.b / modulus
-        return (s * s + im * im) / (re * re + im * im)
-
-    @classmethod
-    def from_roots(cls, roots: Sequence[complex]) -> ComplexPair:
-        """Make the factor from a conjugate pair of roots."""
-        first, second = (complex(root) for root in roots)
-        if abs(first - second.conjugate()) > _PAIRING_TOLERANCE * abs(first):
-            raise InputError(f"block C needs a conjugate pair of roots, got {first:g} and {second:g}")
-        return cls(first.real, abs(first.imag))
-
-
-Factor = Linear | RealPair | SymmetricPair | ComplexPair
-
-#: The blocks by their letter: each applies one factor of q.
-BLOCKS: dict[str, type[Factor]] = {cls.letter: cls for cls in (Linear, RealPair, SymmetricPair, ComplexPair)}
-
-
-def root_count(letter: str) -> int:
-    """Number of roots of a block: the degree of its p, plus one."""
-    return max(BLOCKS[letter].powers) + 1
-
-
-def parse_blocks(blocks: str | Iterable[str]) -> tuple[str, ...]:
-    """Read a block sequence such as ``"L,L,C"``.
-
-    Raises
-    ------
-    InputError
-        If a letter is no block, or there is none.
-    """
-    letters = tuple(part.strip() for part in blocks.split(",")) if isinstance(blocks, str) else tuple(blocks)
-    for letter in letters:
-        if letter not in BLOCKS:
-            raise InputError(
-                f"unknown block '{letter}': expected letters separated by commas, L (linear), R (real pair), "
-                "S (symmetric pair), C (complex pair), as in L,L,C"
-            )
-    if not letters:
-        raise InputError("expected at least one block, as in L,L,C")
-    return letters
-
-
-def join_blocks(blocks: Iterable[str]) -> str:
-    """Write a block sequence for a message; a long one is cut.
-
-    >>> join_blocks("LLC"), join_blocks("LL" + "C" * 30)
-    ('L,L,C', 'L,L,C,C,C,C,C,C,... (32 blocks)')
-    """
-    letters = tuple(blocks)
-    return ",".join(letters) if len(letters) <= 10 else f"{','.join(letters[:8])},... ({len(letters)} blocks)"
-
-
-def factors_from_roots(blocks: Iterable[str], roots: Sequence[complex]) -> tuple[Factor, ...]:
-    """Give each block of a sequence its roots, which stand in the order of the blocks.
-
-    Raises
-    ------
-    InputError
-        If the number of roots is not the blocks', or a block can't have its roots.
-    """
-    blocks = parse_blocks(blocks)
-    needed = sum(root_count(letter) for letter in blocks)
-    if len(roots) != needed:
-        raise InputError(f"blocks {join_blocks(blocks)} need {needed} roots, got {len(roots)}")
-    factors, start = [], 0
-    for letter in blocks:
-        stop = start + root_count(letter)
-        factors.append(BLOCKS[letter].from_roots(roots[start:stop]))
-        start = stop
-    return tuple(factors)
+# Roots of a larger condition have fewer than four digits that the coefficients in float64 determine.
+_ILL_CONDITIONED = 1e12
 
 
 class ResidualPolynomial:
@@ -250,7 +58,7 @@ class ResidualPolynomial:
             raise InputError("the roots of a residual polynomial must be finite")
         if (values == 0).any():
             raise InputError("zero can't be a root of a residual polynomial: q(0) = 1")
-        self._factors = _leja_order(_pair_conjugates(values))
+        self._factors = leja_order(_pair_conjugates(values))
 
     @property
     def factors(self) -> tuple[Linear | ComplexPair, ...]:
@@ -270,10 +78,149 @@ class ResidualPolynomial:
     @property
     def alphas(self) -> Float64[np.ndarray, "d+1"]:
         """Coefficients of p(t) = sum_i alpha_i t^i: for reading and for low degree, evaluation uses the factors."""
-        q = np.ones(1)
-        for factor in self._factors:
-            q = np.convolve(q, [1.0, *(-c for c in factor.coefficients)])
-        return -q[1:]
+        return alphas_of(self._factors)
+
+    @property
+    def root_conditions(self) -> Float64[np.ndarray, "d+1"]:
+        """Relative condition of each of `roots` with respect to the coefficients alpha; infinite for a multiple root.
+
+        The roots of coefficients in float64 are known to 1e-16 times their condition.
+        """
+        return condition_of(self.roots)
+
+    @property
+    def prominence(self) -> Float64[np.ndarray, "d+1"]:
+        """Log10 of the product of factors prod_{i != j} |1 - lambda_j / lambda_i| at each of `roots`."""
+        return prominence(self.roots)
+
+    @classmethod
+    def from_alphas(cls, alphas: ArrayLike) -> ResidualPolynomial:
+        """Make q from the coefficients of p, such as those of a trained block.
+
+        Parameters
+        ----------
+        alphas : (d + 1,) array_like of float
+            p(t) = sum_i alpha_i t^i. Zeros at the end lower the degree.
+
+        Raises
+        ------
+        InputError
+            If a coefficient is not finite, or all are zero.
+
+        Warns
+        -----
+        PrecisionWarning
+            If float64 coefficients determine a root to fewer than four digits, as they do at high degree and for
+            multiple roots.
+
+        Examples
+        --------
+        >>> print(ResidualPolynomial.from_alphas([0.75, -0.125]).roots.real)
+        [4. 2.]
+        """
+        q = cls(roots_of(alphas))
+        worst = float(q.root_conditions.max())
+        if worst > _ILL_CONDITIONED:
+            warnings.warn(
+                f"some of the {q.degree + 1} roots have the condition {worst:.1g}: coefficients alpha in float64 "
+                "determine fewer than four of their digits; keep roots or factors instead",
+                PrecisionWarning,
+                stacklevel=2,
+            )
+        return q
+
+    def with_extra_copies(self) -> ResidualPolynomial:
+        """Repeat the roots that are too prominent, so that rounding errors at them are damped.
+
+        Where the product of factors at a root exceeds 10^4, a copy is added for every 14 orders of magnitude above
+        that (Embree, Loe, Morgan 2021, see `polyroots.leja`). The degree grows by the number of copies.
+
+        Examples
+        --------
+        >>> q = ResidualPolynomial([0.1, 0.12, 0.14, 0.16, 0.18, 100])
+        >>> print(q.prominence.round().max(), q.with_extra_copies().degree - q.degree)
+        14.0 1
+        """
+        roots, scores = self.roots, self.prominence
+        # Conjugates have equal products up to rounding: one of a pair decides for both.
+        scores = np.where(roots.imag < 0, np.roll(scores, 1), scores)
+        copies = [extra_copies(score) for score in scores]
+        return type(self)(np.concatenate([roots, np.repeat(roots, copies)]))
+
+    def apply(self, A: Any, f: Any, u: Any = None) -> Any:
+        """Smooth: u + p(A) (f - A u), factor by factor in Leja order, in real arithmetic.
+
+        The residual is carried from factor to factor, so that d applications of A are enough from u = 0, and d + 1
+        from another u.
+
+        Parameters
+        ----------
+        A : callable, or anything with ``A @ x``
+            A torch convolution, a scipy LinearOperator, a sparse or dense matrix, ...
+        f : array or tensor
+            The right-hand side; its type and precision are the result's.
+        u : array or tensor, optional
+            The start; zero if it is left out.
+
+        Returns
+        -------
+        array or tensor
+            New; f and u stay as they were.
+
+        Raises
+        ------
+        InputError
+            If A can't be applied.
+
+        Examples
+        --------
+        >>> A, f = np.diag([1.0, 2.0, 4.0]), np.ones(3)
+        >>> print(ResidualPolynomial([1, 4]).apply(A, f))
+        [1.   0.75 0.25]
+        """
+        product = _product(A)
+        r = f if u is None else f - product(u)
+        last = len(self._factors) - 1
+        for index, factor in enumerate(self._factors):
+            # Powers of A on the residual: each serves the step, and one application later the new residual.
+            power, delta, change = r, None, None
+            for place, coefficient in enumerate(factor.coefficients):
+                step = coefficient * power
+                delta = step if delta is None else delta + step
+                if index == last and place == len(factor.coefficients) - 1:
+                    break
+                power = product(power)
+                step = coefficient * power
+                change = step if change is None else change + step
+            u = delta if u is None else u + delta
+            if index < last:
+                r = r - change
+        return u
+
+    def diagnose(self, spectrum: Spectrum | ArrayLike, *, region: str = "all") -> Diagnosis:
+        """Say how well q damps a spectrum, and what any polynomial of its degree could reach.
+
+        Parameters
+        ----------
+        spectrum : Spectrum or (N,) array_like of complex
+            Of bare eigenvalues the norm of q(A) and the smoothing factor are unknown.
+        region : ``"all"`` or ``"high"``
+            Damp the whole spectrum, or the high frequencies only.
+
+        Returns
+        -------
+        Diagnosis
+
+        Examples
+        --------
+        Damped Jacobi, omega = 4/5, on the 5-point Laplacian has the smoothing factor 3/5:
+
+        >>> from polyroots.spectrum import eigenvalues
+        >>> K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]).reshape(1, 1, 3, 3)
+        >>> print(round(ResidualPolynomial([5]).diagnose(eigenvalues(K, 8)).smoothing_factor, 12))
+        0.6
+        """
+        return diagnose(self, spectrum, region=region)
 
     def __call__(self, z: ArrayLike) -> Any:
         """Evaluate q(z), elementwise; real for real z."""
@@ -298,48 +245,28 @@ class ResidualPolynomial:
         return f"ResidualPolynomial(degree {self.degree}, roots {np.array2string(self.roots, precision=4)})"
 
 
-def _real(root: complex, letter: str) -> float:
-    root = complex(root)
-    if abs(root.imag) > _PAIRING_TOLERANCE * abs(root):
-        raise InputError(f"block {letter} needs real roots, got {root:g}; use block C for a conjugate pair")
-    return root.real
+def _product(A: Any) -> Callable[[Any], Any]:
+    """Products with A."""
+    if callable(A):
+        return A
+    if not hasattr(A, "__matmul__"):
+        raise InputError(f"expected an operator A to call or to multiply with (A @ x), got {type(A).__name__}")
+    return lambda x: A @ x
 
 
 def _pair_conjugates(roots: NDArray[np.complex128]) -> list[Linear | ComplexPair]:
     """Real roots as Linear, the others in conjugate pairs."""
-    tolerance = _PAIRING_TOLERANCE * np.abs(roots)
+    tolerance = PAIRING_TOLERANCE * np.abs(roots)
     real = np.abs(roots.imag) <= tolerance
     factors: list[Linear | ComplexPair] = [Linear(float(root.real)) for root in roots[real]]
     lower = list(roots[~real & (roots.imag < 0)])
     for root in roots[~real & (roots.imag > 0)]:
         distance = [abs(root.conj() - other) for other in lower]
         nearest = int(np.argmin(distance)) if distance else -1
-        if nearest < 0 or distance[nearest] > _PAIRING_TOLERANCE * abs(root):
+        if nearest < 0 or distance[nearest] > PAIRING_TOLERANCE * abs(root):
             raise InputError(f"the roots must be closed under conjugation: {root:g} is without its conjugate")
         lower.pop(nearest)
         factors.append(ComplexPair(float(root.real), float(root.imag)))
     if lower:
         raise InputError(f"the roots must be closed under conjugation: {lower[0]:g} is without its conjugate")
     return factors
-
-
-def _leja_order(factors: Sequence[Linear | ComplexPair]) -> tuple[Linear | ComplexPair, ...]:
-    """Modified Leja order: each next root is the farthest, in the product of distances, from all before it."""
-    remaining = sorted(factors, key=lambda factor: -abs(factor.roots[0]))
-    ordered = [remaining.pop(0)]
-    while remaining:
-        chosen = np.array([root for factor in ordered for root in factor.roots])
-        scores = log_distances(np.array([factor.roots[0] for factor in remaining]), chosen)
-        ordered.append(remaining.pop(int(np.argmax(scores))))
-    return tuple(ordered)
-
-
-def log_distances(
-    candidates: Complex128[np.ndarray, "n"], chosen: Complex128[np.ndarray, "m"]
-) -> Float64[np.ndarray, "n"]:
-    """Log of the product of a candidate's distances to all chosen points: -inf for a repeated point, no overflow."""
-    scores = np.zeros(len(candidates))
-    with np.errstate(divide="ignore"):
-        for point in chosen:
-            scores += np.log(np.abs(candidates - point))
-    return scores

@@ -283,7 +283,9 @@ def test_too_little_memory_is_said(tmp_path):
 def test_long_block_sequences_keep_messages_and_names_short(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = fails("init", "--degree", 400, "--channels", "1")
-    assert "blocks L,C,C,C,C,C,C,C,... (201 blocks) need 200 distinct conjugate pairs" in message
+    assert "degree 400 has 401 roots, but the spectrum has 64 distinct non-zero eigenvalues only" in message
+    message = fails("init", "--model", ",".join("C" * 200), "--channels", "1")
+    assert "blocks C,C,C,C,C,C,C,C,... (200 blocks) need 200 distinct conjugate pairs" in message
     run("train", "--degree", 20, "--channels", "4", "--limit", 20, "--epochs", 1)
     (directory,) = (tmp_path / "runs").iterdir()
     assert directory.name.endswith("-digits-11-blocks")

@@ -10,9 +10,9 @@ from dense import dense_operator
 from torch import Tensor, nn
 
 import polyroots as pr
+from polyroots.factors import factors_from_roots
 from polyroots.models import Level, Placement, convolutions, count_weights, model_config
 from polyroots.models.config import default_channels
-from polyroots.polynomial import factors_from_roots
 
 POLYNOMIAL = ("q2", "q4", "q4r", "q6", "q8", "R,C", "C,L")
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polyroots as pr
-from polyroots.polynomial import ComplexPair, Linear, RealPair, SymmetricPair, factors_from_roots, parse_blocks
+from polyroots.factors import ComplexPair, Linear, RealPair, SymmetricPair, factors_from_roots, parse_blocks
 
 
 @st.composite
@@ -166,9 +166,9 @@ def test_a_sequence_takes_roots_in_its_order():
     [
         ("L,C", [1, 2], "need 3 roots, got 2"),
         ("L", [1 + 1j], "block L needs real roots"),
-        ("R", [1, 1j], "block R needs real roots"),
+        ("R", [1, 1j], "block R needs a conjugate pair of roots or two real ones, got"),
         ("S", [1, -2], "opposite sign, got 1 and -2"),
-        ("C", [1, 2], "conjugate pair of roots, got"),
+        ("C", [1 + 1j, 1 - 2j], "block C needs a conjugate pair of roots or two real ones, got"),
         ("L,X", [1, 2], "unknown block 'X'"),
         ("", [], "unknown block ''"),
         ((), [], "at least one block"),

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polyroots as pr
+from polyroots.factors import blocks_for_degree, degree_of
 from polyroots.models import name_for_degree
-from polyroots.roots import blocks_for_degree, degree_of
 
 
 @pytest.fixture
@@ -145,8 +145,9 @@ def test_blocks_for_a_degree():
         ([1, 2], {"strategy": "extremel"}, "unknown strategy 'extremel': did you mean 'extremal'"),
         ([], {}, "finite eigenvalues"),
         ([1, np.inf], {}, "finite eigenvalues"),
-        ([1, 2, 3], {"degree": 3}, "need 4 distinct non-zero real parts, the spectrum has 3"),
-        ([0, 0], {"degree": 0}, "need 1 distinct non-zero real parts, the spectrum has 0"),
+        ([1, 2, 3], {"degree": 3}, "degree 3 has 4 roots, but the spectrum has 3 distinct non-zero eigenvalues only; degree 2"),
+        ([1, 2, 1 + 1j], {"blocks": "L,L,L"}, "blocks L,L,L need 3 distinct non-zero real parts, the spectrum has 2"),
+        ([0, 0], {"degree": 0}, "all eigenvalues are zero: q = 1 there whatever the roots"),
         ([1, 2], {"blocks": "C"}, "need 1 distinct conjugate pairs off the real axis, the spectrum has 0"),
         ([1, -1], {"blocks": "S,S"}, "need 2 real parts of distinct non-zero modulus, the spectrum has 1"),
         ([1, 2], {"degree": 3, "blocks": "L,L"}, "degree 3 does not fit the blocks L,L: they have 2 roots, which is"),

@@ -9,8 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
 from polyroots.errors import InputError, one_sentence, unknown_name
-from polyroots.polynomial import parse_blocks
-from polyroots.roots import blocks_for_degree, degree_of
+from polyroots.factors import blocks_for_degree, degree_of, parse_blocks
 
 #: The Poly-MgNets of the paper by name.
 NAMED_BLOCKS: dict[str, tuple[str, ...]] = {
@@ -80,7 +79,7 @@ class ModelConfig(BaseModel):
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Block sequence of a level: letters of `polyroots.polynomial.BLOCKS`.
+        """Block sequence of a level: letters of `polyroots.factors.BLOCKS`.
 
         Raises
         ------
@@ -182,7 +181,11 @@ def name_for_degree(degree: int) -> str:
     >>> [name_for_degree(d) for d in (1, 3, 5)]
     ['q2', 'q4', 'L,L,C,C']
     """
-    blocks = blocks_for_degree(degree)
+    return name_for_blocks(blocks_for_degree(degree))
+
+
+def name_for_blocks(blocks: tuple[str, ...]) -> str:
+    """Return the paper's name of a block sequence where it has one, else the sequence."""
     named = [name for name, sequence in NAMED_BLOCKS.items() if sequence == blocks]
     return named[0] if named else ",".join(blocks)
 

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from polyroots.errors import InputError
+from polyroots.factors import BLOCKS, parse_blocks
 from polyroots.models.placement import Placement, default_placements, make_place
-from polyroots.polynomial import BLOCKS, parse_blocks
 
 Features = Float[Tensor, "batch channels height width"]
 
@@ -26,7 +26,7 @@ class PolyBlock(nn.Module):
     Parameters
     ----------
     letter : str
-        ``"L"``, ``"R"``, ``"S"`` or ``"C"``: the powers of A in p, see `polyroots.polynomial.BLOCKS`.
+        ``"L"``, ``"R"``, ``"S"`` or ``"C"``: the powers of A in p, see `polyroots.factors.BLOCKS`.
     channels : int
     placement : Placement
 

@@ -41,19 +41,13 @@ def draw_spectrum(
     shown = np.concatenate([values, boundary])
     reach = float(np.abs(shown).max()) or 1.0
     rim = 1.0 if 0.5 <= reach <= 1 else 0.0
-    low = min(shown.real.min(), -rim, 0.0) - 0.07 * reach
-    high = max(shown.real.max(), rim, 0.0) + 0.07 * reach
-    # Nor is a picture to be a column, for an imaginary spectrum.
-    wider = max(0.0, shown.imag.max() - 0.5 * (high - low))
-    low, high = low - wider, high + wider
-    # A quarter of the width keeps a real spectrum's picture from being a line.
-    top = max(shown.imag.max(), rim, 0.25 * (high - low)) + 0.07 * reach
+    low, high, top = frame(np.append(shown, [-rim, rim, 1j * rim]))
 
     with style():
         is_dense = len(values) > _MANY
         width = 5.5 if is_dense else 4.6
-        frame = width - (1.6 if is_dense else 0.7)
-        figure = Figure(figsize=(width, frame * 2 * top / (high - low) + 1.4), layout="constrained")
+        plot_width = width - (1.6 if is_dense else 0.7)
+        figure = Figure(figsize=(width, plot_width * 2 * top / (high - low) + 1.4), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
@@ -102,6 +96,17 @@ def draw_spectrum(
             if handle is not None:
                 handle.set_alpha(1)
     return figure
+
+
+def frame(shown: Complex[np.ndarray, "n"]) -> tuple[float, float, float]:
+    """Limits (low, high) of the real and (-top, top) of the imaginary axis, around points and zero."""
+    margin = 0.07 * (float(np.abs(shown).max()) or 1.0)
+    low, high = min(shown.real.min(), 0.0) - margin, max(shown.real.max(), 0.0) + margin
+    # A picture is not to be a column, for an imaginary spectrum.
+    wider = max(0.0, np.abs(shown.imag).max() - 0.5 * (high - low))
+    low, high = low - wider, high + wider
+    # A quarter of the width keeps a real spectrum's picture from being a line.
+    return low, high, max(np.abs(shown.imag).max(), 0.25 * (high - low)) + margin
 
 
 def _draw_density(

@@ -1,0 +1,123 @@
+"""What ``polyroots init`` prints and draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polyroots.factors import join_blocks
+from polyroots.polynomial import ResidualPolynomial
+
+from .console import dimensions, print_json, progress, say
+from .network import diagnosis_cells, diagnosis_table, levels_tables
+
+if TYPE_CHECKING:
+    from polyroots.initialization import InitReport
+    from polyroots.models import PolyMgNet
+    from polyroots.ranking import Row
+    from polyroots.roots import RootChoice
+
+    from .init_subject import Subject
+
+# Of more levels the sentences are left to --json.
+_FEW = 8
+
+
+def print_report(
+    subject: Subject,
+    report: InitReport | None,
+    rows: Sequence[Row],
+    region: str,
+    as_json: bool,
+    network: PolyMgNet | None = None,
+) -> None:
+    """Print the levels with roots, coefficients and diagnosis, and the comparison of strategies."""
+    if as_json:
+        assert report is not None
+        print_json(
+            {
+                "model": None if network is None else network.config.model_dump(mode="json"),
+                "seed": subject.seed,
+                "skipped": [{"name": name, "reason": reason} for name, reason in subject.skipped.items()],
+                **report.to_dict(),
+                "comparison": [_row_document(row) for row in rows],
+            }
+        )
+        return
+    if report is not None:
+        document = report.to_dict()
+        name = "" if network is None else f"{network.config.title}: "
+        blocks = tuple(block["letter"] for block in document["levels"][0]["blocks"])
+        say(
+            f"{name}blocks {join_blocks(blocks)}, degree {report.degree}, roots '{report.strategy}', {subject.title}, "
+            f"{report.padding} padding"
+        )
+        say(*levels_tables(document))
+        what = "the high frequencies" if region == "high" else "the spectrum"
+        say(
+            f"max|q|, mean|q|, rms, damped (share with |q| < 1): over {what}. smoothing: max|q| over the high "
+            "frequencies. |q(A)|: norm."
+        )
+        _say_in_words(document["levels"])
+    if rows:
+        _print_comparison(rows, many=len(subject.operands) > 1)
+    if subject.skipped:
+        say(f"Left out: {'; '.join(f'{name} ({reason})' for name, reason in subject.skipped.items())}")
+
+
+def draw(subject: Subject, choices: Sequence[RootChoice], directory: Path) -> None:
+    """Draw |q| around each spectrum."""
+    from polyroots.plotting import draw_contours, save_figure
+
+    from .spectrum_pictures import file_stem
+
+    with progress() as bar:
+        task = bar.add_task("pictures", total=len(choices))
+        for operand, choice in zip(subject.operands, choices, strict=True):
+            K = operand.spectrum.weight
+            title = f"{operand.title}, {dimensions(K.shape)} at {dimensions(operand.spectrum.size)}"
+            title += f"\n'{choice.strategy}', {len(choice.roots)} roots"
+            figure = draw_contours(operand.spectrum.values, ResidualPolynomial(choice.roots), title.replace("$", r"\$"))
+            save_figure(figure, directory / file_stem(operand.title.replace(" ", ""), operand.number))
+            bar.advance(task)
+
+
+def _say_in_words(levels: Sequence[Mapping[str, Any]]) -> None:
+    if len(levels) > _FEW:
+        say("What these numbers mean, level by level, is in --json.")
+        return
+    for level in levels:
+        say(f"\n{level['title']}")
+        for sentence in (*level["words"], *(f"{remark[0].upper()}{remark[1:]}." for remark in level["remarks"])):
+            say(f"  {sentence}")
+
+
+def _print_comparison(rows: Sequence[Row], *, many: bool) -> None:
+    """Print all strategies, the best first, and why others have no roots."""
+    result = diagnosis_table("rank", "strategy", "blocks")
+    ranked = [row for row in rows if not row.error]
+    for place, row in enumerate(ranked, 1):
+        cells = diagnosis_cells([asdict(diagnosis) for diagnosis in row.diagnoses])
+        result.add_row(str(place), row.strategy, join_blocks(row.blocks), *cells)
+    say(
+        "\nAll strategies, by max|q|" + (" of the worst level; other columns show the worst level, too" if many else "")
+    )
+    if ranked:
+        say(result)
+    failed = [row for row in rows if row.error]
+    if failed:
+        say("Without roots here:")
+        for row in failed:
+            say(f"  {row.strategy}: {row.error}")
+
+
+def _row_document(row: Row) -> dict[str, Any]:
+    return {
+        "strategy": row.strategy,
+        "blocks": list(row.blocks),
+        "max_abs": row.max_abs if row.diagnoses else None,
+        "error": row.error or None,
+        "levels": [asdict(diagnosis) for diagnosis in row.diagnoses],
+    }

@@ -1,0 +1,222 @@
+"""How well a residual polynomial damps a spectrum, and what any polynomial with as many roots could reach.
+
+References
+----------
+.. [1] U. Trottenberg, C. W. Oosterlee, A. Schueller, Multigrid, Academic Press 2001, section 2.1: the smoothing factor.
+.. [2] L. Reichel, The application of Leja points to Richardson iteration and polynomial preconditioning, Linear Algebra
+   and its Applications 154-156 (1991), 389-414: growth of the partial products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from polyroots.errors import ConvergenceError
+from polyroots.leja import extra_copies, prominence
+from polyroots.minimax import Minimax, minimax
+from polyroots.nonnormal import Factored, residual_norm
+from polyroots.spectrum import Spectrum
+from polyroots.target import Target
+
+#: No better than this is no smoother: a strategy that optimises gives up.
+USELESS = 0.99
+
+T = TypeVar("T")
+
+# |q| above 1 by so little is rounding.
+_ROUNDING = 1e-12
+
+
+class Polynomial(Factored, Protocol):
+    """What is diagnosed: `polyroots.ResidualPolynomial`."""
+
+    @property
+    def roots(self) -> NDArray[np.complex128]:
+        """All roots."""
+
+    def __call__(self, z: ArrayLike) -> Any:
+        """q(z)."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a residual polynomial does to a spectrum; zero eigenvalues, where q = 1, are left out.
+
+    Attributes
+    ----------
+    roots : number of roots, d + 1
+    region : ``"all"`` or ``"high"``, what maximum, means and share are taken over
+    eigenvalues : so many, with multiplicity
+    null : relatively zero eigenvalues that are left out
+    max_abs, mean_abs, rms : of |q|
+    damped : share of the eigenvalues with |q| < 1
+    smoothing_factor : max |q| over the high frequencies; None without frequencies
+    holds_zero : whether 0 lies in the convex hull: then no single root damps everything
+    best : max |q| of the best polynomial with as many roots that was found; None where the search failed
+    best_bound : no polynomial with as many roots has a smaller max |q|: proven
+    norm : of q(A), by which one step multiplies a residual at worst; None where the operator is unknown or the
+        computation failed
+    growth : largest |partial product| of the factors in their order: so much larger than 1 rounding errors can become
+    prominence : log10 of the largest product of factors at a root (`polyroots.leja`)
+    copies : extra copies of roots that the product-of-factors rule asks for
+    remedy : what can help where no polynomial with as many roots is a smoother
+    """
+
+    roots: int
+    region: str
+    eigenvalues: int
+    null: int
+    max_abs: float
+    mean_abs: float
+    rms: float
+    damped: float
+    smoothing_factor: float | None
+    holds_zero: bool
+    best: float | None
+    best_bound: float | None
+    norm: float | None
+    growth: float
+    prominence: float
+    copies: int
+    remedy: str
+
+    def sentences(self) -> list[str]:
+        """Say in words what the numbers mean and what to do."""
+        what = "the high frequencies" if self.region == "high" else "the spectrum"
+        roots, damp = ("1 root", "damps") if self.roots == 1 else (f"{self.roots} roots", "damp")
+        if self.max_abs < 1:
+            lines = [
+                f"{roots} {damp} all of {what}: |q| is at most {self.max_abs:.4g}, {self.mean_abs:.4g} on average."
+            ]
+        else:
+            lines = [
+                f"{roots} {damp} {_share(self.damped)} of {what}; the worst part is multiplied by {self.max_abs:.4g} "
+                "in each step."
+            ]
+        if self.null:
+            count = "1 eigenvalue is" if self.null == 1 else f"{self.null:,} eigenvalues are"
+            lines.append(f"{count} zero: q = 1 there whatever the roots, so it is left out.")
+        if self.best is None or self.best_bound is None:
+            lines.append(f"The best max|q| that {roots} can reach was not found.")
+        elif self.best_bound >= USELESS:
+            lines.append(
+                f"No polynomial with {roots} gets max|q| below {floored(self.best_bound)} here (proven): {self.remedy}."
+            )
+        else:
+            lines.append(
+                f"The best polynomial with {roots} reaches max|q| = {self.best:.4g}; none gets below "
+                f"{floored(self.best_bound)} (proven)."
+            )
+        if self.holds_zero:
+            lines.append("0 lies in the convex hull of the eigenvalues: no single root damps everything.")
+        if self.norm is not None and self.norm > 2 * max(self.max_abs, 1.0):
+            lines.append(
+                f"A is far from normal: one step can multiply a residual by {self.norm:.3g}, more than max|q| says."
+            )
+        if self.copies:
+            count = "1 extra copy" if self.copies == 1 else f"{self.copies} extra copies"
+            lines.append(
+                f"Some roots are too prominent (product of factors 10^{self.prominence:.0f}): "
+                f"{count} of them would keep rounding errors small (with_extra_copies)."
+            )
+        return lines
+
+
+def diagnose(
+    q: Polynomial, spectrum: Spectrum | ArrayLike | Target, *, region: str = "all", best: Minimax | None = None
+) -> Diagnosis:
+    """Diagnose a residual polynomial on a spectrum; see `polyroots.ResidualPolynomial.diagnose`.
+
+    Parameters
+    ----------
+    q : ResidualPolynomial
+    spectrum : Spectrum, (N,) array_like of complex, or Target
+        A target brings its own region.
+    region : ``"all"`` or ``"high"``
+    best : Minimax, optional
+        What as many roots can reach, where it is known already.
+    """
+    target = spectrum if isinstance(spectrum, Target) else Target.of(spectrum, region)
+    count = len(q.roots)
+    size = np.abs(q(target.points))
+    norm = smoothing_factor = None
+    if target.spectrum is not None:
+        norm = _unless_it_fails(lambda: residual_norm(target.spectrum, q))  # type: ignore[arg-type]
+        smoothing_factor = _smoothing_factor(q, target)
+    best = best or _unless_it_fails(lambda: minimax(target, min(count, target.distinct)))
+    scores = prominence(q.roots)
+    return Diagnosis(
+        roots=count,
+        region=target.region,
+        eigenvalues=target.count,
+        null=target.null,
+        max_abs=float(size.max()),
+        mean_abs=float(size @ target.weights),
+        rms=float(np.sqrt(size**2 @ target.weights)),
+        damped=max(0.0, 1 - float(target.weights[size >= 1 - _ROUNDING].sum())),
+        smoothing_factor=smoothing_factor,
+        holds_zero=target.holds_zero,
+        best=None if best is None else best.value,
+        best_bound=None if best is None else best.bound,
+        norm=norm,
+        growth=_growth(q, target),
+        prominence=float(scores.max()),
+        copies=sum(extra_copies(score) for score in scores),
+        remedy=remedy(target),
+    )
+
+
+def remedy(target: Target) -> str:
+    """Say what helps where no polynomial of a degree is a smoother."""
+    ways = ["more roots"]
+    if target.holds_zero:
+        ways.append("a shifted A, with all eigenvalues on one side of 0")
+    if target.region == "all" and target.spectrum is not None and target.spectrum.frequencies is not None:
+        ways.append("the high frequencies alone (region 'high')")
+    return f"what can help is {' or '.join(filter(None, [', '.join(ways[:-1]), ways[-1]]))}"
+
+
+def _share(value: float) -> str:
+    """A share in per cent, cut: what isn't all doesn't look like it."""
+    return "all" if value == 1 else "nothing" if value == 0 else f"{np.floor(1000 * value) / 10:.1f} %"
+
+
+def floored(value: float) -> str:
+    """Write a lower bound with four digits, rounded down.
+
+    >>> floored(0.99999), floored(0.5)
+    ('0.9999', '0.5000')
+    """
+    if value == 0:
+        return "0"
+    digits = 3 - int(np.floor(np.log10(value)))
+    return f"{np.floor(value * 10.0**digits) / 10.0**digits:#.4g}"
+
+
+def _smoothing_factor(q: Polynomial, target: Target) -> float | None:
+    spectrum = target.spectrum
+    if spectrum is None or spectrum.frequencies is None or not spectrum.high.any():
+        return None
+    values = target.points if target.region == "high" else spectrum.values[spectrum.high].astype(np.complex128)
+    return float(np.abs(q(values)).max())
+
+
+def _growth(q: Polynomial, target: Target) -> float:
+    product, growth = np.ones_like(target.points), 1.0
+    for factor in q.factors:
+        product = product * factor(target.points)
+        growth = max(growth, float(np.abs(product).max()))
+    return growth
+
+
+def _unless_it_fails(compute: Callable[[], T]) -> T | None:
+    """A number that the others don't depend on: None if its iteration fails."""
+    try:
+        return compute()
+    except ConvergenceError:
+        return None

@@ -1,0 +1,97 @@
+"""Contours of |q| around a spectrum."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Complex
+from matplotlib.colors import BoundaryNorm
+from matplotlib.figure import Figure
+
+from polyroots.plotting.plane import frame
+from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style
+from polyroots.polynomial import ResidualPolynomial
+
+_CELLS = 400
+# Bands of |q|: a factor of about two each, with a boundary at 1.
+_BANDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+# Roots farther out than so many spectral radii are not shown.
+_FAR = 2.5
+
+
+def draw_contours(
+    values: Complex[np.ndarray, "N"], q: ResidualPolynomial, title: str, max_points: int = 4000
+) -> Figure:
+    """Draw |q| in the plane in bands, its level 1, the eigenvalues and the roots.
+
+    Parameters
+    ----------
+    values : (N,) complex
+        Eigenvalues; of more than `max_points` an even subset is drawn.
+    q : ResidualPolynomial
+    title : str
+    max_points : int
+    """
+    points = values[:: max(1, -(-len(values) // max_points))]
+    reach = float(np.abs(values).max()) or 1.0
+    is_near = np.abs(q.roots) <= _FAR * reach
+    near = q.roots[is_near]
+    low, high, top = frame(np.concatenate([points, values[[values.real.argmin(), values.real.argmax()]], near]))
+
+    with style():
+        width = 5.6
+        figure = Figure(figsize=(width, (width - 1.7) * 2 * top / (high - low) + 1.4), layout="constrained")
+        axes = figure.add_subplot()
+        x = np.linspace(low, high, _CELLS)
+        # The upper half, mirrored: |q| is symmetric to the real axis, and so is the picture.
+        y = np.linspace(0, top, max(2, round(_CELLS * top / (high - low))))
+        upper = np.abs(q(x + 1j * y[:, None]))
+        y, height = np.append(-y[:0:-1], y), np.concatenate([upper[:0:-1], upper])
+        bands = axes.contourf(
+            x,
+            y,
+            np.clip(height, _BANDS[0] / 2, _BANDS[-1] * 2),
+            levels=_BANDS,
+            cmap=COLOUR_MAP,
+            norm=BoundaryNorm(_BANDS, COLOUR_MAP.N, extend="both"),
+            extend="both",
+        )
+        axes.contour(x, y, height, levels=[1.0], colors="black", linewidths=1.1)
+        axes.plot([], [], "-", color="black", linewidth=1.1, label="$|q| = 1$")
+        axes.axhline(0, color=REFERENCE, linewidth=0.4)
+        axes.axvline(0, color=REFERENCE, linewidth=0.4)
+        count = f"{len(values):,} eigenvalues"
+        axes.plot(
+            points.real,
+            points.imag,
+            ".",
+            color=EIGENVALUE,
+            markersize=2.5,
+            markeredgewidth=0,
+            alpha=float(np.clip(30 / np.sqrt(len(points)), 0.35, 0.9)),
+            rasterized=True,
+            label=count if len(points) == len(values) else f"{len(points):,} of {count}",
+        )
+        far = len(q.roots) - len(near)
+        axes.plot(
+            near.real,
+            near.imag,
+            "o",
+            markerfacecolor=ROOT,
+            markeredgecolor="white",
+            markersize=6.5,
+            label=f"{len(near)} roots" + (f" ({far} more far outside)" if far else ""),
+            zorder=4,
+        )
+        axes.set_xlim(low, high)
+        axes.set_ylim(-top, top)
+        axes.set_aspect("equal")
+        axes.set_xlabel("Re $\\lambda$")
+        axes.set_ylabel("Im $\\lambda$")
+        axes.set_title(title)
+        bar = figure.colorbar(bands, ax=axes, shrink=0.9, pad=0.02, ticks=_BANDS, format="%g")
+        bar.set_label("$|q|$")
+        legend = figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.4)
+        for handle in legend.legend_handles:
+            if handle is not None:
+                handle.set_alpha(1)
+    return figure

@@ -1,0 +1,314 @@
+"""The strategies: what chooses roots from a spectrum, one function each.
+
+A strategy is a function ``(target, wish, **options) -> Choice``. A new one is written here and named in `STRATEGIES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyroots.ellipse import best_ellipse
+from polyroots.errors import InputError
+from polyroots.factors import blocks_for_degree
+from polyroots.krylov import arnoldi
+from polyroots.leja import log_distances
+from polyroots.matrices import linear_operator
+from polyroots.minimax import minimax as best_polynomial
+from polyroots.operators import Operator
+from polyroots.optimisation import SYMMETRIC, optimise_roots, require_useful
+from polyroots.selection import (
+    EXTREMAL,
+    Choice,
+    Rule,
+    Wish,
+    completed,
+    farthest,
+    fit,
+    natural,
+    pick_eigenvalues,
+    pick_kinds,
+    too_few_points,
+)
+from polyroots.target import Target
+
+Strategy = Callable[..., Choice]
+
+
+def extremal(target: Target, wish: Wish, *, project: bool = True) -> Choice:
+    """Roots at the rim of the spectrum, the choice of Poly-MgNet's Figure 3.
+
+    - Real roots (L, R): the smallest and the largest real part, projected to the real axis; further ones from the real
+      parts in Leja order. A single one is the extreme real part of larger modulus.
+    - Symmetric pairs (S): +- the modulus of the smallest, then of the largest real part; further ones in Leja order.
+    - Conjugate pairs (C): the pair with the largest imaginary part; further ones from the spectrum in Leja order.
+
+    A degree alone has one or two real roots and then conjugate pairs. Leja order takes the point with the largest
+    product of distances to all roots before it, in the order of this list, and to zero.
+
+    With ``project=False`` the extreme real parts are not projected: the eigenvalues that have them stay conjugate
+    pairs, where they are some; then the largest imaginary part, and further ones in Leja order.
+
+    References
+    ----------
+    A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025, Figure 3.
+    """
+    if not project:
+        free = pick_eigenvalues(target, Wish(wish.count), EXTREMAL)
+        return free if wish.blocks is None else fit(free.roots, wish.blocks)
+    if wish.blocks is not None:
+        return pick_kinds(target, wish.blocks, EXTREMAL)
+    if wish.count > target.distinct:
+        raise too_few_points(wish.count, target.distinct)
+    letters = blocks_for_degree(wish.count - 1)
+    surplus = max(0, letters.count("C") - int((~target.is_real).sum()))
+    blocks = ("L",) * (letters.count("L") + 2 * surplus) + ("C",) * (letters.count("C") - surplus)
+    chosen = pick_kinds(target, blocks, EXTREMAL)
+    return natural(chosen.roots, chosen.remarks)
+
+
+def real(target: Target, wish: Wish) -> Choice:
+    """Real roots only: the smallest and the largest real part, further real parts in Leja order, as `extremal` does.
+
+    References
+    ----------
+    A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025, section 3: linear blocks, real roots.
+    """
+    if wish.blocks is None:
+        chosen = extremal(target, Wish(wish.count, ("L",) * wish.count))
+        return natural(chosen.roots, chosen.remarks)
+    # C has the coefficients of R: it takes two real roots as well.
+    chosen = extremal(target, Wish(wish.count, tuple("R" if letter == "C" else letter for letter in wish.blocks)))
+    return Choice(chosen.roots, wish.blocks, chosen.remarks)
+
+
+def complex_pairs(target: Target, wish: Wish) -> Choice:
+    """Conjugate pairs only: the one with the largest imaginary part, further ones in Leja order, as `extremal` does.
+
+    References
+    ----------
+    A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025, section 3: quadratic blocks, complex roots.
+    """
+    if wish.count % 2:
+        other = wish.count - 2 if wish.count > 1 else 1
+        raise InputError(
+            f"degree {wish.count - 1} has {wish.count} roots, an odd number, and 'complex' chooses conjugate pairs; "
+            f"degree {other} or {wish.count} fits, or the strategy 'extremal'"
+        )
+    chosen = extremal(target, Wish(wish.count, ("C",) * (wish.count // 2)))
+    return chosen if wish.blocks is None else fit(chosen.roots, wish.blocks)
+
+
+def largest(target: Target, wish: Wish) -> Choice:
+    """The eigenvalues of largest modulus: what grows fastest is damped to zero, as in deflation from outside.
+
+    References
+    ----------
+    Y. Saad, Numerical Methods for Large Eigenvalue Problems, 2nd edition, SIAM 2011, section 4.2 (deflation).
+    """
+    return pick_eigenvalues(target, wish, Rule(lambda z, before: np.abs(z)))
+
+
+def smallest(target: Target, wish: Wish) -> Choice:
+    """The non-zero eigenvalues of smallest modulus: what converges slowest is damped to zero, as in deflation.
+
+    References
+    ----------
+    R. A. Nicolaides, Deflation of conjugate gradients with applications to boundary value problems, SIAM Journal on
+    Numerical Analysis 24 (1987), 355-365.
+    """
+    return pick_eigenvalues(target, wish, Rule(lambda z, before: -np.abs(z)))
+
+
+def leja(target: Target, wish: Wish) -> Choice:
+    """Leja points of the spectrum: each next root is where the polynomial so far is largest.
+
+    The first is the eigenvalue of largest modulus.
+
+    References
+    ----------
+    L. Reichel, The application of Leja points to Richardson iteration and polynomial preconditioning, Linear Algebra
+    and its Applications 154-156 (1991), 389-414.
+    """
+    greedy = Rule(lambda z, before: log_distances(z, before) if len(before) else np.abs(z))
+    # Real parts are no eigenvalues: among them zero has to be kept away from.
+    return pick_eigenvalues(target, wish, greedy, by_kind=Rule(farthest))
+
+
+def random(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
+    """Eigenvalues at random, all distinct ones equally likely: what a careful choice is to be compared with.
+
+    Source: ours, as a baseline.
+    """
+    generator = np.random.default_rng(seed)
+    return pick_eigenvalues(target, wish, Rule(lambda z, before: generator.random(len(z))))
+
+
+def given(target: Target, wish: Wish, *, roots: Sequence[complex] = ()) -> Choice:
+    """Roots given by hand; conjugates are completed.
+
+    Raises
+    ------
+    InputError
+        If there are none, one is zero or relatively so, or their number is not the degree's.
+    """
+    values = np.asarray(roots, dtype=np.complex128).ravel()
+    if not len(values) or not np.isfinite(values).all():
+        raise InputError("'given' needs finite roots, such as --root 0.3 --root 0.1+0.2j (conjugates are completed)")
+    near = values[np.abs(values) <= target.tolerance]
+    if len(near):
+        raise InputError(f"{near[0]:g} can't be a root: relative to the spectral radius {target.radius:.3g} it is zero")
+    complete = completed(values)
+    if len(complete) != wish.count:
+        raise InputError(
+            f"{len(complete)} roots were given, with their conjugates, and degree {wish.count - 1} has {wish.count}; "
+            f"use degree {len(complete) - 1}"
+        )
+    return natural(complete) if wish.blocks is None else fit(complete, wish.blocks)
+
+
+def chebyshev(target: Target, wish: Wish) -> Choice:
+    """Roots of the Chebyshev polynomial of an interval, or of the best ellipse where the spectrum is complex.
+
+    On an interval no polynomial has a smaller max |q|; of ellipses the one is taken whose polynomials fall fastest with
+    the degree.
+
+    References
+    ----------
+    T. A. Manteuffel, The Tchebychev iteration for nonsymmetric linear systems, Numerische Mathematik 28 (1977),
+    307-327; G. H. Golub, R. S. Varga, Chebyshev semi-iterative methods, Numerische Mathematik 3 (1961), 147-168.
+    """
+
+    def optimise(target: Target, count: int, prior: Sequence[complex]) -> list[complex]:
+        low, high = target.points.real.min(), target.points.real.max()
+        if target.holds_zero:
+            raise InputError(
+                f"the spectrum has real parts from {low:.3g} to {high:.3g}, on both sides of 0, where Chebyshev "
+                "polynomials don't damp; blocks S use A^2, 'minimax' the spectrum as it is"
+            )
+        ellipse = best_ellipse(target.points)
+        factor = ellipse.factor(target.points)
+        if factor >= 1:
+            raise InputError(
+                "no ellipse around the spectrum leaves 0 outside: Chebyshev polynomials don't damp it; 'minimax' uses "
+                "the spectrum as it is"
+            )
+        return ellipse.roots(count).tolist()
+
+    return optimise_roots(target, wish, optimise, "chebyshev")
+
+
+def least_squares(target: Target, wish: Wish) -> Choice:
+    """The least mean |q|^2 over the spectrum, with multiplicity.
+
+    References
+    ----------
+    Y. Saad, Practical use of polynomial preconditionings for the conjugate gradient method, SIAM Journal on Scientific
+    and Statistical Computing 6 (1985), 865-881; on a discrete spectrum: polyroots.krylov.
+    """
+
+    def optimise(target: Target, count: int, prior: Sequence[complex]) -> list[complex]:
+        start = np.sqrt(target.weights) * target.values_of(prior)
+        krylov = arnoldi(lambda x: target.points * x, start, count)
+        if krylov.H.shape[1] < count:
+            raise too_few_points(count + len(prior), krylov.H.shape[1] + len(prior))
+        s = krylov.residual(krylov.least())
+        require_useful(float(np.linalg.norm(s)), "root mean square of |q|", "least-squares", target, count)
+        return krylov.roots(s, SYMMETRIC).tolist()
+
+    return optimise_roots(target, wish, optimise, "least-squares")
+
+
+def minimax(target: Target, wish: Wish) -> Choice:
+    """The least max |q| over the spectrum, with a proven lower bound.
+
+    References
+    ----------
+    A. Greenbaum, L. N. Trefethen, GMRES/CR and Arnoldi/Lanczos as matrix approximation problems, SIAM Journal on
+    Scientific Computing 15 (1994), 359-368; computed as polyroots.minimax describes.
+    """
+
+    def optimise(target: Target, count: int, prior: Sequence[complex]) -> list[complex]:
+        best = best_polynomial(target, count, prior)
+        if best.krylov.H.shape[1] < count:
+            raise too_few_points(count + len(prior), best.krylov.H.shape[1] + len(prior))
+        require_useful(best.bound, "max|q|", "minimax", target, count, proven=True)
+        return best.krylov.roots(best.coordinates, SYMMETRIC).tolist()
+
+    return optimise_roots(target, wish, optimise, "minimax")
+
+
+def harmonic_ritz(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
+    """The GMRES polynomial: harmonic Ritz values of A from Arnoldi's method on A itself, with a random start.
+
+    It needs no eigenvalues, sees how far A is from normal, and works with any padding. For the high frequencies alone
+    the start has no others (circular padding). A start in the range of A leaves the null space out.
+
+    References
+    ----------
+    J. A. Loe, R. B. Morgan, Toward efficient polynomial preconditioning for GMRES, Numerical Linear Algebra with
+    Applications 29 (2022), e2427; N. M. Nachtigal, L. Reichel, L. N. Trefethen, A hybrid GMRES algorithm for
+    nonsymmetric linear systems, SIAM Journal on Matrix Analysis and Applications 13 (1992), 796-825.
+    """
+    if target.spectrum is None:
+        raise InputError(
+            "'harmonic-ritz' needs the operator, eigenvalues alone don't determine it: expected a Spectrum; use the "
+            "result of eigenvalues, or 'least-squares'"
+        )
+    operator, scale = target.spectrum.operator.normalized()
+    A = linear_operator(operator)
+    b = np.random.default_rng(seed).standard_normal(A.shape[0])
+    if target.region == "high":
+        b = _high_frequencies(b, operator)
+    if target.null:
+        b = A.matvec(b)
+    b /= np.linalg.norm(b)
+
+    def optimise(_: Target, count: int, prior: Sequence[complex]) -> list[complex]:
+        power = 2 if wish.blocks is not None and set(wish.blocks) == {"S"} else 1
+
+        def product(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            for _ in range(power):
+                x = A.matvec(x)
+            return x
+
+        start = b
+        for root in prior:
+            # Fixed roots are real: +-lambda of S or their squares, extreme real parts of L.
+            start = start - product(start) / (root.real / scale**power)
+        krylov = arnoldi(product, start, count)
+        if krylov.H.shape[1] < count:
+            raise too_few_points(count, krylov.H.shape[1])
+        s = krylov.residual(krylov.least())
+        require_useful(float(np.linalg.norm(s)), "residual norm |q(A) b| / |b|", "harmonic-ritz", target, count)
+        roots = krylov.roots(s, f"the Hessenberg matrix of Arnoldi's method is singular; {SYMMETRIC}")
+        return (roots * scale**power).tolist()
+
+    return optimise_roots(target, wish, optimise, "harmonic-ritz")
+
+
+#: Every strategy by the name that `select_roots` and ``--roots`` know it by.
+STRATEGIES: dict[str, Strategy] = {
+    "extremal": extremal,
+    "real": real,
+    "complex": complex_pairs,
+    "largest": largest,
+    "smallest": smallest,
+    "leja": leja,
+    "chebyshev": chebyshev,
+    "harmonic-ritz": harmonic_ritz,
+    "least-squares": least_squares,
+    "minimax": minimax,
+    "random": random,
+    "given": given,
+}
+
+
+def _high_frequencies(b: NDArray[np.float64], operator: Operator) -> NDArray[np.float64]:
+    """Leave the low frequencies out of a vector."""
+    H, W = operator.size
+    ky, kx = np.abs(np.fft.fftfreq(H)), np.abs(np.fft.fftfreq(W))
+    is_high = (ky[:, None] >= 0.25) | (kx[None, :] >= 0.25)
+    return np.fft.ifft2(np.fft.fft2(b.reshape(-1, H, W)) * is_high).real.ravel()
