@@ -51,5 +51,7 @@ def figures(only: tuple[str, ...], out: Path, checkpoint: Path | None, level: in
             loaded.config.level_index(level)
     make_directory(out)
     for name in only or FIGURES:
-        for path in FIGURES[name](out, loaded, level, seed):
+        drawn = FIGURES[name](out, loaded, level, seed)
+        for path in drawn.paths:
             say(f"wrote {path}")
+        say(*drawn.words)

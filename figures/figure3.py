@@ -12,13 +12,14 @@ from polyroots.plotting import draw_surface, save_figure
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.roots import select_roots
 from polyroots.spectrum import eigenvalues
+from polyroots_figures.drawn import Drawn
 
 #: The paper's operator: a freshly drawn A of 64 x 64 x 3 x 3 at its level's 32 x 32 pixels.
 CHANNELS, SIZE = 64, (32, 32)
 
 
-def draw(out: Path, checkpoint: Checkpoint | None = None, level: int = 1, seed: int = 7) -> list[Path]:
-    """Draw Figure 3 and return the files written: out/figure3.png and .pdf, of a checkpoint out/figure3-levelL.png.
+def draw(out: Path, checkpoint: Checkpoint | None = None, level: int = 1, seed: int = 7) -> Drawn:
+    """Draw Figure 3 to out/figure3.png and .pdf, of a checkpoint to out/figure3-levelL.png and .pdf.
 
     Parameters
     ----------
@@ -51,4 +52,5 @@ def draw(out: Path, checkpoint: Checkpoint | None = None, level: int = 1, seed: 
         f"$|q_4(\\Lambda)|$ over the spectrum of {source}\n"
         f"{shape}, {size[0]} x {size[1]} pixels; four roots chosen from this spectrum"
     )
-    return save_figure(draw_surface(Lambda.values, q, title), out / stem)
+    paths = save_figure(draw_surface(Lambda.values, q, title), out / stem)
+    return Drawn(paths, q.diagnose(Lambda).sentences())

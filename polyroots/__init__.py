@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from polyroots import models, plotting, training
-    from polyroots.errors import ConvergenceError, FileError, InputError, PolyrootsError
+    from polyroots.errors import ConvergenceError, FileError, InputError, PolyrootsError, PrecisionWarning
     from polyroots.extremes import extreme_eigenvalues
     from polyroots.initialization import initialize
     from polyroots.layers import model_spectra
@@ -30,6 +30,7 @@ _NAMES = {
     "FileError": "errors",
     "InputError": "errors",
     "PolyrootsError": "errors",
+    "PrecisionWarning": "errors",
     "ResidualPolynomial": "polynomial",
     "Spectrum": "spectrum",
     "departure_from_normality": "nonnormal",
@@ -51,6 +52,7 @@ __all__ = [
     "FileError",
     "InputError",
     "PolyrootsError",
+    "PrecisionWarning",
     "ResidualPolynomial",
     "Spectrum",
     "departure_from_normality",

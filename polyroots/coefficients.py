@@ -62,7 +62,8 @@ def roots_of(alphas: ArrayLike) -> Complex128[np.ndarray, "d+1"]:
             raise ConvergenceError(
                 f"the roots of {n} coefficients alpha have not converged; keep the roots themselves, or factors"
             ) from error
-        roots = np.array([complex(mpmath.ldexp(1 / s, -exponent)) for s in inverse])
+        unit = mpmath.mpf(2) ** -exponent
+        roots = np.array([complex(unit / s) for s in inverse])
     return close_conjugates(roots, 1e-15)
 
 

@@ -65,7 +65,14 @@ def extremal(target: Target, wish: Wish, *, project: bool = True) -> Choice:
     letters = blocks_for_degree(wish.count - 1)
     surplus = max(0, letters.count("C") - int((~target.is_real).sum()))
     blocks = ("L",) * (letters.count("L") + 2 * surplus) + ("C",) * (letters.count("C") - surplus)
-    chosen = pick_kinds(target, blocks, EXTREMAL)
+    try:
+        chosen = pick_kinds(target, blocks, EXTREMAL)
+    except InputError:
+        if wish.count % 2:
+            raise
+        chosen = pick_eigenvalues(target, wish, EXTREMAL)
+        remark = "too few real parts are different from zero: eigenvalues are taken as they are"
+        return Choice(chosen.roots, chosen.blocks, (*chosen.remarks, remark))
     return natural(chosen.roots, chosen.remarks)
 
 

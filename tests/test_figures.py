@@ -109,7 +109,7 @@ def test_figure3_is_of_the_papers_size(tmp_path, monkeypatch):
         return draw_surface(values, q, title)
 
     monkeypatch.setattr("polyroots_figures.figure3.draw_surface", record)
-    png, pdf = figure3.draw(tmp_path, seed=3)
+    (png, pdf), words = figure3.draw(tmp_path, seed=3)
     assert len(seen["values"]) == 64 * 32 * 32
     assert seen["q"].degree == 3
     torch.manual_seed(3)
@@ -120,6 +120,7 @@ def test_figure3_is_of_the_papers_size(tmp_path, monkeypatch):
         assert image.size == (1920, 1500)
         assert len(image.convert("RGB").getcolors(2**24)) > 1000
     assert pdf.stat().st_size > 10_000
+    assert "4 roots damp " in words[0]
 
 
 def test_figure3_of_a_checkpoint_takes_its_level(tmp_path, init_file, monkeypatch):

@@ -2,11 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from dense import dense_operator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import aslinearoperator
 
 import polyroots as pr
 from polyroots.factors import ComplexPair, Linear, RealPair, SymmetricPair, factors_from_roots, parse_blocks
+from polyroots.leja import log_distances
 
 
 @st.composite
@@ -102,6 +107,158 @@ def test_real_points_have_real_values():
     q = pr.ResidualPolynomial([1 + 1j, 1 - 1j])
     assert q(np.array([1.0, 2.0])).dtype == np.float64
     assert q(1.0) == 0.5  # 1 - (2 - 1) / 2
+
+
+@settings(deadline=None)
+@given(root_sets())
+def test_alphas_give_roots_give_alphas(roots):
+    """To 1e-12 relative to what each coefficient is a sum of; the roots to 1e-12 times their condition."""
+    q = pr.ResidualPolynomial(roots)
+    again = pr.ResidualPolynomial.from_alphas(q.alphas)
+    moduli = np.ones(1)
+    for root in roots:
+        moduli = np.convolve(moduli, [1, 1 / abs(root)])
+    assert (np.abs(again.alphas - q.alphas) <= 1e-12 * moduli[1:]).all()
+    for root, condition in zip(q.roots, q.root_conditions, strict=True):
+        if condition < 1e9:
+            assert np.abs(again.roots - root).min() <= 1e-12 * condition * abs(root)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 3, 5, 8])
+def test_alphas_come_back_to_twelve_digits(degree):
+    roots = np.random.default_rng(degree + 2).uniform(0.3, 3, degree + 1)
+    alphas = pr.ResidualPolynomial(roots).alphas
+    again = pr.ResidualPolynomial.from_alphas(alphas)
+    np.testing.assert_allclose(again.alphas, alphas, rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-60, 1.0, 1e60])
+def test_roots_of_any_scale_come_back(scale):
+    roots = scale * np.array([1, 3, 2 + 1j, 2 - 1j])
+    again = pr.ResidualPolynomial.from_alphas(pr.ResidualPolynomial(roots).alphas)
+    np.testing.assert_allclose(np.sort_complex(again.roots), np.sort_complex(roots), rtol=1e-12)
+
+
+def test_conditions_by_perturbation():
+    """The largest relative change of a root over all signs of small relative changes of the coefficients."""
+    q = pr.ResidualPolynomial([1, 1.3, 2 + 1j, 2 - 1j])
+    step = 1e-7
+    worst = np.zeros(4)
+    for signs in np.ndindex(2, 2, 2, 2):
+        other = pr.ResidualPolynomial.from_alphas(q.alphas * (1 + step * (2 * np.array(signs) - 1))).roots
+        nearest = other[np.argmin(np.abs(other[:, None] - q.roots), axis=0)]
+        worst = np.maximum(worst, np.abs(nearest - q.roots) / np.abs(q.roots) / step)
+    # Signs alone reach the bound for real roots; for a pair they come near it.
+    is_real = q.roots.imag == 0
+    np.testing.assert_allclose(worst[is_real], q.root_conditions[is_real], rtol=1e-3)
+    assert (worst[~is_real] <= q.root_conditions[~is_real] * 1.001).all()
+    assert (worst[~is_real] >= q.root_conditions[~is_real] / 2).all()
+
+
+def test_trained_blocks_have_roots():
+    """A block R that became a C, symmetric pairs, imaginary ones, and what is not there."""
+    assert pr.ResidualPolynomial.from_alphas([2, -2]).roots.tolist() == [0.5 + 0.5j, 0.5 - 0.5j]
+    assert set(pr.ResidualPolynomial.from_alphas([0, 0.25]).roots.tolist()) == {2, -2}
+    assert pr.ResidualPolynomial.from_alphas([0, -0.25]).roots.tolist() == [2j, -2j]
+    assert pr.ResidualPolynomial.from_alphas([0.5, 0, 0]).degree == 0
+    with pytest.raises(pr.InputError, match="p = 0 changes nothing and q = 1 has no roots"):
+        pr.ResidualPolynomial.from_alphas([0.0, 0.0])
+    with pytest.raises(pr.InputError, match="must be finite"):
+        pr.ResidualPolynomial.from_alphas([1.0, np.nan])
+
+
+def test_what_float64_does_not_carry_is_warned_of():
+    """33 Chebyshev roots: their monomial coefficients don't know them. A double root has no digit by its condition."""
+    lam = 1.01 + 0.99 * np.cos((2 * np.arange(1, 34) - 1) * np.pi / 66)
+    with pytest.warns(pr.PrecisionWarning, match="determine fewer than four of their digits"):
+        pr.ResidualPolynomial.from_alphas(pr.ResidualPolynomial(lam).alphas)
+    with pytest.warns(pr.PrecisionWarning, match="have the condition inf"):
+        double = pr.ResidualPolynomial.from_alphas([1, -0.25])
+    assert double.roots.tolist() == [2, 2]
+    with pytest.warns(pr.PrecisionWarning):
+        assert pr.ResidualPolynomial.from_alphas([1.5, -0.75, 0.125]).roots == pytest.approx([2, 2, 2], rel=1e-12)
+
+
+def relative_error(factors_order, lam):
+    """Of p(A) f in float32, A diagonal on [0.02, 2], against float64."""
+    t = np.linspace(0.02, 2, 2001)
+    f = np.random.default_rng(101).standard_normal(2001)
+    q = pr.ResidualPolynomial(lam)
+    exact = q.p(t) * f
+    q._factors = factors_order(q.factors)
+    ours = q.apply(lambda x: t.astype(np.float32) * x, f.astype(np.float32))
+    assert ours.dtype == np.float32
+    return np.linalg.norm(ours - exact) / np.linalg.norm(exact)
+
+
+def test_degree_32_keeps_its_digits_in_float32():
+    """In Leja order; in ascending order all are lost."""
+    lam = 1.01 + 0.99 * np.cos((2 * np.arange(1, 34) - 1) * np.pi / 66)
+    assert relative_error(lambda factors: factors, lam) < 1e-4
+    assert relative_error(lambda factors: tuple(sorted(factors, key=lambda factor: factor.lam)), lam) > 1
+
+
+def test_apply_smooths_with_anything_that_multiplies(rng):
+    """Dense and sparse matrices, a scipy operator, a function, a torch convolution: the same steps, f and u kept."""
+    K = rng.standard_normal((3, 3, 3, 3)) / 4
+    q = pr.ResidualPolynomial([1.2, 2, 1 + 0.5j, 1 - 0.5j])
+    A = dense_operator(K, (5, 4), padding="zeros")
+    f, u = rng.standard_normal((2, 60))
+    p_of_A = sum(alpha * np.linalg.matrix_power(A, k) for k, alpha in enumerate(q.alphas))
+    expected = u + p_of_A @ (f - A @ u)
+    before = f.copy(), u.copy()
+    for operator in (A, csr_array(A), aslinearoperator(A), lambda x: A @ x):
+        np.testing.assert_allclose(q.apply(operator, f, u), expected, atol=1e-12)
+        np.testing.assert_allclose(q.apply(operator, f), p_of_A @ f, atol=1e-12)
+    assert np.array_equal(f, before[0])
+    assert np.array_equal(u, before[1])
+    conv = torch.nn.Conv2d(3, 3, 3, padding=1, bias=False).double()
+    conv.weight.data = torch.from_numpy(K)
+    images = [torch.from_numpy(x).reshape(1, 3, 5, 4) for x in (f, u)]
+    with torch.no_grad():
+        np.testing.assert_allclose(q.apply(conv, *images).numpy().ravel(), expected, atol=1e-12)
+    # The residual is multiplied by q(A).
+    residual = f - A @ q.apply(A, f, u)
+    np.testing.assert_allclose(residual, (np.eye(60) - A @ p_of_A) @ (f - A @ u), atol=1e-11)
+    with pytest.raises(pr.InputError, match=r"expected an operator A to call or to multiply with \(A @ x\), got str"):
+        q.apply("A", f)
+
+
+def test_apply_takes_d_applications_from_zero():
+    calls = []
+
+    def A(x):
+        calls.append(1)
+        return 2 * x
+
+    q = pr.ResidualPolynomial([1.2, 2, 1 + 0.5j, 1 - 0.5j])
+    q.apply(A, np.ones(3))
+    assert len(calls) == q.degree
+    calls.clear()
+    q.apply(A, np.ones(3), np.ones(3))
+    assert len(calls) == q.degree + 1
+
+
+def test_repeated_points_come_last():
+    assert pr.ResidualPolynomial([1, 3, 3, 2]).roots.real.tolist() == [3, 1, 2, 3]
+    assert log_distances(np.array([1.0, 2.0]), np.array([2.0])).tolist() == [0, -np.inf]
+
+
+def test_prominent_roots_get_copies():
+    """The product over the other factors at 100: 10^13.5, so one copy makes the rest of 10^9.5 harmless."""
+    roots = np.array([0.1, 0.12, 0.14, 0.16, 0.18, 100])
+    q = pr.ResidualPolynomial(roots)
+    assert q.roots[0] == 100
+    expected = np.log10(np.prod([abs(1 - 100 / root) for root in roots[:-1]]))
+    assert q.prominence[0] == pytest.approx(expected)
+    assert (q.prominence[1:] < 4).all()
+    more = q.with_extra_copies()
+    assert np.sort(more.roots.real).tolist() == [*roots, 100]
+    assert pr.ResidualPolynomial([1, 2, 3]).with_extra_copies().degree == 2
+    # 30 orders of magnitude: ceil((30 - 4) / 14) copies of each of a pair.
+    far = pr.ResidualPolynomial([*np.linspace(0.9, 1.1, 10), 1000 + 1j, 1000 - 1j])
+    copies = far.with_extra_copies().degree - far.degree
+    assert copies == 2 * int(np.ceil((far.prominence.max() - 4) / 14))
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,11 @@ def test_blocks_for_a_degree():
         ([1, 2], {"strategy": "extremel"}, "unknown strategy 'extremel': did you mean 'extremal'"),
         ([], {}, "finite eigenvalues"),
         ([1, np.inf], {}, "finite eigenvalues"),
-        ([1, 2, 3], {"degree": 3}, "degree 3 has 4 roots, but the spectrum has 3 distinct non-zero eigenvalues only; degree 2"),
+        (
+            [1, 2, 3],
+            {"degree": 3},
+            "degree 3 has 4 roots, but the spectrum has 3 distinct non-zero eigenvalues only; degree 2",
+        ),
         ([1, 2, 1 + 1j], {"blocks": "L,L,L"}, "blocks L,L,L need 3 distinct non-zero real parts, the spectrum has 2"),
         ([0, 0], {"degree": 0}, "all eigenvalues are zero: q = 1 there whatever the roots"),
         ([1, 2], {"blocks": "C"}, "need 1 distinct conjugate pairs off the real axis, the spectrum has 0"),

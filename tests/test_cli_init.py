@@ -1,0 +1,240 @@
+"""``polyroots init``: networks, checkpoints, layers, and all strategies beside each other."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from commands import fails, run
+from PIL import Image
+
+import polyroots as pr
+from polyroots.checkpoint import load_checkpoint
+from polyroots.initialization import polynomials_of
+from polyroots.strategies import STRATEGIES
+
+SMALL = ("--channels", "4,8", "--seed", 12)
+
+
+def document(*arguments):
+    return json.loads(run("init", *arguments, "--json").stdout)
+
+
+@pytest.fixture(scope="module")
+def poisson(tmp_path_factory):
+    """The 5-point Laplacian as anybody's checkpoint."""
+    path = tmp_path_factory.mktemp("poisson") / "poisson.pt"
+    K = torch.tensor([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
+    torch.save({"stencil.weight": K, "wide.weight": torch.ones(2, 3, 3, 3)}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def shifted_file(tmp_path_factory, init_file):
+    """A Poly-MgNet whose eigenvalues lie in the right half-plane."""
+    from polyroots.checkpoint import Checkpoint, save_checkpoint
+
+    checkpoint = load_checkpoint(init_file)
+    weights = {key: value.clone() for key, value in checkpoint.weights.items()}
+    for level, channels in enumerate(checkpoint.config.channels):
+        weights[f"levels.{level}.A.weight"] *= 0.5
+        weights[f"levels.{level}.A.weight"][range(channels), range(channels), 1, 1] += 1.5
+    path = tmp_path_factory.mktemp("shifted") / "shifted.pt"
+    save_checkpoint(path, Checkpoint(checkpoint.config, weights))
+    return path
+
+
+def test_the_diagnosis_is_the_librarys(tmp_path):
+    path = tmp_path / "init.pt"
+    found = document(*SMALL, "--degree", 3, "--out", path)
+    model = load_checkpoint(path).model()
+    for level, module, size in zip(found["levels"], model.levels, model.config.sizes, strict=True):
+        Lambda = pr.eigenvalues(module.A.weight, size)
+        q = pr.ResidualPolynomial(pr.select_roots(Lambda, 3))
+        expected = q.diagnose(Lambda)
+        assert level["diagnosis"]["max_abs"] == pytest.approx(expected.max_abs, rel=1e-12)
+        assert level["diagnosis"]["norm"] == pytest.approx(expected.norm, rel=1e-10)
+        assert level["words"] == expected.sentences()
+        np.testing.assert_allclose(level["alphas"], q.alphas, rtol=1e-12)
+    assert found["comparison"] == []
+    printed = run("init", *SMALL, "--degree", 3).stdout
+    assert f"{found['levels'][1]['diagnosis']['max_abs']:.4g}" in printed
+    assert found["levels"][1]["words"][0] in printed
+    assert json.loads(json.dumps(load_checkpoint(path).init))["levels"] == found["levels"]
+
+
+def test_a_file_with_new_coefficients_trains_and_has_spectra(tmp_path, init_file, shifted_file):
+    """The weights of A are kept, the coefficients are those of the report."""
+    path = tmp_path / "again.pt"
+    found = document(shifted_file, "--roots", "minimax", "--out", path)
+    before, after = load_checkpoint(shifted_file), load_checkpoint(path)
+    for key, value in after.weights.items():
+        assert torch.equal(value, before.weights[key]) != key.endswith("alphas")
+    for level, q in zip(found["levels"], polynomials_of(after.model()), strict=True):
+        roots = [complex(*z) for block in level["blocks"] for z in block["roots"]]
+        np.testing.assert_allclose(np.sort_complex(q.roots), np.sort_complex(roots), rtol=1e-5)
+    run("train", "--init", path, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
+    assert "levels.0.A.weight" in run("spectrum", path).stdout
+    assert "brings its levels and blocks; leave --model out" in fails("init", shifted_file, "--model", "q2")
+    assert "brings its levels and blocks; leave --image-size out" in fails("init", shifted_file, "--image-size", 8)
+    message = fails("init", shifted_file, "--degree", 1, exit_code=2)
+    assert "degree 1 does not fit the blocks L,L,C: they have 4 roots, which is degree 3" in message
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("given", "complex")])
+def test_every_strategy_initialises_a_network(shifted_file, strategy):
+    found = document(shifted_file, "--roots", strategy)
+    assert found["strategy"] == strategy
+    assert [len(level["blocks"]) for level in found["levels"]] == [3, 3]
+
+
+def test_the_degree_alone_picks_the_blocks(tmp_path):
+    """Pairs on every level: the network that is written has blocks for them."""
+    path = tmp_path / "init.pt"
+    found = document(*SMALL, "--degree", 3, "--roots", "complex", "--out", path)
+    letters = [block["letter"] for block in found["levels"][0]["blocks"]]
+    assert load_checkpoint(path).config.blocks == tuple(letters)
+    assert letters == ["C", "C"]
+    assert found["model"]["name"] == "C,C"
+    # The same convolutions as with the blocks of the default.
+    other = document(*SMALL, "--degree", 3)
+    assert other["model"]["name"] == "q4"
+    assert [level["radius"] for level in other["levels"]] == [level["radius"] for level in found["levels"]]
+    run("train", "--init", path, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
+
+
+def test_roots_by_hand():
+    found = document(*SMALL, "--root", "0.3", "--root", "0.1+0.2j")
+    assert found["degree"] == 2
+    assert [block["roots"] for block in found["levels"][0]["blocks"]] == [[[0.3, 0]], [[0.1, 0.2], [0.1, -0.2]]]
+    assert found["options"] == {"roots": [[0.3, 0.0], [0.1, 0.2]]}
+    assert document(*SMALL, "--root", "0.1-0.2i")["degree"] == 1
+
+
+def test_pairs_of_extreme_real_part_are_kept_on_request():
+    arguments = ("--channels", "8,16", "--seed", 21, "--degree", 3)
+    kept, projected = document(*arguments, "--keep-pairs"), document(*arguments)
+    assert [block["letter"] for block in kept["levels"][0]["blocks"]] == ["C", "C"]
+    assert [block["letter"] for block in projected["levels"][0]["blocks"]] == ["L", "L", "C"]
+    for level in kept["levels"]:
+        first, second = (block["roots"][0][0] for block in level["blocks"])
+        assert {level["min_real"], level["max_real"]} & {first, second}
+    assert kept["options"] == {"project": False}
+
+
+def test_the_poisson_stencil_with_both_boundaries(poisson):
+    """One eigenvalue is zero with periodic boundary; none with zeros, where the best is Chebyshev's."""
+    circular = document(poisson, "--degree", 3, "--roots", "chebyshev", "--image-size", 16)
+    (level,) = circular["levels"]
+    assert level["diagnosis"]["null"] == 1
+    assert circular["network_padding"] is None
+    (skipped,) = circular["skipped"]
+    assert skipped == {"name": "wide.weight", "reason": "not square: 2 output channels from 3"}
+    zeros = document(poisson, "--degree", 3, "--roots", "minimax", "--image-size", 16, "--padding", "zeros")
+    diagnosis = zeros["levels"][0]["diagnosis"]
+    low = 4 - 4 * np.cos(np.pi / 17)
+    high = 4 + 4 * np.cos(np.pi / 17)
+    chebyshev = 1 / np.cosh(4 * np.arccosh((high + low) / (high - low)))
+    assert diagnosis["null"] == 0
+    assert diagnosis["smoothing_factor"] is None
+    assert diagnosis["norm"] == pytest.approx(diagnosis["max_abs"], rel=1e-9)
+    assert chebyshev * 0.98 < diagnosis["max_abs"] <= chebyshev * (1 + 1e-6)
+
+
+def test_jacobi_from_the_command(poisson):
+    found = document(poisson, "--root", 5, "--region", "high", "--image-size", 16)
+    diagnosis = found["levels"][0]["diagnosis"]
+    assert diagnosis["smoothing_factor"] == pytest.approx(0.6)
+    assert diagnosis["best"] == pytest.approx(0.6)
+
+
+def test_all_strategies_are_ranked(shifted_file, poisson):
+    found = document(shifted_file, "--compare")
+    rows = found["comparison"]
+    assert {row["strategy"] for row in rows} == {"as it is", *STRATEGIES} - {"given"}
+    reached = [row["max_abs"] for row in rows if row["error"] is None]
+    assert reached == sorted(reached)
+    assert [row["strategy"] for row in rows if row["error"]] == ["complex"]
+    assert len(rows[0]["levels"]) == 2
+    printed = run("init", shifted_file, "--compare").stdout
+    assert "All strategies, by max|q| of the worst level" in printed
+    assert "complex: level 1: 2 conjugate pairs were chosen, which the blocks L,L,C can't hold; C,C can" in printed
+    rows = document(poisson, "--compare", "--degree", 3, "--image-size", 16)["comparison"]
+    assert {rows[0]["strategy"], rows[1]["strategy"]} == {"minimax", "chebyshev"}
+    text = run("init", poisson, "--compare", "--degree", 1, "--image-size", 8).stdout
+    assert "All strategies, by max|q|\n" in text
+
+
+def test_the_comparison_is_shown_where_the_chosen_strategy_fails():
+    result = run("init", *SMALL, "--degree", 3, "--roots", "minimax", "--compare", exit_code=1)
+    assert "All strategies, by max|q|" in result.stdout
+    assert (
+        "Error: level 1: 'minimax' has no useful roots here: the least max|q| that 4 roots can reach" in result.stderr
+    )
+
+
+def test_what_is_trained_is_compared_as_it_is(trained):
+    out, _ = trained
+    rows = {row["strategy"]: row for row in document(out / "last.pt", "--compare")["comparison"]}
+    checkpoint = load_checkpoint(out / "last.pt")
+    (first, _) = polynomials_of(checkpoint.model())
+    Lambda = pr.eigenvalues(checkpoint.weights["levels.0.A.weight"], 8)
+    expected = np.abs(first(Lambda.values)).max()
+    assert rows["as it is"]["levels"][0]["max_abs"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_pictures_are_drawn(tmp_path, poisson, shifted_file):
+    assert f"Pictures in {tmp_path}" in run("init", shifted_file, "--roots", "minimax", "--plot", tmp_path).stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"level{level}.{kind}" for level in (1, 2) for kind in ("pdf", "png")
+    ]
+    run("init", poisson, "--degree", 2, "--plot", tmp_path / "poisson")
+    with Image.open(tmp_path / "poisson" / "stencil.weight.png") as image:
+        assert min(image.size) > 600
+        assert len(image.convert("RGB").getcolors(2**24)) > 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (("--root", "0.3", "--roots", "leja"), 2, "--root gives the roots by hand, and --roots leja chooses them"),
+        (("--root", "x"), 2, "expected a real or complex number such as 0.3 or 0.1+0.2j, got 'x'"),
+        (("--roots", "given"), 1, "'given' needs finite roots, such as --root 0.3"),
+        (("--root", "0"), 1, "can't be a root: relative to the spectral radius"),
+        (("--keep-pairs", "--roots", "leja"), 2, "--keep-pairs is an option of 'extremal', got --roots leja"),
+        (("--region", "high", "--padding", "zeros"), 2, "--region high needs --padding circular"),
+        (("--layer", "x"), 2, "--layer chooses layers of CHECKPOINT, and none is given"),
+        (("--image-size", "8", "--dataset", "digits"), 2, "--image-size and the data set both decide"),
+        (
+            ("--degree", "2", "--roots", "complex"),
+            1,
+            "odd number, and 'complex' chooses conjugate pairs; degree 1 or 3",
+        ),
+        (("--roots", "chebyshev"), 1, "on both sides of 0, where Chebyshev polynomials don't damp"),
+        (("--model", "q2", "--root", "0.1+0.2j"), 1, "1 conjugate pair were chosen, which the blocks L,L can't hold"),
+        (("--model", "q2", "--root", "1"), 1, "1 roots were given, with their conjugates, and degree 1 has 2"),
+    ],
+)
+def test_mistakes_are_one_sentence(arguments, exit_code, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in fails("init", "--channels", "4", *arguments, exit_code=exit_code)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mistakes_with_checkpoints(poisson, init_file, tmp_path):
+    message = fails("init", poisson, "--out", tmp_path / "x.pt", exit_code=2)
+    assert "is no Poly-MgNet, so it has no coefficients to set; leave --out out" in message
+    assert "brings its own convolutions; leave --channels out" in fails("init", poisson, "--channels", "4", exit_code=2)
+    assert "would be overwritten" in fails("init", init_file, "--out", init_file, exit_code=2)
+    message = fails("init", poisson, "--layer", "wide*")
+    assert "has no convolution to choose roots for: expected a square one with stride 1 named like wide*" in message
+    assert "no file" in fails("init", tmp_path / "none.pt")
+    message = fails("train", "--roots", "given", exit_code=2)
+    assert "roots by hand are for 'polyroots init --root ... --out init.pt'" in message
+
+
+def test_large_zero_padded_levels_are_refused_in_a_sentence():
+    message = fails("init", "--image-size", 32, "--channels", "16,16,16,16", "--padding", "zeros")
+    assert "is too large to be made" in message

@@ -1,0 +1,80 @@
+"""Arnoldi's method, harmonic Ritz values and the roots of a residual polynomial."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import polyroots as pr
+from polyroots.krylov import arnoldi
+
+
+def least_residual(A, b, count):
+    """Norm of GMRES's residual by definition: over the Krylov space in monomials, with columns of unit length."""
+    columns = [A @ b]
+    for _ in range(count - 1):
+        columns.append(A @ columns[-1] / np.linalg.norm(columns[-1]))
+    K = np.stack(columns, axis=-1)
+    return np.linalg.norm(b - K @ np.linalg.lstsq(K, b, rcond=None)[0])
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
+def test_the_roots_are_those_of_gmres_residual_polynomial(count, seed):
+    rng = np.random.default_rng(seed)
+    A = 2 * np.eye(12) + rng.standard_normal((12, 12)) / 3
+    b = rng.standard_normal(12)
+    krylov = arnoldi(lambda x: A @ x, b, count)
+    np.testing.assert_allclose(A @ krylov.V[:, :-1], krylov.V @ krylov.H, atol=1e-12)
+    np.testing.assert_allclose(krylov.V.T @ krylov.V, np.eye(count + 1), atol=1e-12)
+    s = krylov.residual(krylov.least())
+    roots = krylov.roots(s, "")
+    # q(A) b, in products over the roots, is the least residual of the Krylov space.
+    r = b.astype(complex)
+    for root in roots:
+        r = r - A @ r / root
+    assert np.linalg.norm(r) == pytest.approx(least_residual(A, b, count), rel=1e-7)
+    assert np.linalg.norm(s) == pytest.approx(np.linalg.norm(r), rel=1e-8)
+
+
+def test_harmonic_ritz_values_by_their_definition():
+    """(A V)^T A V x = theta (A V)^T V x."""
+    rng = np.random.default_rng(83)
+    A = 3 * np.eye(9) + rng.standard_normal((9, 9))
+    krylov = arnoldi(lambda x: A @ x, rng.standard_normal(9), 4)
+    AV = A @ krylov.V[:, :-1]
+    expected = np.linalg.eigvals(np.linalg.solve(AV.T @ krylov.V[:, :-1], AV.T @ AV))
+    ours = krylov.roots(krylov.residual(krylov.least()), "")
+    np.testing.assert_allclose(np.sort_complex(ours), np.sort_complex(expected), rtol=1e-9)
+
+
+def test_an_invariant_space_ends_the_method():
+    A = np.diag([1.0, 2, 2, 5])
+    krylov = arnoldi(lambda x: A @ x, np.ones(4), 4)
+    assert krylov.H.shape == (4, 3)
+    assert krylov.is_invariant
+    np.testing.assert_allclose(krylov.roots(krylov.residual(krylov.least()), ""), [1, 2, 5], rtol=1e-12)
+
+
+def test_a_singular_hessenberg_matrix_has_a_root_at_infinity():
+    A = np.diag([-2.0, -1, 1, 2])
+    krylov = arnoldi(lambda x: A @ x, np.ones(4), 3)
+    with pytest.raises(pr.InputError, match="with 3 roots has fewer, the leading coefficient is zero: symmetric"):
+        krylov.roots(krylov.residual(krylov.least()), "symmetric")
+
+
+def test_points_of_the_upper_half_plane_stand_for_their_conjugates():
+    """The real inner product makes H that of the real operator with both."""
+    rng = np.random.default_rng(89)
+    z = rng.standard_normal(6) + 1j * rng.standard_normal(6) + 3
+    half = arnoldi(lambda x: z * x, np.ones(6, dtype=complex), 4)
+    both = np.concatenate([z, z.conj()])
+    full = arnoldi(lambda x: both * x, np.ones(12, dtype=complex), 4)
+    np.testing.assert_allclose(half.H, full.H, atol=1e-12)
+
+
+def test_a_start_of_zeros_is_said():
+    with pytest.raises(pr.InputError, match="start vector is zero"):
+        arnoldi(lambda x: x, np.zeros(3), 2)

@@ -1,0 +1,110 @@
+"""The best that a number of roots can reach, against what is known exactly, and its proven bound."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import polyroots as pr
+from polyroots.minimax import minimax
+from polyroots.target import Target
+
+
+def chebyshev_points(low, high, count):
+    """Points that hold all extremes of the Chebyshev polynomials whose degree divides count."""
+    return (low + high) / 2 + (high - low) / 2 * np.cos(np.linspace(0, np.pi, count + 1))
+
+
+def chebyshev_value(low, high, count):
+    """1 / T_n((b + a) / (b - a)): the least max |q| on [a, b]."""
+    return 1 / np.cosh(count * np.arccosh((high + low) / (high - low)))
+
+
+def roots_of(best):
+    return best.krylov.roots(best.coordinates, "")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 8, 16])
+@pytest.mark.parametrize("interval", [(1, 3), (0.02, 2), (-5, -0.5)])
+def test_on_an_interval_it_is_chebyshevs(count, interval):
+    low, high = interval
+    best = minimax(Target.of(chebyshev_points(low, high, 48 * count)), count)
+    expected = chebyshev_value(*sorted((abs(low), abs(high))), count)
+    assert best.value == pytest.approx(expected, rel=1e-6)
+    assert best.bound <= best.value <= best.bound * (1 + 1e-6)
+    angles = (2 * np.arange(1, count + 1) - 1) * np.pi / (2 * count)
+    exact = (low + high) / 2 + (high - low) / 2 * np.cos(angles)
+    np.testing.assert_allclose(np.sort(roots_of(best).real), np.sort(exact), rtol=1e-6)
+    assert (roots_of(best).imag == 0).all()
+
+
+@pytest.mark.parametrize("count", [2, 4, 6])
+def test_on_two_symmetric_intervals_it_is_chebyshevs_in_the_square(count):
+    squares = chebyshev_points(1, 9, 60 * count)
+    points = np.concatenate([np.sqrt(squares), -np.sqrt(squares)])
+    best = minimax(Target.of(points), count)
+    assert best.value == pytest.approx(chebyshev_value(1, 9, count // 2), rel=1e-6)
+    exact = 5 + 4 * np.cos((2 * np.arange(1, count // 2 + 1) - 1) * np.pi / count)
+    np.testing.assert_allclose(np.sort(roots_of(best).real)[count // 2 :], np.sort(np.sqrt(exact)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_on_a_circle_beside_zero_it_is_a_power(count):
+    """On |z - c| <= r the best q is (1 - z / c)^n, max |q| = (r / c)^n; enough points of the circle see that."""
+    points = 2 + 0.8 * np.exp(2j * np.pi * np.arange(64) / 64)
+    best = minimax(Target.of(points), count)
+    assert best.value == pytest.approx(0.4**count, rel=1e-6)
+    assert best.bound == pytest.approx(0.4**count, rel=1e-6)
+
+
+def test_around_zero_nothing_is_damped():
+    """Maximum principle: with points all around 0, |q| < 1 needs as many roots as there are symmetries."""
+    points = np.exp(2j * np.pi * np.arange(24) / 24)
+    for count in (1, 4, 23):
+        best = minimax(Target.of(points), count)
+        assert best.bound == pytest.approx(1, abs=1e-9)
+    assert minimax(Target.of(points), 24).value == pytest.approx(0, abs=1e-12)
+
+
+def test_two_points():
+    """One root between 1 and 3 is at 3/2 from both ends of |1 - t / lambda|: lambda = 2, max |q| = 1/2."""
+    best = minimax(Target.of([1, 3]), 1)
+    assert best.value == pytest.approx(0.5, rel=1e-8)
+    assert roots_of(best) == pytest.approx([2], rel=1e-8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(count=st.integers(1, 5), seed=st.integers(0, 2**32 - 1), shift=st.floats(0, 3))
+def test_nothing_is_below_the_bound_and_the_bound_is_met(count, seed, shift):
+    """Against polynomials whose roots are drawn, and those next to the optimum."""
+    rng = np.random.default_rng(seed)
+    points = shift + rng.standard_normal(30) + 1j * rng.standard_normal(30)
+    points = np.concatenate([points, points.conj()])
+    best = minimax(Target.of(points), count)
+    assert best.value <= best.bound * (1 + 1e-4) + 1e-8
+    for _ in range(20):
+        roots = rng.standard_normal(count) * 3
+        assert np.abs(pr.ResidualPolynomial(roots)(points)).max() >= best.bound * (1 - 1e-9)
+    if np.linalg.norm(best.coordinates[-1]) > 1e-6:
+        near = roots_of(best)
+        assert np.abs(pr.ResidualPolynomial(near)(points)).max() == pytest.approx(best.value, rel=1e-6)
+        for scale in (0.99, 1.01):
+            assert np.abs(pr.ResidualPolynomial(near * scale)(points)).max() >= best.bound * (1 - 1e-9)
+
+
+def test_fixed_roots_count():
+    """With the root 2 fixed, one more on [1, 3] is found by scanning."""
+    points = np.linspace(1, 3, 201)
+    best = minimax(Target.of(points), 1, prior=[2.0])
+    scanned = [np.abs((1 - points / 2) * (1 - points / lam)).max() for lam in np.linspace(0.8, 4, 40001)]
+    assert best.value == pytest.approx(min(scanned), rel=1e-4)
+    assert best.value >= min(scanned) * (1 - 1e-4)
+
+
+def test_the_scale_of_the_spectrum_does_not_matter():
+    rng = np.random.default_rng(97)
+    points = 2 + rng.standard_normal(40) * 0.4 + 0.3j * rng.standard_normal(40)
+    values = [minimax(Target.of(points * scale), 3).value for scale in (1, 1e-150, 1e150)]
+    assert values == pytest.approx([values[0]] * 3, rel=1e-6)

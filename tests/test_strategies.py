@@ -1,0 +1,359 @@
+"""Each strategy against its own definition, and what all of them promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dense import dense_operator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import polyroots as pr
+from polyroots.roots import choose_roots, options_of
+from polyroots.strategies import STRATEGIES
+
+LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
+VALUES = np.array([0.5, 1, 3, 2 + 1j, 2 - 1j, 2.5 + 2j, 2.5 - 2j])
+
+
+def shifted(seed, channels=4, size=6, padding="circular"):
+    """An operator whose eigenvalues lie in the right half-plane."""
+    K = np.random.default_rng(seed).standard_normal((channels, channels, 3, 3)) / (6 * np.sqrt(channels))
+    K[range(channels), range(channels), 1, 1] += 1.5
+    return pr.eigenvalues(K, size, padding=padding)
+
+
+def max_abs(roots, values):
+    return np.abs(pr.ResidualPolynomial(roots)(values)).max()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), degree=st.integers(0, 6), data=st.data())
+def test_every_strategy_gives_d_plus_one_roots_of_a_real_polynomial(seed, degree, data):
+    strategy = data.draw(st.sampled_from([name for name in STRATEGIES if name != "given"]))
+    if strategy == "complex":
+        degree = 2 * (degree // 2) + 1
+    Lambda = shifted(seed)
+    choice = choose_roots(Lambda, degree, strategy)
+    assert choice.roots.shape == (degree + 1,)
+    assert np.array_equal(np.sort_complex(choice.roots), np.sort_complex(choice.roots.conj()))
+    assert np.abs(choice.roots).min() > 1e-7 * Lambda.radius
+    q = pr.ResidualPolynomial(choice.roots)
+    assert q.degree == degree
+    # The blocks hold them, and blocks of R and C hold any even number of roots.
+    start = 0
+    for letter in choice.blocks:
+        part = choice.roots[start : start + (1 if letter == "L" else 2)]
+        assert (part.imag == 0).all() if letter in "LR" else part[0] == part[1].conj()
+        start += len(part)
+    assert start == degree + 1
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("given", "complex")])
+@pytest.mark.parametrize("blocks", ["L,L,C", "S,S", "S,S,C", "L,R,C", "C,C", "S,L"])
+def test_roots_fit_block_sequences(strategy, blocks):
+    """Whatever the strategy, the blocks get roots that they can hold, or it is said why not."""
+    from polyroots.factors import factors_from_roots
+
+    Lambda = shifted(11, channels=6, size=8)
+    try:
+        roots = pr.select_roots(Lambda, blocks=blocks, strategy=strategy)
+    except pr.InputError as error:
+        assert strategy in ("minimax", "least-squares", "harmonic-ritz")
+        assert "no useful roots" in str(error)  # noqa: PT017
+        return
+    factors = factors_from_roots(blocks, roots.tolist())
+    assert len(factors) == len(blocks.split(","))
+
+
+def test_largest_smallest_and_leja_are_what_they_say():
+    assert pr.select_roots(VALUES, 2, "largest").tolist() == [3, 2.5 + 2j, 2.5 - 2j]
+    assert pr.select_roots(VALUES, 1, "largest").tolist() == [2.5 + 2j, 2.5 - 2j]
+    assert pr.select_roots(VALUES, 2, "smallest").tolist() == [0.5, 1, 3]
+    assert pr.select_roots(VALUES, 3, "smallest").tolist() == [0.5, 1, 2 + 1j, 2 - 1j]
+    # The largest modulus first; then |z^2 - 5 z + 10.25| is 8 at 0.5, 6.25 at 1 and 4.25 at 3.
+    assert pr.select_roots(VALUES, 2, "leja").tolist() == [0.5, 2.5 + 2j, 2.5 - 2j]
+    # And at 0.5 and the pair, times |z - 0.5|: 3.1 at 1, 10.6 at 3.
+    assert set(pr.select_roots(VALUES, 3, "leja").tolist()) == {0.5, 3, 2.5 + 2j, 2.5 - 2j}
+
+
+def test_leja_puts_the_next_root_where_q_is_largest():
+    values = shifted(3).values
+    four = pr.select_roots(values, 3, "leja")
+    six = pr.select_roots(values, 5, "leja")
+    fresh = [root for root in six if root not in four]
+    assert len(fresh) == 2
+    assert np.abs(pr.ResidualPolynomial(four)(fresh[0])) == pytest.approx(max_abs(four, values))
+
+
+def test_parity_is_met_by_looking_ahead():
+    """With one real eigenvalue: three roots are a pair and it, four are two pairs, whatever the order."""
+    values = np.array([5, 1 + 1j, 1 - 1j, 2 + 1j, 2 - 1j])
+    for strategy in ("largest", "smallest", "leja", "random"):
+        assert (pr.select_roots(values, 3, strategy).imag != 0).all()
+        assert (pr.select_roots(values, 2, strategy) == 5).sum() == 1
+    with pytest.raises(pr.InputError, match="conjugate pairs only, none of its eigenvalues is real: an even number"):
+        pr.select_roots([1 + 1j, 1 - 1j, 2 + 1j, 2 - 1j], 2, "largest")
+    with pytest.raises(pr.InputError, match="odd number, and 'complex' chooses conjugate pairs; degree 1 or 3 fits"):
+        pr.select_roots(values, 2, "complex")
+
+
+def test_real_and_complex_choose_one_kind():
+    Lambda = shifted(17)
+    real = pr.select_roots(Lambda, 3, "real")
+    assert (real.imag == 0).all()
+    assert {Lambda.min_real, Lambda.max_real} <= set(real.real.tolist())
+    pairs = pr.select_roots(Lambda, 3, "complex")
+    assert (pairs.imag != 0).all()
+    assert pairs[0] == Lambda.values[Lambda.values.imag.argmax()]
+    fitted = pr.select_roots(Lambda, blocks="L,L,C", strategy="real")
+    assert (fitted.imag == 0).all()
+    with pytest.raises(
+        pr.InputError, match="2 conjugate pairs were chosen, which the blocks L,L,C can't hold; C,C can"
+    ):
+        pr.select_roots(Lambda, blocks="L,L,C", strategy="complex")
+
+
+def test_extremal_keeps_pairs_on_request():
+    Lambda = shifted(19)
+    roots = pr.select_roots(Lambda, 3, "extremal", project=False)
+    low = Lambda.values[Lambda.values.real.argmin()]
+    high = Lambda.values[Lambda.values.real.argmax()]
+    assert low in roots
+    assert high in roots
+    assert np.isin(roots, Lambda.values).all()
+    assert not np.isin(pr.select_roots(Lambda, 3), Lambda.values).all()
+    assert pr.select_roots([1 + 1j, 1 - 1j, 3, 2 + 2j, 2 - 2j], 2, project=False).tolist() == [3, 1 + 1j, 1 - 1j]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_chebyshev_on_an_interval(count):
+    roots = pr.select_roots(np.linspace(0.5, 2, 7), count - 1, "chebyshev")
+    expected = 1.25 + 0.75 * np.cos((2 * np.arange(1, count + 1) - 1) * np.pi / (2 * count))
+    np.testing.assert_allclose(np.sort(roots.real), np.sort(expected), rtol=1e-14)
+    assert (roots.imag == 0).all()
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.8, 0.3), (0.3, 0.8), (0.5, 0.5)])
+def test_chebyshev_on_an_ellipse(a, b):
+    """Points on an ellipse with semi-axes a and b around 2 find its foci, and the optimal factor of one more root."""
+    angles = 2 * np.pi * np.arange(400) / 400
+    points = 2 + a * np.cos(angles) + 1j * b * np.sin(angles)
+    roots = pr.select_roots(points, 3, "chebyshev")
+    offsets = np.sqrt(complex(a * a - b * b)) * np.cos((2 * np.arange(1, 5) - 1) * np.pi / 8)
+    # Near a circle the foci move fast with the ellipse.
+    np.testing.assert_allclose(np.sort_complex(roots - 2), np.sort_complex(offsets), atol=2e-3)
+    growth = (a + b) / (2 + np.sqrt(complex(4 - (a * a - b * b)))).real
+    assert max_abs(roots, points) < 2.2 * growth**4
+
+
+def test_least_squares_is_the_least_mean_square():
+    """Against the normal equations in monomials, and every other polynomial nearby."""
+    Lambda = shifted(23)
+    roots = pr.select_roots(Lambda, 2, "least-squares")
+    powers = np.stack([Lambda.values ** (k + 1) for k in range(3)], axis=-1)
+    stacked = np.concatenate([powers.real, powers.imag])
+    right = np.concatenate([np.ones(len(Lambda)), np.zeros(len(Lambda))])
+    alphas = np.linalg.lstsq(stacked, right, rcond=None)[0]
+    np.testing.assert_allclose(pr.ResidualPolynomial(roots).alphas, alphas, rtol=1e-8)
+
+
+def test_least_squares_counts_multiplicity():
+    """One root for 1, 1, 1 and 3: sum of (1 - t/lam)^2 is least at 1/lam = sum t / sum t^2 = 6/12."""
+    assert pr.select_roots([1, 1, 1, 3], 0, "least-squares") == pytest.approx([2], rel=1e-12)
+    assert pr.select_roots([1, 3], 0, "least-squares") == pytest.approx([10 / 4], rel=1e-12)
+
+
+def test_minimax_beats_every_other_strategy():
+    Lambda = shifted(29)
+    best = max_abs(pr.select_roots(Lambda, 3, "minimax"), Lambda.values)
+    for strategy in STRATEGIES:
+        if strategy not in ("minimax", "given"):
+            assert max_abs(pr.select_roots(Lambda, 3, strategy), Lambda.values) >= best * (1 - 1e-7)
+
+
+@pytest.mark.parametrize("padding", ["circular", "zeros"])
+def test_harmonic_ritz_is_gmres_on_the_operator(padding):
+    """Its residual is the least of the Krylov space of the dense matrix, with the same start."""
+    Lambda = shifted(31, padding=padding)
+    A = dense_operator(Lambda.weight, Lambda.size, padding=padding)
+    b = np.random.default_rng(5).standard_normal(len(A))
+    roots = pr.select_roots(Lambda, 3, "harmonic-ritz", seed=5)
+    r = b.astype(complex)
+    for root in roots:
+        r = r - A @ r / root
+    K = np.stack([np.linalg.matrix_power(A, k) @ b for k in range(1, 5)], axis=-1)
+    least = np.linalg.norm(b - K @ np.linalg.lstsq(K, b, rcond=None)[0])
+    assert np.linalg.norm(r) == pytest.approx(least, rel=1e-8)
+
+
+def test_harmonic_ritz_leaves_low_frequencies_and_the_null_space_out():
+    Lambda = pr.eigenvalues(LAPLACIAN, 16)
+    roots = pr.select_roots(Lambda, 3, "harmonic-ritz", region="high")
+    assert (roots.real > 2).all()
+    assert (roots.real < 8).all()
+    assert max_abs(roots, Lambda.values[Lambda.high]) < 0.1
+    everything = pr.select_roots(Lambda, 3, "harmonic-ritz")
+    assert everything.real.min() > 0.05
+    with pytest.raises(pr.InputError, match="'harmonic-ritz' needs the operator, eigenvalues alone don't determine it"):
+        pr.select_roots(Lambda.values, 3, "harmonic-ritz")
+
+
+def test_random_is_seeded():
+    Lambda = shifted(37)
+    assert np.array_equal(pr.select_roots(Lambda, 3, "random", seed=3), pr.select_roots(Lambda, 3, "random", seed=3))
+    drawn = {tuple(pr.select_roots(Lambda, 3, "random", seed=seed)) for seed in range(2, 12)}
+    assert len(drawn) == 10
+    assert all(np.isin(roots, Lambda.values).all() for roots in drawn)
+
+
+def test_roots_by_hand_are_completed():
+    assert pr.select_roots(VALUES, strategy="given", roots=[0.3, 0.1 + 0.2j]).tolist() == [0.3, 0.1 + 0.2j, 0.1 - 0.2j]
+    both = pr.select_roots(VALUES, strategy="given", roots=[0.1 - 0.2j, 0.1 + 0.2j])
+    assert both.tolist() == [0.1 + 0.2j, 0.1 - 0.2j]
+    assert pr.select_roots(VALUES, strategy="given", roots=[2, 2, 2]).tolist() == [2, 2, 2]
+    assert pr.select_roots(VALUES, strategy="given", roots=[1j, 1j]).tolist() == [1j, -1j, 1j, -1j]
+    fitted = pr.select_roots(VALUES, blocks="C,L", strategy="given", roots=[0.3, 0.1 + 0.2j])
+    assert fitted.tolist() == [0.1 + 0.2j, 0.1 - 0.2j, 0.3]
+    for roots, message in (
+        ([], "'given' needs finite roots"),
+        ([np.nan], "'given' needs finite roots"),
+        ([1e-9], "can't be a root: relative to the spectral radius 3.2 it is zero"),
+    ):
+        with pytest.raises(pr.InputError, match=message):
+            pr.select_roots(VALUES, strategy="given", roots=roots)
+    with pytest.raises(
+        pr.InputError, match="3 roots were given, with their conjugates, and degree 3 has 4; use degree 2"
+    ):
+        pr.select_roots(VALUES, 3, "given", roots=[0.3, 0.1 + 0.2j])
+
+
+def test_blocks_s_alone_work_on_the_square():
+    """[-b, -a] with [a, b]: two symmetric pairs are Chebyshev's for the squares."""
+    t = np.concatenate([np.linspace(1, 3, 101), -np.linspace(1, 3, 101)])
+    roots = pr.select_roots(t, blocks="S,S", strategy="chebyshev")
+    squares = 5 + 4 * np.cos(np.array([1, 3]) * np.pi / 4)
+    np.testing.assert_allclose(np.sort(np.unique(np.abs(roots.real)) ** 2), np.sort(squares), rtol=1e-12)
+    assert np.array_equal(np.sort(roots.real), np.sort(-roots.real))
+    for strategy in ("minimax", "least-squares"):
+        assert max_abs(pr.select_roots(t, blocks="S,S", strategy=strategy), t) < 0.6
+
+
+def test_blocks_beside_fixed_ones_are_the_optimum():
+    """S has the extreme real part; the C beside it is the best of all pairs beside that, found by scanning."""
+    Lambda = shifted(41)
+    roots = pr.select_roots(Lambda, blocks="S,C", strategy="minimax")
+    low = abs(Lambda.min_real)
+    assert roots[:2].tolist() == [low, -low]
+    reached = max_abs(roots, Lambda.values)
+    for scale in (0.97, 1.03):
+        for turn in (np.exp(0.03j), np.exp(-0.03j)):
+            other = roots[2] * scale * turn
+            assert max_abs([*roots[:2], other, other.conjugate()], Lambda.values) > reached
+
+
+def test_high_frequencies_alone():
+    Lambda = shifted(43)
+    for strategy in ("extremal", "largest", "leja", "smallest", "random"):
+        roots = pr.select_roots(Lambda, 3, strategy, region="high")
+        assert np.isin(roots[roots.imag > 0], Lambda.values[Lambda.high]).all()
+    with pytest.raises(pr.InputError, match="eigenvalues with zero padding have no frequency"):
+        pr.select_roots(shifted(43, padding="zeros"), 1, region="high")
+    with pytest.raises(pr.InputError, match="bare eigenvalues have no frequency"):
+        pr.select_roots(Lambda.values, 1, region="high")
+    with pytest.raises(pr.InputError, match="unknown region 'hihg': did you mean 'high'"):
+        pr.select_roots(Lambda, 1, region="hihg")
+
+
+def test_a_fresh_operator_has_no_useful_optimum(rng):
+    """A disc around 0: judged by the value that is reached, and said with it."""
+    Lambda = pr.eigenvalues(rng.standard_normal((24, 24, 3, 3)) / 15, 16)
+    for region in ("all", "high"):
+        for strategy, what in (
+            ("least-squares", "root mean square of |q|"),
+            ("minimax", "max|q|"),
+            ("harmonic-ritz", "residual norm |q(A) b| / |b|"),
+        ):
+            with pytest.raises(pr.InputError) as caught:
+                pr.select_roots(Lambda, 3, strategy, region=region)
+            message = str(caught.value)
+            assert f"'{strategy}' has no useful roots here: the least {what} that 4 roots can reach is 0.99" in message
+            assert "a shifted A, with all eigenvalues on one side of 0" in message
+            assert "another strategy such as 'extremal'" in message
+            assert ("the high frequencies alone" in message) == (region == "all")
+    with pytest.raises(pr.InputError, match="on both sides of 0, where Chebyshev polynomials don't damp"):
+        pr.select_roots(Lambda, 3, "chebyshev")
+
+
+def test_far_roots_are_no_reason_to_refuse():
+    """One point near 0 and one far away: roots outside what lies between are useful if they damp."""
+    t = np.concatenate([np.linspace(0.9, 1.1, 50), [30 + 20j, 30 - 20j]])
+    roots = pr.select_roots(t, 2, "minimax")
+    assert np.abs(roots).max() > 20
+    assert max_abs(roots, t) < 0.5
+
+
+@pytest.mark.parametrize("strategy", ["least-squares", "minimax"])
+def test_symmetric_spectra_have_no_odd_number_of_roots(strategy):
+    t = np.concatenate([np.linspace(1, 3, 50), -np.linspace(1, 3, 50)])
+    with pytest.raises(pr.InputError, match="symmetric to 0 the best polynomial is even, so an odd number of roots"):
+        pr.select_roots(t, 2, strategy)
+
+
+def test_a_singular_hessenberg_matrix_is_said():
+    """A skew operator, eigenvalues i sin: GMRES makes no progress at odd steps."""
+    K = np.array([[0, 0, 0], [-1, 0, 1], [0, 0, 0.0]]).reshape(1, 1, 3, 3)
+    with pytest.raises(
+        pr.InputError, match="Hessenberg matrix of Arnoldi's method is singular; over a spectrum that is"
+    ):
+        pr.select_roots(pr.eigenvalues(K, 12), 2, "harmonic-ritz")
+
+
+def test_as_many_roots_as_points_are_the_points():
+    values = [1, 2, 2, 3 + 1j, 3 - 1j]
+    for strategy in ("least-squares", "minimax"):
+        assert sorted(pr.select_roots(values, 3, strategy).tolist(), key=abs) == pytest.approx([1, 2, 3 + 1j, 3 - 1j])
+    for strategy in ("least-squares", "minimax", "largest", "random", "extremal"):
+        with pytest.raises(pr.InputError, match="degree 4 has 5 roots, but the spectrum has 4 distinct non-zero eig"):
+            pr.select_roots(values, 4, strategy)
+
+
+def test_equal_and_zero_candidates_are_one_and_none():
+    near = [1, 1 + 1e-9, 1 - 1e-9, 3, 1e-12, 0]
+    assert sorted(pr.select_roots(near, 1, "largest").real) == pytest.approx([1, 3])
+    with pytest.raises(pr.InputError, match="the spectrum has 2 distinct"):
+        pr.select_roots(near, 2, "leja")
+
+
+def test_a_projected_root_near_zero_is_passed_over_and_said():
+    """Real parts 0, 1 and 2: zero is no root, and the report says that it was a candidate."""
+    choice = choose_roots([3j, -3j, 1 + 1j, 1 - 1j, 2], blocks="L,L")
+    assert choice.roots.tolist() == [1, 2]
+    assert choice.remarks == ("the candidate 0 was passed over: relative to the spectrum it is zero",)
+
+
+def test_an_imaginary_spectrum_keeps_its_pairs():
+    """No real part to project to: a degree alone takes the pairs, an odd number of roots is an error."""
+    choice = choose_roots([1j, -1j, 2j, -2j, 3j, -3j], 3)
+    assert choice.blocks == ("C", "C")
+    assert choice.remarks == ("too few real parts are different from zero: eigenvalues are taken as they are",)
+    with pytest.raises(pr.InputError, match="blocks L,C need 1 distinct non-zero real parts, the spectrum has 0"):
+        pr.select_roots([1j, -1j, 2j, -2j], 2)
+
+
+def test_options_belong_to_strategies():
+    assert options_of("extremal") == ("project",)
+    with pytest.raises(pr.InputError, match="the strategy 'leja' has no option 'seed'; it has none"):
+        pr.select_roots(VALUES, 1, "leja", seed=3)
+    with pytest.raises(pr.InputError, match="the strategy 'random' has no option 'roots'; its options are seed"):
+        pr.select_roots(VALUES, 1, "random", roots=[1])
+    for strategy in STRATEGIES.values():
+        assert strategy.__doc__ is not None
+        assert "References" in strategy.__doc__ or strategy.__name__ in ("random", "given")
+
+
+def test_the_order_of_real_roots_starts_with_the_farthest():
+    """Blocks L,L get the ends: Leja order."""
+    roots = pr.select_roots(np.linspace(0.5, 2, 60), 3, "minimax").real
+    assert roots[0] == roots.max()
+    assert roots[1] == roots.min()
