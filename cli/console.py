@@ -77,15 +77,6 @@ def dimensions(size: tuple[int, ...]) -> str:
     return "x".join(str(n) for n in size)
 
 
-def share(value: float) -> str:
-    """Write a share in per cent; all and nothing only where it is so.
-
-    >>> share(0.99999), share(1.0), share(0.5), share(0.0)
-    ('99.9 %', '100 %', '50.0 %', '0 %')
-    """
-    return f"{value:.0%}".replace("%", " %") if value in (0.0, 1.0) else f"{min(max(100 * value, 0.1), 99.9):.1f} %"
-
-
 def number(value: float, scale: float = 0.0) -> str:
     """Write a number with four significant digits; what is rounding error relative to `scale` is zero.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from .console import dimensions, number, share, table
+from .console import dimensions, number, table
 
 if TYPE_CHECKING:
     from polyroots.models import ModelConfig
@@ -79,6 +79,7 @@ def diagnosis_table(*first: str) -> Table:
 
 def diagnosis_cells(diagnoses: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the numbers of `Diagnosis` documents, of several the worst, in the order of `diagnosis_table`."""
+    from polyroots.diagnosis import share
 
     def worst(name: str) -> str:
         values = [diagnosis[name] for diagnosis in diagnoses]

@@ -9,6 +9,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -95,7 +96,7 @@ class Diagnosis:
             ]
         else:
             lines = [
-                f"{roots} {damp} {_share(self.damped)} of {what}; the worst part is multiplied by {self.max_abs:.4g} "
+                f"{roots} {damp} {share(self.damped)} of {what}; the worst part is multiplied by {self.max_abs:.4g} "
                 "in each step."
             ]
         if self.null:
@@ -181,9 +182,15 @@ def remedy(target: Target) -> str:
     return f"what can help is {' or '.join(filter(None, [', '.join(ways[:-1]), ways[-1]]))}"
 
 
-def _share(value: float) -> str:
-    """A share in per cent, cut: what isn't all doesn't look like it."""
-    return "all" if value == 1 else "nothing" if value == 0 else f"{np.floor(1000 * value) / 10:.1f} %"
+def share(value: float) -> str:
+    """Write a share in per cent, cut: what isn't all doesn't look like it, nor what isn't nothing.
+
+    >>> share(0.99999), share(1.0), share(0.4567), share(1e-5), share(0.0)
+    ('99.9 %', '100 %', '45.6 %', '0.1 %', '0 %')
+    """
+    if value in (0.0, 1.0):
+        return f"{100 * value:.0f} %"
+    return f"{max(math.floor(1000 * value), 1) / 10:.1f} %"
 
 
 def floored(value: float) -> str:
