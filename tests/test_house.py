@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import polyroots as pr
+from polyroots.strategies import STRATEGIES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -157,6 +158,19 @@ def test_the_gate_runs_the_readmes_command():
     readme = (ROOT / "README.md").read_text()
     assert "pip install -e . && polyroots train" in readme
     assert '<!-- tests -->\n```sh\npip install -e ".[dev]" && pytest\n```' in readme
+
+
+def test_the_python_of_the_docs_runs():
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        blocks = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S)
+        assert blocks, page
+        exec("\n".join(blocks), {})
+
+
+def test_the_readme_names_every_strategy():
+    for page in ("README.md", "docs/choosing-roots.md"):
+        text = (ROOT / page).read_text()
+        assert all(f"`{name}`" in text for name in STRATEGIES), page
 
 
 def test_the_readmes_python_runs():
