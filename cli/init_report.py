@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -76,12 +77,14 @@ def draw(subject: Subject, choices: Sequence[RootChoice], directory: Path) -> No
     with progress() as bar:
         task = bar.add_task("pictures", total=len(choices))
         for operand, choice in zip(subject.operands, choices, strict=True):
-            K = operand.spectrum.weight
-            title = f"{operand.title}, {dimensions(K.shape)} at {dimensions(operand.spectrum.size)}"
+            bar.advance(task)
+            if operand.spectrum is None:
+                continue
+            operator = operand.operator
+            title = f"{operand.title}, {dimensions(operator.weight.shape)} at {dimensions(operator.size)}"
             title += f"\n'{choice.strategy}', {len(choice.roots)} roots"
             figure = draw_contours(operand.spectrum.values, ResidualPolynomial(choice.roots), title.replace("$", r"\$"))
             save_figure(figure, directory / file_stem(operand.title.replace(" ", ""), operand.number))
-            bar.advance(task)
 
 
 def _say_in_words(levels: Sequence[Mapping[str, Any]]) -> None:
@@ -117,7 +120,7 @@ def _row_document(row: Row) -> dict[str, Any]:
     return {
         "strategy": row.strategy,
         "blocks": list(row.blocks),
-        "max_abs": row.max_abs if row.diagnoses else None,
+        "max_abs": row.max_abs if math.isfinite(row.max_abs) else None,
         "error": row.error or None,
         "levels": [asdict(diagnosis) for diagnosis in row.diagnoses],
     }

@@ -17,8 +17,6 @@ from polyroots.layers import why_no_eigenvalues
 from polyroots.levels import Operand
 from polyroots.models import PolyMgNet, build
 from polyroots.models.config import blocks_of, name_for_blocks
-from polyroots.operators import require_finite
-from polyroots.spectrum import eigenvalues
 
 from .console import dimensions
 
@@ -122,12 +120,8 @@ def read(
         )
     operands = []
     for number, layer in enumerate(chosen, 1):
-        conv, weight = layer.conv, layer.read()
-        require_finite(weight, layer.name)
-        Lambda = eigenvalues(
-            weight, conv.size, padding=padding, dilation=conv.dilation, groups=conv.groups, name=layer.name
-        )
-        operands.append(Operand(number, layer.name, layer.name, Lambda, region))
+        weight = layer.read()
+        operands.append(Operand(number, layer.name, weight, layer.operator(weight, padding), region))
         on_operand(number, len(chosen))
     count = "1 convolution" if len(chosen) == 1 else f"{len(chosen)} convolutions"
     return Subject(f"{path}, {count}", operands, None if model is None else blocks_of(model), None, skipped=skipped)

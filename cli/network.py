@@ -55,7 +55,10 @@ def levels_tables(init: Mapping[str, Any]) -> list[Table]:
             _title(level),
             dimensions(level["size"]),
             str(level["channels"]),
-            *(number(level[name], radius) for name in ("radius", "min_real", "max_real", "max_imag")),
+            *(
+                "-" if level[name] is None else number(level[name], radius)
+                for name in ("radius", "min_real", "max_real", "max_imag")
+            ),
         )
         name = _title(level)
         for block in level["blocks"]:
@@ -85,9 +88,10 @@ def diagnosis_cells(diagnoses: Sequence[Mapping[str, Any]]) -> list[str]:
         values = [diagnosis[name] for diagnosis in diagnoses]
         return "-" if None in values else number(max(values))
 
+    damped = [diagnosis["damped"] for diagnosis in diagnoses]
     return [
         *(worst(name) for name in ("max_abs", "mean_abs", "rms")),
-        share(min(diagnosis["damped"] for diagnosis in diagnoses)),
+        "-" if None in damped else share(min(damped)),
         *(worst(name) for name in ("smoothing_factor", "norm", "growth", "best")),
     ]
 

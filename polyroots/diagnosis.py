@@ -21,6 +21,7 @@ from polyroots.errors import ConvergenceError
 from polyroots.leja import extra_copies, prominence
 from polyroots.minimax import Minimax, minimax
 from polyroots.nonnormal import Factored, residual_norm
+from polyroots.operators import Operator
 from polyroots.spectrum import Spectrum
 from polyroots.target import Target
 
@@ -54,7 +55,7 @@ class Diagnosis:
     region : ``"all"`` or ``"high"``, what maximum, means and share are taken over
     eigenvalues : so many, with multiplicity
     null : relatively zero eigenvalues that are left out
-    max_abs, mean_abs, rms : of |q|
+    max_abs, mean_abs, rms : of |q|; None where the eigenvalues were not computed, as what follows
     damped : share of the eigenvalues with |q| < 1
     smoothing_factor : max |q| over the high frequencies; None without frequencies
     holds_zero : whether 0 lies in the convex hull: then no single root damps everything
@@ -72,22 +73,25 @@ class Diagnosis:
     region: str
     eigenvalues: int
     null: int
-    max_abs: float
-    mean_abs: float
-    rms: float
-    damped: float
+    max_abs: float | None
+    mean_abs: float | None
+    rms: float | None
+    damped: float | None
     smoothing_factor: float | None
-    holds_zero: bool
+    holds_zero: bool | None
     best: float | None
     best_bound: float | None
     norm: float | None
-    growth: float
+    growth: float | None
     prominence: float
     copies: int
     remedy: str
 
     def sentences(self) -> list[str]:
         """Say in words what the numbers mean and what to do."""
+        if self.max_abs is None or self.mean_abs is None or self.damped is None:
+            known = "" if self.norm is None else f"; one step multiplies a residual by {self.norm:.4g} at most"
+            return [f"The {self.eigenvalues:,} eigenvalues were not computed{known}.", *self._about_copies()]
         what = "the high frequencies" if self.region == "high" else "the spectrum"
         roots, damp = ("1 root", "damps") if self.roots == 1 else (f"{self.roots} roots", "damp")
         if self.max_abs < 1:
@@ -119,24 +123,31 @@ class Diagnosis:
             lines.append(
                 f"A is far from normal: one step can multiply a residual by {self.norm:.3g}, more than max|q| says."
             )
-        if self.copies:
-            count = "1 extra copy" if self.copies == 1 else f"{self.copies} extra copies"
-            lines.append(
-                f"Some roots are too prominent (product of factors 10^{self.prominence:.0f}): "
-                f"{count} of them would keep rounding errors small (with_extra_copies)."
-            )
-        return lines
+        return lines + self._about_copies()
+
+    def _about_copies(self) -> list[str]:
+        if not self.copies:
+            return []
+        count = "1 extra copy" if self.copies == 1 else f"{self.copies} extra copies"
+        return [
+            f"Some roots are too prominent (product of factors 10^{self.prominence:.0f}): "
+            f"{count} of them would keep rounding errors small (with_extra_copies)."
+        ]
 
 
 def diagnose(
-    q: Polynomial, spectrum: Spectrum | ArrayLike | Target, *, region: str = "all", best: Minimax | None = None
+    q: Polynomial,
+    spectrum: Spectrum | Operator | ArrayLike | Target,
+    *,
+    region: str = "all",
+    best: Minimax | None = None,
 ) -> Diagnosis:
     """Diagnose a residual polynomial on a spectrum; see `polyroots.ResidualPolynomial.diagnose`.
 
     Parameters
     ----------
     q : ResidualPolynomial
-    spectrum : Spectrum, (N,) array_like of complex, or Target
+    spectrum : Spectrum, Operator, (N,) array_like of complex, or Target
         A target brings its own region.
     region : ``"all"`` or ``"high"``
     best : Minimax, optional
@@ -144,31 +155,36 @@ def diagnose(
     """
     target = spectrum if isinstance(spectrum, Target) else Target.of(spectrum, region)
     count = len(q.roots)
-    size = np.abs(q(target.points))
-    norm = smoothing_factor = None
-    if target.spectrum is not None:
-        norm = _unless_it_fails(lambda: residual_norm(target.spectrum, q))  # type: ignore[arg-type]
-        smoothing_factor = _smoothing_factor(q, target)
-    best = best or _unless_it_fails(lambda: minimax(target, min(count, target.distinct)))
+    operator = target.operator
+    norm = None if operator is None else _unless_it_fails(lambda: residual_norm(operator, q))
     scores = prominence(q.roots)
+    of_values: dict[str, Any] = dict.fromkeys(
+        ("max_abs", "mean_abs", "rms", "damped", "smoothing_factor", "holds_zero", "best", "best_bound", "growth")
+    )
+    if len(target.points):
+        size = np.abs(q(target.points))
+        best = best or _unless_it_fails(lambda: minimax(target, min(count, target.distinct)))
+        of_values = {
+            "max_abs": float(size.max()),
+            "mean_abs": float(size @ target.weights),
+            "rms": float(np.sqrt(size**2 @ target.weights)),
+            "damped": max(0.0, 1 - float(target.weights[size >= 1 - _ROUNDING].sum())),
+            "smoothing_factor": _smoothing_factor(q, target),
+            "holds_zero": target.holds_zero,
+            "best": None if best is None else best.value,
+            "best_bound": None if best is None else best.bound,
+            "growth": _growth(q, target),
+        }
     return Diagnosis(
         roots=count,
         region=target.region,
         eigenvalues=target.count,
         null=target.null,
-        max_abs=float(size.max()),
-        mean_abs=float(size @ target.weights),
-        rms=float(np.sqrt(size**2 @ target.weights)),
-        damped=max(0.0, 1 - float(target.weights[size >= 1 - _ROUNDING].sum())),
-        smoothing_factor=smoothing_factor,
-        holds_zero=target.holds_zero,
-        best=None if best is None else best.value,
-        best_bound=None if best is None else best.bound,
         norm=norm,
-        growth=_growth(q, target),
         prominence=float(scores.max()),
         copies=sum(extra_copies(score) for score in scores),
         remedy=remedy(target),
+        **of_values,
     )
 
 

@@ -12,9 +12,9 @@ from polyroots.errors import InputError
 from polyroots.factors import Factor, factors_from_roots, require_degree
 from polyroots.levels import LevelReport, Operand, choose_for_all
 from polyroots.models import Level, PolyBlock, PolyMgNet
+from polyroots.operators import Operator
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.roots import RootChoice, require_options
-from polyroots.spectrum import eigenvalues
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ def operands_of(
     for number, (level, size) in enumerate(zip(network.levels, network.config.sizes, strict=True), 1):
         assert isinstance(level, Level)
         name = f"levels.{number - 1}.A.weight"
-        Lambda = eigenvalues(level.A.weight, size, padding=padding, name=name)
-        operands.append(Operand(number, f"level {number}", name, Lambda, region))
+        operator = Operator.of(level.A.weight, size, padding=padding, name=name)
+        operands.append(Operand(number, f"level {number}", level.A.weight, operator, region))
         if on_operand:
             on_operand(operands[-1])
     return operands

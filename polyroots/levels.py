@@ -11,11 +11,13 @@ from polyroots.diagnosis import Diagnosis, diagnose
 from polyroots.errors import ConvergenceError, InputError
 from polyroots.factors import factors_from_roots
 from polyroots.minimax import Minimax, minimax
+from polyroots.operators import Operator
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.roots import RootChoice, choose_roots
 from polyroots.selection import fit
-from polyroots.spectrum import Spectrum
+from polyroots.spectrum import Spectrum, eigenvalues
 from polyroots.target import Target
+from polyroots.toeplitz import is_direct
 
 # Up to so many roots the monomial coefficients of p are worth reading: beyond, they lose their digits.
 _READABLE = 9
@@ -50,7 +52,7 @@ class LevelReport:
     name : of the level's weight
     size : (H, W) in pixels
     channels : of the operator
-    radius, min_real, max_real, max_imag : of its spectrum
+    radius, min_real, max_real, max_imag : of its spectrum; None where that was not computed
     blocks : in their order
     alphas : coefficients of the level's p(t) = sum_i alpha_i t^i, for reading; None from degree 9 on
     diagnosis : how well the roots damp the spectrum
@@ -63,10 +65,10 @@ class LevelReport:
     name: str
     size: tuple[int, int]
     channels: int
-    radius: float
-    min_real: float
-    max_real: float
-    max_imag: float
+    radius: float | None
+    min_real: float | None
+    max_real: float | None
+    max_imag: float | None
     blocks: tuple[BlockReport, ...]
     alphas: tuple[float, ...] | None
     diagnosis: Diagnosis
@@ -82,14 +84,27 @@ class Operand:
     number : from 1
     title : what messages call it, such as "level 1"
     name : of its weight
-    spectrum : Spectrum
+    operator : Operator
+    spectrum : Spectrum or None
+        None for a zero-padded operator that is too large for its eigenvalues.
     target : the part of it that is to be damped
     """
 
-    def __init__(self, number: int, title: str, name: str, spectrum: Spectrum, region: str = "all") -> None:
-        self.number, self.title, self.name, self.spectrum = number, title, name, spectrum
+    def __init__(self, number: int, title: str, weight: Any, operator: Operator, region: str = "all") -> None:
+        self.number, self.title, self.name, self.operator = number, title, operator.name, operator
+        self.spectrum: Spectrum | None = None
+        if operator.padding == "circular" or is_direct(operator):
+            # The weight itself: it may lie on a GPU.
+            self.spectrum = eigenvalues(
+                weight,
+                operator.size,
+                padding=operator.padding,
+                dilation=operator.dilation,
+                groups=operator.groups,
+                name=operator.name,
+            )
         with _naming(title):
-            self.target = Target.of(spectrum, region)
+            self.target = Target.of(self.spectrum or operator, region)
         self._best: dict[int, Minimax] = {}
 
     def choose(
@@ -109,6 +124,8 @@ class Operand:
 
     def diagnose(self, q: ResidualPolynomial) -> Diagnosis:
         """Diagnose a polynomial; what as many roots could reach is computed once."""
+        if self.spectrum is None:
+            return diagnose(q, self.target)
         count = min(len(q.roots), self.target.distinct)
         if count not in self._best:
             try:
@@ -127,12 +144,12 @@ class Operand:
             level=self.number,
             title=self.title,
             name=self.name,
-            size=Lambda.size,
-            channels=Lambda.weight.shape[0],
-            radius=Lambda.radius,
-            min_real=Lambda.min_real,
-            max_real=Lambda.max_real,
-            max_imag=Lambda.max_imag,
+            size=self.operator.size,
+            channels=self.operator.c_out,
+            radius=None if Lambda is None else Lambda.radius,
+            min_real=None if Lambda is None else Lambda.min_real,
+            max_real=None if Lambda is None else Lambda.max_real,
+            max_imag=None if Lambda is None else Lambda.max_imag,
             blocks=tuple(
                 BlockReport(letter, factor.powers, tuple((z.real, z.imag) for z in factor.roots), factor.coefficients)
                 for letter, factor in zip(choice.blocks, factors, strict=True)

@@ -207,7 +207,7 @@ def pseudospectrum(spectrum: Spectrum, points: ArrayLike, *, workers: int | None
     return scale * np.minimum(here, mirrored).reshape(z.shape)
 
 
-def residual_norm(spectrum: Spectrum, q: Factored, *, workers: int | None = None) -> float:
+def residual_norm(spectrum: Spectrum | Operator, q: Factored, *, workers: int | None = None) -> float:
     """Spectral norm of q(A), by which one step of the smoother can multiply a residual at worst.
 
     At least max |q(Lambda)|, and equal to it for a normal A. With circular padding it is the largest norm of
@@ -216,7 +216,7 @@ def residual_norm(spectrum: Spectrum, q: Factored, *, workers: int | None = None
 
     Parameters
     ----------
-    spectrum : Spectrum
+    spectrum : Spectrum or Operator
     q : ResidualPolynomial
     workers : int, optional
         Threads; by default one for each core that this process may use.
@@ -285,6 +285,8 @@ class _Blocks:
 
 def _operator(spectrum: Any, what: str) -> tuple[Operator, float]:
     """The operator of a spectrum, divided by a power of two that makes it safe to square, and that power."""
+    if isinstance(spectrum, Operator):
+        return spectrum.normalized()
     if not isinstance(spectrum, Spectrum):
         raise InputError(
             f"{what} needs the operator, eigenvalues alone don't determine it: expected a Spectrum, "

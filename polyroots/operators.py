@@ -183,6 +183,12 @@ def principal(k: NDArray[np.intp], n: int) -> NDArray[np.float64]:
     return 2 * np.pi * (np.where(2 * k > n, k - n, k) / n)
 
 
+def norm_bound(operator: Operator) -> float:
+    """Return an upper bound on the 2-norm, sqrt(|A|_1 |A|_inf); 1 for the zero operator."""
+    taps = np.abs(operator.kernels)
+    return float(np.sqrt(taps.sum(axis=(2, 3, 4)).max() * taps.sum(axis=(1, 3, 4)).max())) or 1.0
+
+
 def require_finite(weight: Any, name: str) -> None:
     """Raise InputError, with the operator's name, if a weight holds NaN or infinite entries."""
     _require_finite(_as_float64(weight, name), name)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from polyroots.diagnosis import USELESS, floored, remedy
 from polyroots.errors import InputError
+from polyroots.factors import join_blocks
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.selection import EXTREMAL, Choice, Wish, fit, misfit, natural, pick_kinds, take_all, too_few_points
 from polyroots.target import Target
@@ -34,7 +35,7 @@ def optimise_roots(target: Target, wish: Wish, optimise: Optimiser, strategy: st
     remarks: tuple[str, ...] = ()
     for letters in ("S", "SL"):
         fixed = [letter for letter in blocks if letter in letters]
-        prior = pick_kinds(target, tuple(fixed), EXTREMAL).roots if fixed else []
+        prior = _rim(target, fixed)
         free = _solve(optimise, target, wish.count - len(prior), prior, strategy)
         if letters == "S" and sum(root.imag == 0 for root in free) < blocks.count("L"):
             if set(blocks) <= set("SL"):
@@ -53,7 +54,7 @@ def _optimise_squares(target: Target, blocks: tuple[str, ...], optimise: Optimis
     remarks: tuple[str, ...] = ()
     squares = _solve(optimise, target.squared(), len(blocks), (), strategy)
     if any(square.imag or square.real < 0 for square in squares) and len(blocks) > 1:
-        fixed = [root**2 for root in pick_kinds(target, blocks[:-1], EXTREMAL).roots[::2]]
+        fixed = [root**2 for root in _rim(target, blocks[:-1])[::2]]
         squares = [*fixed, *_solve(optimise, target.squared(), 1, fixed, strategy)]
         remarks = ("the last block S is the optimum beside the others, which have the roots of 'extremal'",)
     if any(square.imag or square.real < 0 for square in squares):
@@ -63,6 +64,14 @@ def _optimise_squares(target: Target, blocks: tuple[str, ...], optimise: Optimis
         )
     roots = [z for square in squares for z in (square**0.5, complex(-(square.real**0.5)))]
     return Choice(roots, blocks, remarks)
+
+
+def _rim(target: Target, blocks: Sequence[str]) -> list[complex]:
+    """Roots of `extremal` for some of the blocks."""
+    if not blocks:
+        return []
+    target.require_points(f"the choice for blocks {join_blocks(dict.fromkeys(blocks))}")
+    return pick_kinds(target, tuple(blocks), EXTREMAL).roots
 
 
 def _solve(optimise: Optimiser, target: Target, count: int, prior: Sequence[complex], strategy: str) -> list[complex]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -32,8 +33,9 @@ class Row:
 
     @property
     def max_abs(self) -> float:
-        """Largest |q| over all operators, infinite without roots: what rows are ranked by."""
-        return max((diagnosis.max_abs for diagnosis in self.diagnoses), default=float("inf"))
+        """Largest |q| over all operators, infinite where it is unknown: what rows are ranked by."""
+        values = [diagnosis.max_abs for diagnosis in self.diagnoses]
+        return max((math.inf if value is None else value for value in values), default=math.inf)
 
 
 def rank(

@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError, unknown_name
 from polyroots.factors import degree_of, parse_blocks, require_degree
+from polyroots.operators import Operator
 from polyroots.selection import Choice, Wish, completed
 from polyroots.spectrum import Spectrum
-from polyroots.strategies import STRATEGIES
+from polyroots.strategies import NEED_NO_EIGENVALUES, STRATEGIES
 from polyroots.target import Target
 
 DEFAULT_DEGREE = 3
@@ -47,7 +48,7 @@ class RootChoice:
 
 
 def select_roots(
-    spectrum: Spectrum | ArrayLike,
+    spectrum: Spectrum | Operator | ArrayLike,
     degree: int | None = None,
     strategy: str = "extremal",
     blocks: str | Iterable[str] | None = None,
@@ -59,8 +60,9 @@ def select_roots(
 
     Parameters
     ----------
-    spectrum : Spectrum or (N,) array_like of complex
-        Eigenvalues; of bare values those in the lower half-plane are reflected, as a real operator's are.
+    spectrum : Spectrum, (N,) array_like of complex, or Operator
+        Eigenvalues; of bare values those in the lower half-plane are reflected, as a real operator's are. An
+        `polyroots.operators.Operator` alone is enough for ``"harmonic-ritz"``.
     degree : int, optional
         Degree d of p, 3 by default: d + 1 roots are chosen.
     strategy : str
@@ -95,7 +97,7 @@ def select_roots(
 
 
 def choose_roots(
-    spectrum: Spectrum | ArrayLike | Target,
+    spectrum: Spectrum | Operator | ArrayLike | Target,
     degree: int | None = None,
     strategy: str = "extremal",
     blocks: str | Iterable[str] | None = None,
@@ -119,6 +121,8 @@ def choose_roots(
         count = (DEFAULT_DEGREE if degree is None else degree) + 1
         if count < 1:
             raise InputError(f"expected a degree of at least 0, got {degree}")
+    if strategy not in NEED_NO_EIGENVALUES:
+        target.require_points(f"'{strategy}'")
     return RootChoice.of(STRATEGIES[strategy](target, Wish(count, letters), **options), strategy)
 
 

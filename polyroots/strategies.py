@@ -259,12 +259,12 @@ def harmonic_ritz(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
     Applications 29 (2022), e2427; N. M. Nachtigal, L. Reichel, L. N. Trefethen, A hybrid GMRES algorithm for
     nonsymmetric linear systems, SIAM Journal on Matrix Analysis and Applications 13 (1992), 796-825.
     """
-    if target.spectrum is None:
+    if target.operator is None:
         raise InputError(
             "'harmonic-ritz' needs the operator, eigenvalues alone don't determine it: expected a Spectrum; use the "
             "result of eigenvalues, or 'least-squares'"
         )
-    operator, scale = target.spectrum.operator.normalized()
+    operator, scale = target.operator.normalized()
     A = linear_operator(operator)
     b = np.random.default_rng(seed).standard_normal(A.shape[0])
     if target.region == "high":
@@ -319,3 +319,7 @@ def _high_frequencies(b: NDArray[np.float64], operator: Operator) -> NDArray[np.
     ky, kx = np.abs(np.fft.fftfreq(H)), np.abs(np.fft.fftfreq(W))
     is_high = (ky[:, None] >= 0.25) | (kx[None, :] >= 0.25)
     return np.fft.ifft2(np.fft.fft2(b.reshape(-1, H, W)) * is_high).real.ravel()
+
+
+#: Those that look at the operator, or at nothing.
+NEED_NO_EIGENVALUES = ("harmonic-ritz", "given")

@@ -15,6 +15,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from polyroots.errors import InputError, unknown_name
+from polyroots.matrices import DENSE_LIMIT
+from polyroots.operators import Operator, norm_bound
 from polyroots.spectrum import Spectrum
 
 #: Relative to the spectral radius: what is closer to zero counts as zero, what is closer to the real axis as real, and
@@ -42,7 +44,9 @@ class Target:
         Relatively zero eigenvalues that are left out: q = 1 there, whatever the roots.
     region : ``"all"`` or ``"high"``
     spectrum : Spectrum or None
-        None for bare eigenvalues, which don't determine the operator.
+        None for bare eigenvalues, and for an operator alone.
+    operator : Operator or None
+        None for bare eigenvalues, which don't determine it.
     """
 
     points: Complex128[np.ndarray, "n"]
@@ -52,15 +56,17 @@ class Target:
     null: int
     region: str
     spectrum: Spectrum | None
+    operator: Operator | None
 
     @classmethod
-    def of(cls, spectrum: Spectrum | ArrayLike, region: str = "all") -> Target:
+    def of(cls, spectrum: Spectrum | Operator | ArrayLike, region: str = "all") -> Target:
         """Sort out a spectrum.
 
         Parameters
         ----------
-        spectrum : Spectrum or (N,) array_like of complex
-            Of bare values those in the lower half-plane are reflected, as a real operator's are.
+        spectrum : Spectrum, Operator or (N,) array_like of complex
+            Of bare values those in the lower half-plane are reflected, as a real operator's are. An operator alone,
+            too large for its eigenvalues, has no points; its radius is a bound.
         region : ``"all"`` or ``"high"``
             ``"high"`` leaves the low frequencies, some |theta| < pi / 2 in both directions, to a coarser grid.
 
@@ -71,18 +77,20 @@ class Target:
         """
         if region not in REGIONS:
             raise unknown_name("region", str(region), REGIONS)
-        operator = spectrum if isinstance(spectrum, Spectrum) else None
-        values = np.asarray(operator.values if operator else spectrum, dtype=np.complex128).ravel()
+        if isinstance(spectrum, Operator):
+            return cls._without_points(spectrum, region)
+        known = spectrum if isinstance(spectrum, Spectrum) else None
+        values = np.asarray(known.values if known else spectrum, dtype=np.complex128).ravel()
         if values.size == 0 or not np.isfinite(values).all():
             raise InputError("expected a spectrum of finite eigenvalues, got none or some that are not finite")
         radius = float(np.abs(values).max())
         if region == "high":
-            if operator is None:
+            if known is None:
                 raise InputError(
                     "bare eigenvalues have no frequency: expected a Spectrum for the region 'high'; use the result of "
                     "eigenvalues, or the region 'all'"
                 )
-            values = values[operator.high]
+            values = values[known.high]
         is_null = np.abs(values) <= RESOLUTION * radius
         values = values[~is_null]
         if not len(values):
@@ -92,7 +100,19 @@ class Target:
                 else f"no eigenvalue of the region '{region}' is different from zero, so there is nothing to damp"
             )
         points, weights = merge(_upper(values), RESOLUTION * radius)
-        return cls(points, weights, radius, len(values), int(is_null.sum()), region, operator)
+        operator = known.operator if known else None
+        return cls(points, weights, radius, len(values), int(is_null.sum()), region, known, operator)
+
+    @classmethod
+    def _without_points(cls, operator: Operator, region: str) -> Target:
+        operator.require_square("roots")
+        if region != "all":
+            raise InputError(
+                f"{operator.name}: frequencies need eigenvalues, which were not computed; use region 'all'"
+            )
+        empty = np.empty(0)
+        bound = norm_bound(operator)
+        return cls(empty.astype(np.complex128), empty, bound, operator.shape[0], 0, region, None, operator)
 
     @property
     def tolerance(self) -> float:
@@ -109,16 +129,26 @@ class Target:
         """Number of distinct eigenvalues, conjugates counted: so many roots would damp all of it to zero."""
         return 2 * len(self.points) - int(self.is_real.sum())
 
+    def require_points(self, who: str) -> None:
+        """Raise InputError if the eigenvalues were not computed."""
+        if not len(self.points):
+            raise InputError(
+                f"{who} needs all eigenvalues, and a zero-padded operator with {self.count:,} unknowns has too many "
+                f"(limit {DENSE_LIMIT:,} a group); use circular padding, a smaller image, or 'harmonic-ritz'"
+            )
+
     @property
     def holds_zero(self) -> bool:
         """Whether 0 lies in the convex hull of the eigenvalues.
 
         The set is symmetric to the real axis, so a line that separates it from 0 can be taken to be vertical.
         """
-        return float(self.points.real.min()) <= 0 <= float(self.points.real.max())
+        return float(self.points.real.min(initial=np.inf)) <= 0 <= float(self.points.real.max(initial=-np.inf))
 
     def squared(self) -> Target:
         """The eigenvalues of A^2."""
+        if not len(self.points):
+            return replace(self, radius=self.radius**2)
         points, weights = merge(_upper(self.points**2), RESOLUTION * self.radius**2, self.weights)
         return replace(self, points=points, weights=weights, radius=self.radius**2)
 

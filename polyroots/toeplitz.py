@@ -25,7 +25,7 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 from scipy.spatial import cKDTree
 
 from polyroots.matrices import explicit_matrix, fits, linear_operator
-from polyroots.operators import Operator
+from polyroots.operators import Operator, norm_bound
 
 # Relative to a bound on the norm. A Ritz value has converged if its residual is smaller, and if its condition is known
 # and small enough to make that an accuracy: far from normal operators have small residuals where no eigenvalue is.
@@ -171,7 +171,7 @@ def _arnoldi(operator: Operator, count: int, which: str) -> Eigenpairs:
     balanced, exponents = balance(operator)
     A = linear_operator(balanced)
     count = min(count, A.shape[0] // 2)
-    norm = _norm_bound(balanced)
+    norm = norm_bound(balanced)
     values, right = _ritz(A, count, which, _TOLERANCES)
     if not len(values):
         empty = np.empty(0)
@@ -323,9 +323,3 @@ def _log_norms(vectors: NDArray[np.complex128], log_d: NDArray[np.float64]) -> N
     """Logarithm of |D v| for each column v."""
     top = log_d.max()
     return top + np.log(np.linalg.norm(np.exp(log_d - top)[:, None] * vectors, axis=0))
-
-
-def _norm_bound(operator: Operator) -> float:
-    """Upper bound on the 2-norm, sqrt(|A|_1 |A|_inf); 1 for the zero operator."""
-    taps = np.abs(operator.kernels)
-    return float(np.sqrt(taps.sum(axis=(2, 3, 4)).max() * taps.sum(axis=(1, 3, 4)).max())) or 1.0

@@ -235,6 +235,17 @@ def test_mistakes_with_checkpoints(poisson, init_file, tmp_path):
     assert "roots by hand are for 'polyroots init --root ... --out init.pt'" in message
 
 
-def test_large_zero_padded_levels_are_refused_in_a_sentence():
-    message = fails("init", "--image-size", 32, "--channels", "16,16,16,16", "--padding", "zeros")
-    assert "is too large to be made" in message
+def test_large_zero_padded_layers_have_harmonic_ritz_values(tmp_path):
+    """5,184 unknowns: no eigenvalues, and no others but roots that need none."""
+    K = 0.05 * np.random.default_rng(113).standard_normal((4, 4, 3, 3))
+    K[range(4), range(4), 1, 1] += 1
+    torch.save({"w": torch.from_numpy(K)}, tmp_path / "w.pt")
+    arguments = (tmp_path / "w.pt", "--image-size", 36, "--padding", "zeros", "--degree", 3)
+    (level,) = document(*arguments, "--roots", "harmonic-ritz", "--plot", tmp_path / "none")["levels"]
+    assert level["radius"] is None
+    assert 0 < level["diagnosis"]["norm"] < 0.2
+    printed = run("init", *arguments, "--roots", "harmonic-ritz").stdout
+    assert "The 5,184 eigenvalues were not computed; one step multiplies a residual by" in printed
+    message = fails("init", *arguments)
+    assert "'extremal' needs all eigenvalues, and a zero-padded operator with 5,184 unknowns has too many" in message
+    assert "use circular padding, a smaller image, or 'harmonic-ritz'" in message

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polyroots as pr
+from polyroots.operators import Operator
 from polyroots.roots import choose_roots, options_of
 from polyroots.strategies import STRATEGIES
 
@@ -197,6 +198,30 @@ def test_harmonic_ritz_leaves_low_frequencies_and_the_null_space_out():
     assert everything.real.min() > 0.05
     with pytest.raises(pr.InputError, match="'harmonic-ritz' needs the operator, eigenvalues alone don't determine it"):
         pr.select_roots(Lambda.values, 3, "harmonic-ritz")
+
+
+def test_harmonic_ritz_needs_no_eigenvalues():
+    """An operator too large for them, zero-padded: roots and norm from products with it alone."""
+    K = shifted(31, channels=3).weight
+    small = Operator.of(K, 8, padding="zeros")
+    known = pr.eigenvalues(K, 8, padding="zeros")
+    expected = pr.select_roots(known, 3, "harmonic-ritz", seed=5)
+    assert np.array_equal(pr.select_roots(small, 3, "harmonic-ritz", seed=5), expected)
+    q = pr.ResidualPolynomial(expected)
+    found = q.diagnose(small)
+    assert found.norm == pytest.approx(q.diagnose(known).norm, rel=1e-9)
+    assert (found.max_abs, found.damped, found.best, found.holds_zero) == (None, None, None, None)
+    assert found.sentences() == [
+        f"The 192 eigenvalues were not computed; one step multiplies a residual by {found.norm:.4g} at most."
+    ]
+    message = "'minimax' needs all eigenvalues, and a zero-padded operator with 192 unknowns has too many"
+    with pytest.raises(pr.InputError, match=message):
+        pr.select_roots(small, 3, "minimax")
+    with pytest.raises(pr.InputError, match="the choice for blocks S needs all eigenvalues"):
+        pr.select_roots(small, blocks="S,C", strategy="harmonic-ritz")
+    assert pr.select_roots(small, blocks="C,C", strategy="harmonic-ritz").shape == (4,)
+    with pytest.raises(pr.InputError, match="frequencies need eigenvalues, which were not computed"):
+        pr.select_roots(small, 3, "harmonic-ritz", region="high")
 
 
 def test_random_is_seeded():
