@@ -9,7 +9,7 @@ from PIL import Image
 import polyroots as pr
 from polyroots.checkpoint import load_checkpoint
 from polyroots.models import Level
-from polyroots.plotting import draw_spectrum, draw_surface
+from polyroots.plotting import draw_contours, draw_spectrum, draw_surface
 from polyroots.plotting.surface import _fill, _hidden, _inside, hull
 from polyroots_figures import figure3
 
@@ -141,3 +141,26 @@ def test_figure3_of_a_checkpoint_takes_its_level(tmp_path, init_file, monkeypatc
     other = type(checkpoint)(resnet, {})
     with pytest.raises(pr.InputError, match="resnet18 has no levels"):
         figure3.draw(tmp_path, other)
+
+
+def test_contours_show_the_roots_the_level_one_and_every_eigenvalue(rng):
+    values = pr.eigenvalues(rng.standard_normal((4, 4, 3, 3)) / 6, 8).values
+    q = pr.ResidualPolynomial(pr.select_roots(values))
+    axes = draw_contours(values, q, "title").axes[0]
+    (points,) = (line for line in axes.lines if line.get_label() == "256 eigenvalues")
+    assert np.array_equal(points.get_xdata() + 1j * points.get_ydata(), values)
+    (roots,) = (line for line in axes.lines if line.get_label() == "4 roots")
+    assert np.array_equal(roots.get_xdata() + 1j * roots.get_ydata(), q.roots)
+    low, high = axes.get_xlim()
+    assert low < values.real.min() < values.real.max() < high
+    assert axes.get_ylim()[1] > values.imag.max()
+    # On the line |q| = 1, and only there.
+    one = axes.collections[-1].get_paths()[0].vertices
+    assert np.abs(np.abs(q(one[:, 0] + 1j * one[:, 1])) - 1).max() < 0.02
+
+
+def test_contours_leave_far_roots_out_of_the_frame():
+    q = pr.ResidualPolynomial([1, 90])
+    axes = draw_contours(np.linspace(0.5, 2, 9) + 0j, q, "title").axes[0]
+    assert any(line.get_label() == "1 root, 1 more far outside" for line in axes.lines)
+    assert axes.get_xlim()[1] < 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Complex
-from matplotlib.colors import BoundaryNorm
+from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
 from polyroots.plotting.plane import frame
@@ -14,6 +14,8 @@ from polyroots.polynomial import ResidualPolynomial
 _CELLS = 400
 # Bands of |q|: a factor of about two each, with a boundary at 1.
 _BANDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+# Pale, so that eigenvalues show on all of it; the whole of the project's map, which is lighter where |q| is larger.
+_PALE = ListedColormap(0.45 + 0.55 * COLOUR_MAP(np.linspace(0, 1, 256))[:, :3])
 # Roots farther out than so many spectral radii are not shown.
 _FAR = 2.5
 
@@ -51,10 +53,11 @@ def draw_contours(
             y,
             np.clip(height, _BANDS[0] / 2, _BANDS[-1] * 2),
             levels=_BANDS,
-            cmap=COLOUR_MAP,
-            norm=BoundaryNorm(_BANDS, COLOUR_MAP.N, extend="both"),
+            cmap=_PALE,
+            norm=BoundaryNorm(_BANDS, _PALE.N, extend="both"),
             extend="both",
         )
+        axes.contour(x, y, height, levels=_BANDS, colors="white", linewidths=0.5)
         axes.contour(x, y, height, levels=[1.0], colors="black", linewidths=1.1)
         axes.plot([], [], "-", color="black", linewidth=1.1, label="$|q| = 1$")
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
@@ -79,7 +82,7 @@ def draw_contours(
             markerfacecolor=ROOT,
             markeredgecolor="white",
             markersize=6.5,
-            label=f"{len(near)} roots" + (f" ({far} more far outside)" if far else ""),
+            label=("1 root" if len(near) == 1 else f"{len(near)} roots") + (f", {far} more far outside" if far else ""),
             zorder=4,
         )
         axes.set_xlim(low, high)
