@@ -12,18 +12,18 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import mpmath
+import flint
 import numpy as np
 from jaxtyping import Complex128, Float64
-from numpy.typing import ArrayLike
 
 from polyroots.errors import ConvergenceError, InputError
 from polyroots.factors import Factor
+from polyroots.operators import as_float64
 
-# Binary digits of the roots, and of the arithmetic for each root: m equal roots are known to a share 1/m of its digits.
-_BITS = 64
-_STEPS = 5000
+# Binary digits of the roots before they are rounded to float64.
+_BITS = 80
 
 
 def alphas_of(factors: Sequence[Factor]) -> Float64[np.ndarray, "d+1"]:
@@ -36,35 +36,29 @@ def alphas_of(factors: Sequence[Factor]) -> Float64[np.ndarray, "d+1"]:
     return -q[1:]
 
 
-def roots_of(alphas: ArrayLike) -> Complex128[np.ndarray, "d+1"]:
+def roots_of(alphas: Any) -> Complex128[np.ndarray, "d+1"]:
     """Roots of q(t) = 1 - sum_i alpha_i t^(i+1), closed under conjugation to the last bit.
+
+    Floating-point numbers are fractions: FLINT isolates the roots of the exact polynomial, multiple ones by
+    factorisation, to a proven relative accuracy.
 
     Raises
     ------
     InputError
-        If the coefficients are not finite, or all zero: p = 0 has no roots.
-    ConvergenceError
-        If the iteration (Durand and Kerner's) doesn't end.
+        If the coefficients are not real and finite, or all zero: p = 0 has no roots; or if a root is beyond float64.
     """
-    values = np.trim_zeros(np.atleast_1d(np.asarray(alphas, dtype=np.float64)).ravel(), "b")
+    values = np.trim_zeros(as_float64(alphas, "the coefficients alpha of p").ravel(), "b")
     if not np.isfinite(values).all():
         raise InputError("the coefficients alpha of p must be finite, got NaN or infinite ones")
     if not len(values):
         raise InputError("p = 0 changes nothing and q = 1 has no roots: expected a coefficient alpha that is not zero")
-    # The inverse roots s = 1 / t are the zeros of s^n - alpha_0 s^(n-1) - ... - alpha_(n-1), scaled to moduli around 1.
-    n = len(values)
-    exponent = round(np.log2(abs(values[-1])) / n)
-    with mpmath.workprec(_BITS):
-        q = [mpmath.mpf(1), *(-mpmath.ldexp(mpmath.mpf(float(a)), -exponent * k) for k, a in enumerate(values, 1))]
-        try:
-            inverse = mpmath.polyroots(q, maxsteps=_STEPS, extraprec=_BITS * n)
-        except mpmath.libmp.libhyper.NoConvergence as error:
-            raise ConvergenceError(
-                f"the roots of {n} coefficients alpha have not converged; keep the roots themselves, or factors"
-            ) from error
-        unit = mpmath.mpf(2) ** -exponent
-        roots = np.array([complex(unit / s) for s in inverse])
-    return close_conjugates(roots, 1e-15)
+    exact = [flint.fmpq(*float(alpha).as_integer_ratio()) for alpha in values]
+    with flint.ctx.workprec(_BITS):
+        found: Any = flint.fmpq_poly([1, *(-alpha for alpha in exact)]).complex_roots()
+        roots = np.array([complex(root) for root, multiplicity in found for _ in range(multiplicity)])
+    if not np.isfinite(roots).all() or (roots == 0).any():
+        raise InputError("a root of these coefficients alpha is beyond float64; scale A, and with it the roots")
+    return close_conjugates(roots, 0.0)
 
 
 def condition_of(roots: Complex128[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:

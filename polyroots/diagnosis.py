@@ -94,10 +94,9 @@ class Diagnosis:
             return [f"The {self.eigenvalues:,} eigenvalues were not computed{known}.", *self._about_copies()]
         what = "the high frequencies" if self.region == "high" else "the spectrum"
         roots, damp = ("1 root", "damps") if self.roots == 1 else (f"{self.roots} roots", "damp")
-        if self.max_abs < 1:
-            lines = [
-                f"{roots} {damp} all of {what}: |q| is at most {self.max_abs:.4g}, {self.mean_abs:.4g} on average."
-            ]
+        if self.damped == 1:
+            largest = f"{self.max_abs:.4g}" if self.max_abs < 0.99995 else f"1 - {1 - self.max_abs:.1g}"
+            lines = [f"{roots} {damp} all of {what}: |q| is at most {largest}, {self.mean_abs:.4g} on average."]
         else:
             lines = [
                 f"{roots} {damp} {share(self.damped)} of {what}; the worst part is multiplied by {self.max_abs:.4g} "

@@ -138,7 +138,10 @@ def parse_blocks(blocks: str | Iterable[str]) -> tuple[str, ...]:
     InputError
         If a letter is no block, or there is none.
     """
-    letters = tuple(part.strip() for part in blocks.split(",")) if isinstance(blocks, str) else tuple(blocks)
+    try:
+        letters = tuple(part.strip() for part in blocks.split(",")) if isinstance(blocks, str) else tuple(blocks)
+    except TypeError:
+        raise InputError(f"expected a block sequence such as L,L,C, got {blocks!r}") from None
     for letter in letters:
         if letter not in BLOCKS:
             raise InputError(

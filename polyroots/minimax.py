@@ -46,13 +46,15 @@ class Minimax:
         max |q| of the polynomial that was found.
     bound : float
         No polynomial with so many roots has a smaller max |q| on these points.
-    krylov, coordinates : the polynomial: its residual's coordinates in the basis
+    krylov, coordinates : the polynomial, over the points in `unit`: its residual's coordinates in the basis
+    unit : float
     """
 
     value: float
     bound: float
     krylov: Krylov
     coordinates: Float64[np.ndarray, "n+1"]
+    unit: float
 
 
 def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minimax:
@@ -73,9 +75,10 @@ def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minima
     """
     fixed = target.values_of(prior)
     shares = np.sqrt(target.weights)
-    krylov = arnoldi(lambda x: target.points * x, shares * fixed, count)
+    points = target.points / target.unit
+    krylov = arnoldi(lambda x: points * x, shares * fixed, count)
     if krylov.is_invariant:
-        return Minimax(0.0, 0.0, krylov, krylov.residual(krylov.least()))
+        return Minimax(0.0, 0.0, krylov, krylov.residual(krylov.least()), target.unit)
     # q = fixed - Phi c with orthonormal columns of shares * Phi, so that c is as large as what it does.
     Q, R = np.linalg.qr(krylov.H)
     Phi = krylov.V @ Q / shares[:, None]
@@ -103,7 +106,7 @@ def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minima
             "use a lower degree, or another strategy"
         )
     y = np.linalg.solve(R, c)
-    return Minimax(best, min(bound, best), krylov, krylov.residual(y))
+    return Minimax(best, min(bound, best), krylov, krylov.residual(y), target.unit)
 
 
 def _first(Phi: NDArray[np.complex128], q: NDArray[np.complex128], count: int) -> NDArray[np.intp]:

@@ -58,7 +58,7 @@ class Operator:
             If the weight is no finite four-dimensional real array, or size, stride, dilation, groups or padding don't
             fit.
         """
-        K = _as_float64(weight, name)
+        K = as_float64(weight, name)
         if K.ndim != 4 or K.size == 0:
             raise InputError(f"{name}: expected a kernel of shape (c_out, c_in, kh, kw), got shape {K.shape}")
         _require_finite(K, name)
@@ -191,7 +191,7 @@ def norm_bound(operator: Operator) -> float:
 
 def require_finite(weight: Any, name: str) -> None:
     """Raise InputError, with the operator's name, if a weight holds NaN or infinite entries."""
-    _require_finite(_as_float64(weight, name), name)
+    _require_finite(as_float64(weight, name), name)
 
 
 def _require_finite(array: NDArray[np.float64], name: str) -> None:
@@ -231,13 +231,24 @@ def _pair(value: Any, what: str) -> tuple[int, int]:
         raise InputError(f"{what}: expected a whole number or a pair of them, got {value!r}") from None
 
 
-def _as_float64(weight: Any, name: str) -> NDArray[np.float64]:
-    """Return an array or a tensor (on any device, also bfloat16) as a float64 array."""
-    if hasattr(weight, "detach"):
-        # By duck typing: this module works without torch.
-        weight = weight.detach().cpu()
-        weight = weight.numpy() if weight.is_complex() else weight.double().numpy()
-    array = np.asarray(weight)
+def as_float64(weight: Any, name: str) -> NDArray[np.float64]:
+    """Return an array or a tensor (on any device, also bfloat16) as a float64 array.
+
+    Raises
+    ------
+    InputError
+        If it holds other than real numbers.
+    """
+    array = as_array(weight)
     if array.dtype.kind not in "fiub":
-        raise InputError(f"{name}: expected a real kernel, got dtype {array.dtype}")
+        raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}")
     return array.astype(np.float64)
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """Return an array or a tensor (on any device, also bfloat16) as an array."""
+    if hasattr(values, "detach"):
+        # By duck typing: this module works without torch.
+        values = values.detach().cpu()
+        values = values.numpy() if values.is_complex() else values.double().numpy()
+    return np.asarray(values)

@@ -3,22 +3,133 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float64
 
 from polyroots.diagnosis import USELESS, floored, remedy
 from polyroots.errors import InputError
 from polyroots.factors import join_blocks
+from polyroots.krylov import Krylov
 from polyroots.polynomial import ResidualPolynomial
-from polyroots.selection import EXTREMAL, Choice, Wish, fit, misfit, natural, pick_kinds, take_all, too_few_points
+from polyroots.selection import EXTREMAL, Choice, Wish, count_of, fit, misfit, natural, pick_kinds, take_all
+from polyroots.selection import too_few_points as too_few_distinct
 from polyroots.target import Target
 
-#: (target, number of roots, further roots that are fixed) -> roots
-Optimiser = Callable[[Target, int, Sequence[complex]], list[complex]]
+# By how much q of the roots that are returned may miss the optimum, relative and absolute.
+_MISSED, _NEGLIGIBLE = 1.01, 1e-8
+# Relative: a root as near as this to an eigenvalue can be moved to it.
+_BESIDE = 1e-12
 
-#: Why an optimal polynomial can have fewer roots than it may.
-SYMMETRIC = (
-    "over a spectrum that is symmetric to 0 the best polynomial is even, so an odd number of roots can't be met; "
-    "one root more or fewer fits"
-)
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Which roots are to be optimised.
+
+    Attributes
+    ----------
+    strategy : name
+    wish : what was asked for
+    whole : the spectrum
+    target : what the polynomial is over: the spectrum, or that of (A / unit)^2 for blocks S alone
+    count : number of roots to choose
+    prior : further roots of q that are fixed
+    power : 1 or 2, of A
+    """
+
+    strategy: str
+    wish: Wish
+    whole: Target
+    target: Target
+    count: int
+    prior: tuple[complex, ...] = ()
+    power: int = 1
+
+    def require_points(self, available: int) -> None:
+        """Raise InputError if there are fewer points than roots."""
+        if available >= self.count:
+            return
+        if self.wish.blocks is None:
+            raise too_few_distinct(self.wish.count, available)
+        raise InputError(
+            f"blocks {join_blocks(self.wish.blocks)} have more roots than there is to damp: fewer of them make q zero "
+            "on all distinct non-zero eigenvalues; use fewer blocks"
+        )
+
+    def require_useful(self, value: float, what: str, *, proven: bool = False) -> None:
+        """Raise InputError if the best that can be reached is no smoother: its roots run away and mean nothing."""
+        if value < USELESS:
+            return
+        reached = f"is {floored(value)} or more (proven)" if proven else f"is {floored(value)}"
+        roots = count_of(self.count * self.power, "root")
+        if self.prior:
+            raise InputError(
+                f"'{self.strategy}' has no useful roots here: beside the {count_of(len(self.prior), 'root')} that the "
+                f"blocks {join_blocks(self.wish.blocks or ())} fix, the least {what} that {roots} can reach {reached}; "
+                "leave the blocks out (the degree alone picks them), or use another strategy such as 'extremal'"
+            )
+        raise InputError(
+            f"'{self.strategy}' has no useful roots here: the least {what} that {roots} can reach {reached}, where "
+            f"q = 1 has 1; {remedy(self.whole)}, or another strategy such as 'extremal'"
+        )
+
+    def roots(self, krylov: Krylov, s: Float64[np.ndarray, "n+1"], unit: float, why: str = "") -> list[complex]:
+        """Roots of a polynomial in coordinates, times a unit, if it has as many as were asked for.
+
+        Raises
+        ------
+        InputError
+            If its leading coefficient is zero, or it is so far below rounding that its roots are lost.
+        """
+        if not krylov.is_invariant and krylov.degree(s) < self.count:
+            fewer = krylov.degree(s) * self.power + len(self.prior)
+            raise InputError(
+                f"the best polynomial with {count_of(self.wish.count, 'root')} has {fewer} only: {why}its leading "
+                "coefficient is zero, as it is, for example, with an odd number of roots on a spectrum symmetric to 0; "
+                f"degree {fewer - 1} has these {fewer}"
+            )
+        roots = krylov.roots(s)
+        if not np.isfinite(roots).all():
+            raise InputError(
+                f"the best polynomial with {count_of(self.wish.count, 'root')} is so small that rounding hides its "
+                "roots; a lower degree reaches rounding error as well"
+            )
+        return (unit * roots).tolist()
+
+    def sizes(self, q: ResidualPolynomial) -> Float64[np.ndarray, "n"]:
+        """|q| at the points."""
+        return np.abs(q(self.target.points))
+
+    def beside(self, roots: list[complex]) -> list[complex]:
+        """Move roots that are almost eigenvalues to them: where q is so steep that the last digit decides."""
+        points = np.concatenate([self.target.points, self.target.points.conj()])
+        nearest = points[np.argmin(np.abs(np.array(roots)[:, None] - points), axis=1)]
+        return np.where(np.abs(nearest - roots) <= _BESIDE * np.abs(roots), nearest, roots).tolist()
+
+    def that_reach(
+        self, value: float, measure: Callable[[ResidualPolynomial], float], *candidates: list[complex]
+    ) -> list[complex]:
+        """Return the first roots whose q, fixed ones included, is in float64 what the optimum was.
+
+        Raises
+        ------
+        InputError
+            If there are none.
+        """
+        for roots in candidates:
+            q = ResidualPolynomial([*roots, *self.prior])
+            found = measure(q)
+            if found <= _MISSED * value + _NEGLIGIBLE:
+                return roots
+        raise InputError(
+            f"'{self.strategy}' can reach {value:.4g} here, but its roots in float64 only {found:.4g}: some are "
+            f"too prominent (product of factors 10^{q.prominence.max():.0f}); use a lower degree, or 'leja'"
+        )
+
+
+#: Chooses the roots of a task.
+Optimiser = Callable[[Task], list[complex]]
 
 
 def optimise_roots(target: Target, wish: Wish, optimise: Optimiser, strategy: str) -> Choice:
@@ -28,42 +139,47 @@ def optimise_roots(target: Target, wish: Wish, optimise: Optimiser, strategy: st
     optimum has fewer real roots than there are L. The rest is the optimum beside them.
     """
     blocks = wish.blocks
+    task = Task(strategy, wish, target, target, wish.count)
     if blocks is None:
-        return natural(_solve(optimise, target, wish.count, (), strategy))
+        return natural(_solve(optimise, task))
     if set(blocks) == {"S"}:
-        return _optimise_squares(target, blocks, optimise, strategy)
+        return _optimise_squares(task, blocks, optimise)
     remarks: tuple[str, ...] = ()
     for letters in ("S", "SL"):
         fixed = [letter for letter in blocks if letter in letters]
         prior = _rim(target, fixed)
-        free = _solve(optimise, target, wish.count - len(prior), prior, strategy)
+        free = _solve(optimise, replace(task, count=wish.count - len(prior), prior=tuple(prior)))
         if letters == "S" and sum(root.imag == 0 for root in free) < blocks.count("L"):
             if set(blocks) <= set("SL"):
                 raise misfit([*prior, *free], blocks)
             continue
         if fixed:
-            names = " and ".join(dict.fromkeys(fixed))
-            remarks = (f"blocks {names} have the roots of 'extremal', the others are the optimum beside them",)
+            remarks = (_remark(join_blocks(dict.fromkeys(fixed)), strategy),)
         break
     chosen = fit([*prior, *free], blocks)
     return Choice(chosen.roots, chosen.blocks, remarks)
 
 
-def _optimise_squares(target: Target, blocks: tuple[str, ...], optimise: Optimiser, strategy: str) -> Choice:
+def _optimise_squares(task: Task, blocks: tuple[str, ...], optimise: Optimiser) -> Choice:
     """Optimise over polynomials of A^2, whose roots are to be positive; if they aren't, only the last of them."""
-    remarks: tuple[str, ...] = ()
-    squares = _solve(optimise, target.squared(), len(blocks), (), strategy)
+    unit, remarks = task.whole.unit, tuple[str, ...]()
+    task = replace(task, target=task.whole.squared(), count=len(blocks), power=2)
+    squares = _solve(optimise, task)
     if any(square.imag or square.real < 0 for square in squares) and len(blocks) > 1:
-        fixed = [root**2 for root in _rim(target, blocks[:-1])[::2]]
-        squares = [*fixed, *_solve(optimise, target.squared(), 1, fixed, strategy)]
-        remarks = ("the last block S is the optimum beside the others, which have the roots of 'extremal'",)
+        fixed = [(root / unit) ** 2 for root in _rim(task.whole, blocks[:-1])[::2]]
+        squares = [*fixed, *_solve(optimise, replace(task, count=1, prior=tuple(fixed)))]
+        remarks = (_remark("S but the last", task.strategy),)
     if any(square.imag or square.real < 0 for square in squares):
         raise InputError(
-            f"'{strategy}' chooses imaginary roots here, which blocks S can't hold; leave the blocks out, and the "
+            f"'{task.strategy}' chooses imaginary roots here, which blocks S can't hold; leave the blocks out, and the "
             "degree alone picks them"
         )
-    roots = [z for square in squares for z in (square**0.5, complex(-(square.real**0.5)))]
-    return Choice(roots, blocks, remarks)
+    moduli = [unit * square.real**0.5 for square in squares]
+    return Choice([complex(z) for modulus in moduli for z in (modulus, -modulus)], blocks, remarks)
+
+
+def _remark(letters: str, strategy: str) -> str:
+    return f"blocks {letters} have the roots of 'extremal'; '{strategy}' chose the others"
 
 
 def _rim(target: Target, blocks: Sequence[str]) -> list[complex]:
@@ -74,30 +190,20 @@ def _rim(target: Target, blocks: Sequence[str]) -> list[complex]:
     return pick_kinds(target, tuple(blocks), EXTREMAL).roots
 
 
-def _solve(optimise: Optimiser, target: Target, count: int, prior: Sequence[complex], strategy: str) -> list[complex]:
+def _solve(optimise: Optimiser, task: Task) -> list[complex]:
     """Optimise, unless so many roots are all distinct points: then they are the roots."""
-    if strategy in ("least-squares", "minimax"):
-        if count > target.distinct:
-            raise too_few_points(count, target.distinct)
-        if count == target.distinct and not prior:
-            return take_all(target.points.tolist())
-    roots = [complex(root) for root in optimise(target, count, prior)]
+    target = task.target
+    if len(target.points) and task.strategy != "chebyshev":
+        left = np.abs(target.values_of(task.prior)) > 0
+        available = int(np.where(target.is_real, 1, 2)[left].sum())
+        task.require_points(available)
+        if available == task.count:
+            return ResidualPolynomial(take_all(target.points[left].tolist())).roots.tolist()
+    roots = [complex(root) for root in optimise(task)]
     near = [root for root in roots if abs(root) <= target.tolerance]
     if near:
         raise InputError(
-            f"'{strategy}' has a root at {abs(near[0]):.1g}, which is zero relative to the spectrum: q(0) = 1 can't be "
-            "met beside it; use another strategy or degree"
+            f"'{task.strategy}' has a root at {abs(near[0]):.1g}, which is zero relative to the spectrum: q(0) = 1 "
+            "can't be met beside it; use another strategy or degree"
         )
     return ResidualPolynomial(roots).roots.tolist()
-
-
-def require_useful(value: float, what: str, strategy: str, target: Target, count: int, *, proven: bool = False) -> None:
-    """Raise InputError if the best that can be reached is no smoother: its roots run away and mean nothing."""
-    if value < USELESS:
-        return
-    roots = "1 root" if count == 1 else f"{count} roots"
-    reached = f"is {floored(value)} or more (proven)" if proven else f"is {floored(value)}"
-    raise InputError(
-        f"'{strategy}' has no useful roots here: the least {what} that {roots} can reach {reached}, where q = 1 has 1; "
-        f"{remedy(target)}, or another strategy such as 'extremal'"
-    )

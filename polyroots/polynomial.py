@@ -94,18 +94,18 @@ class ResidualPolynomial:
         return prominence(self.roots)
 
     @classmethod
-    def from_alphas(cls, alphas: ArrayLike) -> ResidualPolynomial:
+    def from_alphas(cls, alphas: Any) -> ResidualPolynomial:
         """Make q from the coefficients of p, such as those of a trained block.
 
         Parameters
         ----------
-        alphas : (d + 1,) array_like of float
+        alphas : (d + 1,) array_like or tensor of float
             p(t) = sum_i alpha_i t^i. Zeros at the end lower the degree.
 
         Raises
         ------
         InputError
-            If a coefficient is not finite, or all are zero.
+            If a coefficient is not real and finite, or all are zero.
 
         Warns
         -----

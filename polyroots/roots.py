@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError, unknown_name
 from polyroots.factors import degree_of, parse_blocks, require_degree
-from polyroots.operators import Operator
+from polyroots.operators import Operator, whole
 from polyroots.selection import Choice, Wish, completed
 from polyroots.spectrum import Spectrum
 from polyroots.strategies import NEED_NO_EIGENVALUES, STRATEGIES
@@ -118,7 +118,7 @@ def choose_roots(
     elif strategy == "given" and degree is None:
         count = max(1, len(completed(options.get("roots", ()))))
     else:
-        count = (DEFAULT_DEGREE if degree is None else degree) + 1
+        count = (DEFAULT_DEGREE if degree is None else whole(degree, "degree")) + 1
         if count < 1:
             raise InputError(f"expected a degree of at least 0, got {degree}")
     if strategy not in NEED_NO_EIGENVALUES:

@@ -11,7 +11,7 @@ from jaxtyping import Complex128
 from numpy.typing import ArrayLike, NDArray
 
 from polyroots.errors import InputError
-from polyroots.factors import degree_of, join_blocks, root_count
+from polyroots.factors import PAIRING_TOLERANCE, degree_of, join_blocks, root_count
 from polyroots.leja import log_distances
 from polyroots.target import Target
 
@@ -109,15 +109,15 @@ def pick_eigenvalues(target: Target, wish: Wish, rule: Rule, *, by_kind: Rule | 
         return pick_kinds(target, wish.blocks, by_kind or rule)
 
 
-def pick_kinds(target: Target, blocks: tuple[str, ...], rule: Rule) -> Choice:
+def pick_kinds(target: Target, blocks: tuple[str, ...], rule: Rule, *, pairs_are_real: bool = False) -> Choice:
     """Pick roots for blocks, kind by kind.
 
-    L and R take real parts, S plus and minus a real part's modulus, C pairs off the axis.
+    L and R take real parts, S plus and minus a real part's modulus, C pairs off the axis; or real parts as well.
     """
+    source: dict[str, Kind] = {"L": "real", "R": "real", "S": "symmetric", "C": "real" if pairs_are_real else "pair"}
     counts: dict[Kind, int] = {
-        "real": sum(root_count(letter) for letter in blocks if letter in "LR"),
-        "symmetric": 2 * blocks.count("S"),
-        "pair": 2 * blocks.count("C"),
+        kind: sum(root_count(letter) for letter in blocks if source[letter] == kind)
+        for kind in ("real", "symmetric", "pair")
     }
     all_roots: list[complex] = []
     found: dict[Kind, list[complex]] = {}
@@ -128,9 +128,8 @@ def pick_kinds(target: Target, blocks: tuple[str, ...], rule: Rule) -> Choice:
         remarks += more
         if len(found[kind]) < count:
             raise _too_few(kind, blocks, count, len(found[kind]))
-    source = {"L": "real", "R": "real", "S": "symmetric", "C": "pair"}
     remaining = {kind: iter(roots) for kind, roots in found.items()}
-    ordered = [next(remaining[source[letter]]) for letter in blocks for _ in range(root_count(letter))]  # type: ignore[index]
+    ordered = [next(remaining[source[letter]]) for letter in blocks for _ in range(root_count(letter))]
     return Choice(ordered, blocks, tuple(remarks))
 
 
@@ -187,16 +186,11 @@ def misfit(roots: Sequence[complex], blocks: tuple[str, ...]) -> InputError:
     n_real = sum(root.imag == 0 for root in roots)
     n_pairs = (len(roots) - n_real) // 2
     what = " and ".join(
-        text
-        for count, text in (
-            (n_real, f"{n_real} real {'root' if n_real == 1 else 'roots'}"),
-            (n_pairs, f"{n_pairs} conjugate {'pair' if n_pairs == 1 else 'pairs'}"),
-        )
-        if count
+        count_of(number, name) for number, name in ((n_real, "real root"), (n_pairs, "conjugate pair")) if number
     )
     return InputError(
-        f"{what} were chosen, which the blocks {join_blocks(blocks)} can't hold; "
-        f"{join_blocks(natural(roots).blocks)} can (the degree alone, without blocks, picks them)"
+        f"the blocks {join_blocks(blocks)} can't hold what was chosen, {what}; leave the blocks out, and the degree "
+        "alone picks blocks that can"
     )
 
 
@@ -206,16 +200,49 @@ def take_all(points: Iterable[complex]) -> list[complex]:
 
 
 def completed(roots: ArrayLike) -> list[complex]:
-    """Given roots with the conjugates that were left out."""
-    left: list[complex] = []
-    for value in np.asarray(roots, dtype=np.complex128).ravel().tolist():
-        if value.imag and value.conjugate() in left:
-            # It was completed already.
-            left.remove(value.conjugate())
-            left.append(complex(value.real, abs(value.imag)))
+    """Given roots with the conjugates that were left out, nearly real ones as real.
+
+    Raises
+    ------
+    InputError
+        If they are no numbers.
+    """
+    try:
+        values = np.asarray(roots, dtype=np.complex128).ravel().tolist()
+    except (TypeError, ValueError):
+        raise InputError(f"expected roots as real or complex numbers, got {roots!r}") from None
+    complete: list[complex] = []
+    waiting: list[complex] = []
+    for value in values:
+        tolerance = PAIRING_TOLERANCE * abs(value)
+        if abs(value.imag) <= tolerance:
+            complete.append(complex(value.real))
+            continue
+        partner = next((other for other in waiting if abs(value.conjugate() - other) <= tolerance), None)
+        if partner is not None:
+            waiting.remove(partner)
         else:
-            left.append(value)
-    return take_all(complex(value.real, abs(value.imag)) for value in left)
+            waiting.append(value)
+            complete.append(complex(value.real, abs(value.imag)))
+    return take_all(complete)
+
+
+def count_of(number: int, what: str) -> str:
+    """Write a number of things.
+
+    >>> count_of(1, "root"), count_of(2, "root")
+    ('1 root', '2 roots')
+    """
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def even_degrees(count: int) -> str:
+    """Write the degrees next to an odd number of roots that have an even one.
+
+    >>> even_degrees(1), even_degrees(3)
+    ('degree 1', 'degree 1 or 3')
+    """
+    return f"degree {count}" if count == 1 else f"degree {count - 2} or {count}"
 
 
 def _take(
@@ -274,15 +301,16 @@ def _require_fillable(points: Complex128[np.ndarray, "n"], count: int) -> None:
         raise too_few_points(count, total)
     if count % 2 and not n_real:
         raise InputError(
-            f"degree {count - 1} has {count} roots, but the spectrum has conjugate pairs only, none of its eigenvalues "
-            f"is real: an even number of roots fits, degree {count - 2 if count > 1 else 1} or {count}"
+            f"degree {count - 1} has {count_of(count, 'root')}, but the spectrum has conjugate pairs only, none of its "
+            f"eigenvalues is real: an even number of roots fits, {even_degrees(count)}"
         )
 
 
 def too_few_points(count: int, total: int) -> InputError:
     """Return the error for more roots than a spectrum has points."""
     return InputError(
-        f"degree {count - 1} has {count} roots, but the spectrum has {total} distinct non-zero eigenvalues only; "
+        f"degree {count - 1} has {count} roots, but the spectrum has {total} distinct non-zero eigenvalue"
+        f"{'' if total == 1 else 's'} only; "
         f"degree {total - 1} makes q zero on all of them"
     )
 
@@ -320,5 +348,5 @@ def _too_few(kind: Kind, blocks: tuple[str, ...], wanted: int, found: int) -> In
     each = 1 if kind == "real" else 2
     return InputError(
         f"blocks {join_blocks(blocks)} need {wanted // each} {what}, the spectrum has {found // each}; choose other "
-        "blocks or a lower degree"
+        "blocks" + (" or a lower degree" if wanted > each else "")
     )

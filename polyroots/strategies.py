@@ -17,14 +17,17 @@ from polyroots.krylov import arnoldi
 from polyroots.leja import log_distances
 from polyroots.matrices import linear_operator
 from polyroots.minimax import minimax as best_polynomial
-from polyroots.operators import Operator
-from polyroots.optimisation import SYMMETRIC, optimise_roots, require_useful
+from polyroots.operators import Operator, whole
+from polyroots.optimisation import Task, optimise_roots
+from polyroots.polynomial import ResidualPolynomial
 from polyroots.selection import (
     EXTREMAL,
     Choice,
     Rule,
     Wish,
     completed,
+    count_of,
+    even_degrees,
     farthest,
     fit,
     natural,
@@ -87,7 +90,7 @@ def real(target: Target, wish: Wish) -> Choice:
         chosen = extremal(target, Wish(wish.count, ("L",) * wish.count))
         return natural(chosen.roots, chosen.remarks)
     # C has the coefficients of R: it takes two real roots as well.
-    chosen = extremal(target, Wish(wish.count, tuple("R" if letter == "C" else letter for letter in wish.blocks)))
+    chosen = pick_kinds(target, wish.blocks, EXTREMAL, pairs_are_real=True)
     return Choice(chosen.roots, wish.blocks, chosen.remarks)
 
 
@@ -99,10 +102,9 @@ def complex_pairs(target: Target, wish: Wish) -> Choice:
     A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025, section 3: quadratic blocks, complex roots.
     """
     if wish.count % 2:
-        other = wish.count - 2 if wish.count > 1 else 1
         raise InputError(
-            f"degree {wish.count - 1} has {wish.count} roots, an odd number, and 'complex' chooses conjugate pairs; "
-            f"degree {other} or {wish.count} fits, or the strategy 'extremal'"
+            f"degree {wish.count - 1} has {count_of(wish.count, 'root')}, an odd number, and 'complex' chooses "
+            f"conjugate pairs; {even_degrees(wish.count)} fits, or the strategy 'extremal'"
         )
     chosen = extremal(target, Wish(wish.count, ("C",) * (wish.count // 2)))
     return chosen if wish.blocks is None else fit(chosen.roots, wish.blocks)
@@ -149,7 +151,7 @@ def random(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
 
     Source: ours, as a baseline.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(require_seed(seed))
     return pick_eigenvalues(target, wish, Rule(lambda z, before: generator.random(len(z))))
 
 
@@ -161,17 +163,17 @@ def given(target: Target, wish: Wish, *, roots: Sequence[complex] = ()) -> Choic
     InputError
         If there are none, one is zero or relatively so, or their number is not the degree's.
     """
-    values = np.asarray(roots, dtype=np.complex128).ravel()
+    values = np.array(completed(roots))
     if not len(values) or not np.isfinite(values).all():
         raise InputError("'given' needs finite roots, such as --root 0.3 --root 0.1+0.2j (conjugates are completed)")
     near = values[np.abs(values) <= target.tolerance]
     if len(near):
         raise InputError(f"{near[0]:g} can't be a root: relative to the spectral radius {target.radius:.3g} it is zero")
-    complete = completed(values)
+    complete = values.tolist()
     if len(complete) != wish.count:
         raise InputError(
-            f"{len(complete)} roots were given, with their conjugates, and degree {wish.count - 1} has {wish.count}; "
-            f"use degree {len(complete) - 1}"
+            f"roots were given for degree {len(complete) - 1} ({count_of(len(complete), 'root')} with conjugates), "
+            f"and degree {wish.count - 1} was asked for, which has {wish.count}; leave the degree out"
         )
     return natural(complete) if wish.blocks is None else fit(complete, wish.blocks)
 
@@ -188,21 +190,24 @@ def chebyshev(target: Target, wish: Wish) -> Choice:
     307-327; G. H. Golub, R. S. Varga, Chebyshev semi-iterative methods, Numerische Mathematik 3 (1961), 147-168.
     """
 
-    def optimise(target: Target, count: int, prior: Sequence[complex]) -> list[complex]:
-        low, high = target.points.real.min(), target.points.real.max()
-        if target.holds_zero:
+    def optimise(task: Task) -> list[complex]:
+        points, unit = task.target.points, task.target.unit
+        if task.target.holds_zero:
+            low, high = points.real.min(), points.real.max()
             raise InputError(
                 f"the spectrum has real parts from {low:.3g} to {high:.3g}, on both sides of 0, where Chebyshev "
                 "polynomials don't damp; blocks S use A^2, 'minimax' the spectrum as it is"
+                if task.power == 1
+                else "the eigenvalues of A^2, which blocks S alone work on, have real parts on both sides of 0, where "
+                "Chebyshev polynomials don't damp; leave the blocks out, or use 'minimax'"
             )
-        ellipse = best_ellipse(target.points)
-        factor = ellipse.factor(target.points)
-        if factor >= 1:
+        ellipse = best_ellipse(points / unit)
+        if ellipse.factor(points / unit) >= 1:
             raise InputError(
                 "no ellipse around the spectrum leaves 0 outside: Chebyshev polynomials don't damp it; 'minimax' uses "
                 "the spectrum as it is"
             )
-        return ellipse.roots(count).tolist()
+        return (unit * ellipse.roots(task.count)).tolist()
 
     return optimise_roots(target, wish, optimise, "chebyshev")
 
@@ -216,14 +221,17 @@ def least_squares(target: Target, wish: Wish) -> Choice:
     and Statistical Computing 6 (1985), 865-881; on a discrete spectrum: polyroots.krylov.
     """
 
-    def optimise(target: Target, count: int, prior: Sequence[complex]) -> list[complex]:
-        start = np.sqrt(target.weights) * target.values_of(prior)
-        krylov = arnoldi(lambda x: target.points * x, start, count)
-        if krylov.H.shape[1] < count:
-            raise too_few_points(count + len(prior), krylov.H.shape[1] + len(prior))
+    def optimise(task: Task) -> list[complex]:
+        points, weights = task.target.points / task.target.unit, task.target.weights
+        krylov = arnoldi(lambda x: points * x, np.sqrt(weights) * task.target.values_of(task.prior), task.count)
+        task.require_points(krylov.H.shape[1])
         s = krylov.residual(krylov.least())
-        require_useful(float(np.linalg.norm(s)), "root mean square of |q|", "least-squares", target, count)
-        return krylov.roots(s, SYMMETRIC).tolist()
+        reached = float(np.linalg.norm(s))
+        task.require_useful(reached, "root mean square of |q|")
+        roots = task.roots(krylov, s, task.target.unit)
+        return task.that_reach(
+            reached, lambda q: float(np.sqrt(task.sizes(q) ** 2 @ weights)), roots, task.beside(roots)
+        )
 
     return optimise_roots(target, wish, optimise, "least-squares")
 
@@ -237,12 +245,12 @@ def minimax(target: Target, wish: Wish) -> Choice:
     Scientific Computing 15 (1994), 359-368; computed as polyroots.minimax describes.
     """
 
-    def optimise(target: Target, count: int, prior: Sequence[complex]) -> list[complex]:
-        best = best_polynomial(target, count, prior)
-        if best.krylov.H.shape[1] < count:
-            raise too_few_points(count + len(prior), best.krylov.H.shape[1] + len(prior))
-        require_useful(best.bound, "max|q|", "minimax", target, count, proven=True)
-        return best.krylov.roots(best.coordinates, SYMMETRIC).tolist()
+    def optimise(task: Task) -> list[complex]:
+        best = best_polynomial(task.target, task.count, task.prior)
+        task.require_points(best.krylov.H.shape[1])
+        task.require_useful(best.bound, "max|q|", proven=True)
+        roots = task.roots(best.krylov, best.coordinates, best.unit)
+        return task.that_reach(best.value, lambda q: float(task.sizes(q).max()), roots, task.beside(roots))
 
     return optimise_roots(target, wish, optimise, "minimax")
 
@@ -251,7 +259,8 @@ def harmonic_ritz(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
     """The GMRES polynomial: harmonic Ritz values of A from Arnoldi's method on A itself, with a random start.
 
     It needs no eigenvalues, sees how far A is from normal, and works with any padding. For the high frequencies alone
-    the start has no others (circular padding). A start in the range of A leaves the null space out.
+    the start has no others (circular padding). A start in the range of A leaves the null space out, unless there are
+    Jordan chains in it.
 
     References
     ----------
@@ -266,32 +275,38 @@ def harmonic_ritz(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
         )
     operator, scale = target.operator.normalized()
     A = linear_operator(operator)
-    b = np.random.default_rng(seed).standard_normal(A.shape[0])
+    b = np.random.default_rng(require_seed(seed)).standard_normal(A.shape[0])
     if target.region == "high":
         b = _high_frequencies(b, operator)
     if target.null:
         b = A.matvec(b)
     b /= np.linalg.norm(b)
 
-    def optimise(_: Target, count: int, prior: Sequence[complex]) -> list[complex]:
-        power = 2 if wish.blocks is not None and set(wish.blocks) == {"S"} else 1
+    def optimise(task: Task) -> list[complex]:
+        # Roots of the task are in its own unit, if it is over A^2.
+        unit = scale if task.power == 1 else (scale / target.unit) ** 2
 
         def product(x: NDArray[np.float64]) -> NDArray[np.float64]:
-            for _ in range(power):
+            for _ in range(task.power):
                 x = A.matvec(x)
             return x
 
         start = b
-        for root in prior:
+        for root in task.prior:
             # Fixed roots are real: +-lambda of S or their squares, extreme real parts of L.
-            start = start - product(start) / (root.real / scale**power)
-        krylov = arnoldi(product, start, count)
-        if krylov.H.shape[1] < count:
-            raise too_few_points(count, krylov.H.shape[1])
+            start = start - product(start) / (root.real / unit)
+        krylov = arnoldi(product, start, task.count)
+        task.require_points(krylov.H.shape[1])
         s = krylov.residual(krylov.least())
-        require_useful(float(np.linalg.norm(s)), "residual norm |q(A) b| / |b|", "harmonic-ritz", target, count)
-        roots = krylov.roots(s, f"the Hessenberg matrix of Arnoldi's method is singular; {SYMMETRIC}")
-        return (roots * scale**power).tolist()
+        reached = float(np.linalg.norm(s))
+        task.require_useful(reached, "residual norm |q(A) b| / |b|")
+        roots = task.roots(krylov, s, unit, "the Hessenberg matrix of Arnoldi's method is singular, ")
+
+        def measure(q: ResidualPolynomial) -> float:
+            q = ResidualPolynomial(q.roots / unit)
+            return float(np.linalg.norm(b - product(q.apply(product, b))))
+
+        return task.that_reach(reached, measure, roots)
 
     return optimise_roots(target, wish, optimise, "harmonic-ritz")
 
@@ -311,6 +326,13 @@ STRATEGIES: dict[str, Strategy] = {
     "random": random,
     "given": given,
 }
+
+
+def require_seed(seed: int) -> int:
+    """Return a seed that a generator takes, or raise InputError."""
+    if whole(seed, "seed") < 0:
+        raise InputError(f"seed: expected a whole number of at least 0, got {seed}")
+    return seed
 
 
 def _high_frequencies(b: NDArray[np.float64], operator: Operator) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from polyroots.errors import InputError, unknown_name
 from polyroots.matrices import DENSE_LIMIT
-from polyroots.operators import Operator, norm_bound
+from polyroots.operators import Operator, as_array, norm_bound
 from polyroots.spectrum import Spectrum
 
 #: Relative to the spectral radius: what is closer to zero counts as zero, what is closer to the real axis as real, and
@@ -80,7 +81,7 @@ class Target:
         if isinstance(spectrum, Operator):
             return cls._without_points(spectrum, region)
         known = spectrum if isinstance(spectrum, Spectrum) else None
-        values = np.asarray(known.values if known else spectrum, dtype=np.complex128).ravel()
+        values = _complex(known.values if known else spectrum)
         if values.size == 0 or not np.isfinite(values).all():
             raise InputError("expected a spectrum of finite eigenvalues, got none or some that are not finite")
         radius = float(np.abs(values).max())
@@ -99,7 +100,7 @@ class Target:
                 if radius == 0 or region == "all"
                 else f"no eigenvalue of the region '{region}' is different from zero, so there is nothing to damp"
             )
-        points, weights = merge(_upper(values), RESOLUTION * radius)
+        points, weights = merge(_upper(values), radius)
         operator = known.operator if known else None
         return cls(points, weights, radius, len(values), int(is_null.sum()), region, known, operator)
 
@@ -143,14 +144,21 @@ class Target:
 
         The set is symmetric to the real axis, so a line that separates it from 0 can be taken to be vertical.
         """
-        return float(self.points.real.min(initial=np.inf)) <= 0 <= float(self.points.real.max(initial=-np.inf))
+        low, high = self.points.real.min(initial=np.inf), self.points.real.max(initial=-np.inf)
+        return bool(low <= self.tolerance and high >= -self.tolerance)
+
+    @property
+    def unit(self) -> float:
+        """The power of two near the radius: dividing by it is exact, and squares are safe."""
+        return 2.0 ** math.floor(math.log2(self.radius))
 
     def squared(self) -> Target:
-        """The eigenvalues of A^2."""
+        """The eigenvalues of (A / unit)^2."""
+        radius = (self.radius / self.unit) ** 2
         if not len(self.points):
-            return replace(self, radius=self.radius**2)
-        points, weights = merge(_upper(self.points**2), RESOLUTION * self.radius**2, self.weights)
-        return replace(self, points=points, weights=weights, radius=self.radius**2)
+            return replace(self, radius=radius)
+        points, weights = merge(_upper((self.points / self.unit) ** 2), radius, self.weights)
+        return replace(self, points=points, weights=weights, radius=radius)
 
     def values_of(self, roots: Iterable[complex]) -> Complex128[np.ndarray, "n"]:
         """prod_i (1 - z / lambda_i) at the points z: the factors that are there already."""
@@ -161,9 +169,11 @@ class Target:
 
 
 def merge(
-    points: Complex128[np.ndarray, "N"], tolerance: float, weights: Float64[np.ndarray, "N"] | None = None
+    points: Complex128[np.ndarray, "N"], radius: float, weights: Float64[np.ndarray, "N"] | None = None
 ) -> tuple[Complex128[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
     """Merge points of the upper half-plane that are nearly equal, and put those that are nearly real on the axis.
+
+    Nearly is `RESOLUTION` relative to the radius.
 
     Returns
     -------
@@ -173,13 +183,11 @@ def merge(
         The sums of their shares.
     """
     shares: NDArray[Any] = np.full(len(points), 1 / len(points)) if weights is None else weights
-    points = np.where(np.abs(points.imag) <= tolerance, points.real + 0j, points)
-    # A grid first: of 65,536 equal points the pairs could not be listed.
-    cells = np.round(points / tolerance)
-    _, first, cell = np.unique(cells, return_index=True, return_inverse=True)
-    near = cKDTree(np.stack([points[first].real, points[first].imag], axis=-1)).query_pairs(
-        tolerance, output_type="ndarray"
-    )
+    points = np.where(np.abs(points.imag) <= RESOLUTION * radius, points.real + 0j, points)
+    # In units of what counts as equal. A grid first: of 65,536 equal points the pairs could not be listed.
+    units = points / radius / RESOLUTION
+    _, first, cell = np.unique(np.round(units), return_index=True, return_inverse=True)
+    near = cKDTree(np.stack([units[first].real, units[first].imag], axis=-1)).query_pairs(1.0, output_type="ndarray")
     graph = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(first), len(first)))
     count, group = connected_components(graph, directed=False)
     leader = np.full(count, len(points))
@@ -189,5 +197,12 @@ def merge(
     return points[leader[order]], sums[order]
 
 
-def _upper(values: NDArray[np.complex128]) -> NDArray[np.complex128]:
+def _complex(values: Any) -> NDArray[np.complex128]:
+    try:
+        return as_array(values).astype(np.complex128).ravel()
+    except (TypeError, ValueError):
+        raise InputError(f"expected a Spectrum or eigenvalues, got {type(values).__name__}") from None
+
+
+def _upper(values: NDArray[Any]) -> NDArray[np.complex128]:
     return values.real + 1j * np.abs(values.imag)

@@ -23,7 +23,7 @@ def chebyshev_value(low, high, count):
 
 
 def roots_of(best):
-    return best.krylov.roots(best.coordinates, "")
+    return best.unit * best.krylov.roots(best.coordinates)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 8, 16])

@@ -203,9 +203,9 @@ def test_nan_names_the_layer():
     K[0, 0, 1] = np.nan
     with pytest.raises(pr.InputError, match=r"layer3\.conv: 3 of 9 entries are NaN or infinite"):
         pr.eigenvalues(K, 8, name="layer3.conv")
-    with pytest.raises(pr.InputError, match="real kernel, got dtype complex128"):
+    with pytest.raises(pr.InputError, match="expected real numbers, got dtype complex128"):
         pr.eigenvalues(K.astype(complex), 8)
-    with pytest.raises(pr.InputError, match="real kernel, got dtype complex64"):
+    with pytest.raises(pr.InputError, match="expected real numbers, got dtype complex64"):
         pr.eigenvalues(torch.full((1, 1, 1, 1), 1 + 5j), 8)
 
 

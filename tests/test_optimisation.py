@@ -1,0 +1,171 @@
+"""What the strategies that optimise promise: the optimum, in float64 roots that fit the blocks, or a reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from spectra import max_abs, shifted
+
+import polyroots as pr
+from polyroots.ellipse import best_ellipse
+from polyroots.roots import choose_roots
+
+
+@pytest.mark.parametrize(
+    ("values", "degree", "optimum"),
+    [
+        (np.logspace(-6, 0, 8), 6, 0.722846),
+        (np.r_[np.linspace(0.01, 0.02, 50), 1], 7, 8.506e-6),
+        (np.r_[np.linspace(0.01, 0.02, 50), 1], 10, 4.295e-8),
+        (np.logspace(-3, 0, 60), 27, 0.142362),
+    ],
+)
+def test_steep_polynomials_keep_what_the_optimum_reaches(values, degree, optimum):
+    """One digit of the outermost root would decide: at 1 in the first case q changes by 374 with it."""
+    assert max_abs(pr.select_roots(values, degree, "minimax"), values) == pytest.approx(optimum, rel=2e-3)
+
+
+def test_least_squares_of_steep_polynomials():
+    values = np.array([1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 7e-3, 0.5, 1])
+    q = pr.ResidualPolynomial(pr.select_roots(values, 7, "least-squares"))
+    assert np.sqrt((np.abs(q(values)) ** 2).mean()) < 0.0079
+
+
+def test_what_float64_roots_cannot_reach_is_refused():
+    with pytest.raises(pr.InputError, match=r"can reach 0.9538 here, but its roots in float64 only .* too prominent"):
+        pr.select_roots(np.logspace(-6, 0, 60), 30, "minimax")
+    clusters = np.r_[1 + 1e-3 * np.linspace(-1, 1, 30), 3 + 1e-3 * np.linspace(-1, 1, 30)]
+    with pytest.raises(pr.InputError, match="so small that rounding hides its roots; a lower degree reaches rounding"):
+        pr.select_roots(clusters, 11, "minimax")
+
+
+@pytest.mark.parametrize("strategy", ["least-squares", "minimax"])
+def test_every_symmetry_is_said_with_the_degree_that_fits(strategy):
+    """Three directions: the best of four and of five roots is that of three."""
+    w = np.exp(2j * np.pi * np.arange(3) / 3)
+    values = np.r_[w, 2 * w]
+    for degree in (3, 4):
+        with pytest.raises(pr.InputError, match=f"with {degree + 1} roots has 3 only.*degree 2 has these 3"):
+            pr.select_roots(values, degree, strategy)
+    assert max_abs(pr.select_roots(values, 2, strategy), values) < 0.9
+
+
+@pytest.mark.parametrize(
+    ("values", "blocks"), [([1, 2], "S,S,S"), ([-1, 1], "S,S"), ([1, 2, 3], "S,L,L,L"), ([2], "L,S"), ([1, 2], "L,L,L")]
+)
+@pytest.mark.parametrize("strategy", ["minimax", "least-squares"])
+def test_blocks_with_too_many_roots_are_said(values, blocks, strategy):
+    with pytest.raises(pr.InputError, match=f"blocks {blocks} have more roots than there is to damp"):
+        pr.select_roots(values, blocks=blocks, strategy=strategy)
+
+
+def test_as_many_symmetric_pairs_as_squares_are_the_eigenvalues():
+    assert pr.select_roots([1, 2], blocks="S,S", strategy="minimax").tolist() == [2, -2, 1, -1]
+    found = pr.select_roots([1, 2, 3], blocks="S,C", strategy="minimax")
+    assert max_abs(found, np.array([1, 2, 3])) == 0
+
+
+def test_what_fixed_roots_spoil_is_not_said_of_the_degree():
+    values = [1, 2, 3, 4 + 1j, 4 - 1j, 2 + 2j, 2 - 2j, 3 + 2j, 3 - 2j]
+    with pytest.raises(
+        pr.InputError, match=r"beside the 2 roots that the blocks L,L,S fix, the least max.q. that 2 roots"
+    ):
+        pr.select_roots(values, blocks="L,L,S", strategy="minimax")
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-12, 1e200])
+@pytest.mark.parametrize("strategy", ["minimax", "least-squares", "chebyshev", "leja", "extremal", "largest"])
+@pytest.mark.parametrize("blocks", [None, "S,S"])
+def test_the_scale_does_not_matter(scale, strategy, blocks):
+    values = np.random.default_rng(3).uniform(1, 3, 40)
+    ours = pr.select_roots(scale * values, 3, strategy, blocks)
+    expected = pr.select_roots(values, 3, strategy, blocks)
+    np.testing.assert_allclose(np.sort(ours / scale), np.sort(expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("blocks", ["C,C", "S", "S,S", "S,S,S", "S,C"])
+def test_harmonic_ritz_by_any_scale_of_the_operator(blocks):
+    """The operator is normalised by a power of two, the spectrum by another: roots scale with A."""
+    Lambda = shifted(31)
+    larger = pr.eigenvalues(37 * Lambda.weight, Lambda.size)
+    expected = pr.select_roots(Lambda, blocks=blocks, strategy="harmonic-ritz")
+    np.testing.assert_allclose(
+        pr.select_roots(larger, blocks=blocks, strategy="harmonic-ritz"), 37 * expected, rtol=1e-7
+    )
+
+
+def test_several_symmetric_pairs_beside_the_last():
+    """Complex squares: all S but the last from the rim, the last the best beside them, found by scanning."""
+    Lambda = shifted(47)
+    choice = choose_roots(Lambda, None, "least-squares", "S,S,S")
+    assert choice.remarks == ("blocks S but the last have the roots of 'extremal'; 'least-squares' chose the others",)
+    ends = pr.select_roots(Lambda, blocks="S,S")
+    assert np.array_equal(choice.roots[:4], ends)
+
+    def rms(modulus):
+        return np.sqrt((np.abs(pr.ResidualPolynomial([*ends, modulus, -modulus])(Lambda.values)) ** 2).mean())
+
+    last = choice.roots[4].real
+    assert rms(last) <= min(rms(last * scale) for scale in (0.98, 0.995, 1.005, 1.02))
+
+
+def test_squares_count_with_their_multiplicity():
+    """One S over 1, 1, 1 and 3: for squares 1, 1, 1, 9 the best 1/s is 12/84."""
+    roots = pr.select_roots([1, 1, 1, 3], blocks="S", strategy="least-squares")
+    assert roots == pytest.approx([np.sqrt(7), -np.sqrt(7)], rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(11, 16))
+def test_no_other_ellipse_is_better(seed):
+    """A fine grid of centres and foci, against the asymptotic factor by its definition."""
+    rng = np.random.default_rng(seed)
+    points = 3 + rng.uniform(-1, 1, 12) + 1j * rng.uniform(0, 2, 12)
+    ours = best_ellipse(points)
+
+    def factor(centre, focus_squared):
+        focus = np.sqrt(complex(focus_squared))
+
+        def joukowski(z):
+            w = (z - centre) / focus
+            return np.maximum(*(np.abs(w + sign * np.sqrt(w**2 - 1)) for sign in (1, -1)))
+
+        return (joukowski(points) / joukowski(np.zeros(1)))[...].max()
+
+    reached = factor(ours.centre, ours.focus_squared)
+    assert ours.factor(points) == pytest.approx(reached, rel=1e-9)
+    others = [factor(c, f) for c in np.linspace(2, 4.5, 41) for f in np.linspace(-4.03, 1.5, 57)]
+    assert reached <= min(others) * (1 + 1e-6)
+
+
+def test_the_null_space_is_left_out_of_the_start():
+    """Half of the channels are zero: with the range alone one root does it, with a random start nothing does."""
+    K = np.zeros((4, 4, 1, 1))
+    K[0, 0], K[1, 1] = 2, 2.2
+    roots = pr.select_roots(pr.eigenvalues(K, 4), 0, "harmonic-ritz")
+    assert 2 < roots[0].real < 2.2
+
+
+def test_zero_on_the_edge_is_in_the_hull():
+    """Also as rounding: an imaginary spectrum turned by pi / 2."""
+    for values in ([0.0, 1, 2, 1j, -1j], np.exp(0.5j * np.pi) * np.linspace(1, 2, 5)):
+        assert pr.ResidualPolynomial([1]).diagnose(values).holds_zero
+
+
+def test_what_is_no_number_is_said():
+    for options, message in (
+        ({"degree": 2.5}, "degree: expected a whole number, got 2.5"),
+        ({"degree": "3"}, "degree: expected a whole number, got '3'"),
+        ({"blocks": 5}, "expected a block sequence such as L,L,C, got 5"),
+        ({"strategy": "random", "seed": -1}, "seed: expected a whole number of at least 0, got -1"),
+        ({"strategy": "given", "roots": "ab"}, "expected roots as real or complex numbers, got 'ab'"),
+    ):
+        with pytest.raises(pr.InputError, match=message):
+            pr.select_roots([1, 2, 3, 4], **options)
+    with pytest.raises(pr.InputError, match="expected a Spectrum or eigenvalues, got str"):
+        pr.select_roots("ab")
+
+
+def test_given_conjugates_need_not_be_exact():
+    ours = pr.select_roots([1, 2], strategy="given", roots=[1 + 1j, 1 - 1.0000000000001j])
+    assert ours.tolist() == [1 + 1j, 1 - 1j]
+    assert pr.select_roots([1, 2], strategy="given", roots=[1 + 1e-17j]).tolist() == [1]
