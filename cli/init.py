@@ -95,6 +95,7 @@ def init(
     from polyroots.initialization import InitReport, set_roots
     from polyroots.levels import choose_for_all
     from polyroots.ranking import rank
+    from polyroots.selection import completed, natural
 
     from .console import progress, say
     from .init_report import draw, print_report
@@ -126,33 +127,40 @@ def init(
                     option = name.replace("_", "-")
                     raise click.UsageError(f"{checkpoint} brings its own convolutions; leave --{option} out")
             subject = read(checkpoint, model, image_size, globs, region, padding, on_operand=advance)
-    if subject.blocks is not None:
-        with usage_errors():
+    with usage_errors():
+        if subject.blocks is not None:
             require_degree(degree, subject.blocks)
+        elif given:
+            require_degree(degree, natural(completed(given)).blocks)
     if out is not None and subject.network is None:
         raise click.UsageError(f"{checkpoint} is no Poly-MgNet, so it has no coefficients to set; leave --out out")
     if plot_dir is not None:
         make_directory(plot_dir)
 
+    # A comparison alone is no wish for the default.
+    is_asked = not compare or bool(given or out or plot_dir) or was_given("roots")
     rows: list[Row] = []
     if compare:
         with progress() as bar:
             task = bar.add_task("strategies", total=None)
             rows = rank(
                 subject.operands,
-                degree,
+                degree if not given else len(completed(given)) - 1 if subject.blocks is None else None,
                 subject.blocks,
                 seed=seed,
+                given=given,
                 present=subject.present(),
                 on_row=lambda row: bar.update(task, description=row.strategy),
             )
     try:
         choices = choose_for_all(subject.operands, degree, roots, subject.blocks, options)
-    except PolyrootsError:
-        if rows and not as_json:
-            # What the other strategies reach is the best answer to the failure of one.
-            print_report(subject, None, rows, region, as_json)
-        raise
+    except PolyrootsError as error:
+        # What the other strategies reach is the best answer to the failure of one.
+        if rows:
+            print_report(subject, None, rows, region, as_json, error=str(error) if is_asked else "")
+        if is_asked or not rows:
+            raise
+        return
     network = subject.network_with(choices[0].blocks)
     if network is not None:
         set_roots(network, choices)
@@ -173,17 +181,32 @@ def init(
     )
     if out is not None:
         assert network is not None
-        save_checkpoint(out, Checkpoint(network.config, network.state_dict(), init=report.to_dict()))
+        save_checkpoint(
+            out, Checkpoint(network.config, network.state_dict(), report.to_dict(), subject.training_before())
+        )
     if plot_dir is not None:
         draw(subject, choices, plot_dir)
-    print_report(subject, report, rows, region, as_json, network)
+    print_report(subject, report, rows, region, as_json, network, is_asked=is_asked)
     if as_json:
         return
     if plot_dir is not None:
         say(f"Pictures in {plot_dir}")
     if out is not None:
-        data = "" if dataset == "digits" else f" --dataset {dataset} --data-dir {data_dir or 'DIR'}"
-        say(f"Wrote {out}; next: polyroots train --init {out}{data}")
+        assert network is not None
+        say(
+            f"Wrote {out}, roots '{roots}'; next: polyroots train --init {out}{_data_options(network.config, data_dir)}"
+        )
+
+
+def _data_options(config: ModelConfig, data_dir: Path | None) -> str:
+    """Options of ``polyroots train`` that name the images of a network; none for the embedded digits."""
+    from polyroots.training import describe_data
+
+    digits = describe_data("digits", None)
+    if (config.in_channels, config.image_size) == (digits.channels, digits.size):
+        return ""
+    dataset = click.get_current_context().params["dataset"] if was_given("dataset") else "folder"
+    return f" --dataset {dataset} --data-dir {data_dir or 'DIR'}"
 
 
 def _strategy(roots: str, given: tuple[complex, ...], keep_pairs: bool, seed: int) -> tuple[str, dict[str, Any]]:
@@ -195,6 +218,8 @@ def _strategy(roots: str, given: tuple[complex, ...], keep_pairs: bool, seed: in
             raise click.UsageError(f"--root gives the roots by hand, and --roots {roots} chooses them; leave one out")
         return "given", {"roots": list(given)}
     require_strategy(roots)
+    if roots == "given":
+        raise click.UsageError("--roots given needs the roots, such as --root 0.3 --root 0.1+0.2j")
     if keep_pairs and roots != "extremal":
         raise click.UsageError(f"--keep-pairs is an option of 'extremal', got --roots {roots}; leave one of them out")
     options: dict[str, Any] = {"seed": seed} if "seed" in options_of(roots) else {}

@@ -33,21 +33,32 @@ def print_report(
     region: str,
     as_json: bool,
     network: PolyMgNet | None = None,
+    *,
+    is_asked: bool = True,
+    error: str = "",
 ) -> None:
     """Print the levels with roots, coefficients and diagnosis, and the comparison of strategies."""
     if as_json:
-        assert report is not None
         print_json(
             {
                 "model": None if network is None else network.config.model_dump(mode="json"),
                 "seed": subject.seed,
+                "geometry_assumed": subject.assumption or None,
                 "skipped": [{"name": name, "reason": reason} for name, reason in subject.skipped.items()],
-                **report.to_dict(),
+                **({"error": error or None} if report is None else report.to_dict()),
                 "comparison": [_row_document(row) for row in rows],
             }
         )
         return
-    if report is not None:
+    if subject.assumption:
+        say(subject.assumption)
+    what = "the high frequencies" if region == "high" else "the spectrum"
+    legend = (
+        f"max|q|, mean|q|, rms, damped (share with |q| < 1, cut): over {what}, null space left out. smoothing: max|q| "
+        "over the high frequencies.\n|q(A)|: norm. growth: largest partial product. best possible: max|q| of the best "
+        "polynomial with as many roots."
+    )
+    if report is not None and is_asked:
         document = report.to_dict()
         name = "" if network is None else f"{network.config.title}: "
         blocks = tuple(block["letter"] for block in document["levels"][0]["blocks"])
@@ -56,13 +67,11 @@ def print_report(
             f"{report.padding} padding"
         )
         say(*levels_tables(document))
-        what = "the high frequencies" if region == "high" else "the spectrum"
-        say(
-            f"max|q|, mean|q|, rms, damped (share with |q| < 1): over {what}. smoothing: max|q| over the high "
-            "frequencies. |q(A)|: norm."
-        )
+        say(legend)
         _say_in_words(document["levels"])
     if rows:
+        if not (report is not None and is_asked):
+            say(f"{subject.title}\n{legend}")
         _print_comparison(rows, many=len(subject.operands) > 1)
     if subject.skipped:
         say(f"Left out: {'; '.join(f'{name} ({reason})' for name, reason in subject.skipped.items())}")
@@ -83,7 +92,12 @@ def draw(subject: Subject, choices: Sequence[RootChoice], directory: Path) -> No
             operator = operand.operator
             title = f"{operand.title}, {dimensions(operator.weight.shape)} at {dimensions(operator.size)}"
             title += f"\n'{choice.strategy}', {len(choice.roots)} roots"
-            figure = draw_contours(operand.spectrum.values, ResidualPolynomial(choice.roots), title.replace("$", r"\$"))
+            figure = draw_contours(
+                operand.spectrum.values,
+                ResidualPolynomial(choice.roots),
+                title.replace("$", r"\$"),
+                chosen=operand.spectrum.high if operand.target.region == "high" else None,
+            )
             save_figure(figure, directory / file_stem(operand.title.replace(" ", ""), operand.number))
 
 
@@ -122,5 +136,8 @@ def _row_document(row: Row) -> dict[str, Any]:
         "blocks": list(row.blocks),
         "max_abs": row.max_abs if math.isfinite(row.max_abs) else None,
         "error": row.error or None,
-        "levels": [asdict(diagnosis) for diagnosis in row.diagnoses],
+        "levels": [
+            {"roots": [[z.real, z.imag] for z in roots.tolist()], "diagnosis": asdict(diagnosis)}
+            for roots, diagnosis in zip(row.roots, row.diagnoses, strict=True)
+        ],
     }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
 import torch
 
 from polyroots.checkpoint import load_checkpoint, read_layers
@@ -19,6 +19,7 @@ from polyroots.models import PolyMgNet, build
 from polyroots.models.config import blocks_of, name_for_blocks
 
 from .console import dimensions
+from .options import is_named
 
 if TYPE_CHECKING:
     from polyroots.models import ModelConfig
@@ -40,6 +41,8 @@ class Subject:
     network : None for layers, whose coefficients can't be set
     seed : of a drawn network; None for one from a file
     skipped : name -> why, of layers left out
+    assumption : what a state dict doesn't say, empty for a network of ours
+    training : what is known of the training of a network from a file
     """
 
     title: str
@@ -48,6 +51,8 @@ class Subject:
     network: PolyMgNet | None
     seed: int | None = None
     skipped: dict[str, str] = field(default_factory=dict)
+    assumption: str = ""
+    training: dict[str, Any] | None = None
 
     def network_with(self, blocks: tuple[str, ...]) -> PolyMgNet | None:
         """Return the network with these blocks; a drawn one is drawn again, with the same convolutions."""
@@ -55,6 +60,12 @@ class Subject:
             return self.network
         assert self.seed is not None
         return _draw(self.network.config.model_copy(update={"name": name_for_blocks(blocks)}), self.seed)
+
+    def training_before(self) -> dict[str, Any] | None:
+        """Return the training of a network whose coefficients are set anew, so that it can be evaluated."""
+        if self.training is None:
+            return None
+        return {name: value for name, value in self.training.items() if name != "optimizer"} | {"initialised": True}
 
     def present(self) -> list[ResidualPolynomial]:
         """Return the polynomials that a network from a file has as it is; none where it has none."""
@@ -93,38 +104,44 @@ def read(
         if checkpoint.config.is_polynomial:
             for given, name in ((model, "--model"), (size, "--image-size"), (globs, "--layer")):
                 if given:
-                    raise InputError(f"{path} is a Poly-MgNet and brings its levels and blocks; leave {name} out")
+                    raise click.UsageError(f"{path} is a Poly-MgNet and brings its levels and blocks; leave {name} out")
             network = require_polynomial(checkpoint.model())
             operands = _operands(network, region, padding, on_operand)
             title = f"{path}, {checkpoint.config.in_channels}x{dimensions(checkpoint.config.image_size)} images"
-            return Subject(title, operands, checkpoint.config.blocks, network)
+            return Subject(title, operands, checkpoint.config.blocks, network, training=checkpoint.training)
 
-    skipped = dict(layers.skipped)
+    def is_chosen(name: str) -> bool:
+        return not globs or any(is_named(name, glob) for glob in globs)
+
+    skipped = {name: reason for name, reason in layers.skipped.items() if is_chosen(name)}
     chosen = []
-    for layer in layers.layers:
-        if globs and not any(
-            fnmatchcase(layer.name.removesuffix(".weight"), glob.removesuffix(".weight")) for glob in globs
-        ):
-            continue
+    for layer in filter(lambda layer: is_chosen(layer.name), layers.layers):
         reason = why_no_eigenvalues(layer)
         if reason:
             skipped[layer.name] = reason
         else:
             chosen.append(layer)
-    if not chosen:
-        names = ", ".join(layer.name for layer in layers.layers[:3])
-        raise InputError(
-            f"{path} has no convolution to choose roots for: expected a square one with stride 1"
-            + (f" named like {' or '.join(globs)}" if globs else "")
-            + f"; its convolutions are such as {names} ('polyroots spectrum {path} --list' shows all)"
-        )
     operands = []
     for number, layer in enumerate(chosen, 1):
-        weight = layer.read()
-        operands.append(Operand(number, layer.name, weight, layer.operator(weight, padding), region))
+        try:
+            weight = layer.read()
+            operands.append(Operand(number, layer.name, weight, layer.operator(weight, padding), region))
+        except InputError as error:
+            skipped[layer.name] = str(error).removeprefix(f"{layer.name}: ")
         on_operand(number, len(chosen))
-    count = "1 convolution" if len(chosen) == 1 else f"{len(chosen)} convolutions"
-    return Subject(f"{path}, {count}", operands, None if model is None else blocks_of(model), None, skipped=skipped)
+    if not operands:
+        named = f" named like {' or '.join(globs)}" if globs else ""
+        reasons = "; ".join(f"{name} ({reason})" for name, reason in skipped.items()) or "no layer has such a name"
+        raise InputError(
+            f"{path} has no convolution{named} to choose roots for, expected a square one with stride 1: {reasons}"
+        )
+    assumption = ""
+    if layers.assumed:
+        images = "" if size else f"images of {dimensions(chosen[0].conv.size)} (--image-size chooses others), "
+        assumption = f"A state dict doesn't say: {images}stride 1 and, but for depthwise layers, groups 1 are assumed."
+    count = "1 convolution" if len(operands) == 1 else f"{len(operands)} convolutions"
+    blocks = None if model is None else blocks_of(model)
+    return Subject(f"{path}, {count}", operands, blocks, None, skipped=skipped, assumption=assumption)
 
 
 def _draw(config: ModelConfig, seed: int) -> PolyMgNet:

@@ -39,7 +39,9 @@ def model_name(model: str | None, degree: int | None) -> str:
     """Return the network that --model or else --degree asks for."""
     from polyroots.models import name_for_degree
 
-    return model or ("q4" if degree is None else name_for_degree(degree))
+    if model is not None:
+        return model
+    return "q4" if degree is None else name_for_degree(degree)
 
 
 def levels_tables(init: Mapping[str, Any]) -> list[Table]:
@@ -105,7 +107,7 @@ def _roots(roots: list[tuple[float, float]]) -> str:
     """Roots of one block, conjugates and symmetric pairs in one expression."""
     (re, im), *others = roots
     if others and im:
-        return f"{number(re)} +- {number(im)}i"
+        return f"{number(re, 1e3 * abs(im))} +- {number(im)}i"
     if others and others[0][0] == -re:
         return f"+-{number(re)}"
     return ", ".join(number(real) for real, _ in roots)

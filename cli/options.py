@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,9 +57,12 @@ class Root(click.ParamType):
         if isinstance(value, complex):
             return value
         try:
-            return complex(str(value).replace(" ", "").replace("i", "j"))
+            root = complex(re.sub(r"i$", "j", str(value).replace(" ", "")))
         except ValueError:
+            root = complex("nan")
+        if not math.isfinite(abs(root)):
             self.fail(f"expected a real or complex number such as 0.3 or 0.1+0.2j, got {value!r}", param, ctx)
+        return root
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
@@ -99,6 +105,11 @@ def usage_errors() -> Iterator[None]:
         yield
     except InputError as error:
         raise click.UsageError(str(error)) from error
+
+
+def is_named(name: str, glob: str) -> bool:
+    """Whether a layer's name, with or without ``.weight``, is one that a pattern describes."""
+    return fnmatchcase(name, glob) or fnmatchcase(name.removesuffix(".weight"), glob)
 
 
 def was_given(name: str) -> bool:

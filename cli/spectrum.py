@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import PATH, ImageSize, json_option, usage_errors
+from .options import PATH, ImageSize, is_named, json_option, usage_errors
 
 if TYPE_CHECKING:
     from polyroots.layers import Analysis, Layer, LayerResult
@@ -143,7 +142,7 @@ def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], anal
     names = [*(layer.name for layer in found.layers), *found.skipped]
 
     def is_chosen(name: str) -> bool:
-        return not globs or any(_is_named(name, glob) for glob in globs)
+        return not globs or any(is_named(name, glob) for glob in globs)
 
     skipped = {name: reason for name, reason in found.skipped.items() if is_chosen(name)}
     layers: list[Layer] = []
@@ -154,13 +153,8 @@ def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], anal
                 skipped[layer.name] = reason
             else:
                 layers.append(layer)
-    unmatched = [glob for glob in globs if not any(_is_named(name, glob) for name in names)]
+    unmatched = [glob for glob in globs if not any(is_named(name, glob) for name in names)]
     return Findings(path, found, layers, skipped, unmatched, size_given=size is not None)
-
-
-def _is_named(name: str, glob: str) -> bool:
-    """Whether a layer's name, with or without ``.weight``, is one that a pattern describes."""
-    return fnmatchcase(name, glob) or fnmatchcase(name.removesuffix(".weight"), glob)
 
 
 def _compute(findings: list[Findings], analysis: Analysis, with_check: bool) -> None:

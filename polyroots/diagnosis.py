@@ -57,7 +57,7 @@ class Diagnosis:
     null : relatively zero eigenvalues that are left out
     max_abs, mean_abs, rms : of |q|; None where the eigenvalues were not computed, as what follows
     damped : share of the eigenvalues with |q| < 1
-    smoothing_factor : max |q| over the high frequencies; None without frequencies
+    smoothing_factor : max |q| over the high frequencies, zero eigenvalues included; None without frequencies
     holds_zero : whether 0 lies in the convex hull: then no single root damps everything
     best : max |q| of the best polynomial with as many roots that was found; None where the search failed
     best_bound : no polynomial with as many roots has a smaller max |q|: proven
@@ -96,15 +96,18 @@ class Diagnosis:
         roots, damp = ("1 root", "damps") if self.roots == 1 else (f"{self.roots} roots", "damp")
         if self.damped == 1:
             largest = f"{self.max_abs:.4g}" if self.max_abs < 0.99995 else f"1 - {1 - self.max_abs:.1g}"
-            lines = [f"{roots} {damp} all of {what}: |q| is at most {largest}, {self.mean_abs:.4g} on average."]
+            of = f"{what} but its null space" if self.null else what
+            lines = [f"{roots} {damp} all of {of}: |q| is at most {largest}, {self.mean_abs:.4g} on average."]
         else:
             lines = [
                 f"{roots} {damp} {share(self.damped)} of {what}; the worst part is multiplied by {self.max_abs:.4g} "
                 "in each step."
             ]
         if self.null:
-            count = "1 eigenvalue is" if self.null == 1 else f"{self.null:,} eigenvalues are"
-            lines.append(f"{count} zero: q = 1 there whatever the roots, so it is left out.")
+            count, they = (
+                ("1 eigenvalue is", "it is") if self.null == 1 else (f"{self.null:,} eigenvalues are", "they are")
+            )
+            lines.append(f"{count} zero: q = 1 there whatever the roots, so {they} left out.")
         if self.best is None or self.best_bound is None:
             lines.append(f"The best max|q| that {roots} can reach was not found.")
         elif self.best_bound >= USELESS:
@@ -224,8 +227,7 @@ def _smoothing_factor(q: Polynomial, target: Target) -> float | None:
     spectrum = target.spectrum
     if spectrum is None or spectrum.frequencies is None or not spectrum.high.any():
         return None
-    values = target.points if target.region == "high" else spectrum.values[spectrum.high].astype(np.complex128)
-    return float(np.abs(q(values)).max())
+    return float(np.abs(q(spectrum.values[spectrum.high].astype(np.complex128))).max())
 
 
 def _growth(q: Polynomial, target: Target) -> float:

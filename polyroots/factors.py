@@ -184,8 +184,8 @@ def require_degree(degree: int | None, blocks: tuple[str, ...]) -> None:
     """Raise InputError if a degree is given that is not the block sequence's."""
     if degree is not None and degree != degree_of(blocks):
         raise InputError(
-            f"degree {degree} does not fit the blocks {join_blocks(blocks)}: "
-            f"they have {degree_of(blocks) + 1} roots, which is degree {degree_of(blocks)}"
+            f"degree {degree} does not fit the blocks {join_blocks(blocks)}: they have {degree_of(blocks) + 1} "
+            f"{'root' if degree_of(blocks) == 0 else 'roots'}, which is degree {degree_of(blocks)}"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +46,8 @@ def reading_archive(path: str | Path, what: str, writer: str) -> Iterator[None]:
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its place, flushed to disk, once the block has ended well.
 
-    Whoever reads `path` finds the old file or the new one, never half of one. Missing parent directories are made.
+    Whoever reads `path` finds the old file or the new one, never half of one. Missing parent directories are made. A
+    link stays one, and what is no file (a pipe, ``/dev/stdout``) is written to at the end.
 
     Raises
     ------
@@ -55,18 +57,26 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise FileError(f"{path} is a directory, expected a file or a new name; choose another")
+    is_special = path.is_relative_to("/dev") or (path.exists() and not path.is_file())
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not is_special:
+            path = path.resolve()
+            path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays last: several writers choose the format by it.
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        directory = None if is_special else path.parent
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=directory)
         os.close(handle)
         temporary = Path(name)
         temporary.chmod(0o666 & ~_umask())
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        if is_special:
+            with temporary.open("rb") as source, path.open("wb") as target:
+                shutil.copyfileobj(source, target)
+        else:
+            temporary.replace(path)
     except OSError as error:
         if isinstance(error, FileError):
             raise

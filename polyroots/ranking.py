@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from polyroots.diagnosis import Diagnosis
 from polyroots.errors import PolyrootsError
@@ -14,7 +18,7 @@ from polyroots.roots import options_of
 from polyroots.strategies import STRATEGIES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """What a strategy reaches on every operator; nothing but an error where it has no roots.
 
@@ -22,12 +26,14 @@ class Row:
     ----------
     strategy : name, or ``"as it is"`` for the coefficients that a network has
     blocks : block sequence of its roots, empty with an error
+    roots : one array for each operator
     diagnoses : one for each operator
     error : why it has no roots; empty if it has
     """
 
     strategy: str
     blocks: tuple[str, ...] = ()
+    roots: tuple[NDArray[np.complex128], ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     error: str = ""
 
@@ -44,6 +50,7 @@ def rank(
     blocks: Sequence[str] | None = None,
     *,
     seed: int = 7,
+    given: Sequence[complex] = (),
     present: Sequence[ResidualPolynomial] = (),
     on_row: Callable[[Row], None] | None = None,
 ) -> list[Row]:
@@ -57,6 +64,8 @@ def rank(
         That the roots are to fit.
     seed : int
         Of the strategies that draw.
+    given : sequence of complex
+        Roots by hand, for a row of their own.
     present : sequence of ResidualPolynomial
         One for each operator: a network's coefficients as they are, for a row of their own.
     on_row : callable, optional
@@ -65,19 +74,24 @@ def rank(
     rows = []
     if present:
         diagnoses = (operand.diagnose(q) for operand, q in zip(operands, present, strict=True))
-        rows.append(Row("as it is", tuple(blocks or ()), tuple(diagnoses)))
+        rows.append(Row("as it is", tuple(blocks or ()), tuple(q.roots for q in present), tuple(diagnoses)))
     for strategy in STRATEGIES:
-        if strategy != "given":
-            rows.append(_row(operands, degree, strategy, blocks, seed))
+        if strategy != "given" or given:
+            options = {"roots": list(given)} if strategy == "given" else {"seed": seed}
+            rows.append(_row(operands, degree, strategy, blocks, options))
             if on_row:
                 on_row(rows[-1])
     return sorted(rows, key=lambda row: row.max_abs)
 
 
 def _row(
-    operands: Sequence[Operand], degree: int | None, strategy: str, blocks: Sequence[str] | None, seed: int
+    operands: Sequence[Operand],
+    degree: int | None,
+    strategy: str,
+    blocks: Sequence[str] | None,
+    options: Mapping[str, Any],
 ) -> Row:
-    options = {"seed": seed} if "seed" in options_of(strategy) else {}
+    options = {name: value for name, value in options.items() if name in options_of(strategy)}
     try:
         choices = choose_for_all(operands, degree, strategy, blocks, options)
         diagnoses = [
@@ -86,4 +100,4 @@ def _row(
         ]
     except PolyrootsError as error:
         return Row(strategy, error=str(error))
-    return Row(strategy, choices[0].blocks, tuple(diagnoses))
+    return Row(strategy, choices[0].blocks, tuple(choice.roots for choice in choices), tuple(diagnoses))

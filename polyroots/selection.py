@@ -15,6 +15,9 @@ from polyroots.factors import PAIRING_TOLERANCE, degree_of, join_blocks, root_co
 from polyroots.leja import log_distances
 from polyroots.target import Target
 
+# Scores (logarithms) this close, relative to 1 or to the larger, are equal: mirrored points are, but for rounding.
+_TIE = 1e-9
+
 #: What is picked: real parts, moduli of real parts for +- pairs, pairs off the axis, eigenvalues as they are.
 Kind = Literal["real", "symmetric", "pair", "any"]
 
@@ -56,13 +59,19 @@ class Rule:
     Attributes
     ----------
     score : callable
-        (candidates, roots before) -> the one with the largest score is next.
+        (candidates, roots before) -> logarithms, as a rule; the one with the largest score is next.
     first : callable, optional
         (kind, target, count) -> points; the candidates nearest to them come first.
     """
 
     score: Callable[[NDArray[Any], NDArray[np.complex128]], NDArray[np.float64]]
     first: Callable[[Kind, Target, int], Sequence[complex]] = field(default=lambda kind, target, count: ())
+
+
+def outermost(candidates: NDArray[Any], before: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Logarithm of the modulus."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.abs(candidates))
 
 
 def farthest(candidates: NDArray[Any], before: NDArray[np.complex128]) -> NDArray[np.float64]:
@@ -266,7 +275,7 @@ def _take(
         if first:
             best = options[np.argmin(np.abs(options - first[0]))]
         else:
-            best = options[np.argmax(rule.score(options, before))]
+            best = options[_first_of_the_best(rule.score(options, before), options)]
         if abs(best) <= tolerance:
             remarks.append(f"the candidate {abs(best):.1g} was passed over: relative to the spectrum it is zero")
             candidates = candidates[np.abs(candidates) > tolerance]
@@ -277,6 +286,14 @@ def _take(
         before = np.append(before, fresh)
         candidates = candidates[np.abs(candidates - best) > tolerance]
     return roots, remarks
+
+
+def _first_of_the_best(scores: NDArray[np.float64], points: NDArray[Any]) -> np.intp:
+    """Position of the largest score; of those that rounding can't tell apart the point of largest modulus."""
+    top = scores.max()
+    margin = _TIE * max(1.0, abs(top)) if np.isfinite(top) else 0.0
+    ties = np.flatnonzero(scores >= top - margin)
+    return ties[np.argmax(np.abs(points[ties]))]
 
 
 def _candidates(kind: Kind, target: Target) -> NDArray[Any]:

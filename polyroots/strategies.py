@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from polyroots.ellipse import best_ellipse
 from polyroots.errors import InputError
-from polyroots.factors import blocks_for_degree
+from polyroots.factors import blocks_for_degree, join_blocks
 from polyroots.krylov import arnoldi
 from polyroots.leja import log_distances
 from polyroots.matrices import linear_operator
@@ -31,6 +31,7 @@ from polyroots.selection import (
     farthest,
     fit,
     natural,
+    outermost,
     pick_eigenvalues,
     pick_kinds,
     too_few_points,
@@ -117,7 +118,7 @@ def largest(target: Target, wish: Wish) -> Choice:
     ----------
     Y. Saad, Numerical Methods for Large Eigenvalue Problems, 2nd edition, SIAM 2011, section 4.2 (deflation).
     """
-    return pick_eigenvalues(target, wish, Rule(lambda z, before: np.abs(z)))
+    return pick_eigenvalues(target, wish, Rule(outermost))
 
 
 def smallest(target: Target, wish: Wish) -> Choice:
@@ -128,7 +129,7 @@ def smallest(target: Target, wish: Wish) -> Choice:
     R. A. Nicolaides, Deflation of conjugate gradients with applications to boundary value problems, SIAM Journal on
     Numerical Analysis 24 (1987), 355-365.
     """
-    return pick_eigenvalues(target, wish, Rule(lambda z, before: -np.abs(z)))
+    return pick_eigenvalues(target, wish, Rule(lambda z, before: -outermost(z, before)))
 
 
 def leja(target: Target, wish: Wish) -> Choice:
@@ -141,7 +142,7 @@ def leja(target: Target, wish: Wish) -> Choice:
     L. Reichel, The application of Leja points to Richardson iteration and polynomial preconditioning, Linear Algebra
     and its Applications 154-156 (1991), 389-414.
     """
-    greedy = Rule(lambda z, before: log_distances(z, before) if len(before) else np.abs(z))
+    greedy = Rule(lambda z, before: log_distances(z, before) if len(before) else outermost(z, before))
     # Real parts are no eigenvalues: among them zero has to be kept away from.
     return pick_eigenvalues(target, wish, greedy, by_kind=Rule(farthest))
 
@@ -170,6 +171,11 @@ def given(target: Target, wish: Wish, *, roots: Sequence[complex] = ()) -> Choic
     if len(near):
         raise InputError(f"{near[0]:g} can't be a root: relative to the spectral radius {target.radius:.3g} it is zero")
     complete = values.tolist()
+    if len(complete) != wish.count and wish.blocks is not None:
+        raise InputError(
+            f"blocks {join_blocks(wish.blocks)} need {count_of(wish.count, 'root')}, and {len(complete)} were given "
+            "with their conjugates; leave the blocks out, and the roots decide"
+        )
     if len(complete) != wish.count:
         raise InputError(
             f"roots were given for degree {len(complete) - 1} ({count_of(len(complete), 'root')} with conjugates), "
@@ -195,11 +201,11 @@ def chebyshev(target: Target, wish: Wish) -> Choice:
         if task.target.holds_zero:
             low, high = points.real.min(), points.real.max()
             raise InputError(
-                f"the spectrum has real parts from {low:.3g} to {high:.3g}, on both sides of 0, where Chebyshev "
-                "polynomials don't damp; blocks S use A^2, 'minimax' the spectrum as it is"
+                f"the spectrum has real parts from {low:.3g} to {high:.3g}, not on one side of 0, and so Chebyshev "
+                "polynomials don't damp it; blocks S use A^2, 'minimax' the spectrum as it is"
                 if task.power == 1
-                else "the eigenvalues of A^2, which blocks S alone work on, have real parts on both sides of 0, where "
-                "Chebyshev polynomials don't damp; leave the blocks out, or use 'minimax'"
+                else "the eigenvalues of A^2, which blocks S alone work on, are not on one side of 0, and so Chebyshev "
+                "polynomials don't damp them; leave the blocks out, or use 'minimax'"
             )
         ellipse = best_ellipse(points / unit)
         if ellipse.factor(points / unit) >= 1:

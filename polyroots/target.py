@@ -178,7 +178,7 @@ def merge(
     Returns
     -------
     points : (n,) complex128
-        Of each group of near-equal points the first one.
+        Of each group of near-equal points the first one; from left to right, from the axis up.
     weights : (n,) float64
         The sums of their shares.
     """
@@ -192,8 +192,10 @@ def merge(
     count, group = connected_components(graph, directed=False)
     leader = np.full(count, len(points))
     np.minimum.at(leader, group, first)
-    order = np.argsort(leader)
     sums = np.bincount(group[cell.ravel()], weights=shares, minlength=count)
+    # From left to right and from the axis up, but for rounding: whatever order the eigenvalues came in.
+    units = np.round(units[leader])
+    order = np.lexsort((units.imag, units.real))
     return points[leader[order]], sums[order]
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -199,6 +201,34 @@ def test_files_have_the_usual_permissions(tmp_path):
     with replacing(tmp_path / "ours") as temporary:
         temporary.write_text("")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_links_stay_links_and_pipes_are_written_to(tmp_path):
+    (tmp_path / "there").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    with replacing(tmp_path / "link") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "there").read_text() == "new"
+
+    os.mkfifo(tmp_path / "pipe")
+    found = []
+    reader = Thread(target=lambda: found.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    with replacing(tmp_path / "pipe") as temporary:
+        temporary.write_text("through")
+    reader.join()
+    assert found == ["through"]
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_device_is_no_place_for_a_file():
+    with (
+        pytest.raises(pr.FileError, match="cannot write /dev/full: No space left"),
+        replacing("/dev/full") as temporary,
+    ):
+        temporary.write_text("x")
+    assert Path("/dev/full").is_char_device()
 
 
 def test_tied_weights_are_analysed_once(tmp_path):

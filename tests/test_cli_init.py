@@ -77,8 +77,10 @@ def test_a_file_with_new_coefficients_trains_and_has_spectra(tmp_path, init_file
         np.testing.assert_allclose(np.sort_complex(q.roots), np.sort_complex(roots), rtol=1e-5)
     run("train", "--init", path, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
     assert "levels.0.A.weight" in run("spectrum", path).stdout
-    assert "brings its levels and blocks; leave --model out" in fails("init", shifted_file, "--model", "q2")
-    assert "brings its levels and blocks; leave --image-size out" in fails("init", shifted_file, "--image-size", 8)
+    assert "brings its levels and blocks; leave --model out" in fails(
+        "init", shifted_file, "--model", "q2", exit_code=2
+    )
+    assert "leave --image-size out" in fails("init", shifted_file, "--image-size", 8, exit_code=2)
     message = fails("init", shifted_file, "--degree", 1, exit_code=2)
     assert "degree 1 does not fit the blocks L,L,C: they have 4 roots, which is degree 3" in message
 
@@ -182,7 +184,7 @@ def test_what_is_trained_is_compared_as_it_is(trained):
     (first, _) = polynomials_of(checkpoint.model())
     Lambda = pr.eigenvalues(checkpoint.weights["levels.0.A.weight"], 8)
     expected = np.abs(first(Lambda.values)).max()
-    assert rows["as it is"]["levels"][0]["max_abs"] == pytest.approx(expected, rel=1e-9)
+    assert rows["as it is"]["levels"][0]["diagnosis"]["max_abs"] == pytest.approx(expected, rel=1e-9)
 
 
 def test_pictures_are_drawn(tmp_path, poisson, shifted_file):
@@ -201,7 +203,14 @@ def test_pictures_are_drawn(tmp_path, poisson, shifted_file):
     [
         (("--root", "0.3", "--roots", "leja"), 2, "--root gives the roots by hand, and --roots leja chooses them"),
         (("--root", "x"), 2, "expected a real or complex number such as 0.3 or 0.1+0.2j, got 'x'"),
-        (("--roots", "given"), 1, "'given' needs finite roots, such as --root 0.3"),
+        (("--roots", "given"), 2, "--roots given needs the roots, such as --root 0.3"),
+        (("--root", "nan"), 2, "expected a real or complex number such as 0.3 or 0.1+0.2j, got 'nan'"),
+        (
+            ("--root", "0.3", "--degree", "3"),
+            2,
+            "degree 3 does not fit the blocks L: they have 1 root, which is degree 0",
+        ),
+        (("--model", ""), 2, "unknown model ''"),
         (("--root", "0"), 1, "can't be a root: relative to the spectral radius"),
         (("--keep-pairs", "--roots", "leja"), 2, "--keep-pairs is an option of 'extremal', got --roots leja"),
         (("--region", "high", "--padding", "zeros"), 2, "--region high needs --padding circular"),
@@ -212,12 +221,12 @@ def test_pictures_are_drawn(tmp_path, poisson, shifted_file):
             1,
             "odd number, and 'complex' chooses conjugate pairs; degree 1 or 3",
         ),
-        (("--roots", "chebyshev"), 1, "on both sides of 0, where Chebyshev polynomials don't damp"),
+        (("--roots", "chebyshev"), 1, "not on one side of 0, and so Chebyshev polynomials don't damp"),
         (("--model", "q2", "--root", "0.1+0.2j"), 1, "the blocks L,L can't hold what was chosen, 1 conjugate pair"),
         (
             ("--model", "q2", "--root", "1"),
             1,
-            "for degree 0 (1 root with conjugates), and degree 1 was asked for, which has 2",
+            "blocks L,L need 2 roots, and 1 were given with their conjugates; leave the blocks out",
         ),
     ],
 )
@@ -227,13 +236,73 @@ def test_mistakes_are_one_sentence(arguments, exit_code, message, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
+def test_broken_layers_are_left_out_with_the_reason(tmp_path):
+    K = torch.eye(2)[:, :, None, None] * torch.tensor([[0, 0, 0], [0, 2.0, 0.5], [0, 0, 0]])
+    torch.save({"good": K, "zero": 0 * K, "nan": torch.nan * K, "b": torch.ones(4)}, tmp_path / "mixed.pt")
+    found = document(tmp_path / "mixed.pt", "--degree", 1, "--image-size", 8)
+    assert [level["title"] for level in found["levels"]] == ["good"]
+    assert {row["name"]: row["reason"].split(":")[0].split(";")[0] for row in found["skipped"]} == {
+        "zero": "all eigenvalues are zero",
+        "nan": "36 of 36 entries are NaN or infinite",
+    }
+    message = fails("init", tmp_path / "mixed.pt", "--layer", "zero")
+    assert "has no convolution named like zero to choose roots for" in message
+    assert "zero (all eigenvalues are zero: q = 1 there whatever the roots" in message
+
+
+def test_new_coefficients_of_a_trained_network_are_evaluated(trained, tmp_path):
+    """Its weights and what it was trained on are kept; training from it begins anew."""
+    out, _ = trained
+    path = tmp_path / "again.pt"
+    run("init", out / "last.pt", "--roots", "leja", "--out", path)
+    scores = json.loads(run("evaluate", path, "--json").stdout)
+    assert 0 <= scores["accuracy"] <= 1
+    checkpoint = load_checkpoint(path)
+    assert "optimizer" not in checkpoint.training
+    run("train", "--init", path, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "init.json").read_text())["strategy"] == "leja"
+
+
+def test_a_comparison_alone_does_not_ask_for_the_default(poisson):
+    """Blocks of q4 don't fit a real spectrum's extremal roots; the other strategies are what was asked for."""
+    arguments = (poisson, "--model", "q4", "--compare", "--image-size", 8)
+    assert "extremal: stencil.weight: blocks L,L,C need 1 distinct conjugate pairs" in run("init", *arguments).stdout
+    rows = {row["strategy"]: row for row in document(*arguments)["comparison"]}
+    assert rows["extremal"]["error"]
+    assert rows["minimax"]["levels"][0]["roots"][0][1] == 0
+    assert "need 1 distinct conjugate pairs" in run("init", *arguments, "--roots", "extremal", exit_code=1).stderr
+
+
+def test_roots_by_hand_are_compared_with_as_many(poisson):
+    found = document(poisson, "--root", 5, "--compare", "--image-size", 8)
+    rows = {row["strategy"]: row for row in found["comparison"]}
+    assert rows["given"]["levels"][0]["diagnosis"]["smoothing_factor"] == pytest.approx(0.6)
+    assert all(row["error"] or row["levels"][0]["diagnosis"]["roots"] == 1 for row in rows.values())
+
+
+def test_the_next_step_names_the_images(tmp_path):
+    text = run("init", "--image-size", 16, "--channels", "4,8,8", "--out", tmp_path / "x.pt").stdout
+    assert f"Wrote {tmp_path / 'x.pt'}, roots 'extremal'; next: polyroots train --init" in text
+    assert "--dataset folder --data-dir DIR" in text
+
+
+def test_what_is_assumed_of_a_state_dict_is_said(poisson):
+    text = "A state dict doesn't say: images of 32x32 (--image-size chooses others), stride 1 and, but for depthwise"
+    assert text in run("init", poisson, "--degree", 0).stdout
+    assert document(poisson, "--degree", 0, "--image-size", 8)["geometry_assumed"].startswith(
+        "A state dict doesn't say: stride 1 and"
+    )
+    assert document(*SMALL)["geometry_assumed"] is None
+
+
 def test_mistakes_with_checkpoints(poisson, init_file, tmp_path):
     message = fails("init", poisson, "--out", tmp_path / "x.pt", exit_code=2)
     assert "is no Poly-MgNet, so it has no coefficients to set; leave --out out" in message
     assert "brings its own convolutions; leave --channels out" in fails("init", poisson, "--channels", "4", exit_code=2)
     assert "would be overwritten" in fails("init", init_file, "--out", init_file, exit_code=2)
     message = fails("init", poisson, "--layer", "wide*")
-    assert "has no convolution to choose roots for: expected a square one with stride 1 named like wide*" in message
+    assert "has no convolution named like wide* to choose roots for, expected a square one with stride 1" in message
+    assert "wide.weight (not square: 2 output channels from 3)" in message
     assert "no file" in fails("init", tmp_path / "none.pt")
     message = fails("train", "--roots", "given", exit_code=2)
     assert "roots by hand are for 'polyroots init --root ... --out init.pt'" in message

@@ -8,6 +8,8 @@ from dense import dense_operator
 
 import polyroots as pr
 from polyroots.diagnosis import floored
+from polyroots.minimax import minimax
+from polyroots.target import Target
 
 LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
 
@@ -87,7 +89,7 @@ def test_zero_in_the_hull(values, expected):
 def test_it_is_said_in_words(rng):
     Lambda = pr.eigenvalues(LAPLACIAN, 8)
     words = " ".join(pr.ResidualPolynomial([5]).diagnose(Lambda).sentences())
-    assert "1 root damps all of the spectrum: |q| is at most 0.8828" in words
+    assert "1 root damps all of the spectrum but its null space: |q| is at most 0.8828" in words
     assert "1 eigenvalue is zero: q = 1 there whatever the roots" in words
     assert "The best polynomial with 1 root reaches max|q| = 0.8635; none gets below 0.8635 (proven)." in words
     fresh = pr.eigenvalues(rng.standard_normal((16, 16, 3, 3)) / 12, 16)
@@ -106,3 +108,43 @@ def test_a_bound_is_rounded_down():
     assert floored(0.99999999) == "0.9999"
     assert floored(1e-9) == "1.000e-09"
     assert float(floored(0.123456)) <= 0.123456
+
+
+def test_rounding_at_one_is_not_damped():
+    """q(8) = (1 - 4)(1 - 4/3) is 1, in float64 less by the last digit."""
+    found = pr.ResidualPolynomial([2, 6]).diagnose([2, 4, 6, 8])
+    assert found.max_abs == pytest.approx(1, abs=1e-12)
+    assert found.damped == 0.75
+    assert not found.sentences()[0].startswith("2 roots damp all")
+
+
+def test_growth_is_that_of_the_worst_partial_product():
+    """8 first, in the order of Leja: 1 - t / 8 is harmless, with 0.1 it is 30 at 3.05, and 2.5, 5 bring it down."""
+    q = pr.ResidualPolynomial([0.1, 8, 2.5, 5])
+    points = np.linspace(0.1, 8, 80)
+    partial = np.cumprod([np.abs(1 - points / root) for root in q.roots], axis=0).max(axis=1)
+    assert partial[:-1].max() > 2 * partial[-1]
+    assert q.diagnose(points).growth == pytest.approx(partial.max())
+
+
+def test_far_from_normal_is_said_where_it_is_so():
+    Lambda = pr.eigenvalues(LAPLACIAN, 16)
+    words = pr.ResidualPolynomial([2.5, 5, 7.5]).diagnose(Lambda, region="high").sentences()
+    assert not any("far from normal" in sentence for sentence in words)
+    K = np.array([[1.0, 9.0], [0.0, 2.0]]).reshape(2, 2, 1, 1)
+    found = pr.ResidualPolynomial([1.5]).diagnose(pr.eigenvalues(K, 4))
+    assert found.norm == pytest.approx(np.linalg.norm(np.eye(2) - K[:, :, 0, 0] / 1.5, 2))
+    assert "A is far from normal: one step can multiply a residual by 6.02" in " ".join(found.sentences())
+
+
+def test_a_search_that_fails_leaves_the_rest(monkeypatch):
+    """A solver that returns no step: value and bound don't meet, and only the best is missing."""
+    monkeypatch.setattr(
+        "polyroots.minimax._solve", lambda q, Phi: (np.zeros(Phi.shape[1]), np.full(len(q), 1 / len(q)))
+    )
+    with pytest.raises(pr.ConvergenceError, match=r"the best max.q. of 2 roots has not converged: between 0.* and"):
+        minimax(Target.of(np.linspace(1, 3, 20)), 2)
+    found = pr.ResidualPolynomial([1.5, 2.5]).diagnose(np.linspace(1, 3, 20))
+    assert (found.best, found.best_bound) == (None, None)
+    assert found.max_abs > 0
+    assert "The best max|q| that 2 roots can reach was not found." in found.sentences()

@@ -162,5 +162,22 @@ def test_contours_show_the_roots_the_level_one_and_every_eigenvalue(rng):
 def test_contours_leave_far_roots_out_of_the_frame():
     q = pr.ResidualPolynomial([1, 90])
     axes = draw_contours(np.linspace(0.5, 2, 9) + 0j, q, "title").axes[0]
-    assert any(line.get_label() == "1 root, 1 more far outside" for line in axes.lines)
+    assert any(line.get_label() == "1 root, 1 far outside" for line in axes.lines)
     assert axes.get_xlim()[1] < 3
+
+
+def test_contours_tell_high_from_low_frequencies(rng):
+    Lambda = pr.eigenvalues(rng.standard_normal((2, 2, 3, 3)), 8)
+    q = pr.ResidualPolynomial(pr.select_roots(Lambda, region="high"))
+    figure = draw_contours(Lambda.values, q, "two\nlines", chosen=Lambda.high, max_points=60)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    high = lines["34 of 100 high frequencies"]
+    assert np.isin(high.get_xdata() + 1j * high.get_ydata(), Lambda.values[Lambda.high]).all()
+    low = lines["10 of 28 low frequencies"]
+    assert np.isin(low.get_xdata() + 1j * low.get_ydata(), Lambda.values[~Lambda.high]).all()
+    # Nothing is cut: title and legend lie within the figure.
+    figure.draw_without_rendering()
+    for part in (figure.axes[0].title, figure.legends[0]):
+        box = part.get_window_extent()
+        assert figure.bbox.y0 <= box.y0
+        assert box.y1 <= figure.bbox.y1

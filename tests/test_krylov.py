@@ -79,3 +79,17 @@ def test_points_of_the_upper_half_plane_stand_for_their_conjugates():
 def test_a_start_of_zeros_is_said():
     with pytest.raises(pr.InputError, match="expected a vector that is not, got zeros"):
         arnoldi(lambda x: x, np.zeros(3), 2)
+
+
+def test_the_basis_stays_orthonormal():
+    """Eigenvalues over eight orders of magnitude: one orthogonalisation would lose it."""
+    values = np.logspace(-8, 0, 60)
+    V = arnoldi(lambda x: values * x, np.ones(60), 20).V
+    np.testing.assert_allclose(V.T @ V, np.eye(21), atol=1e-13)
+
+
+def test_nearly_equal_eigenvalues_are_two():
+    values = np.array([1, 2, 3, 3 + 1e-8])
+    krylov = arnoldi(lambda x: values * x, np.ones(4), 3)
+    assert not krylov.is_invariant
+    assert 0 < krylov.H[3, 2] < 1e-7

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import aslinearoperator
 
 import polyroots as pr
 from polyroots.factors import ComplexPair, Linear, RealPair, SymmetricPair, factors_from_roots, parse_blocks
-from polyroots.leja import log_distances
+from polyroots.leja import extra_copies, log_distances
 
 
 @st.composite
@@ -109,6 +109,7 @@ def test_real_points_have_real_values():
     assert q(1.0) == 0.5  # 1 - (2 - 1) / 2
 
 
+@pytest.mark.filterwarnings("ignore::polyroots.PrecisionWarning")
 @settings(deadline=None)
 @given(root_sets())
 def test_alphas_give_roots_give_alphas(roots):
@@ -165,6 +166,26 @@ def test_trained_blocks_have_roots():
         pr.ResidualPolynomial.from_alphas([0.0, 0.0])
     with pytest.raises(pr.InputError, match="must be finite"):
         pr.ResidualPolynomial.from_alphas([1.0, np.nan])
+
+
+def test_coefficients_of_all_sizes_have_their_roots():
+    """Roots from 1e-101 to 1e38, and 28 times the same one."""
+    np.testing.assert_allclose(pr.ResidualPolynomial.from_alphas([1, 1e-38]).roots, [-1e38, 1], rtol=1e-14)
+    np.testing.assert_allclose(pr.ResidualPolynomial.from_alphas([3e100, -2e100]).roots, [1.5, 1 / 3e100], rtol=1e-14)
+    many = np.ones(1)
+    for _ in range(28):
+        many = np.convolve(many, [1, -0.5])
+    with pytest.warns(pr.PrecisionWarning):
+        assert pr.ResidualPolynomial.from_alphas(-many[1:]).roots.tolist() == [2] * 28
+    with pytest.raises(pr.InputError, match="a root of these coefficients alpha is beyond float64"):
+        pr.ResidualPolynomial.from_alphas([1e308, 1e-308])
+
+
+def test_coefficients_of_a_network_are_read():
+    block = pr.models.build("q4", image_size=8, channels=[4]).levels[0].blocks[0]
+    assert pr.ResidualPolynomial.from_alphas(block.alphas).roots.tolist() == [1]
+    with pytest.raises(pr.InputError, match="coefficients alpha of p: expected real numbers, got dtype complex128"):
+        pr.ResidualPolynomial.from_alphas([1j])
 
 
 def test_what_float64_does_not_carry_is_warned_of():
@@ -255,6 +276,7 @@ def test_prominent_roots_get_copies():
     more = q.with_extra_copies()
     assert np.sort(more.roots.real).tolist() == [*roots, 100]
     assert pr.ResidualPolynomial([1, 2, 3]).with_extra_copies().degree == 2
+    assert [extra_copies(score) for score in (3.9, 4, 4.1, 18, 18.1)] == [0, 0, 1, 1, 2]
     # 30 orders of magnitude: ceil((30 - 4) / 14) copies of each of a pair.
     far = pr.ResidualPolynomial([*np.linspace(0.9, 1.1, 10), 1000 + 1j, 1000 - 1j])
     copies = far.with_extra_copies().degree - far.degree

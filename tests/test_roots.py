@@ -160,3 +160,28 @@ def test_blocks_for_a_degree():
 def test_what_cannot_be_chosen_is_said(values, options, message):
     with pytest.raises(pr.InputError, match=message):
         pr.select_roots(values, **options)
+
+
+def test_blocks_take_what_is_given():
+    """R prefers real roots and C a pair, in any order; S needs a pair that is symmetric."""
+
+    def given(roots, blocks):
+        return pr.select_roots([1, 2, 3, 1 + 1j, 1 - 1j], blocks=blocks, strategy="given", roots=roots).tolist()
+
+    assert given([1 + 1j, 1, 2], "R,C") == [1, 2, 1 + 1j, 1 - 1j]
+    assert given([1, 2, 1 + 1j], "C,R") == [1 + 1j, 1 - 1j, 1, 2]
+    assert given([1, 2, 3, 2.5], "R,C") == [3, 2.5, 1, 2]
+    assert given([1 + 1j, 2 + 1j], "R,C") == [2 + 1j, 2 - 1j, 1 + 1j, 1 - 1j]
+    assert given([2, 1, -1], "S,L") == [1, -1, 2]
+    with pytest.raises(pr.InputError, match="blocks S can't hold what was chosen, 2 real roots"):
+        given([1, -1.0005], "S")
+
+
+def test_nearly_equal_real_parts_are_one():
+    with pytest.raises(pr.InputError, match="need 3 distinct non-zero real parts, the spectrum has 2"):
+        pr.select_roots([1, 1 + 1e-9 + 1j, 1 + 1e-9 - 1j, 3], blocks="L,L,L")
+
+
+def test_one_pair_kept_is_that_of_the_larger_end():
+    values = [-3 + 1j, -3 - 1j, 1 + 2j, 1 - 2j]
+    assert pr.select_roots(values, 1, project=False).tolist() == [-3 + 1j, -3 - 1j]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Complex
+from jaxtyping import Bool, Complex
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
@@ -21,7 +21,12 @@ _FAR = 2.5
 
 
 def draw_contours(
-    values: Complex[np.ndarray, "N"], q: ResidualPolynomial, title: str, max_points: int = 4000
+    values: Complex[np.ndarray, "N"],
+    q: ResidualPolynomial,
+    title: str,
+    *,
+    chosen: Bool[np.ndarray, "N"] | None = None,
+    max_points: int = 4000,
 ) -> Figure:
     """Draw |q| in the plane in bands, its level 1, the eigenvalues and the roots.
 
@@ -31,17 +36,24 @@ def draw_contours(
         Eigenvalues; of more than `max_points` an even subset is drawn.
     q : ResidualPolynomial
     title : str
+    chosen : (N,) bool, optional
+        The eigenvalues that are to be damped, such as the high frequencies; the others are drawn as small crosses.
     max_points : int
     """
-    points = values[:: max(1, -(-len(values) // max_points))]
+    every = max(1, -(-len(values) // max_points))
+    others = np.empty(0, dtype=complex) if chosen is None else values[~chosen][::every]
+    damped = values if chosen is None else values[chosen]
+    points = damped[::every]
     reach = float(np.abs(values).max()) or 1.0
     is_near = np.abs(q.roots) <= _FAR * reach
     near = q.roots[is_near]
-    low, high, top = frame(np.concatenate([points, values[[values.real.argmin(), values.real.argmax()]], near]))
+    low, high, top = frame(np.concatenate([points, others, values[[values.real.argmin(), values.real.argmax()]], near]))
 
     with style():
         width = 5.6
-        figure = Figure(figsize=(width, (width - 1.7) * 2 * top / (high - low) + 1.4), layout="constrained")
+        # A title of two lines, and a legend of one or two.
+        around = 1.6 if chosen is None else 1.8
+        figure = Figure(figsize=(width, (width - 1.7) * 2 * top / (high - low) + around), layout="constrained")
         axes = figure.add_subplot()
         x = np.linspace(low, high, _CELLS)
         # The upper half, mirrored: |q| is symmetric to the real axis, and so is the picture.
@@ -62,7 +74,18 @@ def draw_contours(
         axes.plot([], [], "-", color="black", linewidth=1.1, label="$|q| = 1$")
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
-        count = f"{len(values):,} eigenvalues"
+        if len(others):
+            label = _counted(len(others), len(values) - len(damped), "low frequencies")
+            axes.plot(
+                others.real,
+                others.imag,
+                "x",
+                color=REFERENCE,
+                markersize=2.2,
+                markeredgewidth=0.5,
+                alpha=0.7,
+                label=label,
+            )
         axes.plot(
             points.real,
             points.imag,
@@ -72,7 +95,7 @@ def draw_contours(
             markeredgewidth=0,
             alpha=float(np.clip(30 / np.sqrt(len(points)), 0.35, 0.9)),
             rasterized=True,
-            label=count if len(points) == len(values) else f"{len(points):,} of {count}",
+            label=_counted(len(points), len(damped), "eigenvalues" if chosen is None else "high frequencies"),
         )
         far = len(q.roots) - len(near)
         axes.plot(
@@ -82,7 +105,7 @@ def draw_contours(
             markerfacecolor=ROOT,
             markeredgecolor="white",
             markersize=6.5,
-            label=("1 root" if len(near) == 1 else f"{len(near)} roots") + (f", {far} more far outside" if far else ""),
+            label=("1 root" if len(near) == 1 else f"{len(near)} roots") + (f", {far} far outside" if far else ""),
             zorder=4,
         )
         axes.set_xlim(low, high)
@@ -98,3 +121,7 @@ def draw_contours(
             if handle is not None:
                 handle.set_alpha(1)
     return figure
+
+
+def _counted(drawn: int, there: int, what: str) -> str:
+    return f"{there:,} {what}" if drawn == there else f"{drawn:,} of {there:,} {what}"

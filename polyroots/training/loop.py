@@ -173,8 +173,9 @@ def train(
 def _initialize(model: nn.Module, config: TrainConfig, start: Checkpoint | None) -> dict[str, Any] | None:
     """Set fresh coefficients, and return the report of those that training starts from, if it is known."""
     if start is not None:
-        # Once trained, coefficients are no longer those of the report.
-        return start.init if start.training is None else None
+        # Once trained, coefficients are no longer those of the report, unless they were set anew.
+        is_known = start.training is None or start.training.get("initialised", False)
+        return start.init if is_known else None
     return initialize(model, strategy=config.roots).to_dict() if config.model.is_polynomial else None
 
 

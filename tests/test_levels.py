@@ -1,0 +1,72 @@
+"""Roots for several operators with one block sequence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import polyroots as pr
+from polyroots.levels import Operand, choose_for_all
+from polyroots.operators import Operator
+from polyroots.ranking import rank
+from polyroots.strategies import STRATEGIES
+
+LAPLACIAN = np.array([[0, -1, 0], [-1, 4.5, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
+
+
+def operand(number, K, size=6):
+    operator = Operator.of(K, size, name=f"layer{number}")
+    return Operand(number, f"level {number}", K, operator)
+
+
+def mixed():
+    """A real spectrum and one of pairs."""
+    turn = np.array([[2.0, -1.0], [1.0, 2.0]]).reshape(2, 2, 1, 1) * LAPLACIAN
+    return [operand(1, LAPLACIAN), operand(2, turn)]
+
+
+def test_levels_of_one_kind_keep_their_blocks():
+    choices = choose_for_all([operand(1, LAPLACIAN), operand(2, 2 * LAPLACIAN)], 3, "minimax")
+    assert [choice.blocks for choice in choices] == [("L", "L", "R")] * 2
+
+
+def test_quadratic_blocks_hold_real_roots_and_pairs():
+    choices = choose_for_all(mixed(), 3, "largest")
+    assert [choice.blocks for choice in choices] == [("C", "C")] * 2
+    assert (choices[0].roots.imag == 0).all()
+    assert (choices[1].roots.imag != 0).all()
+    for level, choice in zip(mixed(), choices, strict=True):
+        assert set(choice.roots) == set(pr.select_roots(level.spectrum, 3, "largest"))
+        report = level.report(choice)
+        assert [block.letter for block in report.blocks] == ["C", "C"]
+        q = pr.ResidualPolynomial(choice.roots)
+        t = np.array([0.3, 1.7])
+        product = np.prod([1 - t * (b.alphas[0] + b.alphas[1] * t) for b in report.blocks], axis=0)
+        np.testing.assert_allclose(product, q(t), rtol=1e-12)
+
+
+def test_errors_name_the_level():
+    with pytest.raises(pr.InputError, match="level 1: blocks C,C need 2 distinct conjugate pairs"):
+        choose_for_all(mixed(), 3, "complex")
+
+
+def test_monomial_coefficients_are_told_where_they_can_be_read():
+    level = operand(1, LAPLACIAN, 12)
+    eight, nine = (level.report(level.choose(degree, "minimax", None, {})) for degree in (8, 9))
+    assert len(eight.alphas) == 9
+    assert nine.alphas is None
+
+
+def test_what_as_many_roots_reach_is_computed_once(monkeypatch):
+    import polyroots.levels
+
+    calls = []
+    minimax = polyroots.levels.minimax
+    monkeypatch.setattr(
+        polyroots.levels, "minimax", lambda target, count: calls.append(count) or minimax(target, count)
+    )
+    rows = rank([operand(1, LAPLACIAN)], 3)
+    assert calls == [4]
+    assert [row.strategy for row in rows][:2] in (["minimax", "chebyshev"], ["chebyshev", "minimax"])
+    assert {row.strategy for row in rows} == set(STRATEGIES) - {"given"}
+    assert rows[-1].error.startswith("level 1: blocks C,C need 2")
