@@ -171,9 +171,9 @@ def test_contours_tell_high_from_low_frequencies(rng):
     q = pr.ResidualPolynomial(pr.select_roots(Lambda, region="high"))
     figure = draw_contours(Lambda.values, q, "two\nlines", chosen=Lambda.high, max_points=60)
     lines = {line.get_label(): line for line in figure.axes[0].lines}
-    high = lines["34 of 100 high frequencies"]
+    high = lines["37 of 110 high frequencies"]
     assert np.isin(high.get_xdata() + 1j * high.get_ydata(), Lambda.values[Lambda.high]).all()
-    low = lines["10 of 28 low frequencies"]
+    low = lines["6 of 18 low frequencies"]
     assert np.isin(low.get_xdata() + 1j * low.get_ydata(), Lambda.values[~Lambda.high]).all()
     # Nothing is cut: title and legend lie within the figure.
     figure.draw_without_rendering()
