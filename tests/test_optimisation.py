@@ -8,7 +8,10 @@ from spectra import max_abs, shifted
 
 import polyroots as pr
 from polyroots.ellipse import best_ellipse
+from polyroots.optimisation import optimise_roots
 from polyroots.roots import choose_roots
+from polyroots.selection import Wish
+from polyroots.target import Target
 
 
 @pytest.mark.parametrize(
@@ -140,10 +143,18 @@ def test_no_other_ellipse_is_better(seed):
 
 
 def test_the_null_space_is_left_out_of_the_start():
-    """One channel of sixty is not zero: the range alone needs its eigenvalue, any other start hardly sees it."""
-    K = np.zeros((60, 60, 1, 1))
-    K[0, 0] = 2
-    assert pr.select_roots(pr.eigenvalues(K, 2), 0, "harmonic-ritz") == pytest.approx([2], rel=1e-12)
+    """Two channels of three hundred are not zero: the range knows them, any other start hardly sees them."""
+    K = np.zeros((300, 300, 1, 1))
+    K[0, 0], K[1, 1] = 2, 2.2
+    (root,) = pr.select_roots(pr.eigenvalues(K, 1), 0, "harmonic-ritz")
+    assert 2 < root.real < 2.2
+
+
+def test_an_optimum_at_zero_is_refused():
+    """Whatever an optimiser returns: relative to the spectrum it is zero."""
+    with pytest.raises(pr.InputError, match="'mine' has a root at 2e-07, which is zero relative to the spectrum"):
+        optimise_roots(Target.of([1, 2, 3]), Wish(1), lambda task: [2e-7], "mine")
+    assert optimise_roots(Target.of([1, 2, 3]), Wish(1), lambda task: [4e-7], "mine").roots == [4e-7]
 
 
 def test_zero_on_the_edge_is_in_the_hull():
