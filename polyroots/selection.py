@@ -81,8 +81,14 @@ def farthest(candidates: NDArray[Any], before: NDArray[np.complex128]) -> NDArra
 
 def _ends(kind: Kind, target: Target, count: int) -> Sequence[complex]:
     """The extreme real parts, and the largest imaginary part."""
-    low, high = (target.points[k] for k in (target.points.real.argmin(), target.points.real.argmax()))
-    top = target.points[target.points.imag.argmax()]
+    points = target.points
+
+    def end(reach: NDArray[np.float64]) -> complex:
+        # Of those that reach as far, but for rounding, the one of largest modulus.
+        near = points[reach >= reach.max() - target.tolerance]
+        return complex(near[np.abs(near).argmax()])
+
+    low, high, top = end(-points.real), end(points.real), end(points.imag)
     if kind == "pair":
         return [top]
     if kind == "any":

@@ -90,6 +90,12 @@ def test_ties_don_t_depend_on_rounding():
         np.testing.assert_allclose(drawn, pr.select_roots(values, 2, "random", seed=4), rtol=1e-12)
 
 
+def test_the_largest_imaginary_part_is_one_of_largest_modulus():
+    """1 + 2i and 3 + 2i reach as far but for rounding."""
+    for noise in (1e-12, -1e-12):
+        assert pr.select_roots([1 + 2j + noise * 1j, 1 - 2j - noise * 1j, 3 + 2j, 3 - 2j], 1, "complex")[0] == 3 + 2j
+
+
 def test_parity_is_met_by_looking_ahead():
     """With one real eigenvalue: three roots are a pair and it, four are two pairs, whatever the order."""
     values = np.array([5, 1 + 1j, 1 - 1j, 2 + 1j, 2 - 1j])
