@@ -11,7 +11,7 @@ References
    Computational and Applied Mathematics 43 (1992), 135-158.
 .. [2] P. D. Brubeck, Y. Nakatsukasa, L. N. Trefethen, Vandermonde with Arnoldi, SIAM Review 63 (2021), 405-415.
 .. [3] S. Barnett, A companion matrix analogue for orthogonal polynomials, Linear Algebra and its Applications 12
-   (1975), 197-202: the confederate matrix.
+   (1975): the confederate matrix.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def real(target: Target, wish: Wish) -> Choice:
 
     References
     ----------
-    A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025, section 3: linear blocks, real roots.
+    A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025: linear blocks, real roots.
     """
     if wish.blocks is None:
         chosen = extremal(target, Wish(wish.count, ("L",) * wish.count))
@@ -100,7 +100,7 @@ def complex_pairs(target: Target, wish: Wish) -> Choice:
 
     References
     ----------
-    A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025, section 3: quadratic blocks, complex roots.
+    A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025: quadratic blocks, complex roots.
     """
     if wish.count % 2:
         raise InputError(

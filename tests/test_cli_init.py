@@ -46,6 +46,20 @@ def shifted_file(tmp_path_factory, init_file):
     return path
 
 
+def test_the_help_names_every_strategy():
+    text = run("init", "--help").stdout
+    assert all(name in text for name in STRATEGIES)
+
+
+@pytest.mark.parametrize("strategy", ["leja", "random"])
+def test_training_starts_with_any_strategy(tmp_path, strategy):
+    text = run(
+        "train", "--roots", strategy, "--channels", "4", "--limit", 20, "--epochs", 1, "--out", tmp_path / "run"
+    ).stdout
+    assert f"roots '{strategy}', degree 3" in text
+    assert "best possible" in text
+
+
 def test_the_diagnosis_is_the_librarys(tmp_path):
     path = tmp_path / "init.pt"
     found = document(*SMALL, "--degree", 3, "--out", path)
