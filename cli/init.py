@@ -95,7 +95,7 @@ def init(
     from polyroots.initialization import InitReport, set_roots
     from polyroots.levels import choose_for_all
     from polyroots.ranking import rank
-    from polyroots.selection import completed, natural
+    from polyroots.selection import completed, count_of
 
     from .console import progress, say
     from .init_report import draw, print_report
@@ -130,8 +130,12 @@ def init(
     with usage_errors():
         if subject.blocks is not None:
             require_degree(degree, subject.blocks)
-        elif given:
-            require_degree(degree, natural(completed(given)).blocks)
+        elif given and degree not in (None, len(completed(given)) - 1):
+            count = len(completed(given))
+            raise click.UsageError(
+                f"--root gives {count_of(count, 'root')} with conjugates, which is degree {count - 1}, and --degree "
+                f"{degree} asks for {degree + 1}; leave --degree out"
+            )
     if out is not None and subject.network is None:
         raise click.UsageError(f"{checkpoint} is no Poly-MgNet, so it has no coefficients to set; leave --out out")
     if plot_dir is not None:

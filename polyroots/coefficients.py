@@ -66,17 +66,20 @@ def condition_of(roots: Complex128[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]
 
     sum_i |alpha_i| |lambda|^(i+1) / (|lambda| |q'(lambda)|), infinite for a multiple root.
     """
-    # In units of the root, where all terms are of the size of their effect.
     conditions = np.empty(len(roots))
-    for k, root in enumerate(roots):
-        scaled = roots / abs(root)
-        q = np.ones(1, dtype=np.complex128)
-        for other in scaled:
-            q = np.convolve(q, [1.0, -1 / other])
-        others = np.delete(scaled, k)
-        slope = np.abs(np.prod(1 - scaled[k] / others)) if len(others) else 1.0
-        with np.errstate(divide="ignore"):
-            conditions[k] = np.abs(q[1:]).sum() / slope
+    # By FLINT, whose numbers know no overflow.
+    with flint.ctx.workprec(_BITS + 2 * len(roots)):
+        exact = [flint.acb(root.real, root.imag) for root in roots.tolist()]
+        q = flint.acb_poly([1])
+        for root in exact:
+            q *= flint.acb_poly([1, -1 / root])
+        for k, root in enumerate(exact):
+            size = abs(root)
+            terms = sum((abs(q[i]) * size**i for i in range(1, len(exact) + 1)), flint.arb(0))
+            slope = flint.arb(1)
+            for other in (*exact[:k], *exact[k + 1 :]):
+                slope *= abs(1 - root / other)
+            conditions[k] = np.inf if slope.contains(0) else float((terms / slope).mid())
     return conditions
 
 

@@ -132,7 +132,7 @@ class Diagnosis:
             return []
         count = "1 extra copy" if self.copies == 1 else f"{self.copies} extra copies"
         return [
-            f"Some roots are too prominent (product of factors 10^{self.prominence:.0f}): "
+            f"Some roots are too prominent (product of factors 10^{max(self.prominence, 0.0):.0f}): "
             f"{count} of them would keep rounding errors small (with_extra_copies)."
         ]
 

@@ -40,7 +40,9 @@ class Ellipse:
     def roots(self, count: int) -> Complex128[np.ndarray, "count"]:
         """Roots of the Chebyshev polynomial: on the line between the foci."""
         offsets = np.cos((2 * np.arange(1, count + 1) - 1) * np.pi / (2 * count))
-        return close_conjugates(self.centre + cmath.sqrt(self.focus_squared) * offsets, 1e-14)
+        # Symmetric to the last bit, so that conjugates are, and the one in the middle is the centre.
+        offsets = (offsets - offsets[::-1]) / 2
+        return close_conjugates(self.centre + cmath.sqrt(self.focus_squared) * offsets, 0.0)
 
     def _growth(self, points: Complex128[np.ndarray, "n"]) -> np.ndarray:
         """Sum of the semi-axes of the ellipse through each point."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from polyroots.errors import InputError
 
 #: A root counts as real, and two roots as conjugates of each other, to this relative accuracy.
@@ -38,7 +40,8 @@ class Linear:
 
     def __call__(self, t: Any) -> Any:
         """Evaluate q(t)."""
-        return 1 - t / self.lam
+        # Not 1 - t / lam: numpy divides complex numbers by way of a reciprocal, and 1 - lam / lam would not be 0.
+        return (self.lam - t) / self.lam
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class RealPair:
 
     def __call__(self, t: Any) -> Any:
         """Evaluate q(t)."""
-        return (1 - t / self.l1) * (1 - t / self.l2)
+        return (self.l1 - t) / self.l1 * ((self.l2 - t) / self.l2)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class SymmetricPair:
 
     def __call__(self, t: Any) -> Any:
         """Evaluate q(t)."""
-        return (1 - t / self.lam) * (1 + t / self.lam)
+        return (self.lam - t) / self.lam * ((self.lam + t) / self.lam)
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,10 @@ class ComplexPair:
         """Evaluate q(t)."""
         # Scaled, so that squares neither overflow nor vanish.
         modulus = math.hypot(self.a, self.b)
+        if np.iscomplexobj(t):
+            # Zero at the roots to the last bit.
+            upper, lower = self.roots
+            return (t - upper) / modulus * ((t - lower) / modulus)
         s, re, im = (t - self.a) / modulus, self.a / modulus, self.b / modulus
         return (s * s + im * im) / (re * re + im * im)
 

@@ -55,11 +55,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         If the directory can't be made or written.
     """
     path = Path(path)
-    if path.is_dir():
-        raise FileError(f"{path} is a directory, expected a file or a new name; choose another")
-    is_special = path.is_relative_to("/dev") or (path.exists() and not path.is_file())
     temporary: Path | None = None
     try:
+        if path.is_dir():
+            raise FileError(f"{path} is a directory, expected a file or a new name; choose another")
+        is_special = path.is_relative_to("/dev") or (path.exists() and not path.is_file())
         if not is_special:
             path = path.resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +81,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if isinstance(error, FileError):
             raise
         raise cannot_write(path, error) from error
+    except (ValueError, RuntimeError) as error:
+        # A null character, or a link that leads to itself: pathlib's own words for them.
+        if temporary is not None:
+            raise
+        raise FileError(f"cannot write {path}: {error}; choose another name") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -107,7 +112,8 @@ def write_json(path: str | Path, document: Any) -> None:
 
 def cannot_write(path: str | Path, error: OSError) -> FileError:
     """Return the error for a path that can't be written."""
-    return FileError(f"cannot write {path}: {error.strerror or error}; choose a place that can be written")
+    why = "a part of the path is a file" if isinstance(error, FileExistsError) else error.strerror or error
+    return FileError(f"cannot write {path}: {why}; choose a place that can be written")
 
 
 def _umask() -> int:

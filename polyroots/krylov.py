@@ -56,6 +56,17 @@ class Krylov:
         """Whether some q with n roots makes the residual zero."""
         return bool(self.H[-1, -1] == 0)
 
+    def reaches(self, value: float) -> int:
+        """Return how many roots bring the residual below a value, relative to the start."""
+        right = np.zeros(len(self.H))
+        right[0] = self.beta
+        for count in range(1, self.H.shape[1] + 1):
+            H = self.H[: count + 1, :count]
+            y = np.linalg.lstsq(H, right[: count + 1], rcond=None)[0]
+            if np.linalg.norm(right[: count + 1] - H @ y) <= value * self.beta:
+                return count
+        return self.H.shape[1]
+
     def least(self) -> Float64[np.ndarray, "n"]:
         """Coordinates y of the smallest residual, as in GMRES."""
         right = np.zeros(len(self.H))

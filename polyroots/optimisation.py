@@ -19,6 +19,8 @@ from polyroots.target import Target
 
 # By how much q of the roots that are returned may miss the optimum, relative and absolute.
 _MISSED, _NEGLIGIBLE = 1.01, 1e-8
+# Relative to the start: a residual below is rounding.
+_NOISE = 1e-13
 # Relative: a root as near as this to an eigenvalue can be moved to it.
 _BESIDE = 1e-12
 
@@ -82,18 +84,21 @@ class Task:
         InputError
             If its leading coefficient is zero, or it is so far below rounding that its roots are lost.
         """
-        if not krylov.is_invariant and krylov.degree(s) < self.count:
-            fewer = krylov.degree(s) * self.power + len(self.prior)
+        is_noise = np.linalg.norm(s) <= _NOISE * krylov.beta
+        if not is_noise and not krylov.is_invariant and krylov.degree(s) < self.count:
+            fewer = (krylov.degree(s) + len(self.prior)) * self.power
             raise InputError(
                 f"the best polynomial with {count_of(self.wish.count, 'root')} has {fewer} only: {why}its leading "
                 "coefficient is zero, as it is, for example, with an odd number of roots on a spectrum symmetric to 0; "
                 f"degree {fewer - 1} has these {fewer}"
             )
-        roots = krylov.roots(s)
+        is_lost = is_noise and not krylov.is_invariant and krylov.degree(s) < self.count
+        roots = np.full(self.count, np.nan) if is_lost else krylov.roots(s)
         if not np.isfinite(roots).all():
+            enough = (krylov.reaches(_NEGLIGIBLE) + len(self.prior)) * self.power
             raise InputError(
                 f"the best polynomial with {count_of(self.wish.count, 'root')} is so small that rounding hides its "
-                "roots; a lower degree reaches rounding error as well"
+                f"roots; degree {enough - 1} is enough to get below {_NEGLIGIBLE:g}"
             )
         return (unit * roots).tolist()
 
@@ -124,7 +129,7 @@ class Task:
                 return roots
         raise InputError(
             f"'{self.strategy}' can reach {value:.4g} here, but its roots in float64 only {found:.4g}: some are "
-            f"too prominent (product of factors 10^{q.prominence.max():.0f}); use a lower degree, or 'leja'"
+            f"too prominent (product of factors 10^{max(q.prominence.max(), 0.0):.0f}); use a lower degree, or 'leja'"
         )
 
 

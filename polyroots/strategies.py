@@ -102,10 +102,17 @@ def complex_pairs(target: Target, wish: Wish) -> Choice:
     ----------
     A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025: quadratic blocks, complex roots.
     """
-    if wish.count % 2:
+    pairs = int((~target.is_real).sum())
+    if wish.count % 2 and 2 * pairs > wish.count:
         raise InputError(
             f"degree {wish.count - 1} has {count_of(wish.count, 'root')}, an odd number, and 'complex' chooses "
             f"conjugate pairs; {even_degrees(wish.count)} fits, or the strategy 'extremal'"
+        )
+    if 2 * pairs < wish.count:
+        fits = f"degree {2 * pairs - 1} at most, or " if pairs else ""
+        raise InputError(
+            f"'complex' chooses conjugate pairs, of which the spectrum has {pairs or 'none'}, and degree "
+            f"{wish.count - 1} has {count_of(wish.count, 'root')}; use {fits}the strategy 'extremal'"
         )
     chosen = extremal(target, Wish(wish.count, ("C",) * (wish.count // 2)))
     return chosen if wish.blocks is None else fit(chosen.roots, wish.blocks)
@@ -202,16 +209,16 @@ def chebyshev(target: Target, wish: Wish) -> Choice:
             low, high = points.real.min(), points.real.max()
             raise InputError(
                 f"the spectrum has real parts from {low:.3g} to {high:.3g}, not on one side of 0, and so Chebyshev "
-                "polynomials don't damp it; blocks S use A^2, 'minimax' the spectrum as it is"
+                "polynomials don't damp it; use a shifted A, or another strategy such as 'extremal'"
                 if task.power == 1
                 else "the eigenvalues of A^2, which blocks S alone work on, are not on one side of 0, and so Chebyshev "
-                "polynomials don't damp them; leave the blocks out, or use 'minimax'"
+                "polynomials don't damp them; leave the blocks out, or use another strategy such as 'extremal'"
             )
         ellipse = best_ellipse(points / unit)
         if ellipse.factor(points / unit) >= 1:
             raise InputError(
-                "no ellipse around the spectrum leaves 0 outside: Chebyshev polynomials don't damp it; 'minimax' uses "
-                "the spectrum as it is"
+                "no ellipse around the spectrum leaves 0 outside, and so Chebyshev polynomials don't damp it; use "
+                "another strategy such as 'minimax' or 'extremal'"
             )
         return (unit * ellipse.roots(task.count)).tolist()
 

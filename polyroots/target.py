@@ -24,6 +24,9 @@ from polyroots.spectrum import Spectrum
 #: what is closer to each other as equal. A defective double eigenvalue is known to sqrt(eps) = 1.5e-8 only.
 RESOLUTION = 1e-7
 
+# Relative to the operator's norm: what LAPACK makes of zero.
+_NOISE = 1e-14
+
 REGIONS = ("all", "high")
 
 
@@ -92,12 +95,14 @@ class Target:
                     "eigenvalues, or the region 'all'"
                 )
             values = values[known.high]
-        is_null = np.abs(values) <= RESOLUTION * radius
+        # What rounding leaves of the eigenvalues of a zero operator is no spectrum.
+        noise = 0.0 if known is None else _NOISE * norm_bound(known.operator)
+        is_null = np.abs(values) <= max(RESOLUTION * radius, noise)
         values = values[~is_null]
         if not len(values):
             raise InputError(
                 "all eigenvalues are zero: q = 1 there whatever the roots, so there is nothing to damp"
-                if radius == 0 or region == "all"
+                if radius <= noise or region == "all"
                 else f"no eigenvalue of the region '{region}' is different from zero, so there is nothing to damp"
             )
         points, weights = merge(_upper(values), radius)

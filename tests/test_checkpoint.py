@@ -222,6 +222,19 @@ def test_links_stay_links_and_pipes_are_written_to(tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
+def test_names_that_no_file_can_have_are_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name, message in (
+        ("a" * 300, "File name too long; choose a place"),
+        ("nul\0x", "choose another name"),
+        ("file/below", "a part of the path is a file; choose a place"),
+        ("loop", "choose"),
+    ):
+        with pytest.raises(pr.FileError, match=message), replacing(tmp_path / name):
+            raise AssertionError("nothing can be written here")
+
+
 def test_a_device_is_no_place_for_a_file():
     with (
         pytest.raises(pr.FileError, match="cannot write /dev/full: No space left"),

@@ -222,7 +222,7 @@ def test_pictures_are_drawn(tmp_path, poisson, shifted_file):
         (
             ("--root", "0.3", "--degree", "3"),
             2,
-            "degree 3 does not fit the blocks L: they have 1 root, which is degree 0",
+            "--root gives 1 root with conjugates, which is degree 0, and --degree 3 asks for 4",
         ),
         (("--model", ""), 2, "unknown model ''"),
         (("--root", "0"), 1, "can't be a root: relative to the spectral radius"),

@@ -46,7 +46,9 @@ def test_quadratic_blocks_hold_real_roots_and_pairs():
 
 
 def test_errors_name_the_level():
-    with pytest.raises(pr.InputError, match="level 1: blocks C,C need 2 distinct conjugate pairs"):
+    with pytest.raises(
+        pr.InputError, match="level 1: 'complex' chooses conjugate pairs, of which the spectrum has none"
+    ):
         choose_for_all(mixed(), 3, "complex")
 
 
@@ -69,4 +71,4 @@ def test_what_as_many_roots_reach_is_computed_once(monkeypatch):
     assert calls == [4]
     assert [row.strategy for row in rows][:2] in (["minimax", "chebyshev"], ["chebyshev", "minimax"])
     assert {row.strategy for row in rows} == set(STRATEGIES) - {"given"}
-    assert rows[-1].error.startswith("level 1: blocks C,C need 2")
+    assert rows[-1].error.startswith("level 1: 'complex' chooses conjugate pairs")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from spectra import max_abs, shifted
 
 import polyroots as pr
 from polyroots.ellipse import best_ellipse
-from polyroots.optimisation import optimise_roots
+from polyroots.optimisation import Task, optimise_roots
 from polyroots.roots import choose_roots
 from polyroots.selection import Wish
 from polyroots.target import Target
@@ -21,6 +23,7 @@ from polyroots.target import Target
         (np.r_[np.linspace(0.01, 0.02, 50), 1], 7, 8.506e-6),
         (np.r_[np.linspace(0.01, 0.02, 50), 1], 10, 4.295e-8),
         (np.logspace(-3, 0, 60), 27, 0.142362),
+        (np.logspace(-6, 0, 60), 30, 0.953804),
     ],
 )
 def test_steep_polynomials_keep_what_the_optimum_reaches(values, degree, optimum):
@@ -35,10 +38,28 @@ def test_least_squares_of_steep_polynomials():
 
 
 def test_what_float64_roots_cannot_reach_is_refused():
-    with pytest.raises(pr.InputError, match=r"can reach 0.9538 here, but its roots in float64 only .* too prominent"):
-        pr.select_roots(np.logspace(-6, 0, 60), 30, "minimax")
+    """Roots that are not those of the optimum, whoever is to blame."""
+    target = Target.of([1, 2, 3])
+    task = Task("mine", Wish(2), target, target, 2)
+    with pytest.raises(pr.InputError, match=r"'mine' can reach 0.1 here, but its roots in float64 only 0.5: some are"):
+        task.that_reach(0.1, lambda q: float(task.sizes(q).max()), [1.5 + 0j, 6 + 0j], [4 + 0j, 3 + 0j])
+    assert task.that_reach(0.5, lambda q: float(task.sizes(q).max()), [9 + 0j, 9 + 0j], [1 + 0j, 3 + 0j]) == [1, 3]
+
+
+def test_what_is_below_rounding_is_refused_with_a_degree_that_is_enough():
+    for values in (1 + 1e-6 * np.arange(9), np.r_[0.76545 + 1e-6 * np.arange(15), 1.4487]):
+        for strategy in ("minimax", "least-squares"):
+            with pytest.raises(pr.InputError, match="so small that rounding hides its roots") as caught:
+                pr.select_roots(values, 7, strategy)
+            degree = int(re.search(r"degree (\d+) is enough", str(caught.value)).group(1))
+            assert max_abs(pr.select_roots(values, degree, strategy), values) < 1e-7
+
+
+def test_roots_below_rounding_are_lost():
     clusters = np.r_[1 + 1e-3 * np.linspace(-1, 1, 30), 3 + 1e-3 * np.linspace(-1, 1, 30)]
-    with pytest.raises(pr.InputError, match="so small that rounding hides its roots; a lower degree reaches rounding"):
+    with pytest.raises(
+        pr.InputError, match=r"so small that rounding hides its roots; degree . is enough to get below 1e-08"
+    ):
         pr.select_roots(clusters, 11, "minimax")
 
 
@@ -181,3 +202,34 @@ def test_given_conjugates_need_not_be_exact():
     ours = pr.select_roots([1, 2], strategy="given", roots=[1 + 1j, 1 - 1.0000000000001j])
     assert ours.tolist() == [1 + 1j, 1 - 1j]
     assert pr.select_roots([1, 2], strategy="given", roots=[1 + 1e-17j]).tolist() == [1]
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 4, 10])
+def test_chebyshev_beside_the_imaginary_axis(degree):
+    """Foci far above the centre: roots are exactly conjugate, the middle one real."""
+    roots = pr.select_roots([1e-4 + 1j], degree, "chebyshev")
+    assert np.array_equal(np.sort_complex(roots), np.sort_complex(roots.conj()))
+    assert (roots.real == roots.real[0]).all()
+    assert roots.real[0] == pytest.approx(1e-4, rel=1e-5)
+    assert (roots.imag == 0).sum() == (degree + 1) % 2
+
+
+def test_a_zero_operator_has_no_spectrum_but_rounding(rng):
+    K = rng.standard_normal((2, 2, 3, 3))
+    K -= K.mean((2, 3), keepdims=True)
+    with pytest.raises(pr.InputError, match="all eigenvalues are zero"):
+        pr.select_roots(pr.eigenvalues(K, 1), 1)
+
+
+def test_advice_for_conjugate_pairs_works():
+    values = [1 + 1j, 1 - 1j, 2 + 1j, 2 - 1j, 5, 6]
+    with pytest.raises(pr.InputError, match="odd number, and 'complex' chooses conjugate pairs; degree 1 or 3 fits"):
+        pr.select_roots(values, 2, "complex")
+    for degree in (4, 5):
+        with pytest.raises(
+            pr.InputError, match=r"of which the spectrum has 2, and degree . has . roots; use degree 3 at"
+        ):
+            pr.select_roots(values, degree, "complex")
+    assert len(pr.select_roots(values, 3, "complex")) == 4
+    with pytest.raises(pr.InputError, match="of which the spectrum has none"):
+        pr.select_roots([1, 2, 3], 1, "complex")

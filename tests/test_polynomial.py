@@ -103,6 +103,27 @@ def test_repeated_roots_are_allowed():
     assert q.alphas == pytest.approx([3 / 2, -3 / 4, 1 / 8], abs=1e-15)
 
 
+@settings(deadline=None)
+@given(root_sets())
+def test_q_is_zero_at_its_roots_to_the_last_bit(roots):
+    """Also among complex points, where numpy divides by way of a reciprocal: steep polynomials need it."""
+    q = pr.ResidualPolynomial(roots)
+    assert (q(q.roots) == 0).all()
+    assert (q(q.roots.real[q.roots.imag == 0]) == 0).all()
+
+
+def test_steep_polynomials_are_zero_at_their_roots():
+    steep = np.array([1.44e-05, 2.74e-05, 1.75e-04, 3.65e-04, 7.20e-03, 7.23e-03, 2.77e-02, 4.32e-01, 1.287])
+    found = pr.ResidualPolynomial(steep).diagnose(steep)
+    assert (found.max_abs, found.damped) == (0, 1)
+
+
+def test_conditions_of_roots_of_all_sizes():
+    """Far apart each root has its own coefficient: lambda_1 = 1 / alpha_0, lambda_2 = -alpha_0 / alpha_1."""
+    q = pr.ResidualPolynomial([1e-200, 1e200])
+    assert dict(zip(q.roots.real, q.root_conditions, strict=True)) == pytest.approx({1e-200: 1, 1e200: 2})
+
+
 def test_real_points_have_real_values():
     q = pr.ResidualPolynomial([1 + 1j, 1 - 1j])
     assert q(np.array([1.0, 2.0])).dtype == np.float64
