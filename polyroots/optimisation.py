@@ -84,17 +84,16 @@ class Task:
         InputError
             If its leading coefficient is zero, or it is so far below rounding that its roots are lost.
         """
-        is_noise = np.linalg.norm(s) <= _NOISE * krylov.beta
-        if not is_noise and not krylov.is_invariant and krylov.degree(s) < self.count:
+        is_complete = krylov.is_invariant or krylov.degree(s) == self.count
+        if not is_complete and np.linalg.norm(s) > _NOISE * krylov.beta:
             fewer = (krylov.degree(s) + len(self.prior)) * self.power
             raise InputError(
                 f"the best polynomial with {count_of(self.wish.count, 'root')} has {fewer} only: {why}its leading "
                 "coefficient is zero, as it is, for example, with an odd number of roots on a spectrum symmetric to 0; "
                 f"degree {fewer - 1} has these {fewer}"
             )
-        is_lost = is_noise and not krylov.is_invariant and krylov.degree(s) < self.count
-        roots = np.full(self.count, np.nan) if is_lost else krylov.roots(s)
-        if not np.isfinite(roots).all():
+        roots = krylov.roots(s) if is_complete else None
+        if roots is None or not np.isfinite(roots).all():
             enough = (krylov.reaches(_NEGLIGIBLE) + len(self.prior)) * self.power
             raise InputError(
                 f"the best polynomial with {count_of(self.wish.count, 'root')} is so small that rounding hides its "
