@@ -45,12 +45,14 @@ def evaluate(checkpoint: Path, data_dir: Path | None, limit: int | None, device:
                 "checkpoint": str(checkpoint),
                 "model": loaded.config.name,
                 "epoch": loaded.training["epoch"],
+                "coefficients_set_anew": loaded.training.get("initialised", False),
                 "dataset": source.title,
                 **scores.to_dict(),
             }
         )
         return
+    anew = ", coefficients set anew" if loaded.training.get("initialised") else ""
     say(
-        f"{checkpoint} ({loaded.config.name}, epoch {loaded.training['epoch']}) on {scores.images:,} test images of "
-        f"{source.title}: accuracy {scores.accuracy:.2%}, loss {scores.loss:.4f}"
+        f"{checkpoint} ({loaded.config.name}, epoch {loaded.training['epoch']}{anew}) on {scores.images:,} test "
+        f"images of {source.title}: accuracy {scores.accuracy:.2%}, loss {scores.loss:.4f}"
     )

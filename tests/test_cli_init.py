@@ -271,6 +271,8 @@ def test_new_coefficients_of_a_trained_network_are_evaluated(trained, tmp_path):
     run("init", out / "last.pt", "--roots", "leja", "--out", path)
     scores = json.loads(run("evaluate", path, "--json").stdout)
     assert 0 <= scores["accuracy"] <= 1
+    assert scores["coefficients_set_anew"]
+    assert "epoch 2, coefficients set anew) on" in run("evaluate", path).stdout
     checkpoint = load_checkpoint(path)
     assert "optimizer" not in checkpoint.training
     run("train", "--init", path, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
