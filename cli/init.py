@@ -92,7 +92,7 @@ def init(
     from polyroots.checkpoint import Checkpoint, save_checkpoint
     from polyroots.factors import require_degree
     from polyroots.files import make_directory
-    from polyroots.initialization import InitReport, set_roots
+    from polyroots.initialization import report_on, set_roots
     from polyroots.levels import choose_for_all
     from polyroots.ranking import rank
     from polyroots.selection import completed, count_of
@@ -170,19 +170,8 @@ def init(
         set_roots(network, choices)
     with progress() as bar:
         task = bar.add_task("diagnosis", total=len(choices))
-        levels = []
-        for operand, choice in zip(subject.operands, choices, strict=True):
-            levels.append(operand.report(choice))
-            bar.advance(task)
-    report = InitReport(
-        strategy=roots,
-        options=options,
-        degree=len(choices[0].roots) - 1,
-        region=region,
-        padding=padding,
-        network_padding=None if network is None else network.config.padding,
-        levels=tuple(levels),
-    )
+        network_padding = None if network is None else network.config.padding
+        report = report_on(subject.operands, choices, options, network_padding, lambda _: bar.advance(task))
     if out is not None:
         assert network is not None
         save_checkpoint(

@@ -106,12 +106,31 @@ def initialize(
     operands = operands_of(network, region=region, padding=padding)
     choices = choose_for_all(operands, None, strategy, blocks, options)
     set_roots(network, choices)
+    return report_on(operands, choices, options, network.config.padding, on_level)
+
+
+def report_on(
+    operands: Sequence[Operand],
+    choices: Sequence[RootChoice],
+    options: dict[str, Any],
+    network_padding: str | None,
+    on_level: Callable[[LevelReport], None] | None = None,
+) -> InitReport:
+    """Report the roots of each operator, with their diagnosis."""
     reports = []
     for operand, choice in zip(operands, choices, strict=True):
         reports.append(operand.report(choice))
         if on_level:
             on_level(reports[-1])
-    return InitReport(strategy, options, network.config.degree, region, padding, network.config.padding, tuple(reports))
+    return InitReport(
+        strategy=choices[0].strategy,
+        options=options,
+        degree=len(choices[0].roots) - 1,
+        region=operands[0].target.region,
+        padding=operands[0].operator.padding,
+        network_padding=network_padding,
+        levels=tuple(reports),
+    )
 
 
 def require_polynomial(model: nn.Module) -> PolyMgNet:

@@ -174,26 +174,25 @@ def fit(roots: Sequence[complex], blocks: tuple[str, ...]) -> Choice:
     reals = [root for root in roots if root.imag == 0]
     pairs = [root for root in roots if root.imag > 0]
     slots: dict[int, list[complex]] = {}
-    for index, letter in enumerate(blocks):
-        if letter == "S":
-            slots[index] = _symmetric(reals)
-    for index, letter in enumerate(blocks):
-        if letter == "L":
-            slots[index] = [reals.pop(0)] if reals else []
-    for letter in "CR":
-        for index in (i for i, other in enumerate(blocks) if other == letter):
-            if pairs and (letter == "C" or len(reals) < 2):
-                pair = pairs.pop(0)
-                slots[index] = [pair, pair.conjugate()]
-            elif len(reals) >= 2:
-                slots[index] = [reals.pop(0), reals.pop(0)]
-            else:
-                slots[index] = []
-    if len(roots) != degree_of(blocks) + 1 or any(
-        len(slots[index]) != root_count(letter) for index, letter in enumerate(blocks)
-    ):
+    for letter in "SLCR":  # the most particular first
+        for index in (place for place, other in enumerate(blocks) if other == letter):
+            slots[index] = _for_block(letter, reals, pairs)
+    is_full = all(len(slots[index]) == root_count(letter) for index, letter in enumerate(blocks))
+    if len(roots) != degree_of(blocks) + 1 or not is_full:
         raise misfit(roots, blocks)
     return Choice([root for index in range(len(blocks)) for root in slots[index]], blocks)
+
+
+def _for_block(letter: str, reals: list[complex], pairs: list[complex]) -> list[complex]:
+    """Take out what a block can hold, C a pair and R real roots where it can choose; empty if there is nothing."""
+    if letter == "S":
+        return _symmetric(reals)
+    if letter == "L":
+        return [reals.pop(0)] if reals else []
+    if pairs and (letter == "C" or len(reals) < 2):
+        pair = pairs.pop(0)
+        return [pair, pair.conjugate()]
+    return [reals.pop(0), reals.pop(0)] if len(reals) >= 2 else []
 
 
 def misfit(roots: Sequence[complex], blocks: tuple[str, ...]) -> InputError:
