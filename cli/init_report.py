@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyroots.factors import join_blocks
+from polyroots.files import without_infinity
 from polyroots.polynomial import ResidualPolynomial
+from polyroots.selection import count_of
 
 from .console import dimensions, print_json, progress, say
 from .network import diagnosis_cells, diagnosis_table, levels_tables
@@ -91,7 +92,7 @@ def draw(subject: Subject, choices: Sequence[RootChoice], directory: Path) -> No
                 continue
             operator = operand.operator
             title = f"{operand.title}, {dimensions(operator.weight.shape)} at {dimensions(operator.size)}"
-            title += f"\n'{choice.strategy}', {len(choice.roots)} roots"
+            title += f"\n'{choice.strategy}', {count_of(len(choice.roots), 'root')}"
             figure = draw_contours(
                 operand.spectrum.values,
                 ResidualPolynomial(choice.roots),
@@ -131,13 +132,15 @@ def _print_comparison(rows: Sequence[Row], *, many: bool) -> None:
 
 
 def _row_document(row: Row) -> dict[str, Any]:
-    return {
+    document: dict[str, Any] = {
         "strategy": row.strategy,
         "blocks": list(row.blocks),
-        "max_abs": row.max_abs if math.isfinite(row.max_abs) else None,
+        "max_abs": row.max_abs,
         "error": row.error or None,
         "levels": [
             {"roots": [[z.real, z.imag] for z in roots.tolist()], "diagnosis": asdict(diagnosis)}
             for roots, diagnosis in zip(row.roots, row.diagnoses, strict=True)
         ],
     }
+    plain: dict[str, Any] = without_infinity(document)
+    return plain

@@ -64,7 +64,8 @@ def levels_tables(init: Mapping[str, Any]) -> list[Table]:
         )
         name = _title(level)
         for block in level["blocks"]:
-            alphas = dict(zip(block["powers"], map(number, block["alphas"]), strict=True))
+            numbers = ("-" if alpha is None else number(alpha) for alpha in block["alphas"])
+            alphas = dict(zip(block["powers"], numbers, strict=True))
             blocks.add_row(name, block["letter"], _roots(block["roots"]), alphas.get(0, ""), alphas.get(1, ""))
             name = ""
     # Files of version 0.1.0 have no diagnosis.

@@ -164,12 +164,13 @@ def diagnose(
         ("max_abs", "mean_abs", "rms", "damped", "smoothing_factor", "holds_zero", "best", "best_bound", "growth")
     )
     if len(target.points):
-        size = np.abs(q(target.points))
+        size = _size(q, target.points)
+        largest = float(size.max()) or 1.0
         best = best or _unless_it_fails(lambda: minimax(target, min(count, target.distinct)))
         of_values = {
             "max_abs": float(size.max()),
             "mean_abs": float(size @ target.weights),
-            "rms": float(np.sqrt(size**2 @ target.weights)),
+            "rms": largest * float(np.sqrt((size / largest) ** 2 @ target.weights)) if largest < np.inf else np.inf,
             "damped": max(0.0, 1 - float(target.weights[size >= 1 - _ROUNDING].sum())),
             "smoothing_factor": _smoothing_factor(q, target),
             "holds_zero": target.holds_zero,
@@ -227,14 +228,22 @@ def _smoothing_factor(q: Polynomial, target: Target) -> float | None:
     spectrum = target.spectrum
     if spectrum is None or spectrum.frequencies is None or not spectrum.high.any():
         return None
-    return float(np.abs(q(spectrum.values[spectrum.high].astype(np.complex128))).max())
+    return float(_size(q, spectrum.values[spectrum.high].astype(np.complex128)).max())
+
+
+def _size(q: Polynomial, points: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """|q|, infinite where it is beyond float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.abs(q(points))
+    return np.where(np.isnan(size), np.inf, size)
 
 
 def _growth(q: Polynomial, target: Target) -> float:
     product, growth = np.ones_like(target.points), 1.0
-    for factor in q.factors:
-        product = product * factor(target.points)
-        growth = max(growth, float(np.abs(product).max()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for factor in q.factors:
+            product = product * factor(target.points)
+            growth = max(growth, float(np.abs(product).max()))
     return growth
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -108,6 +109,19 @@ def write_json(path: str | Path, document: Any) -> None:
     """Write a JSON document, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def without_infinity(document: Any) -> Any:
+    """Return a document of plain data with None for the numbers that JSON doesn't have.
+
+    >>> without_infinity({"norm": float("inf"), "roots": (1.0, float("nan"))})
+    {'norm': None, 'roots': [1.0, None]}
+    """
+    if isinstance(document, dict):
+        return {key: without_infinity(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [without_infinity(value) for value in document]
+    return None if isinstance(document, float) and not math.isfinite(document) else document
 
 
 def cannot_write(path: str | Path, error: OSError) -> FileError:

@@ -10,6 +10,7 @@ from torch import nn
 
 from polyroots.errors import InputError
 from polyroots.factors import Factor, factors_from_roots, require_degree
+from polyroots.files import without_infinity
 from polyroots.levels import LevelReport, Operand, choose_for_all
 from polyroots.models import Level, PolyBlock, PolyMgNet
 from polyroots.operators import Operator
@@ -41,12 +42,13 @@ class InitReport:
     levels: tuple[LevelReport, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain lists, numbers and strings, for JSON; given roots as pairs (re, im)."""
+        """Return the report as plain data for JSON; given roots as pairs (re, im), infinity as None."""
         options = {
             name: [[z.real, z.imag] for z in map(complex, value)] if name == "roots" else value
             for name, value in self.options.items()
         }
-        return asdict(self) | {"options": options}
+        document: dict[str, Any] = without_infinity(asdict(self) | {"options": options})
+        return document
 
 
 def initialize(

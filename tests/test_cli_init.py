@@ -289,6 +289,14 @@ def test_a_comparison_alone_does_not_ask_for_the_default(poisson):
     assert "need 1 distinct conjugate pairs" in run("init", *arguments, "--roots", "extremal", exit_code=1).stderr
 
 
+def test_numbers_beyond_float64_are_null_in_json(poisson, tmp_path):
+    arguments = (poisson, "--image-size", 16, *["--root", "0.0005"] * 100)
+    diagnosis = document(*arguments)["levels"][0]["diagnosis"]
+    assert diagnosis["max_abs"] is None
+    assert diagnosis["damped"] < 0.9
+    assert "multiplied by inf in each step" in run("init", *arguments).stdout
+
+
 def test_roots_by_hand_are_compared_with_as_many(poisson):
     found = document(poisson, "--root", 5, "--compare", "--image-size", 8)
     rows = {row["strategy"]: row for row in found["comparison"]}

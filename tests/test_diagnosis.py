@@ -110,6 +110,14 @@ def test_a_bound_is_rounded_down():
     assert float(floored(0.123456)) <= 0.123456
 
 
+def test_what_is_beyond_float64_is_infinite():
+    """Squares overflow long before |q| does."""
+    large = pr.ResidualPolynomial(np.linspace(1e-3, 2e-3, 60)).diagnose([1e-3, 1, 2])
+    assert 1e150 < large.rms < large.max_abs < np.inf
+    beyond = pr.ResidualPolynomial(np.full(200, 1e-3)).diagnose([1e-3, 1, 2])
+    assert beyond.max_abs == beyond.rms == np.inf
+
+
 def test_rounding_at_one_is_not_damped():
     """q(8) = (1 - 4)(1 - 4/3) is 1, in float64 less by the last digit."""
     found = pr.ResidualPolynomial([2, 6]).diagnose([2, 4, 6, 8])
