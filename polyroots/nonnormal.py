@@ -210,9 +210,9 @@ def pseudospectrum(spectrum: Spectrum, points: ArrayLike, *, workers: int | None
 def residual_norm(spectrum: Spectrum | Operator, q: Factored, *, workers: int | None = None) -> float:
     """Spectral norm of q(A), by which one step of the smoother can multiply a residual at worst.
 
-    At least max |q(Lambda)|, and equal to it for a normal A. With circular padding it is the largest norm of
-    q(A^(theta)), computed at every frequency; with zero padding it comes from the explicit matrix or from Lanczos'
-    method.
+    At least max |q(Lambda)|, and equal to it for a normal A; infinite where it is beyond float64. With circular padding
+    it is the largest norm of q(A^(theta)), computed at every frequency; with zero padding it comes from the explicit
+    matrix or from Lanczos' method.
 
     Parameters
     ----------
@@ -238,8 +238,7 @@ def residual_norm(spectrum: Spectrum | Operator, q: Factored, *, workers: int | 
     blocks, norms = _Blocks(operator), []
 
     def solve(chosen: NDArray[np.intp]) -> None:
-        Q = _apply_to(factors, blocks.stack(chosen))
-        norms.append(float(np.linalg.svd(Q, compute_uv=False)[:, 0].max()))
+        norms.append(_largest_norm(_apply_to(factors, blocks.stack(chosen))))
 
     in_threads(solve, blocks.tasks(workers), workers)
     return max(norms)
@@ -350,18 +349,24 @@ def _apply_to(factors: Sequence[Factor], stack: NDArray[Any]) -> NDArray[Any]:
     identity = np.eye(stack.shape[-1])
     square = stack @ stack
     result = np.broadcast_to(identity, stack.shape)
-    for factor in factors:
-        matrix = identity - factor.coefficients[0] * stack
-        if len(factor.coefficients) > 1:
-            matrix = matrix - factor.coefficients[1] * square
-        result = result @ matrix
+    with np.errstate(over="ignore", invalid="ignore"):
+        for factor in factors:
+            matrix = identity - factor.coefficients[0] * stack
+            if len(factor.coefficients) > 1:
+                matrix = matrix - factor.coefficients[1] * square
+            result = result @ matrix
     return result
+
+
+def _largest_norm(stack: NDArray[Any]) -> float:
+    """Largest spectral norm of a stack of matrices, infinite where an entry is beyond float64."""
+    return float(np.linalg.svd(stack, compute_uv=False)[:, 0].max()) if np.isfinite(stack).all() else np.inf
 
 
 def _residual_norm_of_matrix(operator: Operator, factors: Sequence[Factor]) -> float:
     n = operator.shape[0]
     if n <= _SMALL:
-        return float(np.linalg.norm(_apply_to(factors, explicit_matrix(operator)), 2))
+        return _largest_norm(_apply_to(factors, explicit_matrix(operator)[None]))
     A = linear_operator(operator)
 
     def product(u: NDArray[np.float64], A: LinearOperator) -> NDArray[np.float64]:
@@ -374,6 +379,9 @@ def _residual_norm_of_matrix(operator: Operator, factors: Sequence[Factor]) -> f
             u = total
         return u
 
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.isfinite(product(product(np.ones(n), A), A.T)).all():
+            return np.inf
     gram = LinearOperator((n, n), matvec=lambda u: product(product(u.ravel(), A), A.T), dtype=np.float64)
     tops, _ = _lanczos(gram, "the norm of q(A)")
     return float(np.sqrt(max(tops[0], 0.0)))

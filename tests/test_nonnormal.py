@@ -202,3 +202,10 @@ def test_a_part_of_the_frequencies_gives_a_range_from_inside(rng):
     assert (some.support > 0.9 * every.support).all()
     with pytest.raises(pr.InputError, match="got every=0"):
         pr.numerical_range(Lambda, 16, every=0)
+
+
+@pytest.mark.parametrize(("padding", "size"), [("circular", 6), ("zeros", 6), ("zeros", 20)])
+def test_a_norm_beyond_float64_is_infinite(padding, size):
+    K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
+    q = pr.ResidualPolynomial(np.full(200, 1e-3))
+    assert pr.residual_norm(pr.eigenvalues(K, size, padding=padding), q) == np.inf
