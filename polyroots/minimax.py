@@ -88,6 +88,9 @@ def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minima
     for _ in range(_ROUNDS):
         current = fixed - Phi @ c
         scale = float(np.abs(current).max())
+        if scale == 0:  # rounding has made it exact
+            best = bound = 0.0
+            break
         step, multipliers = _solve(current[chosen] / scale, Phi[chosen])
         bound = max(bound, _bound(fixed[chosen], Phi[chosen], multipliers))
         values = np.abs(fixed - Phi @ (c + scale * step))

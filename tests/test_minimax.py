@@ -94,6 +94,14 @@ def test_nothing_is_below_the_bound_and_the_bound_is_met(count, seed, shift):
             assert np.abs(pr.ResidualPolynomial(near * scale)(points)).max() >= best.bound * (1 - 1e-9)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("seed", "points", "count"), [(100, 5, 4), (131, 6, 4), (162, 8, 6)])
+def test_what_rounding_makes_zero_is_reached(seed, points, count):
+    """Nearly equal points and almost as many roots: the residual comes out as zero on all of them."""
+    values = 1 + 1e-4 * np.random.default_rng(seed).standard_normal(points)
+    assert minimax(Target.of(values), count).value == 0
+
+
 def test_fixed_roots_count():
     """With the root 2 fixed, one more on [1, 3] is found by scanning."""
     points = np.linspace(1, 3, 201)
