@@ -90,12 +90,13 @@ def init(
       polyroots init --model q2 --dataset folder --data-dir cifar10 --out init.pt
     """
     from polyroots.checkpoint import Checkpoint, save_checkpoint
+    from polyroots.errors import count_of
     from polyroots.factors import require_degree
     from polyroots.files import make_directory
     from polyroots.initialization import report_on, set_roots
     from polyroots.levels import choose_for_all
     from polyroots.ranking import rank
-    from polyroots.selection import completed, count_of
+    from polyroots.selection import completed
 
     from .console import progress, say
     from .init_report import draw, print_report

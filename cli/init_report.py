@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyroots.errors import count_of
 from polyroots.factors import join_blocks
 from polyroots.files import without_infinity
 from polyroots.polynomial import ResidualPolynomial
-from polyroots.selection import count_of
 
 from .console import dimensions, print_json, progress, say
 from .network import diagnosis_cells, diagnosis_table, levels_tables

@@ -11,7 +11,7 @@ import click
 import torch
 
 from polyroots.checkpoint import load_checkpoint, read_layers
-from polyroots.errors import InputError
+from polyroots.errors import InputError, count_of
 from polyroots.initialization import operands_of, polynomials_of, require_polynomial
 from polyroots.layers import why_no_eigenvalues
 from polyroots.levels import Operand
@@ -139,9 +139,15 @@ def read(
     if layers.assumed:
         images = "" if size else f"images of {dimensions(chosen[0].conv.size)} (--image-size chooses others), "
         assumption = f"A state dict doesn't say: {images}stride 1 and, but for depthwise layers, groups 1 are assumed."
-    count = "1 convolution" if len(operands) == 1 else f"{len(operands)} convolutions"
     blocks = None if model is None else blocks_of(model)
-    return Subject(f"{path}, {count}", operands, blocks, None, skipped=skipped, assumption=assumption)
+    return Subject(
+        f"{path}, {count_of(len(operands), 'convolution')}",
+        operands,
+        blocks,
+        None,
+        skipped=skipped,
+        assumption=assumption,
+    )
 
 
 def _draw(config: ModelConfig, seed: int) -> PolyMgNet:

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from polyroots.errors import ConvergenceError
+from polyroots.errors import ConvergenceError, count_of
 from polyroots.leja import extra_copies, prominence
 from polyroots.minimax import Minimax, minimax
 from polyroots.nonnormal import Factored, residual_norm
@@ -93,7 +93,7 @@ class Diagnosis:
             known = "" if self.norm is None else f"; one step multiplies a residual by {self.norm:.4g} at most"
             return [f"The {self.eigenvalues:,} eigenvalues were not computed{known}.", *self._about_copies()]
         what = "the high frequencies" if self.region == "high" else "the spectrum"
-        roots, damp = ("1 root", "damps") if self.roots == 1 else (f"{self.roots} roots", "damp")
+        roots, damp = count_of(self.roots, "root"), "damps" if self.roots == 1 else "damp"
         if self.damped == 1:
             largest = f"{self.max_abs:.4g}" if self.max_abs < 0.99995 else f"1 - {1 - self.max_abs:.1g}"
             of = f"{what} but its null space" if self.null else what

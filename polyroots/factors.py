@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from polyroots.errors import InputError
+from polyroots.errors import InputError, count_of
 
 #: A root counts as real, and two roots as conjugates of each other, to this relative accuracy.
 PAIRING_TOLERANCE = 1e-12
@@ -191,8 +191,8 @@ def require_degree(degree: int | None, blocks: tuple[str, ...]) -> None:
     """Raise InputError if a degree is given that is not the block sequence's."""
     if degree is not None and degree != degree_of(blocks):
         raise InputError(
-            f"degree {degree} does not fit the blocks {join_blocks(blocks)}: they have {degree_of(blocks) + 1} "
-            f"{'root' if degree_of(blocks) == 0 else 'roots'}, which is degree {degree_of(blocks)}"
+            f"degree {degree} does not fit the blocks {join_blocks(blocks)}: they have "
+            f"{count_of(degree_of(blocks) + 1, 'root')}, which is degree {degree_of(blocks)}"
         )
 
 

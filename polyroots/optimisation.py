@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from polyroots.diagnosis import USELESS, floored, remedy
-from polyroots.errors import InputError
+from polyroots.errors import InputError, count_of
 from polyroots.factors import join_blocks
 from polyroots.krylov import Krylov
 from polyroots.polynomial import ResidualPolynomial
-from polyroots.selection import EXTREMAL, Choice, Wish, count_of, fit, misfit, natural, pick_kinds, take_all
+from polyroots.selection import EXTREMAL, Choice, Wish, fit, misfit, natural, pick_kinds, take_all
 from polyroots.selection import too_few_points as too_few_distinct
 from polyroots.target import Target
 

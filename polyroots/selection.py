@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Complex128
 from numpy.typing import ArrayLike, NDArray
 
-from polyroots.errors import InputError
+from polyroots.errors import InputError, count_of
 from polyroots.factors import PAIRING_TOLERANCE, degree_of, join_blocks, root_count
 from polyroots.leja import log_distances
 from polyroots.target import Target
@@ -157,8 +157,7 @@ def natural(roots: Sequence[complex], remarks: Iterable[str] = ()) -> Choice:
     pairs = [root for root in roots if root.imag > 0]
     singles = min(len(reals), 2 - len(reals) % 2)
     blocks = ("L",) * singles + ("R",) * ((len(reals) - singles) // 2) + ("C",) * len(pairs)
-    ordered = [*reals, *(z for pair in pairs for z in (pair, pair.conjugate()))]
-    return Choice(ordered, blocks, tuple(remarks))
+    return Choice(take_all([*reals, *pairs]), blocks, tuple(remarks))
 
 
 def fit(roots: Sequence[complex], blocks: tuple[str, ...]) -> Choice:
@@ -190,8 +189,7 @@ def _for_block(letter: str, reals: list[complex], pairs: list[complex]) -> list[
     if letter == "L":
         return [reals.pop(0)] if reals else []
     if pairs and (letter == "C" or len(reals) < 2):
-        pair = pairs.pop(0)
-        return [pair, pair.conjugate()]
+        return take_all([pairs.pop(0)])
     return [reals.pop(0), reals.pop(0)] if len(reals) >= 2 else []
 
 
@@ -239,15 +237,6 @@ def completed(roots: ArrayLike) -> list[complex]:
             waiting.append(value)
             complete.append(complex(value.real, abs(value.imag)))
     return take_all(complete)
-
-
-def count_of(number: int, what: str) -> str:
-    """Write a number of things.
-
-    >>> count_of(1, "root"), count_of(2, "root")
-    ('1 root', '2 roots')
-    """
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def even_degrees(count: int) -> str:
@@ -331,9 +320,8 @@ def _require_fillable(points: Complex128[np.ndarray, "n"], count: int) -> None:
 def too_few_points(count: int, total: int) -> InputError:
     """Return the error for more roots than a spectrum has points."""
     return InputError(
-        f"degree {count - 1} has {count} roots, but the spectrum has {total} distinct non-zero eigenvalue"
-        f"{'' if total == 1 else 's'} only; "
-        f"degree {total - 1} makes q zero on all of them"
+        f"degree {count - 1} has {count_of(count, 'root')}, but the spectrum has "
+        f"{count_of(total, 'distinct non-zero eigenvalue')} only; degree {total - 1} makes q zero on all of them"
     )
 
 

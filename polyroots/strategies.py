@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyroots.ellipse import best_ellipse
-from polyroots.errors import InputError
+from polyroots.errors import InputError, count_of
 from polyroots.factors import blocks_for_degree, join_blocks
 from polyroots.krylov import arnoldi
 from polyroots.leja import log_distances
@@ -26,7 +26,6 @@ from polyroots.selection import (
     Rule,
     Wish,
     completed,
-    count_of,
     even_degrees,
     farthest,
     fit,

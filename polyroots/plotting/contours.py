@@ -7,6 +7,7 @@ from jaxtyping import Bool, Complex
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
+from polyroots.errors import count_of
 from polyroots.plotting.plane import frame
 from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style
 from polyroots.polynomial import ResidualPolynomial
@@ -105,7 +106,7 @@ def draw_contours(
             markerfacecolor=ROOT,
             markeredgecolor="white",
             markersize=6.5,
-            label=("1 root" if len(near) == 1 else f"{len(near)} roots") + (f", {far} far outside" if far else ""),
+            label=count_of(len(near), "root") + (f", {far} far outside" if far else ""),
             zorder=4,
         )
         axes.set_xlim(low, high)
