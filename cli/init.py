@@ -9,6 +9,7 @@ import click
 
 from polyroots.errors import PolyrootsError
 
+from .model_options import ModelWish, model_options, refuse_shape
 from .options import (
     PATH,
     ImageSize,
@@ -16,7 +17,6 @@ from .options import (
     data_dir_option,
     dataset_option,
     json_option,
-    model_options,
     region_option,
     seed_option,
     usage_errors,
@@ -26,6 +26,7 @@ from .options import (
 if TYPE_CHECKING:
     from polyroots.models import ModelConfig
     from polyroots.ranking import Row
+    from polyroots.roots import RootChoice
 
 
 @click.command(short_help="Choose roots from spectra: set a network's coefficients, diagnose them, compare strategies.")
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--keep-pairs", is_flag=True, help="extremal: keep conjugate pairs of extreme real part.")
 @region_option
 @click.option(
-    "--padding",
+    "--spectrum-padding",
     type=click.Choice(["circular", "zeros"]),
     default="circular",
     show_default=True,
@@ -52,14 +53,11 @@ if TYPE_CHECKING:
 @json_option
 def init(
     checkpoint: Path | None,
-    model: str | None,
-    degree: int | None,
-    roots: str,
-    channels: tuple[int, ...] | None,
+    wish: ModelWish,
     given: tuple[complex, ...],
     keep_pairs: bool,
     region: str,
-    padding: str,
+    spectrum_padding: str,
     image_size: tuple[int, int] | None,
     dataset: str,
     data_dir: Path | None,
@@ -88,24 +86,36 @@ def init(
       polyroots init runs/first/last.pt --roots leja --plot pictures --out again.pt
       polyroots init poisson.pt --image-size 32 --degree 1 --roots minimax --region high
       polyroots init --model q2 --dataset folder --data-dir cifar10 --out init.pt
+      polyroots init --blocks C,C --placement smoother --padding circular --a-init shifted --roots minimax
     """
     from polyroots.checkpoint import Checkpoint, save_checkpoint
     from polyroots.errors import count_of
     from polyroots.factors import require_degree
     from polyroots.files import make_directory
-    from polyroots.initialization import report_on, set_roots
+    from polyroots.initialization import draw_alphas, report_on, set_roots
     from polyroots.levels import choose_for_all
+    from polyroots.models.alphas import AlphaInit
     from polyroots.ranking import rank
     from polyroots.selection import completed
 
     from .console import progress, say
     from .init_report import draw, print_report
     from .init_subject import drawn, read
+    from .network import origin_of
 
     with usage_errors():
-        roots, options = _strategy(roots, given, keep_pairs, seed)
-    if region == "high" and padding == "zeros":
-        raise click.UsageError("--region high needs --padding circular: zero-padded eigenvalues have no frequency")
+        roots, options = _strategy(wish.roots, given, keep_pairs, seed)
+        alpha_init = AlphaInit.parse(wish.alpha_init)
+    is_drawn = alpha_init.kind != "spectrum"
+    if is_drawn and (given or compare or was_given("roots")):
+        raise click.UsageError(
+            f"--alpha-init {wish.alpha_init} sets the coefficients without a spectrum; leave --roots, --root and "
+            "--compare out"
+        )
+    if region == "high" and spectrum_padding == "zeros":
+        raise click.UsageError(
+            "--region high needs --spectrum-padding circular: zero-padded eigenvalues have no frequency"
+        )
     if checkpoint is not None and out is not None and out.resolve() == checkpoint.resolve():
         raise click.UsageError(f"--out {out} is the checkpoint itself, and would be overwritten; choose another file")
 
@@ -119,23 +129,28 @@ def init(
             if globs:
                 raise click.UsageError("--layer chooses layers of CHECKPOINT, and none is given")
             with usage_errors():
-                config = _configuration(model, degree, roots, channels, image_size, dataset, data_dir)
+                config = _configuration(wish, image_size, dataset, data_dir)
                 config.blocks  # noqa: B018 - a network without any is refused here
-            subject = drawn(config, seed, region, padding, is_fixed=model is not None, on_operand=advance)
+            is_fixed = wish.names_blocks or is_drawn
+            subject = drawn(config, seed, region, spectrum_padding, is_fixed=is_fixed, on_operand=advance)
         else:
-            for name in ("channels", "dataset", "data_dir"):
-                if was_given(name):
-                    option = name.replace("_", "-")
-                    raise click.UsageError(f"{checkpoint} brings its own convolutions; leave --{option} out")
-            subject = read(checkpoint, model, image_size, globs, region, padding, on_operand=advance)
+            if was_given("padding"):
+                raise click.UsageError(
+                    f"--padding is of a network that is drawn, and {checkpoint} brings its own convolutions; the "
+                    "boundary that their spectrum is taken with is --spectrum-padding"
+                )
+            refuse_shape(f"{checkpoint} brings its own convolutions", "dataset", "data_dir")
+            subject = read(checkpoint, wish, image_size, globs, region, spectrum_padding, on_operand=advance)
+            if is_drawn and subject.network is None:
+                raise click.UsageError(f"{checkpoint} is no Poly-MgNet and has no coefficients; leave --alpha-init out")
     with usage_errors():
         if subject.blocks is not None:
-            require_degree(degree, subject.blocks)
-        elif given and degree not in (None, len(completed(given)) - 1):
+            require_degree(wish.degree, subject.blocks)
+        elif given and wish.degree is not None and wish.degree != len(completed(given)) - 1:
             count = len(completed(given))
             raise click.UsageError(
                 f"--root gives {count_of(count, 'root')} with conjugates, which is degree {count - 1}, and --degree "
-                f"{degree} asks for {degree + 1}; leave --degree out"
+                f"{wish.degree} asks for {wish.degree + 1}; leave --degree out"
             )
     if out is not None and subject.network is None:
         raise click.UsageError(f"{checkpoint} is no Poly-MgNet, so it has no coefficients to set; leave --out out")
@@ -150,36 +165,48 @@ def init(
             task = bar.add_task("strategies", total=None)
             rows = rank(
                 subject.operands,
-                degree if not given else len(completed(given)) - 1 if subject.blocks is None else None,
-                subject.blocks,
+                wish.degree if not given else len(completed(given)) - 1 if subject.blocks is None else None,
                 seed=seed,
                 given=given,
                 present=subject.present(),
                 on_row=lambda row: bar.update(task, description=row.strategy),
             )
-    try:
-        choices = choose_for_all(subject.operands, degree, roots, subject.blocks, options)
-    except PolyrootsError as error:
-        # What the other strategies reach is the best answer to the failure of one.
-        if rows:
-            print_report(subject, None, rows, region, as_json, error=str(error) if is_asked else "")
-        if is_asked or not rows:
-            raise
-        return
-    network = subject.network_with(choices[0].blocks)
-    if network is not None:
-        set_roots(network, choices)
+    network = subject.network
+    choices: list[RootChoice] = []
+    if not is_drawn:
+        try:
+            choices = choose_for_all(subject.operands, wish.degree, roots, options)
+        except PolyrootsError as error:
+            # What the other strategies reach is the best answer to the failure of one.
+            if rows:
+                print_report(subject, None, rows, region, as_json, error=str(error) if is_asked else "")
+            if is_asked or not rows:
+                raise
+            return
+        with usage_errors():
+            network = subject.network_with(choices[0].blocks)
+        if network is not None:
+            set_roots(network, choices)
     with progress() as bar:
-        task = bar.add_task("diagnosis", total=len(choices))
-        network_padding = None if network is None else network.config.padding
-        report = report_on(subject.operands, choices, options, network_padding, lambda _: bar.advance(task))
+        task = bar.add_task("diagnosis", total=len(subject.operands))
+        if is_drawn:
+            assert network is not None
+            report = draw_alphas(
+                network,
+                alpha_init,
+                subject.operands,
+                seed if subject.seed is None else None,  # a drawn network's follow its weights, as in training
+                lambda _: bar.advance(task),
+            )
+        else:
+            report = report_on(subject.operands, choices, options, network, lambda _: bar.advance(task))
     if out is not None:
         assert network is not None
         save_checkpoint(
             out, Checkpoint(network.config, network.state_dict(), report.to_dict(), subject.training_before())
         )
     if plot_dir is not None:
-        draw(subject, choices, plot_dir)
+        draw(subject, report, plot_dir)
     print_report(subject, report, rows, region, as_json, network, is_asked=is_asked)
     if as_json:
         return
@@ -188,7 +215,8 @@ def init(
     if out is not None:
         assert network is not None
         say(
-            f"Wrote {out}, roots '{roots}'; next: polyroots train --init {out}{_data_options(network.config, data_dir)}"
+            f"Wrote {out}, {origin_of(report.to_dict())}; next: polyroots train --init {out}"
+            f"{_data_options(network.config, data_dir)}"
         )
 
 
@@ -221,22 +249,15 @@ def _strategy(roots: str, given: tuple[complex, ...], keep_pairs: bool, seed: in
 
 
 def _configuration(
-    model: str | None,
-    degree: int | None,
-    roots: str,
-    channels: tuple[int, ...] | None,
-    image_size: tuple[int, int] | None,
-    dataset: str,
-    data_dir: Path | None,
+    wish: ModelWish, image_size: tuple[int, int] | None, dataset: str, data_dir: Path | None
 ) -> ModelConfig:
     """Return the configuration of the network to draw."""
-    from polyroots.models import model_config
     from polyroots.training import describe_data
 
-    from .network import choose_model, model_name
+    from .network import config_for
 
     if image_size is None:
-        return choose_model(describe_data(dataset, data_dir), model, degree, roots, channels)
+        return config_for(wish, describe_data(dataset, data_dir))
     if was_given("dataset") or was_given("data_dir"):
         raise click.UsageError("--image-size and the data set both decide the images' size; leave one of them out")
-    return model_config(model_name(model, degree), image_size=image_size, channels=channels)
+    return wish.config(image_size=image_size)

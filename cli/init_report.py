@@ -13,13 +13,12 @@ from polyroots.files import without_infinity
 from polyroots.polynomial import ResidualPolynomial
 
 from .console import dimensions, print_json, progress, say
-from .network import diagnosis_cells, diagnosis_table, levels_tables
+from .network import diagnosis_cells, diagnosis_table, inert_sentences, levels_tables, origin_of
 
 if TYPE_CHECKING:
     from polyroots.initialization import InitReport
     from polyroots.models import PolyMgNet
     from polyroots.ranking import Row
-    from polyroots.roots import RootChoice
 
     from .init_subject import Subject
 
@@ -62,13 +61,16 @@ def print_report(
     if report is not None and is_asked:
         document = report.to_dict()
         name = "" if network is None else f"{network.config.title}: "
-        blocks = tuple(block["letter"] for block in document["levels"][0]["blocks"])
+        blocks = tuple(block.letter for block in report.levels[0].blocks)
+        if network is not None:
+            blocks = network.config.blocks
         say(
-            f"{name}blocks {join_blocks(blocks)}, degree {report.degree}, roots '{report.strategy}', {subject.title}, "
+            f"{name}blocks {join_blocks(blocks)}, degree {report.degree}, {origin_of(document)}, {subject.title}, "
             f"{report.padding} padding"
         )
         say(*levels_tables(document))
         say(legend)
+        say(*inert_sentences(document))
         _say_in_words(document["levels"])
     if rows:
         if not (report is not None and is_asked):
@@ -78,24 +80,25 @@ def print_report(
         say(f"Left out: {'; '.join(f'{name} ({reason})' for name, reason in subject.skipped.items())}")
 
 
-def draw(subject: Subject, choices: Sequence[RootChoice], directory: Path) -> None:
+def draw(subject: Subject, report: InitReport, directory: Path) -> None:
     """Draw |q| around each spectrum."""
     from polyroots.plotting import draw_contours, save_figure
 
     from .spectrum_pictures import file_stem
 
     with progress() as bar:
-        task = bar.add_task("pictures", total=len(choices))
-        for operand, choice in zip(subject.operands, choices, strict=True):
+        task = bar.add_task("pictures", total=len(report.levels))
+        for operand, level in zip(subject.operands, report.levels, strict=True):
             bar.advance(task)
             if operand.spectrum is None:
                 continue
             operator = operand.operator
             title = f"{operand.title}, {dimensions(operator.weight.shape)} at {dimensions(operator.size)}"
-            title += f"\n'{choice.strategy}', {count_of(len(choice.roots), 'root')}"
+            roots = [complex(*root) for block in level.blocks for root in block.roots]
+            title += f"\n'{report.strategy or report.alpha_init}', {count_of(len(roots), 'root')}"
             figure = draw_contours(
                 operand.spectrum.values,
-                ResidualPolynomial(choice.roots),
+                ResidualPolynomial(roots),
                 title.replace("$", r"\$"),
                 chosen=operand.spectrum.high if operand.target.region == "high" else None,
             )

@@ -16,7 +16,7 @@ from polyroots.initialization import operands_of, polynomials_of, require_polyno
 from polyroots.layers import why_no_eigenvalues
 from polyroots.levels import Operand
 from polyroots.models import PolyMgNet, build
-from polyroots.models.config import blocks_of, name_for_blocks
+from polyroots.models.names import blocks_of, name_for_blocks
 
 from .console import dimensions
 from .options import is_named
@@ -24,6 +24,8 @@ from .options import is_named
 if TYPE_CHECKING:
     from polyroots.models import ModelConfig
     from polyroots.polynomial import ResidualPolynomial
+
+    from .model_options import ModelWish
 
 #: Called with (operators done, operators).
 OnOperand = Callable[[int, int], None]
@@ -56,10 +58,10 @@ class Subject:
 
     def network_with(self, blocks: tuple[str, ...]) -> PolyMgNet | None:
         """Return the network with these blocks; a drawn one is drawn again, with the same convolutions."""
-        if self.network is None or self.network.config.blocks == blocks:
+        if self.network is None or self.blocks is not None or self.network.config.blocks == blocks:
             return self.network
         assert self.seed is not None
-        return _draw(self.network.config.model_copy(update={"name": name_for_blocks(blocks)}), self.seed)
+        return _draw(self.network.config.with_name(name_for_blocks(blocks)), self.seed)
 
     def training_before(self) -> dict[str, Any] | None:
         """Return the training of a network whose coefficients are set anew, so that it can be evaluated."""
@@ -82,14 +84,14 @@ def drawn(
 ) -> Subject:
     """Draw a network; unless its blocks are fixed, the roots may ask for others."""
     network = _draw(config, seed)
-    operands = _operands(network, region, padding, on_operand)
+    operands = _operands(network, region, padding, on_operand, has_fixed_blocks=is_fixed)
     title = f"{config.in_channels}x{dimensions(config.image_size)} images, seed {seed}"
     return Subject(title, operands, config.blocks if is_fixed else None, network, seed)
 
 
 def read(
     path: Path,
-    model: str | None,
+    wish: ModelWish,
     size: tuple[int, int] | None,
     globs: Sequence[str],
     region: str,
@@ -102,7 +104,12 @@ def read(
     if not layers.assumed:
         checkpoint = load_checkpoint(path)
         if checkpoint.config.is_polynomial:
-            for given, name in ((model, "--model"), (size, "--image-size"), (globs, "--layer")):
+            for given, name in (
+                (wish.model, "--model"),
+                (wish.blocks, "--blocks"),
+                (size, "--image-size"),
+                (globs, "--layer"),
+            ):
                 if given:
                     raise click.UsageError(f"{path} is a Poly-MgNet and brings its levels and blocks; leave {name} out")
             network = require_polynomial(checkpoint.model())
@@ -122,10 +129,11 @@ def read(
         else:
             chosen.append(layer)
     operands = []
+    blocks = None if wish.model is None and wish.blocks is None else blocks_of(wish.name)
     for number, layer in enumerate(chosen, 1):
         try:
             weight = layer.read()
-            operands.append(Operand(number, layer.name, weight, layer.operator(weight, padding), region))
+            operands.append(Operand(number, layer.name, weight, layer.operator(weight, padding), region, blocks))
         except InputError as error:
             skipped[layer.name] = str(error).removeprefix(f"{layer.name}: ")
         on_operand(number, len(chosen))
@@ -139,7 +147,6 @@ def read(
     if layers.assumed:
         images = "" if size else f"images of {dimensions(chosen[0].conv.size)} (--image-size chooses others), "
         assumption = f"A state dict doesn't say: {images}stride 1 and, but for depthwise layers, groups 1 are assumed."
-    blocks = None if model is None else blocks_of(model)
     return Subject(
         f"{path}, {count_of(len(operands), 'convolution')}",
         operands,
@@ -155,8 +162,14 @@ def _draw(config: ModelConfig, seed: int) -> PolyMgNet:
     return require_polynomial(build(config))
 
 
-def _operands(network: PolyMgNet, region: str, padding: str, on_operand: OnOperand) -> list[Operand]:
+def _operands(
+    network: PolyMgNet, region: str, padding: str, on_operand: OnOperand, *, has_fixed_blocks: bool = True
+) -> list[Operand]:
     total = len(network.config.channels)
     return operands_of(
-        network, region=region, padding=padding, on_operand=lambda operand: on_operand(operand.number, total)
+        network,
+        region=region,
+        padding=padding,
+        has_fixed_blocks=has_fixed_blocks,
+        on_operand=lambda operand: on_operand(operand.number, total),
     )

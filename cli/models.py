@@ -2,57 +2,132 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import ImageSize, json_option
+from .model_options import network_option
+from .options import ImageSize, json_option, usage_errors
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from polyroots.models import Cost, ModelConfig
 
 
-@click.command(short_help="List the networks with their blocks and weights.")
+@click.command(short_help="List the networks with their blocks, weights and work.")
+@click.argument("names", nargs=-1)
 @click.option("--size", type=ImageSize(), default="32", show_default=True, help="Image size in pixels.")
 @click.option("--in-channels", type=click.IntRange(min=1), default=3, show_default=True, help="Channels of the image.")
 @click.option("--classes", type=click.IntRange(min=1), default=10, show_default=True, help="Outputs.")
+@network_option("scale")
+@network_option("placement")
+@network_option("quadratic_placement")
+@network_option("steps")
+@network_option("steps_per_a")
+@click.option("--placements", is_flag=True, help="List the placements of batch norm and ReLU instead.")
 @json_option
-def models(size: tuple[int, int], in_channels: int, classes: int, as_json: bool) -> None:
-    """List the networks that --model knows, with blocks, degree and number of weights.
+def models(
+    names: tuple[str, ...],
+    size: tuple[int, int],
+    in_channels: int,
+    classes: int,
+    scale: float | None,
+    placements: bool,
+    as_json: bool,
+    **step_options: Any,
+) -> None:
+    """List the networks that --model knows, or NAMES, which may be block sequences, with their cost for one image.
 
-    Blocks: L one real root, R two real roots, S two real roots of opposite sign, C a conjugate pair.
+    Blocks: L one real root, R two real roots, S two real roots of opposite sign, C a conjugate pair. A: applications of
+    the convolutions A. Inert: coefficients whose size batch norm cancels, of all.
 
     \b
-    Example:
+    Examples:
       polyroots models --size 28 --in-channels 1
+      polyroots models q2 resnet18 --scale 1/sqrt2
+      polyroots models q4 L,C,C,C --placement smoother
+      polyroots models --placements
     """
-    import torch
+    from polyroots.models import NAMES, cost, model_config
 
-    from polyroots.models import NAMES, build, count_weights, model_config
+    from .console import print_json, say
+
+    if placements:
+        _print_placements(as_json)
+        return
+    given = {name.replace("_a", "_A"): value for name, value in step_options.items() if value is not None}
+    if given and not names:
+        option = next(name for name, value in step_options.items() if value is not None).replace("_", "-")
+        raise click.UsageError(
+            f"--{option} is not for all networks; name some, as in: polyroots models q4 --{option} ..."
+        )
+    rows = []
+    with usage_errors():
+        for name in names or NAMES:
+            config = model_config(name, image_size=size, in_channels=in_channels, classes=classes, scale=scale, **given)
+            rows.append((config, cost(config)))
+    if as_json:
+        print_json([_document(*row) for row in rows])
+        return
+    say(_table(rows))
+    say(
+        "\nA: applications of the convolutions A to an image. Inert: coefficients, or common factors of a block's two,"
+        "\nwhose size batch norm cancels. Levels count with the passage to them; stem and head are the rest."
+    )
+
+
+def _document(config: ModelConfig, found: Cost) -> dict[str, Any]:
+    polynomial = config.is_polynomial
+    return {
+        "name": config.name,
+        "blocks": list(config.blocks) if polynomial else None,
+        "degree": config.degree if polynomial else None,
+        "channels": list(config.channels),
+        "placements": [str(placement) for placement in config.placements] if polynomial else None,
+        **asdict(found),
+    }
+
+
+def _table(rows: list[tuple[ModelConfig, Cost]]) -> Table:
+    from .console import table
+
+    result = table(
+        *("model", "blocks", "channels", "degree", "weights", "% by level", "A", "multiply-adds", "inert"), left=3
+    )
+    for config, found in rows:
+        result.add_row(
+            config.name,
+            ",".join(config.blocks) if config.is_polynomial else "-",
+            ",".join(map(str, config.channels)),
+            str(config.degree) if config.is_polynomial else "-",
+            f"{found.weights:,}",
+            " ".join(f"{100 * weights / found.weights:.0f}" for weights in found.level_weights),
+            "-" if found.applications is None else str(found.applications),
+            f"{found.multiply_adds / 1e6:,.1f} M",
+            f"{len(found.inert)} of {found.coefficients}" if found.coefficients else "-",
+        )
+    return result
+
+
+def _print_placements(as_json: bool) -> None:
+    from polyroots.models import PLACEMENTS
 
     from .console import print_json, say, table
 
-    rows: list[dict[str, Any]] = []
-    for name in NAMES:
-        config = model_config(name, image_size=size, in_channels=in_channels, classes=classes)
-        with torch.device("meta"):
-            weights = count_weights(build(config))
-        rows.append(
-            {
-                "name": name,
-                "blocks": list(config.blocks) if config.is_polynomial else None,
-                "degree": config.degree if config.is_polynomial else None,
-                "channels": list(config.channels),
-                "weights": weights,
-            }
-        )
     if as_json:
-        print_json(rows)
-        return
-    result = table("model", "blocks", "channels", "degree", "weights", left=3)
-    for row in rows:
-        result.add_row(
-            row["name"],
-            ",".join(row["blocks"] or []) or "-",
-            ",".join(map(str, row["channels"])),
-            "-" if row["degree"] is None else str(row["degree"]),
-            f"{row['weights']:,}",
+        print_json(
+            [{"name": name, **asdict(placement), "text": str(placement)} for name, placement in PLACEMENTS.items()]
         )
+        return
+    result = table("name", "RHO,UPDATE,OUTPUT", "of the residual", "of p(A) rho(r)", "of the features", left=5)
+    for name, placement in PLACEMENTS.items():
+        update = f"{placement.update}, of the A-term alone" if placement.on_A_term else placement.update
+        where = {"step": "", "level": ", once a level", "exit": ", as they leave the level"}[placement.where]
+        result.add_row(name, str(placement), placement.rho, update, f"{placement.output}{where}")
     say(result)
+    say(
+        "\nA step is u <- OUTPUT(u + UPDATE(p(A) RHO(r))). By default a network of linear blocks alone has outside-bn;"
+        "\nin others L and S have regular, R and C outside; a MgNet has regular."
+    )

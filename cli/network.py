@@ -1,4 +1,4 @@
-"""From options to a network's configuration, and its levels as a table."""
+"""A network's configuration for a data set, and its levels as tables."""
 
 from __future__ import annotations
 
@@ -13,35 +13,39 @@ if TYPE_CHECKING:
     from polyroots.models import ModelConfig
     from polyroots.training import Source
 
-
-def choose_model(
-    source: Source, model: str | None, degree: int | None, roots: str, channels: tuple[int, ...] | None
-) -> ModelConfig:
-    """Return the configuration that --model, --degree, --roots and --channels ask for, on a data set's images."""
-    from polyroots.factors import require_degree
-    from polyroots.models import model_config
-    from polyroots.roots import require_strategy
-
-    require_strategy(roots)
-    config = model_config(
-        model_name(model, degree),
-        image_size=source.size,
-        in_channels=source.channels,
-        classes=len(source.classes),
-        channels=channels,
-    )
-    if degree is not None:
-        require_degree(degree, config.blocks)
-    return config
+    from .model_options import ModelWish
 
 
-def model_name(model: str | None, degree: int | None) -> str:
-    """Return the network that --model or else --degree asks for."""
-    from polyroots.models import name_for_degree
+def config_for(wish: ModelWish, source: Source) -> ModelConfig:
+    """Return the configuration of the network that the options ask for, on a data set's images."""
+    return wish.config(image_size=source.size, in_channels=source.channels, classes=len(source.classes))
 
-    if model is not None:
-        return model
-    return "q4" if degree is None else name_for_degree(degree)
+
+def origin_of(init: Mapping[str, Any]) -> str:
+    """Say where the coefficients of an `InitReport.to_dict` come from."""
+    return f"coefficients '{init['alpha_init']}'" if init["strategy"] is None else f"roots '{init['strategy']}'"
+
+
+def inert_sentences(init: Mapping[str, Any]) -> list[str]:
+    """Say which coefficients of an `InitReport.to_dict` batch norm makes inert; nothing if there are none."""
+    inert = init.get("inert", ())
+    if not inert:
+        return []
+    levels: dict[str, list[int]] = {}
+    for item in inert:
+        alphas = " and ".join(f"alpha{power}" for power in item["powers"])
+        common = "common factor of " if len(item["powers"]) > 1 else ""
+        levels.setdefault(f"block {item['block']} ({item['letter']}, {common}{alphas})", []).append(item["level"])
+    blocks: dict[str, list[str]] = {}
+    for block, numbers in levels.items():
+        word = "level" if len(numbers) == 1 else "levels"
+        blocks.setdefault(f"{word} {', '.join(map(str, numbers))}", []).append(block)
+    places = "; ".join(f"{' and '.join(names)} of {where}" for where, names in blocks.items())
+    return [
+        f"Inert in training: {places}.\n"
+        "Batch norm cancels the size of these coefficients: sign and ratio are left, and roots that follow from them after "
+        "training mean nothing."
+    ]
 
 
 def levels_tables(init: Mapping[str, Any]) -> list[Table]:

@@ -32,21 +32,6 @@ class ImageSize(click.ParamType):
         return int(parts[0]), int(parts[-1])
 
 
-class Channels(click.ParamType):
-    """Channels of each level, separated by commas."""
-
-    name = "C1,C2,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Return the channels."""
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).split(",")
-        if not all(part.strip().isascii() and part.strip().isdigit() and int(part) > 0 for part in parts):
-            self.fail(f"expected the channels of each level such as 64,128,256,256, got {value!r}", param, ctx)
-        return tuple(int(part) for part in parts)
-
-
 class Root(click.ParamType):
     """A complex number."""
 
@@ -116,31 +101,3 @@ def was_given(name: str) -> bool:
     """Whether an option of the running command was given, rather than left at its default."""
     source = click.get_current_context().get_parameter_source(name)
     return source is not click.core.ParameterSource.DEFAULT
-
-
-def model_options(command: F) -> F:
-    """Add the options that choose a network and its roots."""
-    for option in reversed(
-        (
-            click.option(
-                "--model",
-                metavar="NAME",
-                help="q2, q4, q4r, q6, q8, resnet18, or blocks such as L,C,C. [default: q4]",
-            ),
-            click.option(
-                "--degree",
-                type=click.IntRange(min=0),
-                help="Degree d of the polynomial p, which has d + 1 roots; chooses the blocks if --model doesn't.",
-            ),
-            click.option(
-                "--roots",
-                default="extremal",
-                show_default=True,
-                metavar="NAME",
-                help="How to choose the roots from the spectrum; 'polyroots init --help' lists the ways.",
-            ),
-            click.option("--channels", type=Channels(), help="Channels of each level. [default: by the image size]"),
-        )
-    ):
-        command = option(command)
-    return command

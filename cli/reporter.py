@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from polyroots.training import Reporter
 
 from .console import console, dimensions, say
-from .network import levels_tables
+from .network import inert_sentences, levels_tables, origin_of
 
 if TYPE_CHECKING:
     from polyroots.training import Run, Source, TrainConfig
@@ -75,10 +75,10 @@ class ConsoleReporter(Reporter):
         if init:
             say(
                 f"Levels: spectra of A with circular padding (the network's is {model.padding}), "
-                f"roots '{init['strategy']}', degree {init['degree']}",
+                f"{origin_of(init)}, degree {init['degree']}",
                 screen=self.console,
             )
-            say(*levels_tables(init), screen=self.console)
+            say(*levels_tables(init), *inert_sentences(init), screen=self.console)
         self.run, self.epochs = run, config.epochs
         self.task = self.bar.add_task(f"epoch 1/{self.epochs}", total=self.epochs, state="")
 

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .model_options import ModelWish, model_options, refuse_shape
 from .options import (
     PATH,
     data_dir_option,
     dataset_option,
     device_option,
-    model_options,
     seed_option,
     usage_errors,
-    was_given,
 )
 
 if TYPE_CHECKING:
@@ -48,10 +47,7 @@ def train(
     dataset: str,
     data_dir: Path | None,
     download: bool,
-    model: str | None,
-    degree: int | None,
-    roots: str,
-    channels: tuple[int, ...] | None,
+    wish: ModelWish,
     init_file: Path | None,
     out: Path | None,
     **options: Any,
@@ -71,23 +67,24 @@ def train(
     from polyroots.training import open_data, train_config
     from polyroots.training import train as run_training
 
-    from .network import choose_model
+    from .network import config_for
     from .reporter import ConsoleReporter
 
     start: Checkpoint | None = None
     if init_file is not None:
-        _refuse_second_model(init_file)
+        refuse_shape(
+            f"--init {init_file} brings the network and its roots",
+            *("model", "blocks", "degree", "roots", "alpha_init"),
+        )
         start = load_checkpoint(init_file)
-    if roots == "given":
+    if wish.roots == "given":
         raise click.UsageError(
             "roots by hand are for 'polyroots init --root ... --out init.pt', and 'polyroots train --init init.pt' then"
         )
     with usage_errors():
         source = open_data(dataset, data_dir, download)
-        network = start.config if start else choose_model(source, model, degree, roots, channels)
-        if start and start.init:
-            roots = start.init["strategy"]
-        config = train_config(dataset, network, data_dir=data_dir, roots=roots, **options)
+        network = start.config if start else config_for(wish, source)
+        config = train_config(dataset, network, data_dir=data_dir, **_origin(start, wish), **options)
     with ConsoleReporter(source, init_file) as reporter:
         try:
             result = run_training(config, source, out, start=start, reporter=reporter)
@@ -96,11 +93,12 @@ def train(
     _print_result(config, source, result)
 
 
-def _refuse_second_model(init_file: Path) -> None:
-    """--init brings the network: what would choose another one is a contradiction."""
-    for name in ("model", "degree", "roots", "channels"):
-        if was_given(name):
-            raise click.UsageError(f"--init {init_file} brings the network and its roots; leave --{name} out.")
+def _origin(start: Checkpoint | None, wish: ModelWish) -> dict[str, str]:
+    """Say where the coefficients come from, in the terms of `TrainConfig`."""
+    if start is None or not start.init:
+        return {"roots": wish.roots, "alpha_init": wish.alpha_init}
+    strategy = start.init["strategy"]
+    return {"alpha_init": start.init["alpha_init"]} if strategy is None else {"roots": strategy}
 
 
 def _print_result(config: TrainConfig, source: Source, result: TrainResult) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from polyroots.checkpoint import Checkpoint
-from polyroots.models import Level
+from polyroots.models import Level, MgNet, SmoothingLevel
 from polyroots.plotting import draw_surface, save_figure
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.roots import select_roots
@@ -38,11 +39,14 @@ def draw(out: Path, checkpoint: Checkpoint | None = None, level: int = 1, seed: 
     """
     if checkpoint is None:
         torch.manual_seed(seed)
-        weight, size = Level(CHANNELS, "L").A.weight, SIZE
+        weight, size = Level(CHANNELS, "L").operators[0].weight, SIZE
         source, stem = "a freshly drawn $A$", "figure3"
     else:
         index = checkpoint.config.level_index(level)
-        weight = checkpoint.model().get_parameter(f"levels.{index}.A.weight")
+        network = checkpoint.model()
+        assert isinstance(network, MgNet)
+        # Where the steps have several A, the one that the level begins with.
+        weight = cast("SmoothingLevel", network.levels[index]).operators[0].weight
         size = checkpoint.config.sizes[index]
         source, stem = f"$A$ of level {level} of a {checkpoint.config.title}", f"figure3-level{level}"
     Lambda = eigenvalues(weight, size, name=f"level {level}")

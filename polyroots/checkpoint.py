@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from polyroots.errors import FileError, one_sentence
 from polyroots.files import replacing, require_readable
 from polyroots.layers import Layer, layer_of
-from polyroots.models import Convolution, ModelConfig, build, convolutions
+from polyroots.models import Convolution, ModelConfig, build_empty, convolutions
 from polyroots.stored import FLOATING_POINT, StoredTensor, is_safetensors, read_safetensors
 
 # Marks a file as ours, and says which layout it has.
@@ -65,7 +65,7 @@ class Checkpoint:
         FileError
             If the weights are not those of the configuration.
         """
-        model = build(self.config)
+        model = build_empty(self.config)
         try:
             model.load_state_dict(self.weights)
         except RuntimeError as error:

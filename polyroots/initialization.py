@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
+import torch
 from torch import nn
 
 from polyroots.errors import InputError
 from polyroots.factors import Factor, factors_from_roots, require_degree
 from polyroots.files import without_infinity
-from polyroots.levels import LevelReport, Operand, choose_for_all
-from polyroots.models import Level, PolyBlock, PolyMgNet
+from polyroots.levels import BlockReport, LevelReport, Operand, choose_for_all, pairs_of
+from polyroots.models import Inert, Level, PolyMgNet, PolyStep, inert_coefficients
+from polyroots.models.alphas import AlphaInit
 from polyroots.operators import Operator
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.roots import RootChoice, require_options
@@ -24,22 +26,26 @@ class InitReport:
 
     Attributes
     ----------
-    strategy : name of the root strategy
+    strategy : name of the root strategy; None for coefficients that no spectrum decides
     options : of the strategy
     degree : degree d of each level's p
     region : ``"all"`` or ``"high"``, what the roots are to damp
     padding : boundary of the operator whose spectrum was taken
     network_padding : boundary of the network's own convolutions; None where it is unknown
-    levels : one report a level, finest first; levels count from 1
+    levels : one report for each A, finest level first; levels count from 1
+    inert : coefficients of the network whose size batch norm cancels
+    alpha_init : ``"spectrum"``, or what set the coefficients without one
     """
 
-    strategy: str
+    strategy: str | None
     options: dict[str, Any]
     degree: int
     region: str
     padding: str
     network_padding: str | None
     levels: tuple[LevelReport, ...]
+    inert: tuple[Inert, ...] = ()
+    alpha_init: str = "spectrum"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON; given roots as pairs (re, im), infinity as None."""
@@ -56,6 +62,7 @@ def initialize(
     degree: int | None = None,
     strategy: str = "extremal",
     *,
+    alpha_init: str = "spectrum",
     region: str = "all",
     padding: str = "circular",
     on_level: Callable[[LevelReport], None] | None = None,
@@ -63,8 +70,8 @@ def initialize(
 ) -> InitReport:
     """Set the coefficients of a Poly-MgNet from the spectra of its convolutions A.
 
-    For each level the eigenvalues of A at the level's image size are computed, roots are chosen from them to fit the
-    level's blocks, and the blocks' coefficients are set.
+    For each A the eigenvalues at the level's image size are computed, roots are chosen from them to fit the blocks that
+    share it, and the blocks' coefficients are set.
 
     Parameters
     ----------
@@ -74,12 +81,15 @@ def initialize(
         Degree d of p; given, it must be the one that the network's blocks have.
     strategy : str
         A name in `polyroots.strategies.STRATEGIES`.
+    alpha_init : str
+        ``"spectrum"``; or ``"xavier"``, ``"uniform"`` or ``"constant"``, which draw or set coefficients without looking
+        at a spectrum (see `polyroots.models.alphas.AlphaInit`), and no strategy has a say.
     region : ``"all"`` or ``"high"``
         Damp the whole spectrum, or the high frequencies only.
     padding : ``"circular"`` or ``"zeros"``
         Of the operator whose spectrum is taken, whatever the network has.
     on_level : callable, optional
-        Called with each level's report as soon as it is done.
+        Called with each report as soon as it is done.
     **options
         Of the strategy, see `polyroots.select_roots`.
 
@@ -103,19 +113,48 @@ def initialize(
     """
     network = require_polynomial(model)
     require_options(strategy, options)
-    blocks = network.config.blocks
-    require_degree(degree, blocks)
+    require_degree(degree, network.config.blocks)
+    chosen = AlphaInit.parse(alpha_init)
     operands = operands_of(network, region=region, padding=padding)
-    choices = choose_for_all(operands, None, strategy, blocks, options)
+    if chosen.kind != "spectrum":
+        return draw_alphas(network, chosen, operands, on_level=on_level)
+    choices = choose_for_all(operands, None, strategy, options)
     set_roots(network, choices)
-    return report_on(operands, choices, options, network.config.padding, on_level)
+    return report_on(operands, choices, options, network, on_level)
+
+
+def draw_alphas(
+    network: PolyMgNet,
+    alpha_init: AlphaInit,
+    operands: Sequence[Operand],
+    seed: int | None = None,
+    on_level: Callable[[LevelReport], None] | None = None,
+) -> InitReport:
+    """Set coefficients that no spectrum decides, and report what they do to the spectra that there are.
+
+    Without a seed they follow in torch's global generator.
+    """
+    if seed is not None:
+        torch.manual_seed(seed)
+    for level in levels_of(network):
+        alpha_init.draw(level)
+    reports = []
+    for operand, (_, steps) in zip(operands, groups_of(network), strict=True):
+        blocks = [
+            BlockReport(step.letter, step.powers, pairs_of(_roots_of(step)), tuple(step.alphas.tolist()))
+            for step in steps
+        ]
+        reports.append(operand.report_blocks(blocks, _polynomial_of(steps)))
+        if on_level:
+            on_level(reports[-1])
+    return _report(None, {}, operands, reports, network, str(alpha_init))
 
 
 def report_on(
     operands: Sequence[Operand],
     choices: Sequence[RootChoice],
     options: dict[str, Any],
-    network_padding: str | None,
+    network: PolyMgNet | None,
     on_level: Callable[[LevelReport], None] | None = None,
 ) -> InitReport:
     """Report the roots of each operator, with their diagnosis."""
@@ -124,14 +163,28 @@ def report_on(
         reports.append(operand.report(choice))
         if on_level:
             on_level(reports[-1])
+    return _report(choices[0].strategy, options, operands, reports, network)
+
+
+def _report(
+    strategy: str | None,
+    options: dict[str, Any],
+    operands: Sequence[Operand],
+    reports: Sequence[LevelReport],
+    network: PolyMgNet | None,
+    alpha_init: str = "spectrum",
+) -> InitReport:
+    roots = sum(len(block.roots) for block in reports[0].blocks)
     return InitReport(
-        strategy=choices[0].strategy,
+        strategy=strategy,
         options=options,
-        degree=len(choices[0].roots) - 1,
+        degree=roots - 1 if network is None else network.config.degree,
         region=operands[0].target.region,
         padding=operands[0].operator.padding,
-        network_padding=network_padding,
+        network_padding=None if network is None else network.config.padding,
         levels=tuple(reports),
+        inert=() if network is None else tuple(inert_coefficients(network)),
+        alpha_init=alpha_init,
     )
 
 
@@ -144,70 +197,100 @@ def require_polynomial(model: nn.Module) -> PolyMgNet:
     return model
 
 
+def levels_of(network: PolyMgNet) -> list[Level]:
+    """Levels of a network, finest first."""
+    return cast("list[Level]", list(network.levels))
+
+
+def groups_of(network: PolyMgNet) -> list[tuple[nn.Conv2d, list[PolyStep]]]:
+    """Each A of a network with the steps that share it, in the order of `operands_of`."""
+    return [group for level in levels_of(network) for group in level.groups]
+
+
 def operands_of(
     network: PolyMgNet,
     *,
     region: str = "all",
     padding: str = "circular",
+    has_fixed_blocks: bool = True,
     on_operand: Callable[[Operand], None] | None = None,
 ) -> list[Operand]:
     """Return the operators A of a network's levels, with their spectra.
+
+    Parameters
+    ----------
+    network : PolyMgNet
+    region, padding : str
+        See `initialize`.
+    has_fixed_blocks : bool
+        Whether roots have to fit the network's blocks.
+    on_operand : callable, optional
+        Called with each one as soon as it is done.
 
     Raises
     ------
     InputError
         If weights are not finite, or a spectrum can't be computed.
     """
+    names = {module: name for name, module in network.named_modules()}
     operands = []
-    for number, (level, size) in enumerate(zip(network.levels, network.config.sizes, strict=True), 1):
-        assert isinstance(level, Level)
-        name = f"levels.{number - 1}.A.weight"
-        operator = Operator.of(level.A.weight, size, padding=padding, name=name)
-        operands.append(Operand(number, f"level {number}", level.A.weight, operator, region))
-        if on_operand:
-            on_operand(operands[-1])
+    for number, (level, size) in enumerate(zip(levels_of(network), network.config.sizes, strict=True), 1):
+        first = 1
+        for A, steps in level.groups:
+            title = f"level {number}"
+            if len(level.groups) > 1:
+                last = first + len(steps) - 1
+                title += f", step {first}" if first == last else f", steps {first}-{last}"
+                first = last + 1
+            operator = Operator.of(A.weight, size, padding=padding, name=f"{names[A]}.weight")
+            blocks = tuple(step.letter for step in steps) if has_fixed_blocks else None
+            operands.append(Operand(number, title, A.weight, operator, region, blocks))
+            if on_operand:
+                on_operand(operands[-1])
     return operands
 
 
 def set_roots(network: PolyMgNet, choices: Sequence[RootChoice]) -> None:
-    """Set the coefficients of every level's blocks from its roots.
+    """Set the coefficients of every block from the roots chosen for its A.
 
     Raises
     ------
     InputError
         If coefficients are beyond the network's precision. All or nothing: the network is then left as it was.
     """
-    chosen: list[tuple[PolyBlock, Factor]] = []
-    for level, choice in zip(network.levels, choices, strict=True):
-        assert isinstance(level, Level)
-        factors = factors_from_roots(network.config.blocks, choice.roots.tolist())
-        chosen += zip(cast("Iterable[PolyBlock]", level.blocks), factors, strict=True)
-    before = [block.alphas.detach().clone() for block, _ in chosen]
+    chosen: list[tuple[PolyStep, Factor]] = []
+    for (_, steps), choice in zip(groups_of(network), choices, strict=True):
+        factors = factors_from_roots([step.letter for step in steps], choice.roots.tolist())
+        chosen += zip(steps, factors, strict=True)
+    before = [step.alphas.detach().clone() for step, _ in chosen]
     try:
-        for block, factor in chosen:
-            block.set_alphas(factor.coefficients)
+        for step, factor in chosen:
+            step.set_alphas(factor.coefficients)
     except InputError:
-        for (block, _), alphas in zip(chosen, before, strict=True):
-            block.set_alphas(alphas.tolist())
+        for (step, _), alphas in zip(chosen, before, strict=True):
+            step.set_alphas(alphas.tolist())
         raise
 
 
 def polynomials_of(network: PolyMgNet) -> list[ResidualPolynomial]:
-    """Return the residual polynomial that each level's coefficients make, such as a trained network's.
+    """Return the residual polynomial that the coefficients on each A make, such as a trained network's.
 
     Raises
     ------
     InputError
         If all coefficients of a block are zero: it does nothing.
     """
-    polynomials = []
-    for level in network.levels:
-        assert isinstance(level, Level)
-        roots: list[complex] = []
-        for block in cast("Iterable[PolyBlock]", level.blocks):
-            alphas = [0.0] * (max(block.powers) + 1)
-            for power, alpha in zip(block.powers, block.alphas.tolist(), strict=True):
-                alphas[power] = alpha
-            roots += ResidualPolynomial.from_alphas(alphas).roots.tolist()
-        polynomials.append(ResidualPolynomial(roots))
-    return polynomials
+    return [_polynomial_of(steps) for _, steps in groups_of(network)]
+
+
+def _polynomial_of(steps: Sequence[PolyStep]) -> ResidualPolynomial:
+    return ResidualPolynomial([root for step in steps for root in _roots_of(step)])
+
+
+def _roots_of(step: PolyStep) -> list[complex]:
+    """Roots of a block's factor of q, derived from its coefficients."""
+    alphas = [0.0] * (max(step.powers) + 1)
+    for power, alpha in zip(step.powers, step.alphas.tolist(), strict=True):
+        alphas[power] = alpha
+    roots: list[complex] = ResidualPolynomial.from_alphas(alphas).roots.tolist()
+    return roots

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -88,10 +88,20 @@ class Operand:
     spectrum : Spectrum or None
         None for a zero-padded operator that is too large for its eigenvalues.
     target : the part of it that is to be damped
+    blocks : that its roots have to fit; None where the degree decides
     """
 
-    def __init__(self, number: int, title: str, weight: Any, operator: Operator, region: str = "all") -> None:
+    def __init__(
+        self,
+        number: int,
+        title: str,
+        weight: Any,
+        operator: Operator,
+        region: str = "all",
+        blocks: tuple[str, ...] | None = None,
+    ) -> None:
         self.number, self.title, self.name, self.operator = number, title, operator.name, operator
+        self.blocks = blocks
         self.spectrum: Spectrum | None = None
         if operator.padding == "circular" or is_direct(operator):
             # The weight itself: it may lie on a GPU.
@@ -107,12 +117,10 @@ class Operand:
             self.target = Target.of(self.spectrum or operator, region)
         self._best: dict[int, Minimax] = {}
 
-    def choose(
-        self, degree: int | None, strategy: str, blocks: Sequence[str] | None, options: Mapping[str, Any]
-    ) -> RootChoice:
-        """Choose roots; errors begin with the title."""
+    def choose(self, degree: int | None, strategy: str, options: Mapping[str, Any]) -> RootChoice:
+        """Choose roots, as many as its blocks have where it has some; errors begin with the title."""
         with _naming(self.title):
-            return choose_roots(self.target, degree, strategy, blocks, **options)
+            return choose_roots(self.target, degree if self.blocks is None else None, strategy, self.blocks, **options)
 
     def refit(self, choice: RootChoice, blocks: tuple[str, ...]) -> RootChoice:
         """Give chosen roots to other blocks."""
@@ -137,7 +145,16 @@ class Operand:
     def report(self, choice: RootChoice) -> LevelReport:
         """Report a choice with its diagnosis."""
         factors = factors_from_roots(choice.blocks, choice.roots.tolist())
-        q = ResidualPolynomial(choice.roots)
+        blocks = [
+            BlockReport(letter, factor.powers, pairs_of(factor.roots), factor.coefficients)
+            for letter, factor in zip(choice.blocks, factors, strict=True)
+        ]
+        return self.report_blocks(blocks, ResidualPolynomial(choice.roots), choice.remarks)
+
+    def report_blocks(
+        self, blocks: Sequence[BlockReport], q: ResidualPolynomial, remarks: tuple[str, ...] = ()
+    ) -> LevelReport:
+        """Report blocks that make q, with its diagnosis."""
         diagnosis = self.diagnose(q)
         Lambda = self.spectrum
         return LevelReport(
@@ -150,32 +167,35 @@ class Operand:
             min_real=None if Lambda is None else Lambda.min_real,
             max_real=None if Lambda is None else Lambda.max_real,
             max_imag=None if Lambda is None else Lambda.max_imag,
-            blocks=tuple(
-                BlockReport(letter, factor.powers, tuple((z.real, z.imag) for z in factor.roots), factor.coefficients)
-                for letter, factor in zip(choice.blocks, factors, strict=True)
-            ),
+            blocks=tuple(blocks),
             alphas=tuple(q.alphas.tolist()) if len(q.roots) <= _READABLE else None,
             diagnosis=diagnosis,
             words=tuple(diagnosis.sentences()),
-            remarks=choice.remarks,
+            remarks=remarks,
         )
+
+
+def pairs_of(roots: Iterable[complex]) -> tuple[tuple[float, float], ...]:
+    """Roots as (re, im)."""
+    return tuple((z.real, z.imag) for z in roots)
 
 
 def choose_for_all(
     operands: Sequence[Operand],
     degree: int | None,
     strategy: str,
-    blocks: Sequence[str] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> list[RootChoice]:
-    """Choose roots for every operator, with one block sequence for all of them.
+    """Choose roots for every operator, with the same blocks for all that have none of their own.
 
     Raises
     ------
     InputError
         If an operator has no roots, with its title.
     """
-    choices = [operand.choose(degree, strategy, blocks, options or {}) for operand in operands]
+    choices = [operand.choose(degree, strategy, options or {}) for operand in operands]
+    if any(operand.blocks is not None for operand in operands):
+        return choices
     common = _common_blocks(choices)
     return [operand.refit(choice, common) for operand, choice in zip(operands, choices, strict=True)]
 

@@ -25,7 +25,7 @@ class Row:
     Attributes
     ----------
     strategy : name, or ``"as it is"`` for the coefficients that a network has
-    blocks : block sequence of its roots, empty with an error
+    blocks : block sequence of its roots on the first operator, empty with an error
     roots : one array for each operator
     diagnoses : one for each operator
     error : why it has no roots; empty if it has
@@ -47,7 +47,6 @@ class Row:
 def rank(
     operands: Sequence[Operand],
     degree: int | None,
-    blocks: Sequence[str] | None = None,
     *,
     seed: int = 7,
     given: Sequence[complex] = (),
@@ -60,8 +59,7 @@ def rank(
     ----------
     operands : sequence of Operand
     degree : int, optional
-    blocks : sequence of str, optional
-        That the roots are to fit.
+        Of operators whose blocks don't decide it.
     seed : int
         Of the strategies that draw.
     given : sequence of complex
@@ -74,11 +72,11 @@ def rank(
     rows = []
     if present:
         diagnoses = (operand.diagnose(q) for operand, q in zip(operands, present, strict=True))
-        rows.append(Row("as it is", tuple(blocks or ()), tuple(q.roots for q in present), tuple(diagnoses)))
+        rows.append(Row("as it is", operands[0].blocks or (), tuple(q.roots for q in present), tuple(diagnoses)))
     for strategy in STRATEGIES:
         if strategy != "given" or given:
             options = {"roots": list(given)} if strategy == "given" else {"seed": seed}
-            rows.append(_row(operands, degree, strategy, blocks, options))
+            rows.append(_row(operands, degree, strategy, options))
             if on_row:
                 on_row(rows[-1])
     return sorted(rows, key=lambda row: row.max_abs)
@@ -88,12 +86,11 @@ def _row(
     operands: Sequence[Operand],
     degree: int | None,
     strategy: str,
-    blocks: Sequence[str] | None,
     options: Mapping[str, Any],
 ) -> Row:
     options = {name: value for name, value in options.items() if name in options_of(strategy)}
     try:
-        choices = choose_for_all(operands, degree, strategy, blocks, options)
+        choices = choose_for_all(operands, degree, strategy, options)
         diagnoses = [
             operand.diagnose(ResidualPolynomial(choice.roots))
             for operand, choice in zip(operands, choices, strict=True)

@@ -148,7 +148,7 @@ def test_the_poisson_stencil_with_both_boundaries(poisson):
     assert circular["network_padding"] is None
     (skipped,) = circular["skipped"]
     assert skipped == {"name": "wide.weight", "reason": "not square: 2 output channels from 3"}
-    zeros = document(poisson, "--degree", 3, "--roots", "minimax", "--image-size", 16, "--padding", "zeros")
+    zeros = document(poisson, "--degree", 3, "--roots", "minimax", "--image-size", 16, "--spectrum-padding", "zeros")
     diagnosis = zeros["levels"][0]["diagnosis"]
     low = 4 - 4 * np.cos(np.pi / 17)
     high = 4 + 4 * np.cos(np.pi / 17)
@@ -227,7 +227,7 @@ def test_pictures_are_drawn(tmp_path, poisson, shifted_file):
         (("--model", ""), 2, "unknown model ''"),
         (("--root", "0"), 1, "can't be a root: relative to the spectral radius"),
         (("--keep-pairs", "--roots", "leja"), 2, "--keep-pairs is an option of 'extremal', got --roots leja"),
-        (("--region", "high", "--padding", "zeros"), 2, "--region high needs --padding circular"),
+        (("--region", "high", "--spectrum-padding", "zeros"), 2, "--region high needs --spectrum-padding circular"),
         (("--layer", "x"), 2, "--layer chooses layers of CHECKPOINT, and none is given"),
         (("--image-size", "8", "--dataset", "digits"), 2, "--image-size and the data set both decide"),
         (
@@ -337,7 +337,7 @@ def test_large_zero_padded_layers_have_harmonic_ritz_values(tmp_path):
     K = 0.05 * np.random.default_rng(113).standard_normal((4, 4, 3, 3))
     K[range(4), range(4), 1, 1] += 1
     torch.save({"w": torch.from_numpy(K)}, tmp_path / "w.pt")
-    arguments = (tmp_path / "w.pt", "--image-size", 36, "--padding", "zeros", "--degree", 3)
+    arguments = (tmp_path / "w.pt", "--image-size", 36, "--spectrum-padding", "zeros", "--degree", 3)
     (level,) = document(*arguments, "--roots", "harmonic-ritz", "--plot", tmp_path / "none")["levels"]
     assert level["radius"] is None
     assert 0 < level["diagnosis"]["norm"] < 0.2

@@ -54,7 +54,7 @@ def test_errors_name_the_level():
 
 def test_monomial_coefficients_are_told_where_they_can_be_read():
     level = operand(1, LAPLACIAN, 12)
-    eight, nine = (level.report(level.choose(degree, "minimax", None, {})) for degree in (8, 9))
+    eight, nine = (level.report(level.choose(degree, "minimax", {})) for degree in (8, 9))
     assert len(eight.alphas) == 9
     assert nine.alphas is None
 

@@ -1,4 +1,4 @@
-"""Names of networks, and what else decides their shape."""
+"""What decides a network: its configuration, complete and checked."""
 
 from __future__ import annotations
 
@@ -8,35 +8,33 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
-from polyroots.errors import InputError, one_sentence, unknown_name
-from polyroots.factors import blocks_for_degree, degree_of, parse_blocks
+from polyroots.errors import InputError, one_sentence
+from polyroots.factors import degree_of
+from polyroots.models.names import MGNETS, RESNETS, blocks_of, default_channels
+from polyroots.models.operator import Init, Padding
+from polyroots.models.placement import Placement, placements_for
 
-#: The Poly-MgNets of the paper by name.
-NAMED_BLOCKS: dict[str, tuple[str, ...]] = {
-    "q2": ("L", "L"),
-    "q4": ("L", "L", "C"),
-    "q4r": ("S", "S"),
-    "q6": ("S", "S", "C"),
-    "q8": ("S", "S", "S", "C"),
-}
-
-#: Every name that `build` knows; a block sequence such as "L,C,C" is a name, too.
-NAMES = (*NAMED_BLOCKS, "resnet18")
-
-_RESNET18_CHANNELS = (64, 128, 256, 512)
+# Steps of a MgNet's level, as in the paper and in [2,2,2,2]-256-B^l.
+_MGNET_STEPS = 2
 
 
 class ModelConfig(BaseModel):
-    """All that decides a network's shape, with nothing left to be chosen: it rebuilds the network of a checkpoint.
+    """All that decides a network, with nothing left to be chosen: it rebuilds the network of a checkpoint.
 
     Attributes
     ----------
-    name : a name in `NAMES` or a block sequence such as ``"L,C,C"``
+    name : a name in `NAMES` or a block sequence such as ``"L,L,C"``
     image_size : (H, W) in pixels
     in_channels : channels of the image
     classes : outputs
-    channels : channels of each level, finest first; each a multiple of the one before
-    padding : of the levels' convolutions A; ``"circular"`` makes them the operators that the symbol describes
+    channels : channels of each level, finest first, each a multiple of the one before; of each stage of a ResNet
+    padding : of the levels' convolutions A and B; ``"circular"`` makes A the operator that the symbol describes
+    placement : of batch norm and ReLU in a step, see `Placement`; None for the authors'
+    quadratic_placement : of the blocks R and C, in its place
+    steps : steps of a MgNet's level; None for other networks, whose blocks are the steps
+    steps_per_A : so many successive steps of a level share one A; None for all of them
+    alphas : whether the coefficients of a Poly-MgNet are ``"trained"`` or ``"fixed"``
+    A_init : how A is drawn: ``"kaiming"`` (torch's default, the authors') or ``"shifted"`` (the identity plus noise)
     max_pool : resnet18 alone: pool after the stem, as for ImageNet
     """
 
@@ -47,35 +45,66 @@ class ModelConfig(BaseModel):
     in_channels: PositiveInt
     classes: PositiveInt
     channels: tuple[PositiveInt, ...]
-    padding: Literal["zeros", "circular"] = "zeros"
+    padding: Padding = "zeros"
+    placement: str | None = None
+    quadratic_placement: str | None = None
+    steps: PositiveInt | None = None
+    steps_per_A: PositiveInt | None = None
+    alphas: Literal["trained", "fixed"] = "trained"
+    A_init: Init = "kaiming"
     max_pool: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
-        if self.name == "resnet18":
-            if self.channels != _RESNET18_CHANNELS:
-                raise ValueError(
-                    f"resnet18 has the channels 64,128,256,512, got {_commas(self.channels)}; leave them out"
-                )
-            if self.padding != "zeros":
-                raise ValueError(f"resnet18 has zero padding, got '{self.padding}'; leave it out")
+        if self.is_resnet:
+            self._leave_out("padding", "placement", "quadratic_placement", "steps", "steps_per_A", "alphas", "A_init")
+            stages = len(RESNETS[self.name].depths)
+            if len(self.channels) != stages:
+                raise ValueError(f"{self.name} has {stages} stages, got channels for {len(self.channels)}")
+            if self.max_pool and self.name != "resnet18":
+                raise ValueError(f"max_pool is an option of resnet18 alone, got it for {self.name}; leave it out")
+            if not RESNETS[self.name].is_projecting and any(c < f for f, c in pairwise(self.channels)):
+                raise ValueError(f"{self.name} can't lose channels from stage to stage, got {_commas(self.channels)}")
             return self
-        self.blocks  # noqa: B018 - an unknown name raises here
-        if self.max_pool:
-            raise ValueError(f"max_pool is an option of resnet18 alone, got it for {self.name}; leave it out")
+        if self.name in MGNETS:
+            self._leave_out("quadratic_placement", "alphas")
+            if self.steps is None:
+                raise ValueError(f"{self.name} needs the number of steps of a level")
+            if self.placement is not None and Placement.parse(self.placement).on_A_term:
+                raise ValueError(f"{self.name} has no A-term, got the placement {self.placement}; choose another one")
+        else:
+            placements_for(self.blocks, self.placement, self.quadratic_placement)
+            self._leave_out("steps")
+        self._leave_out("max_pool")
         if not self.channels:
             raise ValueError("expected the channels of at least one level, got none")
         for fine, coarse in pairwise(self.channels):
-            if coarse % fine:
+            if coarse % fine and not self.has_full_transitions:
                 raise ValueError(
                     f"each level's channels must be a multiple of the level's before, got {_commas(self.channels)}"
                 )
         return self
 
+    def _leave_out(self, *fields: str) -> None:
+        """Refuse what this network doesn't have."""
+        for name in fields:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is no option of {self.name}, got {getattr(self, name)!r}; leave it out")
+
+    @property
+    def is_resnet(self) -> bool:
+        """Whether this is a ResNet."""
+        return self.name in RESNETS
+
     @property
     def is_polynomial(self) -> bool:
         """Whether this is a Poly-MgNet."""
-        return self.name != "resnet18"
+        return not self.is_resnet and self.name not in MGNETS
+
+    @property
+    def has_full_transitions(self) -> bool:
+        """Whether Pi and R are full convolutions, as He and Xu's, rather than one channel each."""
+        return self.name in MGNETS and MGNETS[self.name].is_full
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -91,6 +120,16 @@ class ModelConfig(BaseModel):
         return blocks_of(self.name)
 
     @property
+    def placements(self) -> tuple[Placement, ...]:
+        """Placement of each block of a Poly-MgNet."""
+        return placements_for(self.blocks, self.placement, self.quadratic_placement)
+
+    @property
+    def steps_per_B(self) -> int | None:
+        """So many successive steps of a MgNet share one B; None for all of a level."""
+        return 1 if MGNETS[self.name].B_per_step else None
+
+    @property
     def title(self) -> str:
         """Name, for a long block sequence its length, as in "60 blocks"."""
         return self.name if len(self.name) <= 12 else f"{len(self.blocks)} blocks"
@@ -100,6 +139,19 @@ class ModelConfig(BaseModel):
         """Degree d of a level's polynomial p."""
         return degree_of(self.blocks)
 
+    def with_name(self, name: str) -> ModelConfig:
+        """Return the configuration of another network that is the same otherwise.
+
+        Raises
+        ------
+        InputError
+            If the rest does not go with the name.
+        """
+        try:
+            return ModelConfig(**(self.model_dump() | {"name": name}))
+        except ValidationError as error:
+            raise one_sentence(error) from None
+
     def level_index(self, level: int) -> int:
         """Return the index of a level that users count from 1.
 
@@ -108,7 +160,7 @@ class ModelConfig(BaseModel):
         InputError
             If the network has no such level.
         """
-        if not self.is_polynomial:
+        if self.is_resnet:
             raise InputError(f"{self.name} has no levels; use the checkpoint of a Poly-MgNet such as q4")
         if not 1 <= level <= len(self.channels):
             raise InputError(f"expected a level from 1 to {len(self.channels)}, got {level}")
@@ -130,9 +182,23 @@ def model_config(
     in_channels: int = 3,
     classes: int = 10,
     channels: Sequence[int] | None = None,
+    scale: float | None = None,
     **options: Any,
 ) -> ModelConfig:
-    """Complete and check a network's configuration; channels left out follow from the image size.
+    """Complete and check a network's configuration.
+
+    Parameters
+    ----------
+    name : str
+        A name in `NAMES` or a block sequence such as ``"L,C,C"``.
+    image_size : int or (H, W)
+    in_channels, classes : int
+    channels : sequence of int, optional
+        Of each level or stage; by default they follow from name and image size, see `default_channels`.
+    scale : float, optional
+        Scales these default channels.
+    **options
+        Other fields of `ModelConfig`.
 
     Raises
     ------
@@ -140,69 +206,25 @@ def model_config(
         In one sentence, for the first thing that doesn't fit.
     """
     try:
-        # An unknown name is the first thing to say; the channels depend on it.
         size = tuple(image_size) if isinstance(image_size, Sequence) else (int(image_size), int(image_size))
-        if channels is None:
-            if name == "resnet18":
-                channels = _RESNET18_CHANNELS
-            else:
-                blocks_of(name)
-                channels = default_channels(size)
+        # An unknown name is the first thing to say; the channels depend on it.
+        by_default = default_channels(name, size, 1.0 if scale is None else scale)
+        if channels is not None and scale is not None:
+            raise InputError(f"channels and a scale both decide the channels, got {scale:g}; leave one of them out")
+        if name in MGNETS:
+            options.setdefault("steps", _MGNET_STEPS)
+            if MGNETS[name].A_per_step:
+                options.setdefault("steps_per_A", 1)
         fields: dict[str, Any] = {
             "name": name,
             "image_size": size,
             "in_channels": in_channels,
             "classes": classes,
-            "channels": tuple(channels),
+            "channels": by_default if channels is None else tuple(channels),
         }
         return ModelConfig(**fields, **options)
     except ValidationError as error:
         raise one_sentence(error) from None
-
-
-def blocks_of(name: str) -> tuple[str, ...]:
-    """Block sequence of a named Poly-MgNet or of a name that is itself a sequence.
-
-    Raises
-    ------
-    InputError
-        If the name is neither.
-    """
-    if name in NAMED_BLOCKS:
-        return NAMED_BLOCKS[name]
-    if "," in name or len(name.strip()) == 1:
-        return parse_blocks(name)
-    raise unknown_name("model", name, NAMES)
-
-
-def name_for_degree(degree: int) -> str:
-    """Return the network whose blocks a degree asks for: a paper's name where there is one, else the sequence.
-
-    >>> [name_for_degree(d) for d in (1, 3, 5)]
-    ['q2', 'q4', 'L,L,C,C']
-    """
-    return name_for_blocks(blocks_for_degree(degree))
-
-
-def name_for_blocks(blocks: tuple[str, ...]) -> str:
-    """Return the paper's name of a block sequence where it has one, else the sequence."""
-    named = [name for name, sequence in NAMED_BLOCKS.items() if sequence == blocks]
-    return named[0] if named else ",".join(blocks)
-
-
-def default_channels(image_size: Sequence[int]) -> tuple[int, ...]:
-    """Channels (w, 2w, 4w, 4w, ...) for levels that halve the image down to at most 4 pixels on its shorter side.
-
-    w is the paper's 64, and 32 for images of fewer than 16 pixels.
-
-    >>> default_channels((32, 32)), default_channels((8, 8))
-    ((64, 128, 256, 256), (32, 64))
-    """
-    side, levels = min(image_size), 1
-    w = 64 if side >= 16 else 32
-    while side > 4:
-        side, levels = -(-side // 2), levels + 1
-    return tuple(w * min(4, 2**level) for level in range(levels))
 
 
 def coarser(size: tuple[int, int]) -> tuple[int, int]:

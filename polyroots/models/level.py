@@ -1,163 +1,290 @@
-"""Blocks, levels and the transitions between them: the multigrid part of the networks.
+"""Levels: steps on one resolution that share convolutions A, with the residual carried along.
 
 A level holds the features u and the residual r = f - A u. A is linear, so the residual is carried and never computed
-anew: a step that changes u by delta changes r by -A delta.
+anew: a step that changes u by delta changes r by -A delta. Where A changes inside a level, f is needed; it is the same
+for the rest of the level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from polyroots.errors import InputError
-from polyroots.factors import BLOCKS, parse_blocks
-from polyroots.models.placement import Placement, default_placements, make_place
+from polyroots.factors import Factor, factors_from_roots, parse_blocks
+from polyroots.models.operator import ConvOperator, Features, Init, Padding
+from polyroots.models.placement import Placement, default_placements, make_place, once_a_level, require_fit
+from polyroots.models.step import ExtractorStep, PolyStep, Step
+from polyroots.selection import completed, natural
 
-Features = Float[Tensor, "batch channels height width"]
 
-
-class PolyBlock(nn.Module):
-    """One smoothing step u <- output(u + update(p(A) rho(r))), with the residual carried along.
+class SmoothingLevel(nn.Module):
+    """Steps on one resolution: what Poly-MgNet's and MgNet's levels have in common.
 
     Parameters
     ----------
-    letter : str
-        ``"L"``, ``"R"``, ``"S"`` or ``"C"``: the powers of A in p, see `polyroots.factors.BLOCKS`.
+    steps : sequence of Step
     channels : int
-    placement : Placement
+    padding : ``"zeros"`` or ``"circular"``
+        Of A.
+    steps_per_A : int, optional
+        So many successive steps share one A; by default all of them.
+    A_init : ``"kaiming"`` or ``"shifted"``
+        How A is drawn, see `polyroots.models.operator.ConvOperator`.
+    begins_at_zero : bool
+        Whether the level is always given u = None. Its first step then reads f itself: if it doesn't apply an A of its
+        own otherwise, it has none, but shares the next step's.
 
     Attributes
     ----------
-    alphas : (number of powers,) parameter
-        Coefficients of p, trained without constraint; 1 and then zeros until they are set.
+    A : ConvOperator, or ModuleList of one for each group of steps
+    blocks : ModuleList of the steps
     """
 
-    def __init__(self, letter: str, channels: int, placement: Placement) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        channels: int,
+        padding: Padding = "zeros",
+        steps_per_A: int | None = None,
+        A_init: Init = "kaiming",
+        begins_at_zero: bool = False,
+    ) -> None:
         super().__init__()
-        self.letter = letter
-        self.powers = BLOCKS[letter].powers
-        self.placement = placement
-        self.alphas = nn.Parameter(torch.eye(len(self.powers))[0])
-        self.rho = make_place(placement.rho, channels)
-        self.update = make_place(placement.update, channels)
-        self.output = make_place(placement.output, channels)
+        self._A_of_step = group_of_steps(len(steps), steps_per_A)
+        if begins_at_zero and not steps[0].applies_A and self._A_of_step.count(0) == 1 < len(steps):
+            self._A_of_step = [0, *(group - 1 for group in self._A_of_step[1:])]
+        self.A = shared(lambda: ConvOperator(channels, padding, A_init), self._A_of_step)
+        self.blocks = nn.ModuleList(steps)
+        once = once_a_level(step.placement for step in steps)
+        self.output = make_place(once.output, channels)
+        self.output_is_exit = once.where == "exit"
 
-    def set_alphas(self, coefficients: Sequence[float]) -> None:
-        """Set the coefficients of p, in the order of `powers`.
+    @property
+    def operators(self) -> tuple[ConvOperator, ...]:
+        """A of each step."""
+        return one_for_each(self.A, self._A_of_step)
 
-        Raises
-        ------
-        InputError
-            If one is not finite in the precision of the network.
-        """
-        alphas = torch.tensor(coefficients, dtype=torch.float64).to(self.alphas)
-        if not alphas.isfinite().all():
-            raise InputError(
-                f"coefficients {', '.join(f'{c:.3g}' for c in coefficients)} of block {self.letter} are beyond "
-                f"{alphas.dtype}: the roots are too near to zero; scale the weights of A up"
-            )
-        with torch.no_grad():
-            self.alphas.copy_(alphas)
+    @property
+    def extractors(self) -> tuple[ConvOperator, ...]:
+        """The convolution that each step reads its update from: A of a polynomial in A, B of a MgNet."""
+        return self.operators
 
-    def forward(
-        self, A: nn.Module, u: Features | None, r: Features, carry_residual: bool = True
-    ) -> tuple[Features, Features | None]:
-        """Return the new features and their residual.
+    def forward(self, u: Features | None, r: Features, carry_residual: bool = True) -> tuple[Features, Features | None]:
+        """Return the features and the residual that leave the level.
 
         Parameters
         ----------
-        A : module, (batch, channels, height, width) -> same
-        u : features; None stands for zero and costs nothing
-        r : residual f - A u
+        u : (batch, channels, height, width)
+            Features; None stands for zero and costs nothing.
+        r : (batch, channels, height, width)
+            Residual f - A u, with the level's first A.
         carry_residual : bool
             False where the residual is not used afterwards: saves one application of A, and None is returned for it.
         """
-        delta = self.update(self._p(A, self.rho(r)))
-        new = self.output(delta if u is None else u + delta)
-        if not carry_residual:
-            return new, None
-        if self.placement.output == "plain":
-            change = delta
-        else:
-            change = new if u is None else new - u
-        return new, r - A(change)
+        operators = self.operators
+        steps = cast("Sequence[Step]", self.blocks)
+        # Known from the start where u = 0.
+        f = r if u is None else None
+        for index, (step, A, extractor) in enumerate(zip(steps, operators, self.extractors, strict=True)):
+            is_last = index == len(steps) - 1
+            new, delta = step(extractor, u, r)
+            is_additive = step.is_additive
+            if is_last and not self.output_is_exit:
+                new = self.output(new)
+                is_additive = is_additive and isinstance(self.output, nn.Identity)
+            if is_last and not carry_residual:
+                u = new
+                break
+            next_A = A if is_last else operators[index + 1]
+            if next_A is A:
+                r = _carried(A, r, u, new, delta if is_additive else None)
+            else:
+                if f is None:
+                    assert u is not None
+                    f = r + A(u)
+                r = f - next_A(new)
+            u = new
+        assert u is not None
+        leaving = self.output(u) if self.output_is_exit else u
+        return leaving, r if carry_residual else None
 
-    def _p(self, A: nn.Module, s: Features) -> Features:
-        """p(A) s."""
-        total, power = None, 0
-        for k, alpha in zip(self.powers, self.alphas, strict=True):
-            while power < k:
-                s, power = A(s), power + 1
-            total = alpha * s if total is None else total + alpha * s
-        assert total is not None
-        return total
 
-    def extra_repr(self) -> str:
-        """Say what a printed module doesn't show by itself."""
-        return f"{self.letter}, powers={self.powers}"
-
-
-class Level(nn.Module):
-    """One resolution level: a convolution A shared by a sequence of polynomial blocks.
+class Level(SmoothingLevel):
+    """A Poly-MgNet's level: polynomial smoothers in A.
 
     Parameters
     ----------
     channels : int
-    blocks : str or sequence of str
-        Letters such as ``"L,L,C"``.
-    padding : str
-        ``"zeros"`` or ``"circular"``, of A.
-    placements : sequence of Placement, optional
-        One for each block; by default the authors'.
+    blocks : str or sequence of str, optional
+        Letters such as ``"L,L,C"``, see `polyroots.factors.BLOCKS`; by default those that the roots ask for.
+    roots : sequence of complex, optional
+        Roots of the residual polynomial, in the order of the blocks; conjugates that are left out are completed.
+        Without them all coefficients are neutral until they are set: p = I, or A for a symmetric pair.
+    placement : str, Placement or sequence of Placement, optional
+        Of batch norm and ReLU, see `polyroots.models.Placement`: one for all blocks, or one for each; by default the
+        authors'.
+    padding, steps_per_A, A_init, begins_at_zero
+        See `SmoothingLevel`.
+    alphas_are_trained : bool
+        Whether the coefficients are trained, or stay as they are set.
+
+    Raises
+    ------
+    InputError
+        If blocks, roots and placement don't go together, or none of blocks and roots is given.
+
+    Examples
+    --------
+    Six channels on 8x8 pixels; zero features to begin with:
+
+    >>> import torch
+    >>> level = Level(6, roots=[0.5, 0.8 + 0.3j], placement="smoother")
+    >>> u, r = level(None, torch.ones(2, 6, 8, 8))
+    >>> u.shape == r.shape == (2, 6, 8, 8)
+    True
     """
 
     def __init__(
         self,
         channels: int,
-        blocks: str | Iterable[str],
-        padding: Literal["zeros", "circular"] = "zeros",
-        placements: Sequence[Placement] | None = None,
+        blocks: str | Iterable[str] | None = None,
+        *,
+        roots: Sequence[complex] | None = None,
+        placement: str | Placement | Sequence[Placement] | None = None,
+        padding: Padding = "zeros",
+        steps_per_A: int | None = None,
+        A_init: Init = "kaiming",
+        alphas_are_trained: bool = True,
+        begins_at_zero: bool = False,
     ) -> None:
-        super().__init__()
-        letters = parse_blocks(blocks)
-        self.A = nn.Conv2d(channels, channels, 3, padding=1, padding_mode=padding, bias=False)
-        self.blocks = nn.ModuleList(
-            PolyBlock(letter, channels, placement)
-            for letter, placement in zip(letters, placements or default_placements(letters), strict=True)
-        )
+        letters, factors = blocks_and_factors(blocks, roots)
+        placements = placements_of(letters, placement)
+        steps = [
+            PolyStep(letter, channels, place, alphas_are_trained)
+            for letter, place in zip(letters, placements, strict=True)
+        ]
+        super().__init__(steps, channels, padding, steps_per_A, A_init, begins_at_zero)
+        for step, factor in zip(steps, factors, strict=False):
+            step.set_alphas(factor.coefficients)
 
-    def forward(self, u: Features | None, r: Features, carry_residual: bool = True) -> tuple[Features, Features | None]:
-        """Apply the blocks to (u, r); see `PolyBlock.forward`."""
-        residual: Features | None = r
-        for index, block in enumerate(self.blocks):
-            last = index == len(self.blocks) - 1
-            u, residual = block(self.A, u, residual, carry_residual or not last)
-        assert u is not None
-        return u, residual
+    def set_roots(self, roots: Sequence[complex]) -> None:
+        """Set the coefficients from roots of the residual polynomial, in the order of the blocks.
+
+        Raises
+        ------
+        InputError
+            If the blocks can't have these roots, or a coefficient is beyond the network's precision.
+        """
+        steps = cast("Sequence[PolyStep]", self.blocks)
+        _, factors = blocks_and_factors([step.letter for step in steps], roots)
+        for step, factor in zip(steps, factors, strict=True):
+            step.set_alphas(factor.coefficients)
+
+    @property
+    def groups(self) -> list[tuple[ConvOperator, list[PolyStep]]]:
+        """Each A, with the steps that share it."""
+        result: list[tuple[ConvOperator, list[PolyStep]]] = []
+        for A, step in zip(self.operators, cast("Iterable[PolyStep]", self.blocks), strict=True):
+            if not result or result[-1][0] is not A:
+                result.append((A, []))
+            result[-1][1].append(step)
+        return result
 
 
-class Transition(nn.Module):
-    """Passage to the next coarser level: u <- Pi u, r <- R relu(r).
-
-    The authors write f' = R relu(f - A u) + A' Pi u; the residual f' - A' Pi u that it starts with is R relu(r).
+class MgLevel(SmoothingLevel):
+    """A MgNet's level: feature extractors B, u <- u + relu bn B relu bn (f - A u).
 
     Parameters
     ----------
-    fine, coarse : int
-        Channels of the two levels; `coarse` is a multiple of `fine`.
+    channels : int
+    steps : int
+    placement : Placement
+    padding, steps_per_A, A_init, begins_at_zero
+        See `SmoothingLevel`.
+    steps_per_B : int, optional
+        So many successive steps share one B; by default all of them.
     """
 
-    def __init__(self, fine: int, coarse: int) -> None:
-        super().__init__()
-        self.Pi = nn.Conv2d(fine, coarse, 3, stride=2, padding=1, groups=fine, bias=False)
-        self.R = nn.Conv2d(fine, coarse, 3, stride=2, padding=1, groups=fine, bias=False)
+    def __init__(
+        self,
+        channels: int,
+        steps: int,
+        placement: Placement,
+        *,
+        padding: Padding = "zeros",
+        steps_per_A: int | None = None,
+        steps_per_B: int | None = None,
+        A_init: Init = "kaiming",
+        begins_at_zero: bool = False,
+    ) -> None:
+        super().__init__(
+            [ExtractorStep(channels, placement) for _ in range(steps)],
+            channels,
+            padding,
+            steps_per_A,
+            A_init,
+            begins_at_zero,
+        )
+        self._B_of_step = group_of_steps(steps, steps_per_B)
+        self.B = shared(lambda: ConvOperator(channels, padding), self._B_of_step)
 
-    def forward(
-        self, u: Features, r: Features
-    ) -> tuple[Float[Tensor, "batch coarse height/2 width/2"], Float[Tensor, "batch coarse height/2 width/2"]]:
-        """Return features and residual at half the resolution (rounded up)."""
-        return self.Pi(u), self.R(torch.relu(r))
+    @property
+    def extractors(self) -> tuple[ConvOperator, ...]:
+        """B of each step."""
+        return one_for_each(self.B, self._B_of_step)
+
+
+def blocks_and_factors(
+    blocks: str | Iterable[str] | None, roots: Sequence[complex] | None
+) -> tuple[tuple[str, ...], tuple[Factor, ...]]:
+    """Blocks, and with roots their factors; roots alone choose their blocks."""
+    if roots is None:
+        if blocks is None:
+            raise InputError("expected blocks such as L,L,C, or roots that choose them, got none of them")
+        return parse_blocks(blocks), ()
+    if blocks is None:
+        choice = natural(completed(roots))
+        return choice.blocks, factors_from_roots(choice.blocks, choice.roots)
+    letters = parse_blocks(blocks)
+    return letters, factors_from_roots(letters, completed(roots))
+
+
+def group_of_steps(steps: int, per: int | None) -> list[int]:
+    """Group of each step, where so many successive steps are one; by default all of them."""
+    return [step // (per or steps) for step in range(steps)]
+
+
+def shared(make: Callable[[], ConvOperator], group_of_step: Sequence[int]) -> nn.Module:
+    """One convolution for all steps; or a list of one for each group."""
+    groups = group_of_step[-1] + 1
+    return make() if groups == 1 else nn.ModuleList(make() for _ in range(groups))
+
+
+def one_for_each(module: nn.Module, group_of_step: Sequence[int]) -> tuple[ConvOperator, ...]:
+    """Convolution of each step, from what `shared` made."""
+    convolutions = [module] if isinstance(module, ConvOperator) else list(cast("nn.ModuleList", module))
+    return tuple(cast("ConvOperator", convolutions[group]) for group in group_of_step)
+
+
+def _carried(A: ConvOperator, r: Features, u: Features | None, new: Features, delta: Features | None) -> Features:
+    """Residual after a step from u to `new`, which is u + delta where delta is not None."""
+    if delta is not None:
+        return r - A(delta)
+    # Subtracted in this order the gradient is negated once and not twice.
+    return r - A(new) if u is None else r + A(u - new)
+
+
+def placements_of(
+    blocks: tuple[str, ...], placement: str | Placement | Sequence[Placement] | None
+) -> tuple[Placement, ...]:
+    """Placement of each block, from one for all or one for each; by default the authors'."""
+    if placement is None:
+        return default_placements(blocks)
+    if isinstance(placement, str):
+        placement = Placement.parse(placement)
+    chosen = (placement,) * len(blocks) if isinstance(placement, Placement) else tuple(placement)
+    require_fit(blocks, chosen)
+    return chosen

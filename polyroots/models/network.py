@@ -1,17 +1,110 @@
-"""Poly-MgNet: stem, levels with a polynomial smoother each, global average, linear layer."""
+"""The multigrid networks: stem, levels of steps, passages between them, global average, linear layer."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from polyroots.models.config import ModelConfig
-from polyroots.models.level import Level, Transition
+from polyroots.models.level import Level, MgLevel, SmoothingLevel
+from polyroots.models.operator import ConvOperator
+from polyroots.models.placement import PLACEMENTS, Placement
+from polyroots.models.transition import FullTransition, Transition
+
+# What torch.compile and data parallelism put before names.
+_PREFIX = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
-class PolyMgNet(nn.Module):
+class Network(nn.Module):
+    """A network of a configuration, (batch, in_channels, H, W) -> (batch, classes).
+
+    Its `load_state_dict` also takes the names that torch.compile and data parallelism make.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_load_state_dict_pre_hook(_without_prefixes)
+
+    @property
+    def resolutions(self) -> list[list[nn.Module]]:
+        """What works on each resolution, finest first, with the passage to it."""
+        raise NotImplementedError
+
+    @property
+    def operators(self) -> list[ConvOperator]:
+        """The convolutions A, finest first."""
+        return []
+
+
+class MgNet(Network):
+    """MgNet for images.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        Of a name in `polyroots.models.names.MGNETS`.
+
+    References
+    ----------
+    J. He, J. Xu, MgNet: A unified framework of multigrid and convolutional neural network, Sci. China Math. 62 (2019).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        channels = config.channels
+        self.stem = nn.Sequential(
+            nn.Conv2d(config.in_channels, channels[0], 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels[0]),
+            nn.ReLU(inplace=True),
+        )
+        self.levels = nn.ModuleList(self.make_level(c, begins_at_zero=not index) for index, c in enumerate(channels))
+        passage = FullTransition if config.has_full_transitions else Transition
+        self.transitions = nn.ModuleList(passage(fine, coarse) for fine, coarse in pairwise(channels))
+        self.head = nn.Linear(channels[-1], config.classes)
+
+    @property
+    def resolutions(self) -> list[list[nn.Module]]:
+        """Each level, with the passage to it."""
+        passages = [[], *([transition] for transition in self.transitions)]
+        return [[*passage, level] for passage, level in zip(passages, self.levels, strict=True)]
+
+    @property
+    def operators(self) -> list[ConvOperator]:
+        """The convolutions A, finest first."""
+        levels = cast("Iterable[SmoothingLevel]", self.levels)
+        return list(dict.fromkeys(A for level in levels for A in level.operators))
+
+    def make_level(self, channels: int, begins_at_zero: bool) -> SmoothingLevel:
+        """Make a level."""
+        config = self.config
+        assert config.steps is not None
+        return MgLevel(
+            channels,
+            config.steps,
+            PLACEMENTS["regular"] if config.placement is None else Placement.parse(config.placement),
+            padding=config.padding,
+            steps_per_A=config.steps_per_A,
+            steps_per_B=config.steps_per_B,
+            A_init=config.A_init,
+            begins_at_zero=begins_at_zero,
+        )
+
+    def forward(self, x: Float[Tensor, "batch in_channels height width"]) -> Float[Tensor, "batch classes"]:
+        """Return the logits of a batch of images."""
+        u, r = None, self.stem(x)
+        for level, transition in zip(self.levels, self.transitions, strict=False):
+            u, r = transition(*level(u, r))
+        u, _ = self.levels[-1](u, r, carry_residual=False)
+        return self.head(u.mean(dim=(2, 3)))
+
+
+class PolyMgNet(MgNet):
     """Poly-MgNet for images.
 
     Parameters
@@ -25,23 +118,26 @@ class PolyMgNet(nn.Module):
     ICPRAM 2025, arXiv 2503.10594.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
-        channels = config.channels
-        self.stem = nn.Sequential(
-            nn.Conv2d(config.in_channels, channels[0], 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels[0]),
-            nn.ReLU(inplace=True),
+    def make_level(self, channels: int, begins_at_zero: bool) -> Level:
+        """Make a level."""
+        config = self.config
+        return Level(
+            channels,
+            config.blocks,
+            placement=config.placements,
+            padding=config.padding,
+            steps_per_A=config.steps_per_A,
+            A_init=config.A_init,
+            begins_at_zero=begins_at_zero,
+            alphas_are_trained=config.alphas == "trained",
         )
-        self.levels = nn.ModuleList(Level(c, config.blocks, config.padding) for c in channels)
-        self.transitions = nn.ModuleList(Transition(fine, coarse) for fine, coarse in pairwise(channels))
-        self.head = nn.Linear(channels[-1], config.classes)
 
-    def forward(self, x: Float[Tensor, "batch in_channels height width"]) -> Float[Tensor, "batch classes"]:
-        """Return the logits of a batch of images."""
-        u, r = None, self.stem(x)
-        for level, transition in zip(self.levels, self.transitions, strict=False):
-            u, r = transition(*level(u, r))
-        u, _ = self.levels[-1](u, r, carry_residual=False)
-        return self.head(u.mean(dim=(2, 3)))
+
+def _without_prefixes(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Take prefixes off the names of a state dict that is this network's own, in place."""
+    if prefix:
+        return
+    for name in list(state):
+        plain = _PREFIX.sub("", name)
+        if plain != name and plain not in state:
+            state[plain] = state.pop(name)

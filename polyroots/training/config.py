@@ -20,6 +20,7 @@ from pydantic import (
 
 from polyroots.errors import one_sentence, unknown_name
 from polyroots.models import ModelConfig
+from polyroots.models.alphas import AlphaInit
 
 Augment = Literal["none", "crop", "crop-flip"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -51,6 +52,7 @@ class TrainConfig(BaseModel):
     limit : at most so many images of each split
     model : the network
     roots : root strategy that sets a Poly-MgNet's coefficients
+    alpha_init : ``"spectrum"``, or what sets them without one, see `polyroots.models.alphas.AlphaInit`
     epochs, batch_size : passes over the training images; images a step, two at least for batch norm
     lr : learning rate at the start; it falls to 0 along half a cosine, step by step
     momentum, weight_decay : of SGD; the coefficients alpha of a Poly-MgNet are not decayed
@@ -66,6 +68,7 @@ class TrainConfig(BaseModel):
     limit: int | None = Field(default=None, ge=2)
     model: ModelConfig
     roots: str = "extremal"
+    alpha_init: str = "spectrum"
     epochs: PositiveInt
     batch_size: int = Field(ge=2)
     lr: PositiveFloat = 0.1
@@ -74,6 +77,11 @@ class TrainConfig(BaseModel):
     augment: Augment
     seed: NonNegativeInt = Field(default=7, lt=2**32)
     device: Device = "auto"
+
+    @field_validator("alpha_init")
+    @classmethod
+    def _known(cls, alpha_init: str) -> str:
+        return str(AlphaInit.parse(alpha_init))
 
     @field_validator("data_dir")
     @classmethod

@@ -176,7 +176,9 @@ def _initialize(model: nn.Module, config: TrainConfig, start: Checkpoint | None)
         # Once trained, coefficients are no longer those of the report, unless they were set anew.
         is_known = start.training is None or start.training.get("initialised", False)
         return start.init if is_known else None
-    return initialize(model, strategy=config.roots).to_dict() if config.model.is_polynomial else None
+    if not config.model.is_polynomial:
+        return None
+    return initialize(model, strategy=config.roots, alpha_init=config.alpha_init).to_dict()
 
 
 def epoch_generator(seed: int, epoch: int) -> Generator:

@@ -1,0 +1,232 @@
+"""The options that choose a network, its initial weights and its roots: the same for every command that builds one."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from .options import was_given
+
+if TYPE_CHECKING:
+    from polyroots.models import ModelConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Channels(click.ParamType):
+    """Channels of each level, separated by commas."""
+
+    name = "C1,C2,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the channels."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        if not all(part.strip().isascii() and part.strip().isdigit() and int(part) > 0 for part in parts):
+            self.fail(f"expected the channels of each level such as 64,128,256,256, got {value!r}", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+class Scale(click.ParamType):
+    """A positive number, also as a square root or a reciprocal."""
+
+    name = "S"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number.
+
+        >>> [round(Scale().convert(text, None, None), 4) for text in ("0.5", "sqrt2", "1/sqrt(8)", "3/4")]
+        [0.5, 1.4142, 0.3536, 0.75]
+        """
+        if isinstance(value, float):
+            return value
+        numbers = []
+        for part in str(value).replace(" ", "").split("/"):
+            found = re.fullmatch(r"(sqrt)?\(?(\d+\.?\d*|\.\d+)\)?", part)
+            numbers.append(math.nan if found is None else float(found[2]) ** (0.5 if found[1] else 1))
+        scale = math.nan
+        if len(numbers) <= 2 and all(numbers):
+            scale = numbers[0] / numbers[1] if len(numbers) == 2 else numbers[0]
+        if not 0 < scale < math.inf:
+            self.fail(f"expected a positive number such as 0.5, sqrt2 or 1/sqrt8, got {value!r}", param, ctx)
+        return scale
+
+
+@dataclass(frozen=True)
+class ModelWish:
+    """What the options ask for; None where they were left out."""
+
+    model: str | None
+    blocks: str | None
+    degree: int | None
+    channels: tuple[int, ...] | None
+    scale: float | None
+    placement: str | None
+    quadratic_placement: str | None
+    steps: int | None
+    steps_per_a: int | None
+    padding: str | None
+    a_init: str | None
+    alphas: str | None
+    max_pool: bool
+    roots: str
+    alpha_init: str
+
+    @property
+    def name(self) -> str:
+        """The network that --model, --blocks or else --degree asks for."""
+        from polyroots.factors import parse_blocks
+        from polyroots.models import name_for_blocks, name_for_degree
+
+        if self.model is not None:
+            if self.blocks is not None:
+                raise click.UsageError(
+                    f"--model {self.model} and --blocks {self.blocks} both choose the network; leave one of them out"
+                )
+            return self.model
+        if self.blocks is not None:
+            return name_for_blocks(parse_blocks(self.blocks))
+        return "q4" if self.degree is None else name_for_degree(self.degree)
+
+    @property
+    def names_blocks(self) -> bool:
+        """Whether the blocks are asked for, rather than left to the roots."""
+        return self.model is not None or self.blocks is not None or self.steps_per_a is not None
+
+    def config(self, *, image_size: tuple[int, int], **shape: Any) -> ModelConfig:
+        """Return the configuration of the network, on images of some shape (`polyroots.models.model_config`)."""
+        from polyroots.factors import require_degree
+        from polyroots.models import model_config
+        from polyroots.models.alphas import AlphaInit
+        from polyroots.roots import require_strategy
+
+        require_strategy(self.roots)
+        alpha_init = AlphaInit.parse(self.alpha_init)
+        wishes: dict[str, Any] = {
+            "channels": self.channels,
+            "scale": self.scale,
+            "placement": self.placement,
+            "quadratic_placement": self.quadratic_placement,
+            "steps": self.steps,
+            "steps_per_A": self.steps_per_a,
+            "padding": self.padding,
+            "A_init": self.a_init,
+            "alphas": self.alphas,
+            "max_pool": self.max_pool or None,
+        }
+        given = {name: value for name, value in wishes.items() if value is not None}
+        config = model_config(self.name, image_size=image_size, **shape, **given)
+        if self.degree is not None:
+            require_degree(self.degree, config.blocks)
+        for name in ("roots", "alpha_init"):
+            if was_given(name) and not config.is_polynomial:
+                option = name.replace("_", "-")
+                raise click.UsageError(f"{config.name} has no coefficients to set; leave --{option} out")
+        if alpha_init.kind != "spectrum" and was_given("roots"):
+            raise click.UsageError(
+                f"--alpha-init {self.alpha_init} sets the coefficients without a spectrum, and --roots {self.roots} "
+                "chooses them from it; leave one of them out"
+            )
+        return config
+
+
+# What shapes or draws a network, beside the choice of its blocks.
+_SHAPE = (
+    *("channels", "scale", "placement", "quadratic_placement", "steps", "steps_per_a"),
+    *("padding", "a_init", "alphas", "max_pool"),
+)
+
+
+def model_options(command: F) -> F:
+    """Add the options that choose a network, its initial weights and its roots; the command gets a `ModelWish`."""
+
+    @wraps(command)
+    def with_wish(*args: Any, **values: Any) -> Any:
+        wish = ModelWish(**{field.name: values.pop(field.name) for field in fields(ModelWish)})
+        return command(*args, wish=wish, **values)
+
+    result: Any = with_wish
+    for option in reversed(_OPTIONS.values()):
+        result = option(result)
+    return cast("F", result)
+
+
+def network_option(name: str) -> Callable[[F], F]:
+    """Return one of these options, for a command that takes a few."""
+    return _OPTIONS[name]
+
+
+def refuse_shape(what: str, *besides: str) -> None:
+    """Raise a usage error if an option shapes a network where there is one already, or one of `besides` is given."""
+    for name in (*besides, *_SHAPE):
+        if was_given(name):
+            raise click.UsageError(f"{what}; leave --{name.replace('_', '-')} out")
+
+
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "model": click.option(
+        "--model",
+        metavar="NAME",
+        help="q2, q4, q4r, q6, q8; mgnet-ab, mgnet-a, mgnet, mgnet-hx; resnet18, resnet20, resnet32, resnet44. "
+        "[default: q4]",
+    ),
+    "blocks": click.option("--blocks", metavar="L,L,C", help="Any sequence of blocks L, R, S, C instead of a name."),
+    "degree": click.option(
+        "--degree",
+        type=click.IntRange(min=0),
+        help="Degree d of the polynomial p, which has d + 1 roots; chooses the blocks if nothing else does.",
+    ),
+    "channels": click.option(
+        "--channels", type=Channels(), help="Channels of each level. [default: by the image size]"
+    ),
+    "scale": click.option("--scale", type=Scale(), help="Scale the default channels, such as 0.5, sqrt2 or 1/sqrt8."),
+    "placement": click.option(
+        "--placement",
+        metavar="NAME",
+        help="Of batch norm and ReLU: smoother, regular, outside, ... or RHO,UPDATE,OUTPUT; see 'polyroots models'. "
+        "[default: the authors']",
+    ),
+    "quadratic_placement": click.option(
+        "--quadratic-placement", metavar="NAME", help="The same, of the blocks R and C alone."
+    ),
+    "steps": click.option("--steps", type=click.IntRange(min=1), help="Steps of a MgNet's level. [default: 2]"),
+    "steps_per_a": click.option(
+        "--steps-per-a", type=click.IntRange(min=1), help="So many steps of a level share one A. [default: all]"
+    ),
+    "padding": click.option(
+        "--padding",
+        type=click.Choice(["zeros", "circular"]),
+        help="Of the network's A and B; circular makes A what the symbol describes. [default: zeros]",
+    ),
+    "a_init": click.option(
+        "--a-init",
+        type=click.Choice(["kaiming", "shifted"]),
+        help="Draw A as torch does, or as the identity plus noise, with its spectrum in the right half-plane. "
+        "[default: kaiming]",
+    ),
+    "alphas": click.option(
+        "--alphas", type=click.Choice(["trained", "fixed"]), help="Train the coefficients or not. [default: trained]"
+    ),
+    "max_pool": click.option("--max-pool", is_flag=True, help="resnet18: pool after the stem, as for ImageNet."),
+    "roots": click.option(
+        "--roots",
+        default="extremal",
+        show_default=True,
+        metavar="NAME",
+        help="How to choose the roots from the spectrum; 'polyroots init --help' lists the ways.",
+    ),
+    "alpha_init": click.option(
+        "--alpha-init",
+        default="spectrum",
+        show_default=True,
+        metavar="NAME",
+        help="Coefficients from the spectrum's roots; or xavier, uniform[:LOW,HIGH], constant[:VALUE].",
+    ),
+}

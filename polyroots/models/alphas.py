@@ -1,0 +1,87 @@
+"""Coefficients that no spectrum decides: the authors' random baselines, and constants."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from polyroots.errors import InputError, unknown_name
+from polyroots.models.level import Level
+
+Kind = Literal["spectrum", "xavier", "uniform", "constant"]
+_KINDS = ("spectrum", "xavier", "uniform", "constant")
+
+
+@dataclass(frozen=True)
+class AlphaInit:
+    """Where a Poly-MgNet's coefficients come from.
+
+    Attributes
+    ----------
+    kind : str
+        ``"spectrum"``: roots chosen from the spectrum of A. ``"xavier"``: each coefficient is 1/x with x uniform in
+        (-b, b), b = sqrt(6 / (c + c)) for c channels. ``"uniform"``: 1/x with x uniform in (low, high).
+        ``"constant"``: all coefficients are the value.
+    numbers : (low, high) of uniform, (value,) of constant
+    """
+
+    kind: Kind
+    numbers: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        numbers = ",".join(f"{number:g}" for number in self.numbers)
+        return f"{self.kind}:{numbers}" if numbers else self.kind
+
+    @classmethod
+    def parse(cls, text: str) -> AlphaInit:
+        """Read ``spectrum``, ``xavier``, ``uniform``, ``uniform:LOW,HIGH``, ``constant`` or ``constant:VALUE``.
+
+        LOW and HIGH are -1 and 1, VALUE is 1 where they are left out.
+
+        Raises
+        ------
+        InputError
+            If it is none of these.
+
+        Examples
+        --------
+        >>> AlphaInit.parse("uniform:0,0.5")
+        AlphaInit(kind='uniform', numbers=(0.0, 0.5))
+        """
+        kind, colon, rest = text.partition(":")
+        if kind not in _KINDS:
+            raise unknown_name("initialisation of the coefficients", kind, _KINDS)
+        defaults = {"uniform": (-1.0, 1.0), "constant": (1.0,)}.get(kind, ())
+        if not colon:
+            return cls(kind, defaults)  # type: ignore[arg-type]  # it is one of _KINDS
+        if not defaults:
+            raise InputError(f"'{kind}' takes no numbers, got {text!r}; leave them out")
+        try:
+            numbers = tuple(float(part) for part in rest.split(","))
+        except ValueError:
+            numbers = ()
+        form = "uniform:LOW,HIGH with LOW < HIGH" if kind == "uniform" else "constant:VALUE, not 0"
+        is_good = len(numbers) == len(defaults) and all(map(math.isfinite, numbers))
+        if not is_good or (kind == "uniform" and numbers[0] >= numbers[1]) or numbers == (0.0,):
+            raise InputError(f"expected {form}, got {text!r}")
+        return cls(kind, numbers)  # type: ignore[arg-type]
+
+    def draw(self, level: Level) -> None:
+        """Set all coefficients of a level that don't come from a spectrum, from torch's global generator."""
+        assert self.kind != "spectrum"
+        for A, steps in level.groups:
+            for step in steps:
+                step.set_alphas([self._number(A.in_channels) for _ in step.powers])
+
+    def _number(self, channels: int) -> float:
+        if self.kind == "constant":
+            return self.numbers[0]
+        bound = math.sqrt(6 / (channels + channels))
+        low, high = self.numbers or (-bound, bound)
+        x = 0.0
+        while x == 0:
+            x = float(torch.empty((), dtype=torch.float64).uniform_(low, high))
+        return 1 / x

@@ -1,0 +1,60 @@
+"""What a network costs: weights, applications of A, multiply-adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from polyroots.models.build import build, count_weights
+from polyroots.models.config import ModelConfig
+from polyroots.models.inert import Inert, coefficient_count, inert_coefficients
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Size of a network, and its work on one image.
+
+    Attributes
+    ----------
+    weights : trained numbers
+    level_weights : of each level or stage, with the passage to it from the finer one
+    applications : of the convolutions A, for one image; None for a ResNet
+    multiply_adds : of all convolutions and linear layers, for one image
+    coefficients : number of coefficients alpha
+    inert : those whose size has no effect
+    """
+
+    weights: int
+    level_weights: tuple[int, ...]
+    applications: int | None
+    multiply_adds: int
+    coefficients: int
+    inert: tuple[Inert, ...]
+
+
+def cost(config: ModelConfig) -> Cost:
+    """Count what a network costs, by one forward pass that computes nothing."""
+    with torch.device("meta"):
+        model = build(config)
+        images = torch.empty(1, config.in_channels, *config.image_size)
+    applied = 0
+
+    def count(*_: object) -> None:
+        nonlocal applied
+        applied += 1
+
+    for operator in model.operators:
+        operator.register_forward_hook(count)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.eval()(images)
+    return Cost(
+        weights=count_weights(model),
+        level_weights=tuple(sum(count_weights(part) for part in parts) for parts in model.resolutions),
+        applications=None if config.is_resnet else applied,
+        # The counter takes a multiplication and an addition as two operations.
+        multiply_adds=counter.get_total_flops() // 2,
+        coefficients=coefficient_count(model),
+        inert=tuple(inert_coefficients(model)),
+    )

@@ -1,0 +1,81 @@
+"""The convolution A of a level, as a module that also applies first-degree polynomials in A."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, pad
+
+from polyroots.errors import InputError
+from polyroots.singular import singular_values
+
+Padding = Literal["zeros", "circular"]
+Init = Literal["kaiming", "shifted"]
+
+Features = Float[Tensor, "batch channels height width"]
+
+# Radius of the disc around 1 that the spectrum of a shifted A lies in.
+_RADIUS = 0.5
+
+
+class ConvOperator(nn.Conv2d):
+    """A square 3x3 convolution with stride 1, "same" padding and no bias.
+
+    Parameters
+    ----------
+    channels : int
+    padding : ``"zeros"`` or ``"circular"``
+        Circular makes it the operator that the symbol describes.
+    init : ``"kaiming"`` or ``"shifted"``
+        How the weights are drawn: torch's default, as the authors do, whose spectrum is a disc around 0; or the
+        identity plus noise, see `draw_shifted`.
+    """
+
+    def __init__(self, channels: int, padding: Padding = "zeros", init: Init = "kaiming") -> None:
+        if padding not in ("zeros", "circular"):
+            raise InputError(f"unknown padding '{padding}': expected zeros, circular")
+        if init not in ("kaiming", "shifted"):
+            raise InputError(f"unknown way to draw A, '{init}': expected kaiming, shifted")
+        super().__init__(channels, channels, 3, padding=1, padding_mode=padding, bias=False)
+        if init == "shifted" and not self.weight.is_meta:
+            draw_shifted(self.weight)
+
+    def forward(self, u: Features, scale: Tensor | None = None, shift: Tensor | None = None) -> Features:
+        """Return (shift I + scale A) u, as one convolution whatever the scale and shift.
+
+        Parameters
+        ----------
+        u : (batch, channels, height, width)
+        scale, shift : scalars, optional
+            1 and 0 where left out.
+        """
+        # On the kernel, which is smaller than the features of all but the coarsest level.
+        kernel = self.weight if scale is None else scale * self.weight
+        if shift is not None:
+            identity = torch.eye(self.in_channels, dtype=kernel.dtype, device=kernel.device)[:, :, None, None]
+            kernel = kernel + pad(shift * identity, (1, 1, 1, 1))
+        if self.padding_mode == "circular":
+            return conv2d(pad(u, (1, 1, 1, 1), mode="circular"), kernel)
+        return conv2d(u, kernel, padding=1)
+
+
+@torch.no_grad()
+def draw_shifted(weight: Float[Tensor, "c c 3 3"]) -> None:
+    """Draw A = I + N, with noise N of norm 1/2 at most: all eigenvalues lie in the disc around 1 of radius 1/2.
+
+    The norm is that of the symbol at any frequency, so this holds for images of any size, and for zero padding as well,
+    whose operator is a section of the unbounded one. It is bounded by that on 8x8 frequencies: a trigonometric
+    polynomial of degree 1 is nowhere larger than 1/cos(pi/8) times its largest value at 8 equispaced points.
+
+    References
+    ----------
+    H. Ehlich, K. Zeller, Schwankung von Polynomen zwischen Gitterpunkten, Math. Z. 86 (1964).
+    """
+    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+    bound = float(singular_values(weight.detach(), 8)[0]) / math.cos(math.pi / 8) ** 2
+    weight *= _RADIUS / bound
+    weight[:, :, 1, 1] += torch.eye(len(weight), dtype=weight.dtype, device=weight.device)

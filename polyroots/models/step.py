@@ -1,0 +1,144 @@
+"""One step of a level: what is read from the residual and added to the features."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from polyroots.errors import InputError
+from polyroots.factors import BLOCKS
+from polyroots.models.operator import ConvOperator, Features
+from polyroots.models.placement import Placement, make_place
+
+
+class Step(nn.Module, ABC):
+    """A step u <- output(u + delta), delta = update(X rho(r)): X is what `extract` applies.
+
+    Parameters
+    ----------
+    channels : int
+    placement : Placement
+        An output that is done once a level is the level's, not the step's.
+    """
+
+    def __init__(self, channels: int, placement: Placement) -> None:
+        super().__init__()
+        self.placement = placement
+        self.rho = make_place(placement.rho, channels)
+        self.update = make_place(placement.update, channels)
+        self.output = make_place(placement.output if placement.where == "step" else "plain", channels)
+
+    @property
+    def is_additive(self) -> bool:
+        """Whether the step changes u by delta alone."""
+        return isinstance(self.output, nn.Identity)
+
+    @property
+    def applies_A(self) -> bool:
+        """Whether the step applies A, beside the residual that it is given."""
+        return False
+
+    @abstractmethod
+    def delta(self, operator: ConvOperator, r: Features) -> Features:
+        """Return what is added to u, from the residual r."""
+
+    def forward(self, operator: ConvOperator, u: Features | None, r: Features) -> tuple[Features, Features]:
+        """Return the new features, and delta.
+
+        Parameters
+        ----------
+        operator : ConvOperator
+            A of a `PolyStep`, B of an `ExtractorStep`.
+        u : features; None stands for zero and costs nothing
+        r : residual f - A u
+        """
+        delta = self.delta(operator, r)
+        return self.output(delta if u is None else u + delta), delta
+
+
+class PolyStep(Step):
+    """A step with a polynomial smoother: delta = update(p(A) rho(r)).
+
+    Parameters
+    ----------
+    letter : str
+        ``"L"``, ``"R"``, ``"S"`` or ``"C"``: the powers of A in p, see `polyroots.factors.BLOCKS`.
+    channels : int
+    placement : Placement
+    is_trained : bool
+        Whether the coefficients are trained, or stay as they are set.
+
+    Attributes
+    ----------
+    alphas : (number of powers,) parameter
+        Coefficients of p, unconstrained; 1 and then zeros until they are set.
+    """
+
+    def __init__(self, letter: str, channels: int, placement: Placement, is_trained: bool = True) -> None:
+        super().__init__(channels, placement)
+        self.letter = letter
+        self.powers = BLOCKS[letter].powers
+        self.alphas = nn.Parameter(torch.eye(len(self.powers))[0], requires_grad=is_trained)
+
+    @property
+    def applies_A(self) -> bool:
+        """Whether p has a power of A."""
+        return max(self.powers) > 0
+
+    def set_alphas(self, coefficients: Sequence[float]) -> None:
+        """Set the coefficients of p, in the order of `powers`.
+
+        Raises
+        ------
+        InputError
+            If one is not finite in the precision of the network.
+        """
+        alphas = torch.tensor(coefficients, dtype=torch.float64).to(self.alphas)
+        if not alphas.isfinite().all():
+            raise InputError(
+                f"coefficients {', '.join(f'{c:.3g}' for c in coefficients)} of block {self.letter} are beyond "
+                f"{alphas.dtype}: the roots are too near to zero; scale the weights of A up"
+            )
+        with torch.no_grad():
+            self.alphas.copy_(alphas)
+
+    def delta(self, operator: ConvOperator, r: Features) -> Features:
+        """Return update(p(A) rho(r))."""
+        A, first, last = operator, self.alphas[0], self.alphas[-1]
+        if self.letter == "L":
+            return self.update(self._scaled_rho(first, r))
+        s = self.rho(r)
+        if self.letter == "S":
+            return self.update(A(s, scale=last))
+        if self.placement.on_A_term:
+            # The paper's (2 a - place(A)) / (a^2 + b^2): what it subtracts has the positive coefficient -alpha1.
+            return first * s - self.update(A(s, scale=-last))
+        return self.update(A(s, scale=last, shift=first))
+
+    def _scaled_rho(self, alpha: Tensor, r: Features) -> Features:
+        """Alpha rho(r); a batch norm takes the factor into its own, which saves three passes over the features."""
+        if not isinstance(self.rho, nn.BatchNorm2d):
+            return alpha * self.rho(r)
+        scaled = {"weight": alpha * self.rho.weight, "bias": alpha * self.rho.bias}
+        result: Tensor = functional_call(self.rho, scaled, (r,))
+        return result
+
+    def extra_repr(self) -> str:
+        """Say what a printed module doesn't show by itself."""
+        return f"{self.letter}, powers={self.powers}, {self.placement}"
+
+
+class ExtractorStep(Step):
+    """MgNet's step with a feature extractor B: delta = update(B rho(r))."""
+
+    def delta(self, operator: ConvOperator, r: Features) -> Features:
+        """Return update(B rho(r))."""
+        return self.update(operator(self.rho(r)))
+
+    def extra_repr(self) -> str:
+        """Say what a printed module doesn't show by itself."""
+        return str(self.placement)
