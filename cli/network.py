@@ -43,8 +43,8 @@ def inert_sentences(init: Mapping[str, Any]) -> list[str]:
     places = "; ".join(f"{' and '.join(names)} of {where}" for where, names in blocks.items())
     return [
         f"Inert in training: {places}.\n"
-        "Batch norm cancels the size of these coefficients: sign and ratio are left, and roots that follow from them after "
-        "training mean nothing."
+        "Batch norm cancels the size of these coefficients: sign and ratio are left, and roots that follow from them "
+        "after training mean nothing."
     ]
 
 

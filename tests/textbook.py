@@ -27,10 +27,11 @@ def level_steps(level: nn.Module, f: Tensor, u: Tensor) -> tuple[Tensor, Tensor]
             alpha0, alpha1 = block.alphas
             delta = alpha0 * s - block.update(-alpha1 * convolve(A, s))
         else:
-            total = torch.zeros_like(s)
-            for power, alpha in zip(block.powers, block.alphas, strict=True):
-                total = total + alpha * (convolve(A, s) if power else s)
-            delta = block.update(total)
+            terms = [
+                alpha * (convolve(A, s) if power else s)
+                for power, alpha in zip(block.powers, block.alphas, strict=True)
+            ]
+            delta = block.update(sum(terms[1:], terms[0]))
         u = block.output(u + delta)
     if level.output_is_exit:
         return level.output(u), f - convolve(A, u)
