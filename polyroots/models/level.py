@@ -17,6 +17,7 @@ from polyroots.factors import Factor, factors_from_roots, parse_blocks
 from polyroots.models.operator import ConvOperator, Features, Init, Padding
 from polyroots.models.placement import Placement, default_placements, make_place, once_a_level, require_fit
 from polyroots.models.step import ExtractorStep, PolyStep, Step
+from polyroots.polynomial import ResidualPolynomial
 from polyroots.selection import completed, natural
 
 
@@ -245,11 +246,13 @@ def blocks_and_factors(
         if blocks is None:
             raise InputError("expected blocks such as L,L,C, or roots that choose them, got none of them")
         return parse_blocks(blocks), ()
+    complete = completed(roots)
+    ResidualPolynomial(complete)  # says what no polynomial can have, such as a root at zero
     if blocks is None:
-        choice = natural(completed(roots))
+        choice = natural(complete)
         return choice.blocks, factors_from_roots(choice.blocks, choice.roots)
     letters = parse_blocks(blocks)
-    return letters, factors_from_roots(letters, completed(roots))
+    return letters, factors_from_roots(letters, complete)
 
 
 def group_of_steps(steps: int, per: int | None) -> list[int]:

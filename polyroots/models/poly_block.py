@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
 
 from torch import nn
 
 from polyroots.errors import InputError
 from polyroots.factors import require_degree
-from polyroots.models.level import blocks_and_factors, placements_of
+from polyroots.models.level import Level, blocks_and_factors
 from polyroots.models.operator import ConvOperator, Features, Init, Padding
-from polyroots.models.placement import Placement, make_place, once_a_level
-from polyroots.models.step import PolyStep
+from polyroots.models.placement import Placement
 from polyroots.roots import choose_roots
 from polyroots.spectrum import eigenvalues
 
 
 class PolyBlock(nn.Module):
-    """A residual block x <- output(q(A) x), with one convolution A whatever the degree of q.
+    """Features u of x: steps of a polynomial smoother for A u = x from u = 0, with one convolution A.
 
-    Each factor of q(A) = I - A p(A) is a step x <- x - A update(p(A) rho(x)): multigrid's smoother as the residual sees
-    it, and a ResNet's block with shared weights. It keeps the shape, and takes the place of blocks that do.
+    With all places plain u = p(A) x, and what is left of x is its residual x - A u = q(A) x, q(A) = I - A p(A). The
+    block keeps the shape and takes the place of residual blocks that do.
 
     Parameters
     ----------
     channels : int
     roots : sequence of complex, or str
-        Roots of q, conjugates are completed; or the name of a strategy in `polyroots.strategies.STRATEGIES` that
-        chooses them from the spectrum of the freshly drawn A.
+        Roots of q, two at least, conjugates are completed; or the name of a strategy in
+        `polyroots.strategies.STRATEGIES` that chooses them from the spectrum of the freshly drawn A.
     size : int or (H, W), optional
         Image size in pixels that a strategy takes the spectrum at; the block itself works at any.
     degree : int, optional
@@ -36,8 +34,8 @@ class PolyBlock(nn.Module):
     blocks : str or sequence of str, optional
         Letters such as ``"L,L,C"``; by default those that the roots ask for.
     placement : str or Placement
-        Of batch norm and ReLU, see `polyroots.models.Placement`; by default relu bn q(A) x, where the roots mean what
-        the theory says. An output that is done once is done at the end.
+        Of batch norm and ReLU, see `polyroots.models.Placement`; by default relu bn p(A) x, where the roots mean what
+        the theory says.
     padding : ``"zeros"`` or ``"circular"``
         Of A.
     A_init : ``"shifted"`` or ``"kaiming"``
@@ -48,13 +46,12 @@ class PolyBlock(nn.Module):
 
     Attributes
     ----------
-    A : ConvOperator
-    blocks : ModuleList of the steps
+    level : Level
 
     Raises
     ------
     InputError
-        If the roots don't fit the blocks, or a strategy has no size or finds no roots.
+        If there are fewer than two roots, they don't fit the blocks, or a strategy has no size or finds no roots.
 
     Examples
     --------
@@ -78,26 +75,24 @@ class PolyBlock(nn.Module):
         alphas_are_trained: bool = True,
     ) -> None:
         super().__init__()
-        self.A = ConvOperator(channels, padding, A_init)
+        A = ConvOperator(channels, padding, A_init)
         if isinstance(roots, str):
             if size is None:
                 raise InputError(f"the strategy '{roots}' needs the size of the image that A's spectrum is taken at")
-            choice = choose_roots(eigenvalues(self.A.weight, size, name="A"), degree, roots, blocks)
+            choice = choose_roots(eigenvalues(A.weight, size, name="A"), degree, roots, blocks)
             letters, factors = blocks_and_factors(choice.blocks, choice.roots.tolist())
         else:
             letters, factors = blocks_and_factors(blocks, roots)
             require_degree(degree, letters)
-        placements = placements_of(letters, placement)
-        self.blocks = nn.ModuleList()
-        for letter, factor, place in zip(letters, factors, placements, strict=True):
-            step = PolyStep(letter, channels, place, alphas_are_trained)
-            step.set_alphas(factor.coefficients)
-            self.blocks.append(step)
-        self.output = make_place(once_a_level(placements).output, channels)
+        if letters == ("L",):
+            raise InputError("one root makes p a number, so that the block has no use for A; give two roots or more")
+        self.level = Level(
+            channels, letters, placement=placement, padding=padding, alphas_are_trained=alphas_are_trained
+        )
+        self.level.A = A
+        self.level.set_roots([root for factor in factors for root in factor.roots])
 
     def forward(self, x: Features) -> Features:
-        """Return output(q(A) x), of the shape of x: (batch, channels, height, width)."""
-        for step in cast("Iterable[PolyStep]", self.blocks):
-            x = step.output(x - self.A(step.delta(self.A, x)))
-        result: Features = self.output(x)
-        return result
+        """Return the features, of the shape of x: (batch, channels, height, width)."""
+        u, _ = self.level(None, x, carry_residual=False)
+        return u

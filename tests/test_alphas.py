@@ -1,0 +1,137 @@
+"""Coefficients that no spectrum decides."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from commands import fails, run
+
+import polyroots as pr
+from polyroots.checkpoint import load_checkpoint
+from polyroots.models.alphas import AlphaInit
+
+
+def alphas(model):
+    return [alpha for level in model.levels for step in level.blocks for alpha in step.alphas.tolist()]
+
+
+def many(alpha_init, channels):
+    """Coefficients of a long network: two levels of 400 linear blocks."""
+    torch.manual_seed(97)
+    model = pr.models.build(",".join("L" * 400), image_size=4, in_channels=1, channels=(channels,))
+    AlphaInit.parse(alpha_init).draw(model.levels[0])
+    return np.array(alphas(model))
+
+
+@pytest.mark.parametrize(
+    ("alpha_init", "low", "high"),
+    [("xavier", -((3 / 12) ** 0.5), (3 / 12) ** 0.5), ("uniform", -1, 1), ("uniform:0,0.5", 0, 0.5)],
+)
+def test_random_coefficients_are_reciprocals_of_uniform_numbers(alpha_init, low, high):
+    """The authors': 1/x, x uniform, for xavier with the bound sqrt(6 / (c + c)) of c channels."""
+    x = 1 / many(alpha_init, 12)
+    assert low < x.min() < low + 0.05 * (high - low)
+    assert high - 0.05 * (high - low) < x.max() < high
+    # Mean and variance of the uniform distribution, to four standard errors.
+    assert abs(x.mean() - (low + high) / 2) < 4 * (high - low) / (12 * 400) ** 0.5
+    assert x.var() == pytest.approx((high - low) ** 2 / 12, rel=0.2)
+
+
+def test_constants():
+    model = pr.models.build("L,C", image_size=8, channels=(4, 8))
+    pr.initialize(model, alpha_init="constant")
+    assert alphas(model) == [1.0] * 6
+    pr.initialize(model, alpha_init="constant:-0.5")
+    assert alphas(model) == [-0.5] * 6
+
+
+@pytest.mark.parametrize("name", ["q2", "q4", "q6", "R,C"])
+def test_the_report_tells_what_drawn_coefficients_do(name):
+    """Roots and diagnosis follow from the coefficients, as if they had been chosen."""
+    torch.manual_seed(101)
+    model = pr.models.build(name, image_size=8, channels=(4, 8))
+    seen = []
+    report = pr.initialize(model, alpha_init="uniform", on_level=seen.append)
+    assert (report.strategy, report.alpha_init, tuple(seen)) == (None, "uniform:-1,1", report.levels)
+    assert report.degree == model.config.degree
+    for level, module in zip(report.levels, model.levels, strict=True):
+        values = pr.eigenvalues(module.A.weight, level.size).values
+        q = np.ones_like(values)
+        for block, step in zip(level.blocks, module.blocks, strict=True):
+            assert list(block.alphas) == step.alphas.tolist()
+            factor = 1 - values * sum(a * values**k for k, a in zip(block.powers, block.alphas, strict=True))
+            roots = [complex(*root) for root in block.roots]
+            np.testing.assert_allclose(np.prod([1 - values / root for root in roots], axis=0), factor, rtol=1e-9)
+            q = q * factor
+        assert level.diagnosis.max_abs == pytest.approx(abs(q).max(), rel=1e-9)
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("xavir", "did you mean 'xavier'"),
+        ("xavier:1", "'xavier' takes no numbers"),
+        ("uniform:1", "expected uniform:LOW,HIGH with LOW < HIGH, got 'uniform:1'"),
+        ("uniform:1,0", "LOW < HIGH"),
+        ("uniform:a,b", "LOW < HIGH"),
+        ("uniform:0,inf", "LOW < HIGH"),
+        ("constant:0", "constant:VALUE, not 0"),
+        ("constant:", "constant:VALUE, not 0"),
+    ],
+)
+def test_what_is_no_initialisation_is_said(text, message):
+    model = pr.models.build("q2", image_size=8, channels=(4,))
+    with pytest.raises(pr.InputError, match=message):
+        pr.initialize(model, alpha_init=text)
+    assert alphas(model) == [1.0, 1.0]
+    assert message in fails("train", "--alpha-init", text, exit_code=2)
+    assert message in fails("init", "--alpha-init", text, exit_code=2)
+
+
+def test_train_and_init_draw_the_same_network(tmp_path):
+    options = ("--model", "q4", "--channels", "4,8", "--alpha-init", "uniform:0.1,0.9", "--seed", 3)
+    run("init", *options, "--out", tmp_path / "init.pt")
+    run("train", *options, "--limit", 20, "--epochs", 1, "--out", tmp_path / "run")
+    start = load_checkpoint(tmp_path / "init.pt")
+    written = json.loads((tmp_path / "run" / "init.json").read_text())
+    assert written == json.loads(json.dumps(start.init))
+    assert (written["strategy"], written["alpha_init"]) == (None, "uniform:0.1,0.9")
+    run("train", "--init", tmp_path / "init.pt", "--limit", 20, "--epochs", 1, "--seed", 3, "--out", tmp_path / "again")
+    config = json.loads((tmp_path / "again" / "config.json").read_text())["config"]
+    assert (config["alpha_init"], config["roots"]) == ("uniform:0.1,0.9", "extremal")
+    first, second = (load_checkpoint(tmp_path / name / "last.pt").weights for name in ("run", "again"))
+    for key, value in first.items():
+        assert torch.equal(value, second[key]), key
+
+
+def test_a_trained_networks_coefficients_are_drawn_anew(trained, tmp_path):
+    directory, _ = trained
+    before = load_checkpoint(directory / "last.pt")
+    run("init", directory / "last.pt", "--alpha-init", "constant:2", "--out", tmp_path / "new.pt")
+    after = load_checkpoint(tmp_path / "new.pt")
+    for key, value in after.weights.items():
+        assert bool((value == 2).all()) if key.endswith("alphas") else torch.equal(value, before.weights[key])
+
+
+def test_contradictions_are_said(tmp_path):
+    for command in ("train", "init"):
+        for options in (("--roots", "leja"),):
+            message = fails(command, "--alpha-init", "xavier", *options, exit_code=2)
+            assert "sets the coefficients without a spectrum" in message
+    assert "leave --roots, --root and --compare out" in fails(
+        "init", "--alpha-init", "xavier", "--compare", exit_code=2
+    )
+    assert "mgnet has no coefficients to set; leave --alpha-init out" in fails(
+        "train", "--model", "mgnet", "--alpha-init", "xavier", exit_code=2
+    )
+    assert "resnet18 has no coefficients to set; leave --roots out" in fails(
+        "train", "--model", "resnet18", "--roots", "leja", exit_code=2
+    )
+    torch.save({"conv.weight": torch.randn(2, 2, 3, 3)}, tmp_path / "w.pt")
+    assert "is no Poly-MgNet and has no coefficients" in fails(
+        "init", tmp_path / "w.pt", "--alpha-init", "xavier", exit_code=2
+    )

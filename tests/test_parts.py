@@ -1,0 +1,187 @@
+"""Blocks and levels as parts of other people's networks, and how A is drawn."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from dense import dense_operator
+from torch import nn
+
+import polyroots as pr
+from polyroots.models import ConvOperator, Level, PolyBlock, count_weights
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def smoothed(A, roots, x):
+    """u of A u = x with the residual q(A) x, from the dense matrix."""
+    q = np.eye(len(A), dtype=complex)
+    for root in roots:
+        q = q @ (np.eye(len(A)) - A / root)
+    flat = x.reshape(len(x), -1).T
+    return np.linalg.solve(A, flat - (q @ flat).real).T.reshape(x.shape)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "circular"])
+@pytest.mark.parametrize(
+    ("roots", "blocks"),
+    [([1.2, 0.9], "L,L"), ([0.7, 1 + 0.3j], "L,C"), ([1 + 0.3j, 0.7], "L,C"), ([0.5, 1.5, 1j, 2, -2], "L,L,R,C")],
+)
+def test_a_poly_block_smooths(roots, blocks, padding, rng):
+    """x - A u = q(A) x, against the dense matrix; conjugates are completed."""
+    torch.manual_seed(5)
+    complete = [z for root in roots for z in ({root, np.conj(root)} if np.imag(root) else {root})]
+    block = PolyBlock(3, roots, padding=padding, placement="plain,plain,plain").double()
+    assert ",".join(step.letter for step in block.level.blocks) == blocks
+    A = dense_operator(block.level.A.weight.detach().numpy(), (4, 5), padding=padding)
+    x = rng.standard_normal((2, 3, 4, 5))
+    # The coefficients were rounded to float32 when they were set.
+    u = block(torch.from_numpy(x))
+    np.testing.assert_allclose(u.detach(), smoothed(A, complete, x), rtol=1e-5, atol=1e-5)
+    smoother = PolyBlock(3, roots, padding=padding).double()
+    smoother.load_state_dict(block.state_dict(), strict=False)
+    bn = nn.BatchNorm2d(3, affine=False).double()
+    torch.testing.assert_close(smoother(torch.from_numpy(x)), torch.relu(bn(u)))
+
+
+def test_a_strategy_chooses_a_blocks_roots_from_its_own_operator():
+    torch.manual_seed(13)
+    block = PolyBlock(6, "minimax", size=(8, 6), degree=4, padding="circular")
+    Lambda = pr.eigenvalues(block.level.A.weight, (8, 6))
+    chosen = pr.select_roots(Lambda, 4, "minimax")
+    t = Lambda.values
+    q = np.ones_like(t)
+    for step in block.level.blocks:
+        alphas = step.alphas.tolist()
+        q = q * (1 - t * sum(a * t**k for k, a in zip(step.powers, alphas, strict=True)))
+    np.testing.assert_allclose(q, pr.ResidualPolynomial(chosen)(t), atol=1e-6)
+    # On the shifted A five roots damp: this is what the block is for.
+    assert abs(q).max() < 0.1
+
+
+def test_fixed_coefficients_are_not_trained():
+    fixed = PolyBlock(4, [0.5, 1.5], alphas_are_trained=False)
+    trained = PolyBlock(4, [0.5, 1.5])
+    assert count_weights(trained) - count_weights(fixed) == 2
+    fixed(torch.randn(2, 4, 6, 6)).sum().backward()
+    assert all(step.alphas.grad is None for step in fixed.level.blocks)
+    assert fixed.level.A.weight.grad is not None
+    assert any(key.endswith("alphas") for key in fixed.state_dict())
+    model = pr.models.build("q4", channels=(4, 8), alphas="fixed")
+    assert not any(p.requires_grad for name, p in model.named_parameters() if name.endswith("alphas"))
+
+
+def test_a_level_takes_its_roots():
+    level = Level(4, roots=[1 + 1j, 0.5])
+    assert [step.letter for step in level.blocks] == ["L", "C"]
+    assert level.blocks[0].alphas.tolist() == [2.0]
+    assert level.blocks[1].alphas.tolist() == [1.0, -0.5]
+    level.set_roots([4, 1, 2])
+    assert level.blocks[0].alphas.tolist() == [0.25]
+    assert level.blocks[1].alphas.tolist() == [1.5, -0.5]
+    u, r = level(None, torch.randn(2, 4, 7, 6))
+    again, no_residual = level(u, r, carry_residual=False)
+    assert u.shape == r.shape == again.shape == (2, 4, 7, 6)
+    assert no_residual is None
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PolyBlock(4, "minimax"), "the strategy 'minimax' needs the size"),
+        (lambda: PolyBlock(4, "minimaks", size=4), "did you mean 'minimax'"),
+        (lambda: PolyBlock(4, [0.5], blocks="C"), "blocks C need 2 roots, got 1"),
+        (lambda: PolyBlock(4, [0.5, 1], degree=3), "degree 3 does not fit the blocks L,L"),
+        (lambda: PolyBlock(4, [0.5]), "one root makes p a number"),
+        (lambda: PolyBlock(4, [0.5, 1], placement="regulr"), "did you mean 'regular'"),
+        (lambda: PolyBlock(4, [0.0]), "zero can't be a root"),
+        (lambda: PolyBlock(4, []), "at least one root"),
+        (lambda: Level(4, roots=[float("nan")]), "must be finite"),
+        (lambda: Level(4), "expected blocks such as L,L,C, or roots"),
+        (lambda: Level(4, "L,L", roots=[1j]), "block L needs real roots"),
+        (lambda: Level(4, "L,L", placement=[pr.models.Placement()]), "a placement for each of 2 blocks, got 1"),
+        (lambda: Level(4, "L,L", padding="reflect"), "unknown padding 'reflect'"),
+        (lambda: Level(4, "L,L", A_init="xavier"), "unknown way to draw A, 'xavier'"),
+        (lambda: Level(4, "L,L").set_roots([1]), "blocks L,L need 2 roots, got 1"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(make, message):
+    with pytest.raises(pr.InputError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5, 24])
+def test_a_shifted_A_lies_in_the_right_half_plane(channels):
+    """Within 1/2 of 1 for images of any size and both boundaries, and not much less: the bound is near the truth."""
+    for seed in (7, 77, 777):
+        torch.manual_seed(seed)
+        A = ConvOperator(channels, init="shifted")
+        for size in ((3, 3), (5, 8), (16, 16), (1, 7)):
+            Lambda = pr.eigenvalues(A.weight, size)
+            assert abs(Lambda.values - 1).max() <= 0.5
+            if channels * size[0] * size[1] < 400:
+                W = np.linalg.norm(
+                    dense_operator(A.weight.detach().numpy(), size, padding="zeros")
+                    - np.eye(channels * size[0] * size[1]),
+                    2,
+                )
+                assert W <= 0.5
+        noise = A.weight.detach().double().clone()
+        noise[:, :, 1, 1] -= torch.eye(channels)
+        assert 0.4 < float(pr.singular_values(noise, 64)[0]) <= 0.5
+
+
+@pytest.mark.parametrize("strategy", ["chebyshev", "minimax", "least-squares"])
+def test_smoothers_apply_to_a_shifted_A_from_the_start(strategy):
+    """Where a freshly drawn A has a disc around 0, which nothing damps, a shifted one is damped by four roots."""
+    torch.manual_seed(83)
+    options = {"image_size": 8, "channels": (8, 16), "padding": "circular", "placement": "smoother"}
+    report = pr.initialize(
+        pr.models.build("L,L,C" if strategy != "chebyshev" else "L,L,L,L", A_init="shifted", **options),
+        strategy=strategy,
+    )
+    for level in report.levels:
+        assert level.min_real >= 0.5
+        assert level.diagnosis.max_abs < 0.25
+        assert level.diagnosis.damped == 1
+    kaiming = pr.initialize(pr.models.build("q4", **options), strategy="extremal")
+    assert all(level.diagnosis.best > 0.9 for level in kaiming.levels)
+
+
+def test_a_kaiming_A_is_torchs():
+    torch.manual_seed(89)
+    ours = ConvOperator(6)
+    torch.manual_seed(89)
+    assert torch.equal(ours.weight, nn.Conv2d(6, 6, 3, bias=False).weight)
+
+
+def test_the_readmes_network_of_someone_else():
+    """torchvision's ResNet18 with its blocks replaced: it runs, trains, and is smaller."""
+    page = (ROOT / "README.md").read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, flags=re.S) if "resnet18" in block]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    names: dict[str, Any] = {}
+    exec(f"import polyroots as pr\n{code}", names)
+    from torchvision.models import resnet18
+
+    net = names["net"]
+    blocks = [module for module in net.modules() if isinstance(module, PolyBlock)]
+    assert len(blocks) == 5
+    assert count_weights(net) < 0.75 * count_weights(resnet18(num_classes=10))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+    images, labels = torch.randn(8, 3, 64, 64), torch.arange(8)
+    losses = []
+    for _ in range(6):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(images), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 2
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
