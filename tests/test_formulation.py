@@ -61,17 +61,19 @@ def test_carried_residual_is_the_textbook_network(name, padding, training):
     assert_equal_formulations(small(name, padding=padding), textbook, training)
 
 
+@pytest.mark.parametrize("padding", ["zeros", "circular"])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("blocks", ["L,L", "S", "R", "C,R", "L,S,C"])
 @pytest.mark.parametrize("placement", [name for name in PLACEMENTS if not name.startswith("A-")])
-def test_every_placement_is_the_textbook_network(placement, blocks, training):
-    assert_equal_formulations(small(blocks, placement=placement), textbook, training)
+def test_every_placement_is_the_textbook_network(placement, blocks, training, padding):
+    assert_equal_formulations(small(blocks, placement=placement, padding=padding), textbook, training)
 
 
+@pytest.mark.parametrize("padding", ["zeros", "circular"])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("quadratic", [*PLACEMENTS, "bn,A:relu,relu@level"])
-def test_every_placement_of_quadratic_blocks_is_the_textbook_network(quadratic, training):
-    assert_equal_formulations(small("L,C,S,R", quadratic_placement=quadratic), textbook, training)
+def test_every_placement_of_quadratic_blocks_is_the_textbook_network(quadratic, training, padding):
+    assert_equal_formulations(small("L,C,S,R", quadratic_placement=quadratic, padding=padding), textbook, training)
 
 
 @pytest.mark.parametrize("placement", [None, "smoother", "relu-outside"])

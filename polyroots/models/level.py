@@ -87,8 +87,8 @@ class SmoothingLevel(nn.Module):
         """
         operators = self.operators
         steps = cast("Sequence[Step]", self.blocks)
-        # Known from the start where u = 0.
-        f = r if u is None else None
+        # Needed where A changes; known from the start where u = 0.
+        f = r if u is None and operators[0] is not operators[-1] else None
         for index, (step, A, extractor) in enumerate(zip(steps, operators, self.extractors, strict=True)):
             is_last = index == len(steps) - 1
             new, delta = step(extractor, u, r)
