@@ -190,7 +190,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "placement": click.option(
         "--placement",
         metavar="NAME",
-        help="Of batch norm and ReLU: smoother, regular, outside, ... or RHO,UPDATE,OUTPUT; see 'polyroots models'. "
+        help="Of batch norm and ReLU: a name or RHO,UPDATE,OUTPUT; 'polyroots models --placements' lists them. "
         "[default: the authors']",
     ),
     "quadratic_placement": click.option(

@@ -62,6 +62,7 @@ def train(
       polyroots train
       polyroots train --model q2 --epochs 5 --out runs/first
       polyroots train --dataset folder --data-dir cifar10 --model q2
+      polyroots train --blocks L,C,C --placement smoother --padding circular --a-init shifted --roots minimax
     """
     from polyroots.checkpoint import load_checkpoint
     from polyroots.training import open_data, train_config
