@@ -49,7 +49,7 @@ class Scale(click.ParamType):
             return value
         numbers = []
         for part in str(value).replace(" ", "").split("/"):
-            found = re.fullmatch(r"(sqrt)?\(?(\d+\.?\d*|\.\d+)\)?", part)
+            found = re.fullmatch(r"(sqrt)?\(?((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\)?", part)
             numbers.append(math.nan if found is None else float(found[2]) ** (0.5 if found[1] else 1))
         scale = math.nan
         if len(numbers) <= 2 and all(numbers):
@@ -227,6 +227,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         default="spectrum",
         show_default=True,
         metavar="NAME",
-        help="Coefficients from the spectrum's roots; or xavier, uniform[:LOW,HIGH], constant[:VALUE].",
+        help="Coefficients from roots in the spectrum; as 1/x of random numbers x, xavier or uniform[:LOW,HIGH]; or "
+        "constant[:VALUE].",
     ),
 }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--size", type=ImageSize(), default="32", show_default=True, help="Image size in pixels.")
 @click.option("--in-channels", type=click.IntRange(min=1), default=3, show_default=True, help="Channels of the image.")
 @click.option("--classes", type=click.IntRange(min=1), default=10, show_default=True, help="Outputs.")
+@network_option("channels")
 @network_option("scale")
 @network_option("placement")
 @network_option("quadratic_placement")
@@ -36,7 +37,7 @@ def models(
     scale: float | None,
     placements: bool,
     as_json: bool,
-    **step_options: Any,
+    **some_networks: Any,
 ) -> None:
     """List the networks that --model knows, or NAMES, which may be block sequences, with their cost for one image.
 
@@ -57,16 +58,21 @@ def models(
     if placements:
         _print_placements(as_json)
         return
-    given = {name.replace("_a", "_A"): value for name, value in step_options.items() if value is not None}
+    given = {name: value for name, value in some_networks.items() if value is not None}
     if given and not names:
-        option = next(name for name, value in step_options.items() if value is not None).replace("_", "-")
+        option = next(iter(given))
+        example = "mgnet-ab" if option == "steps" else "q4"
+        option = option.replace("_", "-")
         raise click.UsageError(
-            f"--{option} is not for all networks; name some, as in: polyroots models q4 --{option} ..."
+            f"--{option} is not for all networks; name some: polyroots models {example} --{option} ..."
         )
+    if "steps_per_a" in given:
+        given["steps_per_A"] = given.pop("steps_per_a")
+    shape: dict[str, Any] = {"image_size": size, "in_channels": in_channels, "classes": classes, "scale": scale}
     rows = []
     with usage_errors():
         for name in names or NAMES:
-            config = model_config(name, image_size=size, in_channels=in_channels, classes=classes, scale=scale, **given)
+            config = model_config(name, **shape, **given)
             rows.append((config, cost(config)))
     if as_json:
         print_json([_document(*row) for row in rows])

@@ -195,10 +195,10 @@ def remedy(target: Target) -> str:
     """Say what helps where no polynomial of a degree is a smoother."""
     ways = ["more roots"]
     if target.holds_zero:
-        ways.append("a shifted A, with all eigenvalues on one side of 0")
+        ways.append("an A shifted so that all eigenvalues are on one side of 0")
     if target.region == "all" and target.spectrum is not None and target.spectrum.frequencies is not None:
-        ways.append("the high frequencies alone (region 'high')")
-    return f"what can help is {' or '.join(filter(None, [', '.join(ways[:-1]), ways[-1]]))}"
+        ways.append("to look at the high frequencies alone (region 'high')")
+    return f"what can help: {'; '.join(ways)}"
 
 
 def share(value: float) -> str:

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from polyroots.errors import InputError
-from polyroots.factors import Factor, factors_from_roots, require_degree
+from polyroots.factors import factors_from_roots, require_degree
 from polyroots.files import without_infinity
 from polyroots.levels import BlockReport, LevelReport, Operand, choose_for_all, pairs_of
 from polyroots.models import Inert, Level, PolyMgNet, PolyStep, inert_coefficients
 from polyroots.models.alphas import AlphaInit
+from polyroots.models.level import set_coefficients
 from polyroots.operators import Operator
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.roots import RootChoice, require_options
@@ -115,6 +116,11 @@ def initialize(
     require_options(strategy, options)
     require_degree(degree, network.config.blocks)
     chosen = AlphaInit.parse(alpha_init)
+    if chosen.kind != "spectrum" and strategy != "extremal":
+        raise InputError(
+            f"alpha_init '{alpha_init}' sets the coefficients without a spectrum, and the strategy '{strategy}' "
+            "chooses them from it; leave one of them out"
+        )
     operands = operands_of(network, region=region, padding=padding)
     if chosen.kind != "spectrum":
         return draw_alphas(network, chosen, operands, on_level=on_level)
@@ -136,8 +142,9 @@ def draw_alphas(
     """
     if seed is not None:
         torch.manual_seed(seed)
-    for level in levels_of(network):
-        alpha_init.draw(level)
+    set_coefficients(
+        [(step, alpha_init.draw(len(step.powers), A.in_channels)) for A, steps in groups_of(network) for step in steps]
+    )
     reports = []
     for operand, (_, steps) in zip(operands, groups_of(network), strict=True):
         blocks = [
@@ -192,7 +199,8 @@ def require_polynomial(model: nn.Module) -> PolyMgNet:
     """Return a model that is a Poly-MgNet, or raise InputError."""
     if not isinstance(model, PolyMgNet):
         raise InputError(
-            f"{type(model).__name__} has no polynomial blocks to initialise; build a Poly-MgNet such as 'q4'"
+            f"expected a Poly-MgNet, which has polynomial blocks to initialise, got a {type(model).__name__}; build "
+            "one such as pr.models.build('q4')"
         )
     return model
 
@@ -242,6 +250,8 @@ def operands_of(
                 last = first + len(steps) - 1
                 title += f", step {first}" if first == last else f", steps {first}-{last}"
                 first = last + 1
+            if A.weight.is_meta:
+                raise InputError(f"{title}: A has no numbers yet, it is on the meta device; give it weights first")
             operator = Operator.of(A.weight, size, padding=padding, name=f"{names[A]}.weight")
             blocks = tuple(step.letter for step in steps) if has_fixed_blocks else None
             operands.append(Operand(number, title, A.weight, operator, region, blocks))
@@ -258,18 +268,11 @@ def set_roots(network: PolyMgNet, choices: Sequence[RootChoice]) -> None:
     InputError
         If coefficients are beyond the network's precision. All or nothing: the network is then left as it was.
     """
-    chosen: list[tuple[PolyStep, Factor]] = []
+    chosen: list[tuple[PolyStep, Sequence[float]]] = []
     for (_, steps), choice in zip(groups_of(network), choices, strict=True):
         factors = factors_from_roots([step.letter for step in steps], choice.roots.tolist())
-        chosen += zip(steps, factors, strict=True)
-    before = [step.alphas.detach().clone() for step, _ in chosen]
-    try:
-        for step, factor in chosen:
-            step.set_alphas(factor.coefficients)
-    except InputError:
-        for (step, _), alphas in zip(chosen, before, strict=True):
-            step.set_alphas(alphas.tolist())
-        raise
+        chosen += [(step, factor.coefficients) for step, factor in zip(steps, factors, strict=True)]
+    set_coefficients(chosen)
 
 
 def polynomials_of(network: PolyMgNet) -> list[ResidualPolynomial]:

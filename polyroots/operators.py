@@ -68,7 +68,7 @@ class Operator:
         if count < 1 or K.shape[0] % count:
             raise InputError(f"{name}: {K.shape[0]} output channels can't be split into {count} groups")
         grid, step, spread = (
-            _pair(value, f"{name}: {what}")
+            pair(value, f"{name}: {what}")
             for value, what in ((size, "size"), (stride, "stride"), (dilation, "dilation"))
         )
         for values, what in ((grid, "an image"), (step, "a stride"), (spread, "a dilation")):
@@ -222,7 +222,7 @@ def whole(value: Any, what: str) -> int:
         raise InputError(f"{what}: expected a whole number, got {value!r}") from None
 
 
-def _pair(value: Any, what: str) -> tuple[int, int]:
+def pair(value: Any, what: str) -> tuple[int, int]:
     """Return an int or a pair of ints as a pair."""
     try:
         first, second = (value, value) if np.ndim(value) == 0 else value

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from polyroots.errors import InputError, count_of
 from polyroots.factors import PAIRING_TOLERANCE, degree_of, join_blocks, root_count
 from polyroots.leja import log_distances
+from polyroots.operators import as_array
 from polyroots.target import Target
 
 # Scores (logarithms) this close, relative to 1 or to the larger, are equal: mirrored points are, but for rounding.
@@ -220,7 +221,7 @@ def completed(roots: ArrayLike) -> list[complex]:
         If they are no numbers.
     """
     try:
-        values = np.asarray(roots, dtype=np.complex128).ravel().tolist()
+        values = as_array(roots).astype(np.complex128).ravel().tolist()
     except (TypeError, ValueError):
         raise InputError(f"expected roots as real or complex numbers, got {roots!r}") from None
     complete: list[complex] = []

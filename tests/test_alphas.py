@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -19,11 +20,9 @@ def alphas(model):
 
 
 def many(alpha_init, channels):
-    """Coefficients of a long network: two levels of 400 linear blocks."""
+    """Many coefficients on an A of so many channels."""
     torch.manual_seed(97)
-    model = pr.models.build(",".join("L" * 400), image_size=4, in_channels=1, channels=(channels,))
-    AlphaInit.parse(alpha_init).draw(model.levels[0])
-    return np.array(alphas(model))
+    return np.array(AlphaInit.parse(alpha_init).draw(400, channels))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +45,10 @@ def test_constants():
     assert alphas(model) == [1.0] * 6
     pr.initialize(model, alpha_init="constant:-0.5")
     assert alphas(model) == [-0.5] * 6
+    each = pr.models.build("L,C", image_size=8, channels=(4, 8), steps_per_A=1)
+    report = pr.initialize(each, alpha_init="constant:0.123456789")
+    assert alphas(each) == pytest.approx([0.123456789] * 6)
+    assert report.alpha_init == "constant:0.123456789"
 
 
 @pytest.mark.parametrize("name", ["q2", "q4", "q6", "R,C"])
@@ -75,17 +78,21 @@ def test_the_report_tells_what_drawn_coefficients_do(name):
     [
         ("xavir", "did you mean 'xavier'"),
         ("xavier:1", "'xavier' takes no numbers"),
-        ("uniform:1", "expected uniform:LOW,HIGH with LOW < HIGH, got 'uniform:1'"),
-        ("uniform:1,0", "LOW < HIGH"),
-        ("uniform:a,b", "LOW < HIGH"),
-        ("uniform:0,inf", "LOW < HIGH"),
-        ("constant:0", "constant:VALUE, not 0"),
-        ("constant:", "constant:VALUE, not 0"),
+        ("uniform:1", "expected uniform:LOW,HIGH, 1e-09 apart at least and at most 1e+09 in modulus, got 'uniform:1'"),
+        ("uniform:1,0", "1e-09 apart at least"),
+        ("uniform:a,b", "1e-09 apart at least"),
+        ("uniform:0,inf", "at most 1e+09"),
+        ("uniform:0,5e-324", "1e-09 apart at least"),
+        ("uniform:-1e308,1e308", "at most 1e+09"),
+        ("constant:0", "constant:VALUE of at least 1e-09 and at most 1e+09 in modulus"),
+        ("constant:1e-50", "constant:VALUE of at least 1e-09"),
+        ("constant:nan", "constant:VALUE of at least 1e-09"),
+        ("constant:", "constant:VALUE of at least 1e-09"),
     ],
 )
 def test_what_is_no_initialisation_is_said(text, message):
     model = pr.models.build("q2", image_size=8, channels=(4,))
-    with pytest.raises(pr.InputError, match=message):
+    with pytest.raises(pr.InputError, match=re.escape(message)):
         pr.initialize(model, alpha_init=text)
     assert alphas(model) == [1.0, 1.0]
     assert message in fails("train", "--alpha-init", text, exit_code=2)
@@ -115,6 +122,20 @@ def test_a_trained_networks_coefficients_are_drawn_anew(trained, tmp_path):
     after = load_checkpoint(tmp_path / "new.pt")
     for key, value in after.weights.items():
         assert bool((value == 2).all()) if key.endswith("alphas") else torch.equal(value, before.weights[key])
+
+
+def test_a_network_that_fails_is_left_as_it_was():
+    """Also where it has coefficients that could not be set: those of a run that diverged."""
+    model = pr.models.build("q4", image_size=8, channels=(4, 8))
+    with torch.no_grad():
+        model.levels[0].blocks[0].alphas.fill_(float("nan"))
+        model.levels[1].A.weight.mul_(1e-22)
+    before = alphas(model)
+    with pytest.raises(pr.InputError, match="beyond"):
+        pr.initialize(model)
+    assert alphas(model) == pytest.approx(before, nan_ok=True)
+    with pytest.raises(pr.InputError, match="leave one of them out"):
+        pr.initialize(model, strategy="leja", alpha_init="xavier")
 
 
 def test_contradictions_are_said(tmp_path):

@@ -165,7 +165,11 @@ def test_roots_choose_the_blocks_and_the_rest_of_the_network_stays(tmp_path):
         (("train", "--model", "q4", "--max-pool"), "max_pool is no option of q4"),
         (("init", "--model", "mgnet-ab"), "mgnet-ab has no polynomial, so no degree and no roots"),
         (("models", "q9"), "unknown model 'q9'"),
-        (("models", "--placement", "smoother"), "name some, as in: polyroots models q4 --placement"),
+        (("models", "--steps", 3), "name some: polyroots models mgnet-ab --steps"),
+        (("models", "q2", "--scale", "1e9"), "a positive number of at most 1e+06 as the scale"),
+        (("train", "--channels", 99999999999), "channels.0: input should be less than or equal to 65536"),
+        (("train", "--model", "mgnet", "--steps", 99999999), "steps: input should be less than or equal to 10000"),
+        (("models", "--placement", "smoother"), "name some: polyroots models q4 --placement"),
         (("models", "resnet18", "--placement", "smoother"), "placement is no option of resnet18"),
     ],
 )

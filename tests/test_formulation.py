@@ -13,7 +13,7 @@ from torch import nn
 from torchvision.models import resnet18
 
 import polyroots as pr
-from polyroots.models import NAMES, PLACEMENTS, Level, Placement
+from polyroots.models import NAMES, PLACEMENTS, ConvOperator, Level, Placement
 
 MULTIGRID = [name for name in NAMES if not name.startswith("resnet")]
 
@@ -21,6 +21,9 @@ MULTIGRID = [name for name in NAMES if not name.startswith("resnet")]
 def assert_equal_formulations(model, reference, training, size=(12, 9)):
     """Outputs, statistics, and gradients relative to the largest gradient, in float64."""
     ours = model.double().train(training)
+    for module in ours.modules():
+        if isinstance(module, ConvOperator):
+            assert module.padding_mode == ours.config.padding  # of every A and B; the oracle takes it from them
     theirs = copy.deepcopy(ours)
     # Statistics and affine numbers of batch norm that are not 0 and 1.
     torch.manual_seed(19)
@@ -106,7 +109,8 @@ def test_resnet18_is_torchvisions(max_pool):
     x = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(ours(x), theirs(x))
     # Drawn as theirs: normal, with the variance 2 / (kernel size x output channels).
-    weight = ours.layer3[1].conv2.weight
+    weight = ours.layer3[0].conv1.weight
+    assert weight.shape == (256, 128, 3, 3)
     assert float(weight.detach().var()) == pytest.approx(2 / (9 * 256), rel=0.01)
 
 

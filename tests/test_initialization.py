@@ -62,7 +62,7 @@ def test_what_cannot_be_initialised_is_said():
         pr.initialize(pr.models.build("q2", **small), degree=3)
     with pytest.raises(pr.InputError, match="did you mean 'extremal'"):
         pr.initialize(pr.models.build("q2", **small), strategy="extremall")
-    with pytest.raises(pr.InputError, match="ResNet has no polynomial blocks"):
+    with pytest.raises(pr.InputError, match="which has polynomial blocks to initialise, got a ResNet"):
         pr.initialize(pr.models.build("resnet18"))
     broken = pr.models.build("q4", **small)
     with torch.no_grad():

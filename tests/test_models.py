@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import polyroots as pr
-from polyroots.models import NAMES, convolutions, count_weights, model_config
+from polyroots.models import NAMES, ModelConfig, convolutions, count_weights, model_config
 from polyroots.models.names import default_channels, scaled_width
 
 
@@ -84,6 +84,11 @@ def test_a_state_dict_names_every_convolution_once():
     assert {"levels.0.A.weight", "levels.0.B.1.weight", "levels.1.A.1.weight", "levels.1.B.0.weight"} <= unshared
     groups = pr.models.build("L,L,L,L,L", channels=(2,), steps_per_A=2).levels[0]
     A = groups.operators
+    # At the first level a step that reads f alone needs no A of its own, and others do.
+    for name, count in (("q2", 1), ("S,S", 2), ("C,L", 2), ("L,C,L", 2), ("mgnet", 1)):
+        first, second = pr.models.build(name, channels=(2, 4), steps_per_A=1).levels
+        steps = len(first.blocks)
+        assert (len(set(first.operators)), len(set(second.operators))) == (count, steps), name
     assert [A[0] is A[1], A[1] is A[2], A[2] is A[3], A[3] is A[4]] == [True, False, True, False]
     assert len(groups.A) == 3
 
@@ -108,6 +113,18 @@ def test_one_linear_block_a_level_never_needs_the_last_A():
     model(torch.randn(4, 3, 8, 8)).sum().backward()
     assert model.levels[0].A.weight.grad is not None
     assert model.levels[1].A.weight.grad is None
+
+
+def test_the_cost_of_an_image_of_one_pixel():
+    """Batch norm has nothing to estimate a variance from: costs are those of evaluation."""
+    assert pr.models.cost("q2", image_size=1).applications == 1
+
+
+def test_an_incomplete_configuration_is_refused():
+    fields = {"name": "mgnet", "image_size": (8, 8), "in_channels": 1, "classes": 2, "channels": (4,), "steps": 2}
+    with pytest.raises(ValueError, match="needs the number of steps that share an A"):
+        ModelConfig(**fields)
+    assert pr.models.build(ModelConfig(**fields, steps_per_A=1)).config.steps_per_A == 1
 
 
 def test_resnet18_with_pool_halves_the_image():
@@ -149,7 +166,7 @@ def test_convolutions_know_their_geometry():
         ("q4", {"steps": 3}, "steps is no option of q4, got 3; leave it out"),
         ("q4", {"steps_per_A": 0}, "steps_per_A: input should be greater than 0"),
         ("q4", {"scale": 0.001}, r"a scale of 0\.001 leaves no channel of 64"),
-        ("q4", {"scale": -1.0}, "positive number as the scale"),
+        ("q4", {"scale": -1.0}, "positive number of at most"),
         ("q4", {"scale": 2.0, "channels": (8, 8)}, "both decide the channels"),
         ("q4", {"A_init": "xavier"}, "A_init: input should be 'kaiming' or 'shifted'"),
         ("q4", {"alphas": "frozen"}, "alphas: input should be 'trained' or 'fixed'"),
@@ -165,7 +182,19 @@ def test_convolutions_know_their_geometry():
         ("mgnet-ab", {"alphas": "fixed"}, "alphas is no option of mgnet-ab"),
         ("resnet18", {"placement": "outside"}, "placement is no option of resnet18"),
         ("resnet20", {"channels": (32, 16, 64)}, "can't lose channels"),
-        ("q4", {"width": 3}, "width: extra inputs are not permitted"),
+        ("q4", {"width": 3}, "unknown option of a network 'width': expected name, image_size"),
+        ("q4", {"a_init": "shifted"}, "did you mean 'A_init'"),
+        ("q4", {"channels": 8}, r"channels: expected those of each level such as \(64, 128\), got 8"),
+        ("q4", {"channels": (10**6,)}, r"channels\.0: input should be less than or equal to 65536"),
+        ("q4", {"channels": (65536,) * 4}, "takes more memory than there is; choose fewer channels"),
+        ("mgnet", {"steps": 10**9}, "steps: input should be less than or equal to 10000"),
+        ("LLC", {}, "blocks are separated by commas, as in L,L,C"),
+        ("q4", {"channels": "48"}, "channels: expected those of each level"),
+        ("q4", {"image_size": "32"}, "image_size: expected a whole number or a pair"),
+        ("q4", {"image_size": 8.7}, "image_size: expected a whole number or a pair"),
+        ("q4", {"image_size": ()}, "image_size: expected a whole number or a pair"),
+        ("q4", {"scale": 1e308}, "positive number of at most"),
+        (["L", "C"], {}, "expected the name of a network or blocks such as 'L,L,C'"),
         ("resnet18", {"channels": (32, 64, 128)}, "resnet18 has 4 stages, got channels for 3"),
         ("resnet18", {"padding": "circular"}, "padding is no option of resnet18"),
     ],

@@ -13,7 +13,8 @@ from dense import dense_operator
 from torch import nn
 
 import polyroots as pr
-from polyroots.models import ConvOperator, Level, PolyBlock, count_weights
+from polyroots.models import PLACEMENTS, ConvOperator, Level, MgLevel, PolyBlock, count_weights
+from polyroots.models.operator import norm_at_any_frequency
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -76,6 +77,23 @@ def test_fixed_coefficients_are_not_trained():
     assert not any(p.requires_grad for name, p in model.named_parameters() if name.endswith("alphas"))
 
 
+def test_roots_are_set_all_or_none():
+    level = Level(4, "L,L")
+    with pytest.raises(pr.InputError, match="beyond"):
+        level.set_roots([2.0, 1e-60])
+    assert [step.alphas.tolist() for step in level.blocks] == [[1.0], [1.0]]
+
+
+def test_parts_are_made_without_numbers_on_meta():
+    roots = torch.tensor([0.5, 1.5], requires_grad=True)
+    with torch.device("meta"):
+        block = PolyBlock(4, roots=roots)
+        assert block(torch.empty(2, 4, 6, 6)).shape == (2, 4, 6, 6)
+        model = pr.models.build("q4", channels=(4, 8))
+    with pytest.raises(pr.InputError, match="level 1: A has no numbers yet"):
+        pr.initialize(model)
+
+
 def test_a_level_takes_its_roots():
     level = Level(4, roots=[1 + 1j, 0.5])
     assert [step.letter for step in level.blocks] == ["L", "C"]
@@ -108,6 +126,12 @@ def test_a_level_takes_its_roots():
         (lambda: Level(4, "L,L", padding="reflect"), "unknown padding 'reflect'"),
         (lambda: Level(4, "L,L", A_init="xavier"), "unknown way to draw A, 'xavier'"),
         (lambda: Level(4, "L,L").set_roots([1]), "blocks L,L need 2 roots, got 1"),
+        (lambda: Level(4, "L,L", steps_per_A=0), "at least one step that shares"),
+        (lambda: Level(4, "L,L", placement=["smoother", "regulr"]), "did you mean 'regular'"),
+        (lambda: Level(0, "L,L"), "expected at least one channel, got 0"),
+        (lambda: PolyBlock(16.0, [1, 2]), "channels: expected a whole number, got 16.0"),
+        (lambda: MgLevel(4, 0, PLACEMENTS["regular"]), "at least one step"),
+        (lambda: MgLevel(4, 2, PLACEMENTS["A-bn"]), "no A-term"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(make, message):
@@ -135,6 +159,15 @@ def test_a_shifted_A_lies_in_the_right_half_plane(channels):
         noise = A.weight.detach().double().clone()
         noise[:, :, 1, 1] -= torch.eye(channels)
         assert 0.4 < float(pr.singular_values(noise, 64)[0]) <= 0.5
+
+
+def test_the_norm_is_bounded_between_the_frequencies_it_is_computed_at():
+    """Rotations by -pi/8 and pi/8 on the taps beside the centre: 2 cos(theta - pi/8), in two directions."""
+    c, s = np.cos(np.pi / 8), np.sin(np.pi / 8)
+    taps = [np.array([[c, -s], [s, c]]), np.zeros((2, 2)), np.array([[c, s], [-s, c]])]
+    K = np.array([[np.kron(y, x) for x in taps] for y in taps]).transpose(2, 3, 0, 1)
+    assert float(pr.singular_values(K, 16)[0]) == pytest.approx(4)
+    assert norm_at_any_frequency(torch.from_numpy(K)) == pytest.approx(4)
 
 
 @pytest.mark.parametrize("strategy", ["chebyshev", "minimax", "least-squares"])

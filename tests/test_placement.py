@@ -38,10 +38,45 @@ def test_placements_are_the_authors(name):
     assert [type(part) for part in model.stem] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
 
 
+def test_the_named_placements():
+    """The paper's list, as the page on networks has it."""
+    assert {name: str(placement) for name, placement in PLACEMENTS.items()} == {
+        "regular": "bn-relu,bn-relu,plain",
+        "outside": "bn-relu,plain,bn-relu",
+        "outside-bn": "bn,plain,bn-relu",
+        "relu-outside": "bn-relu,bn,relu@level",
+        "relu-outside-nobn": "bn-relu,plain,relu@level",
+        "plain": "bn-relu,plain,plain",
+        "no-relu": "bn-relu,plain,bn",
+        "A-bn": "bn-relu,A:bn,plain",
+        "A-bn-relu": "bn-relu,A:bn-relu,plain",
+        "smoother": "plain,plain,bn-relu@exit",
+    }
+
+
+@pytest.mark.parametrize("placement", ["relu-outside", "relu-outside-nobn", "smoother", "no-relu"])
+def test_an_output_once_a_level_is_not_done_between_two_steps(placement):
+    """Two linear steps written out, with A u subtracted anew."""
+    torch.manual_seed(37)
+    level = Level(3, "L,L", placement=placement).double()
+    a, b = (step.alphas.detach()[0] for step in level.blocks)
+    A = level.A
+    f = torch.randn(4, 3, 5, 5, dtype=torch.float64)
+    rho = (lambda r: r) if placement == "smoother" else sigma
+    update = bn if placement == "relu-outside" else (lambda p: p)
+    between = bn if placement == "no-relu" else (lambda u: u)
+    u = between(update(a * rho(f)))
+    v = between(u + update(b * rho(f - A(u))))
+    after = {"smoother": sigma, "no-relu": lambda u: u}.get(placement, relu)
+    leaving, residual = level(None, f)
+    torch.testing.assert_close(leaving, after(v))
+    torch.testing.assert_close(residual, f - A(v if placement == "smoother" else after(v)))
+
+
 def test_placements_are_read_as_they_are_written():
     for name, placement in PLACEMENTS.items():
         assert Placement.parse(str(placement)) == Placement.parse(name) == placement
-    assert Placement.parse(" plain , A:relu , bn@exit ") == Placement("plain", "relu", "bn", True, "exit")
+    assert Placement.parse(" plain , A: relu , bn@exit ") == Placement("plain", "relu", "bn", True, "exit")
 
 
 def bn(x):
@@ -166,6 +201,14 @@ def test_scaling_inert_coefficients_by_ten_changes_rounding_only():
         assert 0 < float((model(images) - before).abs().max() / before.abs().max()) < 1e-4
         model.levels[1].blocks[1].alphas.mul_(10)
         assert float((model(images) - before).abs().max() / before.abs().max()) > 0.1
+
+
+def test_inert_coefficients_are_found_in_wrapped_networks():
+    model = pr.models.build("q4", image_size=8, channels=(4, 8))
+    found = inert_coefficients(model)
+    assert len(found) == 4
+    assert inert_coefficients(torch.compile(model)) == inert_coefficients(nn.DataParallel(model)) == found
+    assert inert_coefficients(nn.SyncBatchNorm.convert_sync_batchnorm(model)) == found
 
 
 def test_other_networks_have_no_coefficients():

@@ -140,3 +140,6 @@ def test_what_does_not_fit_is_still_refused():
     state["_orig_mod.head.weights"] = state["head.weight"]
     with pytest.raises(RuntimeError, match=r"head\.weights"):
         model.load_state_dict(state)
+    twice = {**model.state_dict(), "_orig_mod.head.weight": torch.zeros_like(model.head.weight)}
+    with pytest.raises(RuntimeError, match=r"_orig_mod\.head\.weight"):
+        model.load_state_dict(twice)

@@ -312,7 +312,7 @@ def test_a_fresh_operator_has_no_useful_optimum(rng):
                 pr.select_roots(Lambda, 3, strategy, region=region)
             message = str(caught.value)
             assert f"'{strategy}' has no useful roots here: the least {what} that 4 roots can reach is 0.99" in message
-            assert "a shifted A, with all eigenvalues on one side of 0" in message
+            assert "an A shifted so that all eigenvalues are on one side of 0" in message
             assert "another strategy such as 'extremal'" in message
             assert ("the high frequencies alone" in message) == (region == "all")
     with pytest.raises(pr.InputError, match="not on one side of 0, and so Chebyshev polynomials don't damp"):

@@ -9,9 +9,10 @@ from typing import Literal
 import torch
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.models.level import Level
 
 Kind = Literal["spectrum", "xavier", "uniform", "constant"]
+# Sizes that float32 can still multiply with, and reciprocals that it holds.
+_LARGEST, _NEAR_ZERO = 1e9, 1e-30
 _KINDS = ("spectrum", "xavier", "uniform", "constant")
 
 
@@ -32,7 +33,7 @@ class AlphaInit:
     numbers: tuple[float, ...] = ()
 
     def __str__(self) -> str:
-        numbers = ",".join(f"{number:g}" for number in self.numbers)
+        numbers = ",".join(repr(number).removesuffix(".0") for number in self.numbers)
         return f"{self.kind}:{numbers}" if numbers else self.kind
 
     @classmethod
@@ -63,18 +64,23 @@ class AlphaInit:
             numbers = tuple(float(part) for part in rest.split(","))
         except ValueError:
             numbers = ()
-        form = "uniform:LOW,HIGH with LOW < HIGH" if kind == "uniform" else "constant:VALUE, not 0"
-        is_good = len(numbers) == len(defaults) and all(map(math.isfinite, numbers))
-        if not is_good or (kind == "uniform" and numbers[0] >= numbers[1]) or numbers == (0.0,):
-            raise InputError(f"expected {form}, got {text!r}")
+        is_good = len(numbers) == len(defaults) and all(abs(number) <= _LARGEST for number in numbers)
+        if kind == "uniform":
+            form = f"uniform:LOW,HIGH, {1 / _LARGEST:g} apart at least"
+            is_good = is_good and numbers[1] - numbers[0] >= 1 / _LARGEST
+        else:
+            form = f"constant:VALUE of at least {1 / _LARGEST:g}"
+            is_good = is_good and abs(numbers[0]) >= 1 / _LARGEST
+        if not is_good:
+            raise InputError(f"expected {form} and at most {_LARGEST:g} in modulus, got {text!r}")
         return cls(kind, numbers)  # type: ignore[arg-type]
 
-    def draw(self, level: Level) -> None:
-        """Set all coefficients of a level that don't come from a spectrum, from torch's global generator."""
-        assert self.kind != "spectrum"
-        for A, steps in level.groups:
-            for step in steps:
-                step.set_alphas([self._number(A.in_channels) for _ in step.powers])
+    def draw(self, powers: int, channels: int) -> list[float]:
+        """Draw the coefficients of a block, whose p has so many powers, on an A of so many channels.
+
+        From torch's global generator.
+        """
+        return [self._number(channels) for _ in range(powers)]
 
     def _number(self, channels: int) -> float:
         if self.kind == "constant":
@@ -82,6 +88,6 @@ class AlphaInit:
         bound = math.sqrt(6 / (channels + channels))
         low, high = self.numbers or (-bound, bound)
         x = 0.0
-        while x == 0:
+        while abs(x) < _NEAR_ZERO:
             x = float(torch.empty((), dtype=torch.float64).uniform_(low, high))
         return 1 / x

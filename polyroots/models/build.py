@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from polyroots.errors import InputError
 from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.network import MgNet, Network, PolyMgNet
 
@@ -31,7 +32,7 @@ def build(name: str | ModelConfig, **config: Any) -> Network:
     Raises
     ------
     InputError
-        If the name is unknown or a field doesn't fit.
+        If the name is unknown, a field doesn't fit, or the memory is too small.
 
     Examples
     --------
@@ -39,12 +40,20 @@ def build(name: str | ModelConfig, **config: Any) -> Network:
     1385554
     """
     complete = name if isinstance(name, ModelConfig) else model_config(name, **config)
-    if complete.is_resnet:
-        # Late: importing torchvision takes as long as importing torch.
-        from polyroots.models.resnet import ResNet
+    try:
+        if complete.is_resnet:
+            # Late: importing torchvision takes as long as importing torch.
+            from polyroots.models.resnet import ResNet
 
-        return ResNet(complete)
-    return PolyMgNet(complete) if complete.is_polynomial else MgNet(complete)
+            return ResNet(complete)
+        return PolyMgNet(complete) if complete.is_polynomial else MgNet(complete)
+    except RuntimeError as error:
+        if "alloc" not in str(error):
+            raise
+        raise InputError(
+            f"{complete.title} with the channels {','.join(map(str, complete.channels))} takes more memory than there "
+            "is; choose fewer channels"
+        ) from error
 
 
 def build_empty(config: ModelConfig) -> Network:

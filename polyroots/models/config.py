@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from polyroots.errors import InputError, one_sentence
+from polyroots.errors import InputError, one_sentence, unknown_name
 from polyroots.factors import degree_of
 from polyroots.models.names import MGNETS, RESNETS, blocks_of, default_channels
 from polyroots.models.operator import Init, Padding
 from polyroots.models.placement import Placement, placements_for
+from polyroots.operators import pair
+
+# Far beyond what can be built, and near enough to say so at once.
+_Channels = Annotated[int, Field(gt=0, le=65_536)]
+_Steps = Annotated[int, Field(gt=0, le=10_000)]
 
 # Steps of a MgNet's level, as in the paper and in [2,2,2,2]-256-B^l.
 _MGNET_STEPS = 2
@@ -44,11 +49,11 @@ class ModelConfig(BaseModel):
     image_size: tuple[PositiveInt, PositiveInt]
     in_channels: PositiveInt
     classes: PositiveInt
-    channels: tuple[PositiveInt, ...]
+    channels: tuple[_Channels, ...]
     padding: Padding = "zeros"
     placement: str | None = None
     quadratic_placement: str | None = None
-    steps: PositiveInt | None = None
+    steps: _Steps | None = None
     steps_per_A: PositiveInt | None = None
     alphas: Literal["trained", "fixed"] = "trained"
     A_init: Init = "kaiming"
@@ -70,6 +75,8 @@ class ModelConfig(BaseModel):
             self._leave_out("quadratic_placement", "alphas")
             if self.steps is None:
                 raise ValueError(f"{self.name} needs the number of steps of a level")
+            if self.steps_per_A is None and MGNETS[self.name].A_per_step:
+                raise ValueError(f"{self.name} needs the number of steps that share an A; model_config knows it")
             if self.placement is not None and Placement.parse(self.placement).on_A_term:
                 raise ValueError(f"{self.name} has no A-term, got the placement {self.placement}; choose another one")
         else:
@@ -205,8 +212,15 @@ def model_config(
     InputError
         In one sentence, for the first thing that doesn't fit.
     """
+    if not isinstance(name, str):
+        raise InputError(f"expected the name of a network or blocks such as 'L,L,C', got {name!r}")
+    for option in options:
+        if option not in ModelConfig.model_fields:
+            raise unknown_name("option of a network", option, [*ModelConfig.model_fields, "scale"])
+    if isinstance(channels, str) or not isinstance(channels, Sequence | None):
+        raise InputError(f"channels: expected those of each level such as (64, 128), got {channels!r}")
     try:
-        size = tuple(image_size) if isinstance(image_size, Sequence) else (int(image_size), int(image_size))
+        size = pair(image_size, "image_size")
         # An unknown name is the first thing to say; the channels depend on it.
         by_default = default_channels(name, size, 1.0 if scale is None else scale)
         if channels is not None and scale is not None:

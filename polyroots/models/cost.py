@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from polyroots.models.build import build, count_weights
-from polyroots.models.config import ModelConfig
+from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.inert import Inert, coefficient_count, inert_coefficients
 
 
@@ -34,11 +35,16 @@ class Cost:
     inert: tuple[Inert, ...]
 
 
-def cost(config: ModelConfig) -> Cost:
-    """Count what a network costs, by one forward pass that computes nothing."""
+def cost(name: str | ModelConfig, **config: Any) -> Cost:
+    """Count what a network costs, by one forward pass that computes nothing; the parameters are those of `build`.
+
+    >>> cost("q2", image_size=28).applications
+    7
+    """
+    complete = name if isinstance(name, ModelConfig) else model_config(name, **config)
     with torch.device("meta"):
-        model = build(config)
-        images = torch.empty(1, config.in_channels, *config.image_size)
+        model = build(complete)
+        images = torch.empty(1, complete.in_channels, *complete.image_size)
     applied = 0
 
     def count(*_: object) -> None:
@@ -52,7 +58,7 @@ def cost(config: ModelConfig) -> Cost:
     return Cost(
         weights=count_weights(model),
         level_weights=tuple(sum(count_weights(part) for part in parts) for parts in model.resolutions),
-        applications=None if config.is_resnet else applied,
+        applications=None if complete.is_resnet else applied,
         # The counter takes a multiplication and an addition as two operations.
         multiply_adds=counter.get_total_flops() // 2,
         coefficients=coefficient_count(model),

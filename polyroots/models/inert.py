@@ -38,11 +38,14 @@ def inert_coefficients(model: nn.Module) -> list[Inert]:
     """Find the coefficients of a Poly-MgNet whose size has no effect; none in other networks.
 
     In evaluation mode, where batch norm keeps its running statistics, every coefficient has an effect; what is found is
-    what training sees.
+    what training sees. It is found block by block: that the output of a network of one level also takes out a factor
+    that all blocks have in common is not.
     """
-    if not isinstance(model, PolyMgNet):
+    # As it is, compiled, or in a wrapper for data parallelism.
+    network = next((module for module in model.modules() if isinstance(module, PolyMgNet)), None)
+    if network is None:
         return []
-    levels = cast("Sequence[Level]", model.levels)
+    levels = cast("Sequence[Level]", network.levels)
     found = []
     for number, level in enumerate(levels, 1):
         steps = cast("Sequence[PolyStep]", level.blocks)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
+import torch
 from torch import nn
 
 from polyroots.errors import InputError
@@ -54,6 +55,8 @@ class SmoothingLevel(nn.Module):
         begins_at_zero: bool = False,
     ) -> None:
         super().__init__()
+        if not steps:
+            raise InputError("a level needs at least one step, got none")
         self._A_of_step = group_of_steps(len(steps), steps_per_A)
         if begins_at_zero and not steps[0].applies_A and self._A_of_step.count(0) == 1 < len(steps):
             self._A_of_step = [0, *(group - 1 for group in self._A_of_step[1:])]
@@ -124,7 +127,7 @@ class Level(SmoothingLevel):
     roots : sequence of complex, optional
         Roots of the residual polynomial, in the order of the blocks; conjugates that are left out are completed.
         Without them all coefficients are neutral until they are set: p = I, or A for a symmetric pair.
-    placement : str, Placement or sequence of Placement, optional
+    placement : str, Placement or sequence of these, optional
         Of batch norm and ReLU, see `polyroots.models.Placement`: one for all blocks, or one for each; by default the
         authors'.
     padding, steps_per_A, A_init, begins_at_zero
@@ -154,7 +157,7 @@ class Level(SmoothingLevel):
         blocks: str | Iterable[str] | None = None,
         *,
         roots: Sequence[complex] | None = None,
-        placement: str | Placement | Sequence[Placement] | None = None,
+        placement: str | Placement | Sequence[str | Placement] | None = None,
         padding: Padding = "zeros",
         steps_per_A: int | None = None,
         A_init: Init = "kaiming",
@@ -168,8 +171,7 @@ class Level(SmoothingLevel):
             for letter, place in zip(letters, placements, strict=True)
         ]
         super().__init__(steps, channels, padding, steps_per_A, A_init, begins_at_zero)
-        for step, factor in zip(steps, factors, strict=False):
-            step.set_alphas(factor.coefficients)
+        set_coefficients([(step, f.coefficients) for step, f in zip(steps, factors, strict=False)])
 
     def set_roots(self, roots: Sequence[complex]) -> None:
         """Set the coefficients from roots of the residual polynomial, in the order of the blocks.
@@ -177,12 +179,12 @@ class Level(SmoothingLevel):
         Raises
         ------
         InputError
-            If the blocks can't have these roots, or a coefficient is beyond the network's precision.
+            If the blocks can't have these roots, or a coefficient is beyond the network's precision. The level is then
+            left as it was.
         """
         steps = cast("Sequence[PolyStep]", self.blocks)
         _, factors = blocks_and_factors([step.letter for step in steps], roots)
-        for step, factor in zip(steps, factors, strict=True):
-            step.set_alphas(factor.coefficients)
+        set_coefficients([(step, f.coefficients) for step, f in zip(steps, factors, strict=True)])
 
     @property
     def groups(self) -> list[tuple[ConvOperator, list[PolyStep]]]:
@@ -221,6 +223,8 @@ class MgLevel(SmoothingLevel):
         A_init: Init = "kaiming",
         begins_at_zero: bool = False,
     ) -> None:
+        if placement.on_A_term:
+            raise InputError(f"MgNet's step has no A-term, got the placement {placement}; choose another one")
         super().__init__(
             [ExtractorStep(channels, placement) for _ in range(steps)],
             channels,
@@ -255,8 +259,29 @@ def blocks_and_factors(
     return letters, factors_from_roots(letters, complete)
 
 
+def set_coefficients(chosen: Sequence[tuple[PolyStep, Sequence[float]]]) -> None:
+    """Set the coefficients of several steps, all or none.
+
+    Raises
+    ------
+    InputError
+        If one is beyond the network's precision.
+    """
+    before = [step.alphas.detach().clone() for step, _ in chosen]
+    try:
+        for step, coefficients in chosen:
+            step.set_alphas(coefficients)
+    except InputError:
+        with torch.no_grad():
+            for (step, _), alphas in zip(chosen, before, strict=True):
+                step.alphas.copy_(alphas)
+        raise
+
+
 def group_of_steps(steps: int, per: int | None) -> list[int]:
     """Group of each step, where so many successive steps are one; by default all of them."""
+    if per is not None and per < 1:
+        raise InputError(f"expected at least one step that shares a convolution, got {per}")
     return [step // (per or steps) for step in range(steps)]
 
 
@@ -281,13 +306,12 @@ def _carried(A: ConvOperator, r: Features, u: Features | None, new: Features, de
 
 
 def placements_of(
-    blocks: tuple[str, ...], placement: str | Placement | Sequence[Placement] | None
+    blocks: tuple[str, ...], placement: str | Placement | Sequence[str | Placement] | None
 ) -> tuple[Placement, ...]:
     """Placement of each block, from one for all or one for each; by default the authors'."""
     if placement is None:
         return default_placements(blocks)
-    if isinstance(placement, str):
-        placement = Placement.parse(placement)
-    chosen = (placement,) * len(blocks) if isinstance(placement, Placement) else tuple(placement)
+    each = (placement,) * len(blocks) if isinstance(placement, str | Placement) else tuple(placement)
+    chosen = tuple(p if isinstance(p, Placement) else Placement.parse(p) for p in each)
     require_fit(blocks, chosen)
     return chosen

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.factors import blocks_for_degree, parse_blocks
+from polyroots.factors import BLOCKS, blocks_for_degree, parse_blocks
+
+# Far beyond what can be built.
+_LARGEST_SCALE = 1e6
 
 #: The Poly-MgNets of the paper by name.
 NAMED_BLOCKS: dict[str, tuple[str, ...]] = {
@@ -86,6 +89,8 @@ def blocks_of(name: str) -> tuple[str, ...]:
         return NAMED_BLOCKS[name]
     if "," in name or len(name.strip()) == 1:
         return parse_blocks(name)
+    if name and set(name.upper()) <= set(BLOCKS):
+        raise InputError(f"unknown model '{name}': blocks are separated by commas, as in {','.join(name.upper())}")
     raise unknown_name("model", name, NAMES)
 
 
@@ -153,8 +158,10 @@ def scaled_width(width: int, scale: Any) -> int:
     >>> [scaled_width(64, s) for s in (8**-0.5, 2**-0.5, 2**0.5, 8**0.5)]
     [22, 45, 90, 181]
     """
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < math.inf:
-        raise InputError(f"expected a positive number as the scale of the channels, got {scale!r}")
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= _LARGEST_SCALE:
+        raise InputError(
+            f"expected a positive number of at most {_LARGEST_SCALE:g} as the scale of the channels, got {scale!r}"
+        )
     # A scale that should give whole channels may lie below by a rounding error, as 49 * (1 / 49).
     w = math.floor(width * scale * (1 + 1e-12))
     if not w:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from polyroots.errors import InputError
+from polyroots.operators import whole
 from polyroots.singular import singular_values
 
 Padding = Literal["zeros", "circular"]
@@ -40,6 +41,8 @@ class ConvOperator(nn.Conv2d):
             raise InputError(f"unknown padding '{padding}': expected zeros, circular")
         if init not in ("kaiming", "shifted"):
             raise InputError(f"unknown way to draw A, '{init}': expected kaiming, shifted")
+        if whole(channels, "channels") < 1:
+            raise InputError(f"expected at least one channel, got {channels}")
         super().__init__(channels, channels, 3, padding=1, padding_mode=padding, bias=False)
         if init == "shifted" and not self.weight.is_meta:
             draw_shifted(self.weight)
@@ -68,14 +71,21 @@ def draw_shifted(weight: Float[Tensor, "c c 3 3"]) -> None:
     """Draw A = I + N, with noise N of norm 1/2 at most: all eigenvalues lie in the disc around 1 of radius 1/2.
 
     The norm is that of the symbol at any frequency, so this holds for images of any size, and for zero padding as well,
-    whose operator is a section of the unbounded one. It is bounded by that on 8x8 frequencies: a trigonometric
-    polynomial of degree 1 is nowhere larger than 1/cos(pi/8) times its largest value at 8 equispaced points.
+    whose operator is a section of the unbounded one.
+    """
+    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+    weight *= _RADIUS / norm_at_any_frequency(weight)
+    weight[:, :, 1, 1] += torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
+
+
+def norm_at_any_frequency(weight: Float[Tensor, "c c 3 3"]) -> float:
+    """Return an upper bound on the norm of the symbol, from that on 8x8 frequencies.
+
+    A trigonometric polynomial of degree 1 is nowhere larger than 1/cos(pi/8) times its largest value at 8 equispaced
+    points, and the symbol is one in each of two directions.
 
     References
     ----------
     H. Ehlich, K. Zeller, Schwankung von Polynomen zwischen Gitterpunkten, Math. Z. 86 (1964).
     """
-    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
-    bound = float(singular_values(weight.detach(), 8)[0]) / math.cos(math.pi / 8) ** 2
-    weight *= _RADIUS / bound
-    weight[:, :, 1, 1] += torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
+    return float(singular_values(weight.detach(), 8)[0]) / math.cos(math.pi / 8) ** 2

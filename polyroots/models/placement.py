@@ -85,13 +85,13 @@ class Placement:
                 f"expected three places RHO,UPDATE,OUTPUT such as bn,plain,bn-relu, or a name, got {text!r}"
             )
         rho, update, output = parts
-        output, _, where = output.partition("@")
+        output, at, where = output.partition("@")
         return cls(
             cast("Place", rho),
-            cast("Place", update.removeprefix(_A_TERM)),
+            cast("Place", update.removeprefix(_A_TERM).strip()),
             cast("Place", output),
             on_A_term=update.startswith(_A_TERM),
-            where=cast("Where", where or "step"),
+            where=cast("Where", where if at else "step"),
         )
 
 
@@ -161,7 +161,7 @@ def require_fit(blocks: Sequence[str], placements: Sequence[Placement]) -> None:
         if placement.on_A_term and letter in "LS":
             raise InputError(
                 f"the placement {placement} stands on the A-term of blocks R and C, and block {letter} has no other "
-                "term beside one; give it to the quadratic blocks alone"
+                "term beside one; give it as the placement of the quadratic blocks alone"
             )
     once_a_level(placements)
 
@@ -195,4 +195,5 @@ def make_place(place: Place, channels: int) -> nn.Module:
 
 def has_norm(place: nn.Module) -> bool:
     """Whether a place normalises, so that the scale of what it is given is lost."""
-    return any(isinstance(module, nn.BatchNorm2d) for module in place.modules())
+    # The base class of all batch norms, such as the synchronised one.
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in place.modules())

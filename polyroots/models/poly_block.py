@@ -34,8 +34,8 @@ class PolyBlock(nn.Module):
     blocks : str or sequence of str, optional
         Letters such as ``"L,L,C"``; by default those that the roots ask for.
     placement : str or Placement
-        Of batch norm and ReLU, see `polyroots.models.Placement`; by default relu bn p(A) x, where the roots mean what
-        the theory says.
+        Of batch norm and ReLU, see `polyroots.models.Placement`; by default relu bn u, in which a common factor of p is
+        without effect, but for the epsilon.
     padding : ``"zeros"`` or ``"circular"``
         Of A.
     A_init : ``"shifted"`` or ``"kaiming"``

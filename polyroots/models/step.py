@@ -97,7 +97,7 @@ class PolyStep(Step):
         InputError
             If one is not finite in the precision of the network.
         """
-        alphas = torch.tensor(coefficients, dtype=torch.float64).to(self.alphas)
+        alphas = torch.tensor(coefficients, dtype=torch.float64, device="cpu").to(self.alphas.dtype)
         if not alphas.isfinite().all():
             raise InputError(
                 f"coefficients {', '.join(f'{c:.3g}' for c in coefficients)} of block {self.letter} are beyond "
