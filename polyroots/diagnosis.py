@@ -197,8 +197,8 @@ def remedy(target: Target) -> str:
     if target.holds_zero:
         ways.append("an A shifted so that all eigenvalues are on one side of 0")
     if target.region == "all" and target.spectrum is not None and target.spectrum.frequencies is not None:
-        ways.append("to look at the high frequencies alone (region 'high')")
-    return f"what can help: {'; '.join(ways)}"
+        ways.append("the high frequencies alone (region 'high')")
+    return f"what can help is {', or '.join(filter(None, [', '.join(ways[:-1]), ways[-1]]))}"
 
 
 def share(value: float) -> str:

@@ -191,8 +191,8 @@ def test_applications_of_A(name, config, applications):
 def test_the_carried_residual_drifts_little_in_float32(placement):
     """q8 with coefficients that amplify: the carried residual is as near to f - A u as the recomputed one.
 
-    Both against float64, relative to the largest entry of the residual. Seen over 5 seeds and roots from a half to a
-    twentieth of the spectrum's rim: 9e-7 at most, 6 times as much as recomputed at most.
+    Both against float64, relative to the largest entry of the residual. Seen over 5 seeds and roots from the
+    spectrum's rim down to a twentieth of it: 9e-7 at most, 6 times as much as recomputed at most.
     """
     torch.manual_seed(41)
     level = Level(16, "S,S,S,C", placement=placement)
