@@ -341,6 +341,9 @@ import numpy as np
 import polyroots.spectrum
 from polyroots_cli.main import main
 
+# A shell starts programs in the background with interrupts ignored, and so may whoever runs the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def solver(stack):
     if stack.shape[-1] == 64:
         os.kill(os.getpid(), signal.SIGINT)
