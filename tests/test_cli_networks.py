@@ -105,7 +105,12 @@ def test_each_A_has_the_roots_of_its_own_spectrum(tmp_path):
     assert "1, steps 3-4" in run("init", *options).stdout
     compared = json.loads(run("init", tmp_path / "init.pt", "--compare", "--json").stdout)["comparison"]
     assert "as it is" in {row["strategy"] for row in compared}
-    # The last coefficient of a level that a step reads f with alone has no A of its own.
+    # With A of their own the blocks can't be left to the roots, which are chosen for each A by itself.
+    by_degree = json.loads(
+        run("init", "--degree", 3, "--roots", "real", "--steps-per-a", 2, *options[4:6], "--json").stdout
+    )
+    assert by_degree["model"]["name"] == "q4"
+    # At the first level a step that reads f alone shares the next one's A.
     alone = json.loads(run("init", "--model", "q2", "--steps-per-a", 1, "--channels", "4,8", "--json").stdout)
     assert [level["title"] for level in alone["levels"]] == ["level 1", "level 2, step 1", "level 2, step 2"]
 

@@ -74,7 +74,7 @@ def test_every_placement_is_the_textbook_network(placement, blocks, training, pa
 
 @pytest.mark.parametrize("padding", ["zeros", "circular"])
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("quadratic", [*PLACEMENTS, "bn,A:relu,relu@level"])
+@pytest.mark.parametrize("quadratic", [*PLACEMENTS, "bn,A:relu,bn-relu@level"])
 def test_every_placement_of_quadratic_blocks_is_the_textbook_network(quadratic, training, padding):
     assert_equal_formulations(small("L,C,S,R", quadratic_placement=quadratic, padding=padding), textbook, training)
 
