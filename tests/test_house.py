@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import polyroots as pr
+from polyroots.models import NAMES, PLACEMENTS
 from polyroots.strategies import STRATEGIES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -171,6 +172,14 @@ def test_the_readme_names_every_strategy():
     for page in ("README.md", "docs/choosing-roots.md"):
         text = (ROOT / page).read_text()
         assert all(f"`{name}`" in text for name in STRATEGIES), page
+
+
+def test_the_docs_name_every_network_and_placement():
+    readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs" / "networks.md").read_text()
+    assert all(f"`{name}`" in readme for name in NAMES)
+    assert all(
+        re.search(rf"^\| `{name}`.*\| `{re.escape(str(p))}` \|", page, flags=re.M) for name, p in PLACEMENTS.items()
+    )
 
 
 def test_the_readmes_python_runs():
