@@ -101,7 +101,7 @@ class Diagnosis:
         else:
             lines = [
                 f"{roots} {damp} {share(self.damped)} of {what}; the worst part is multiplied by {self.max_abs:.4g} "
-                "in each step."
+                "each time q(A) is applied."
             ]
         if self.null:
             count, they = (

@@ -96,7 +96,7 @@ def test_it_is_said_in_words(rng):
     found = pr.ResidualPolynomial(pr.select_roots(fresh)).diagnose(fresh)
     words = " ".join(found.sentences())
     assert "4 roots damp " in words
-    assert f"the worst part is multiplied by {found.max_abs:.4g} in each step" in words
+    assert f"the worst part is multiplied by {found.max_abs:.4g} each time q(A) is applied" in words
     assert "No polynomial with 4 roots gets max|q| below 0.99" in words
     assert "an A shifted so that all eigenvalues are on one side of 0, or the high frequencies alone" in words
     assert "0 lies in the convex hull of the eigenvalues: no single root damps everything" in words
