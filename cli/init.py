@@ -94,7 +94,6 @@ def init(
     from polyroots.files import make_directory
     from polyroots.initialization import draw_alphas, report_on, set_roots
     from polyroots.levels import choose_for_all
-    from polyroots.models.alphas import AlphaInit
     from polyroots.ranking import rank
     from polyroots.selection import completed
 
@@ -105,12 +104,11 @@ def init(
 
     with usage_errors():
         roots, options = _strategy(wish.roots, given, keep_pairs, seed)
-        alpha_init = AlphaInit.parse(wish.alpha_init)
+        alpha_init = wish.origin_of_alphas
     is_drawn = alpha_init.kind != "spectrum"
-    if is_drawn and (given or compare or was_given("roots")):
+    if is_drawn and (given or compare):
         raise click.UsageError(
-            f"--alpha-init {wish.alpha_init} sets the coefficients without a spectrum; leave --roots, --root and "
-            "--compare out"
+            f"--alpha-init {wish.alpha_init} sets the coefficients without a spectrum; leave --root and --compare out"
         )
     if region == "high" and spectrum_padding == "zeros":
         raise click.UsageError(

@@ -15,6 +15,7 @@ from .options import was_given
 
 if TYPE_CHECKING:
     from polyroots.models import ModelConfig
+    from polyroots.models.alphas import AlphaInit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -100,15 +101,27 @@ class ModelWish:
         """Whether the blocks are asked for, rather than left to the roots."""
         return self.model is not None or self.blocks is not None or self.steps_per_a is not None
 
+    @property
+    def origin_of_alphas(self) -> AlphaInit:
+        """What --alpha-init asks for; --roots can't go with anything but a spectrum."""
+        from polyroots.models.alphas import AlphaInit
+
+        alpha_init = AlphaInit.parse(self.alpha_init)
+        if alpha_init.kind != "spectrum" and was_given("roots"):
+            raise click.UsageError(
+                f"--alpha-init {self.alpha_init} sets the coefficients without a spectrum, and --roots {self.roots} "
+                "chooses them from it; leave one of them out"
+            )
+        return alpha_init
+
     def config(self, *, image_size: tuple[int, int], **shape: Any) -> ModelConfig:
         """Return the configuration of the network, on images of some shape (`polyroots.models.model_config`)."""
         from polyroots.factors import require_degree
         from polyroots.models import model_config
-        from polyroots.models.alphas import AlphaInit
         from polyroots.roots import require_strategy
 
         require_strategy(self.roots)
-        alpha_init = AlphaInit.parse(self.alpha_init)
+        self.origin_of_alphas  # noqa: B018 - a contradiction is said first
         wishes: dict[str, Any] = {
             "channels": self.channels,
             "scale": self.scale,
@@ -129,11 +142,6 @@ class ModelWish:
             if was_given(name) and not config.is_polynomial:
                 option = name.replace("_", "-")
                 raise click.UsageError(f"{config.name} has no coefficients to set; leave --{option} out")
-        if alpha_init.kind != "spectrum" and was_given("roots"):
-            raise click.UsageError(
-                f"--alpha-init {self.alpha_init} sets the coefficients without a spectrum, and --roots {self.roots} "
-                "chooses them from it; leave one of them out"
-            )
         return config
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import torch
 
@@ -13,7 +13,7 @@ from polyroots.errors import InputError, unknown_name
 Kind = Literal["spectrum", "xavier", "uniform", "constant"]
 # Sizes that float32 can still multiply with, and reciprocals that it holds.
 _LARGEST, _NEAR_ZERO = 1e9, 1e-30
-_KINDS = ("spectrum", "xavier", "uniform", "constant")
+_KINDS: tuple[str, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class AlphaInit:
             raise unknown_name("initialisation of the coefficients", kind, _KINDS)
         defaults = {"uniform": (-1.0, 1.0), "constant": (1.0,)}.get(kind, ())
         if not colon:
-            return cls(kind, defaults)  # type: ignore[arg-type]  # it is one of _KINDS
+            return cls(cast("Kind", kind), defaults)
         if not defaults:
             raise InputError(f"'{kind}' takes no numbers, got {text!r}; leave them out")
         try:
@@ -73,7 +73,7 @@ class AlphaInit:
             is_good = is_good and abs(numbers[0]) >= 1 / _LARGEST
         if not is_good:
             raise InputError(f"expected {form} and at most {_LARGEST:g} in modulus, got {text!r}")
-        return cls(kind, numbers)  # type: ignore[arg-type]
+        return cls(cast("Kind", kind), numbers)
 
     def draw(self, powers: int, channels: int) -> list[float]:
         """Draw the coefficients of a block, whose p has so many powers, on an A of so many channels.

@@ -183,8 +183,13 @@ class Level(SmoothingLevel):
             left as it was.
         """
         steps = cast("Sequence[PolyStep]", self.blocks)
-        _, factors = blocks_and_factors([step.letter for step in steps], roots)
+        _, factors = blocks_and_factors(self.letters, roots)
         set_coefficients([(step, f.coefficients) for step, f in zip(steps, factors, strict=True)])
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """Block sequence."""
+        return tuple(step.letter for step in cast("Iterable[PolyStep]", self.blocks))
 
     @property
     def groups(self) -> list[tuple[ConvOperator, list[PolyStep]]]:

@@ -130,9 +130,9 @@ def default_channels(name: str, image_size: Sequence[int], scale: float = 1.0) -
         kind = RESNETS[name]
         w = scaled_width(kind.width, scale)
         return tuple(w * 2**stage for stage in range(len(kind.depths)))
-    if name not in MGNETS:
-        blocks_of(name)
     mgnet = MGNETS.get(name)
+    if mgnet is None:
+        blocks_of(name)
     side, levels = min(image_size), 1
     width = 64 if mgnet is None else mgnet.width
     w = scaled_width(width if side >= 16 else width // 2, scale)

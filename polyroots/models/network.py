@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, cast
@@ -20,7 +21,7 @@ from polyroots.models.transition import FullTransition, Transition
 _PREFIX = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A network of a configuration, (batch, in_channels, H, W) -> (batch, classes).
 
     Its `load_state_dict` also takes the names that torch.compile and data parallelism make.
@@ -32,9 +33,9 @@ class Network(nn.Module):
         self.register_load_state_dict_pre_hook(_without_prefixes)
 
     @property
+    @abstractmethod
     def resolutions(self) -> list[list[nn.Module]]:
         """What works on each resolution, finest first, with the passage to it."""
-        raise NotImplementedError
 
     @property
     def operators(self) -> list[ConvOperator]:

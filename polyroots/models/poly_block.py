@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from torch import nn
 
 from polyroots.errors import InputError
 from polyroots.factors import require_degree
-from polyroots.models.level import Level, blocks_and_factors
+from polyroots.models.level import Level
 from polyroots.models.operator import ConvOperator, Features, Init, Padding
 from polyroots.models.placement import Placement
 from polyroots.roots import choose_roots
@@ -80,17 +81,21 @@ class PolyBlock(nn.Module):
             if size is None:
                 raise InputError(f"the strategy '{roots}' needs the size of the image that A's spectrum is taken at")
             choice = choose_roots(eigenvalues(A.weight, size, name="A"), degree, roots, blocks)
-            letters, factors = blocks_and_factors(choice.blocks, choice.roots.tolist())
-        else:
-            letters, factors = blocks_and_factors(blocks, roots)
-            require_degree(degree, letters)
+            blocks, roots = choice.blocks, cast("Sequence[complex]", choice.roots)
+        self.level = Level(
+            channels,
+            blocks,
+            roots=roots,
+            placement=placement,
+            padding=padding,
+            alphas_are_trained=alphas_are_trained,
+        )
+        # The roots may be those of this A's spectrum.
+        self.level.A = A
+        letters = self.level.letters
+        require_degree(degree, letters)
         if letters == ("L",):
             raise InputError("one root makes p a number, so that the block has no use for A; give two roots or more")
-        self.level = Level(
-            channels, letters, placement=placement, padding=padding, alphas_are_trained=alphas_are_trained
-        )
-        self.level.A = A
-        self.level.set_roots([root for factor in factors for root in factor.roots])
 
     def forward(self, x: Features) -> Features:
         """Return the features, of the shape of x: (batch, channels, height, width)."""
