@@ -143,9 +143,7 @@ def test_contradictions_are_said(tmp_path):
         for options in (("--roots", "leja"),):
             message = fails(command, "--alpha-init", "xavier", *options, exit_code=2)
             assert "sets the coefficients without a spectrum" in message
-    assert "leave --root and --compare out" in fails(
-        "init", "--alpha-init", "xavier", "--compare", exit_code=2
-    )
+    assert "leave --root and --compare out" in fails("init", "--alpha-init", "xavier", "--compare", exit_code=2)
     assert "mgnet has no coefficients to set; leave --alpha-init out" in fails(
         "train", "--model", "mgnet", "--alpha-init", "xavier", exit_code=2
     )
