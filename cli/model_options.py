@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -76,7 +76,7 @@ class ModelWish:
     padding: str | None
     a_init: str | None
     alphas: str | None
-    max_pool: bool
+    max_pool: bool | None
     roots: str
     alpha_init: str
 
@@ -122,20 +122,7 @@ class ModelWish:
 
         require_strategy(self.roots)
         self.origin_of_alphas  # noqa: B018 - a contradiction is said first
-        wishes: dict[str, Any] = {
-            "channels": self.channels,
-            "scale": self.scale,
-            "placement": self.placement,
-            "quadratic_placement": self.quadratic_placement,
-            "steps": self.steps,
-            "steps_per_A": self.steps_per_a,
-            "padding": self.padding,
-            "A_init": self.a_init,
-            "alphas": self.alphas,
-            "max_pool": self.max_pool or None,
-        }
-        given = {name: value for name, value in wishes.items() if value is not None}
-        config = model_config(self.name, image_size=image_size, **shape, **given)
+        config = model_config(self.name, image_size=image_size, **shape, **shape_fields(vars(self)))
         if self.degree is not None:
             require_degree(self.degree, config.blocks)
         for name in ("roots", "alpha_init"):
@@ -145,11 +132,24 @@ class ModelWish:
         return config
 
 
-# What shapes or draws a network, beside the choice of its blocks.
-_SHAPE = (
-    *("channels", "scale", "placement", "quadratic_placement", "steps", "steps_per_a"),
-    *("padding", "a_init", "alphas", "max_pool"),
-)
+# What shapes or draws a network, beside the choice of its blocks: option -> parameter of `model_config`.
+_SHAPE = {
+    "channels": "channels",
+    "scale": "scale",
+    "placement": "placement",
+    "quadratic_placement": "quadratic_placement",
+    "steps": "steps",
+    "steps_per_a": "steps_per_A",
+    "padding": "padding",
+    "a_init": "A_init",
+    "alphas": "alphas",
+    "max_pool": "max_pool",
+}
+
+
+def shape_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that shape a network and were given, as parameters of `polyroots.models.model_config`."""
+    return {_SHAPE[name]: value for name, value in options.items() if name in _SHAPE and value is not None}
 
 
 def model_options(command: F) -> F:
@@ -222,7 +222,9 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "alphas": click.option(
         "--alphas", type=click.Choice(["trained", "fixed"]), help="Train the coefficients or not. [default: trained]"
     ),
-    "max_pool": click.option("--max-pool", is_flag=True, help="resnet18: pool after the stem, as for ImageNet."),
+    "max_pool": click.option(
+        "--max-pool", is_flag=True, default=None, help="resnet18: pool after the stem, as for ImageNet."
+    ),
     "roots": click.option(
         "--roots",
         default="extremal",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .model_options import network_option
+from .model_options import network_option, shape_fields
 from .options import ImageSize, json_option, usage_errors
 
 if TYPE_CHECKING:
@@ -66,13 +66,11 @@ def models(
         raise click.UsageError(
             f"--{option} is not for all networks; name some: polyroots models {example} --{option} ..."
         )
-    if "steps_per_a" in given:
-        given["steps_per_A"] = given.pop("steps_per_a")
     shape: dict[str, Any] = {"image_size": size, "in_channels": in_channels, "classes": classes, "scale": scale}
     rows = []
     with usage_errors():
         for name in names or NAMES:
-            config = model_config(name, **shape, **given)
+            config = model_config(name, **shape, **shape_fields(given))
             rows.append((config, cost(config)))
     if as_json:
         print_json([_document(*row) for row in rows])

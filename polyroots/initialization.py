@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -145,16 +145,17 @@ def draw_alphas(
     set_coefficients(
         [(step, alpha_init.draw(len(step.powers), A.in_channels)) for A, steps in groups_of(network) for step in steps]
     )
-    reports = []
-    for operand, (_, steps) in zip(operands, groups_of(network), strict=True):
+
+    def report(operand: Operand, steps: Sequence[PolyStep]) -> LevelReport:
+        roots = [_roots_of(step) for step in steps]
         blocks = [
-            BlockReport(step.letter, step.powers, pairs_of(_roots_of(step)), tuple(step.alphas.tolist()))
-            for step in steps
+            BlockReport(step.letter, step.powers, pairs_of(of_step), tuple(step.alphas.tolist()))
+            for step, of_step in zip(steps, roots, strict=True)
         ]
-        reports.append(operand.report_blocks(blocks, _polynomial_of(steps)))
-        if on_level:
-            on_level(reports[-1])
-    return _report(None, {}, operands, reports, network, str(alpha_init))
+        return operand.report_blocks(blocks, ResidualPolynomial([root for of_step in roots for root in of_step]))
+
+    reports = (report(operand, steps) for operand, (_, steps) in zip(operands, groups_of(network), strict=True))
+    return _report(None, {}, operands, reports, network, on_level, str(alpha_init))
 
 
 def report_on(
@@ -165,23 +166,25 @@ def report_on(
     on_level: Callable[[LevelReport], None] | None = None,
 ) -> InitReport:
     """Report the roots of each operator, with their diagnosis."""
-    reports = []
-    for operand, choice in zip(operands, choices, strict=True):
-        reports.append(operand.report(choice))
-        if on_level:
-            on_level(reports[-1])
-    return _report(choices[0].strategy, options, operands, reports, network)
+    reports = (operand.report(choice) for operand, choice in zip(operands, choices, strict=True))
+    return _report(choices[0].strategy, options, operands, reports, network, on_level)
 
 
 def _report(
     strategy: str | None,
     options: dict[str, Any],
     operands: Sequence[Operand],
-    reports: Sequence[LevelReport],
+    reports: Iterable[LevelReport],
     network: PolyMgNet | None,
+    on_level: Callable[[LevelReport], None] | None,
     alpha_init: str = "spectrum",
 ) -> InitReport:
-    roots = sum(len(block.roots) for block in reports[0].blocks)
+    levels = []
+    for report in reports:
+        levels.append(report)
+        if on_level:
+            on_level(report)
+    roots = sum(len(block.roots) for block in levels[0].blocks)
     return InitReport(
         strategy=strategy,
         options=options,
@@ -189,7 +192,7 @@ def _report(
         region=operands[0].target.region,
         padding=operands[0].operator.padding,
         network_padding=None if network is None else network.config.padding,
-        levels=tuple(reports),
+        levels=tuple(levels),
         inert=() if network is None else tuple(inert_coefficients(network)),
         alpha_init=alpha_init,
     )
@@ -243,10 +246,10 @@ def operands_of(
     names = {module: name for name, module in network.named_modules()}
     operands = []
     for number, (level, size) in enumerate(zip(levels_of(network), network.config.sizes, strict=True), 1):
-        first = 1
-        for A, steps in level.groups:
+        first, groups = 1, level.groups
+        for A, steps in groups:
             title = f"level {number}"
-            if len(level.groups) > 1:
+            if len(groups) > 1:
                 last = first + len(steps) - 1
                 title += f", step {first}" if first == last else f", steps {first}-{last}"
                 first = last + 1
@@ -283,11 +286,7 @@ def polynomials_of(network: PolyMgNet) -> list[ResidualPolynomial]:
     InputError
         If all coefficients of a block are zero: it does nothing.
     """
-    return [_polynomial_of(steps) for _, steps in groups_of(network)]
-
-
-def _polynomial_of(steps: Sequence[PolyStep]) -> ResidualPolynomial:
-    return ResidualPolynomial([root for step in steps for root in _roots_of(step)])
+    return [ResidualPolynomial([root for step in steps for root in _roots_of(step)]) for _, steps in groups_of(network)]
 
 
 def _roots_of(step: PolyStep) -> list[complex]:
