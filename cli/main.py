@@ -12,6 +12,7 @@ from .evaluate import evaluate
 from .figures import figures
 from .init import init
 from .models import models
+from .options import is_first_process
 from .spectrum import spectrum
 from .train import train
 
@@ -26,6 +27,8 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except PolyrootsError as error:
+            if not is_first_process():
+                raise SystemExit(1) from error
             raise click.ClickException(str(error)) from error
         except MemoryError as error:
             raise click.ClickException(f"not enough memory: {error or 'the work is too large'}") from error

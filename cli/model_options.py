@@ -241,3 +241,6 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         "constant[:VALUE].",
     ),
 }
+
+#: Parameters of these options, for the help.
+MODEL_OPTIONS = tuple(_OPTIONS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -57,7 +58,8 @@ dataset_option = click.option(
     default="digits",
     show_default=True,
     metavar="NAME",
-    help="digits (embedded), folder (train/<class>/* and test/<class>/* under --data-dir) or cifar10.",
+    help="digits (embedded); folder (train/<class>/* and test/<class>/* under --data-dir); cifar10, cifar100, mnist or "
+    "fashion-mnist.",
 )
 data_dir_option = click.option("--data-dir", type=PATH, help="Where the data set lies.")
 region_option = click.option(
@@ -74,6 +76,30 @@ device_option = click.option(
     show_default=True,
     help="Where to compute; auto takes an accelerator where there is one.",
 )
+
+
+class SectionedCommand(click.Command):
+    """A command whose help has its options under headings.
+
+    Parameters
+    ----------
+    sections : heading -> names of parameters; those of no section come last, under "Options"
+    """
+
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options."""
+        records = {param.name: param.get_help_record(ctx) for param in self.get_params(ctx)}
+        named = {name for names in self.sections.values() for name in names}
+        sections = {**self.sections, "Options": [name for name in records if name not in named]}
+        for heading, names in sections.items():
+            rows = [record for name in names if (record := records.get(name)) is not None]
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
 
 
 def seed_option(what: str) -> Callable[[F], F]:
@@ -101,3 +127,9 @@ def was_given(name: str) -> bool:
     """Whether an option of the running command was given, rather than left at its default."""
     source = click.get_current_context().get_parameter_source(name)
     return source is not click.core.ParameterSource.DEFAULT
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that speaks, of several that train together."""
+    ranks = sys.modules.get("lightning_fabric.utilities.rank_zero")
+    return ranks is None or not getattr(ranks.rank_zero_only, "rank", 0)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from polyroots.training import Reporter
+from polyroots.training import Beginning, Reporter
 
 from .console import console, dimensions, say
 from .network import inert_sentences, levels_tables, origin_of
+from .options import is_first_process
 
 if TYPE_CHECKING:
-    from polyroots.training import Run, Source, TrainConfig
+    from polyroots.training import Run
 
 
 class ConsoleReporter(Reporter):
-    """Shows a run on stdout."""
+    """Shows a run on stdout.
 
-    def __init__(self, source: Source, init_file: Path | None) -> None:
-        self.source = source
+    Parameters
+    ----------
+    init_file : where its weights and coefficients come from, if from a file
+    """
+
+    def __init__(self, init_file: Path | None = None) -> None:
         self.init_file = init_file
         self.run: Run | None = None
         self.epochs = self.epochs_done = 0
@@ -30,10 +34,10 @@ class ConsoleReporter(Reporter):
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
+            disable=not self.console.is_terminal or not is_first_process(),
         )
         self.task: TaskID | None = None
 
@@ -46,10 +50,10 @@ class ConsoleReporter(Reporter):
 
     @property
     def kept(self) -> str:
-        """Say what an interrupted run leaves behind."""
-        if self.run is None or not self.epochs_done:
-            return "no epoch was done"
-        return f"{self.run.last} holds epoch {self.epochs_done}"
+        """Say what a run that was broken off leaves behind."""
+        if self.run is None:
+            return "nothing was trained"
+        return f"go on with 'polyroots train --resume {self.run.path}'"
 
     def on_images(self, done: int, total: int) -> None:
         """Show how many images have been read."""
@@ -58,29 +62,39 @@ class ConsoleReporter(Reporter):
         if done % 100 == 0 or done == total:
             self.bar.update(self.task, completed=done, state=f"{done:,} of {total:,}")
 
-    def on_start(
-        self, config: TrainConfig, run: Run, init: Mapping[str, Any] | None, weights: int, device: str
-    ) -> None:
+    def on_start(self, beginning: Beginning) -> None:
         """Show what is trained on what, with the table of levels and roots."""
         if self.task is not None:
             self.bar.remove_task(self.task)
-        model = config.model
+        config, source, model = beginning.config, beginning.source, beginning.config.model
         say(
-            f"{model.title}, {weights:,} weights, channels {','.join(map(str, model.channels))}; {self.source.title}, "
-            f"{self.source.channels}x{dimensions(self.source.size)}, {model.classes} classes; {device}",
+            f"{model.title}, {beginning.weights:,} weights, channels {','.join(map(str, model.channels))}; "
+            f"{source.title}, {source.channels}x{dimensions(source.size)}, {model.classes} classes; {beginning.device}",
             screen=self.console,
         )
-        if self.init_file:
+        init = beginning.init
+        if beginning.epoch or beginning.step:
+            steps = f" and {beginning.step} steps" if beginning.step else ""
+            say(
+                f"{beginning.run.path} goes on after {beginning.epoch} of {config.epochs} epochs{steps}",
+                screen=self.console,
+            )
+        elif self.init_file:
             say(f"Weights and coefficients from {self.init_file}", screen=self.console)
-        if init:
+        if init and not beginning.epoch:
             say(
                 f"Levels: spectra of A with circular padding (the network's is {model.padding}), "
                 f"{origin_of(init)}, degree {init['degree']}",
                 screen=self.console,
             )
             say(*levels_tables(init), *inert_sentences(init), screen=self.console)
-        self.run, self.epochs = run, config.epochs
-        self.task = self.bar.add_task(f"epoch 1/{self.epochs}", total=self.epochs, state="")
+        self.run, self.epochs, self.epochs_done = beginning.run, config.epochs, beginning.epoch
+        self.task = self.bar.add_task(
+            f"epoch {min(beginning.epoch + 1, self.epochs)}/{self.epochs}",
+            total=self.epochs,
+            completed=beginning.epoch,
+            state="",
+        )
 
     def on_step(self, epoch: int, done: int, total: int, loss: float, accuracy: float, rate: float) -> None:
         """Move the bar."""
@@ -96,10 +110,18 @@ class ConsoleReporter(Reporter):
         """Print the epoch's line."""
         self.epochs_done = int(row["epoch"])
         width = len(str(self.epochs))
+        held_out = [
+            f"{title} loss {row[f'{name}_loss']:.4f}, {row[f'{name}_accuracy']:7.2%}  "
+            for name, title in (("val", "validation"), ("test", "test"))
+            if f"{name}_loss" in row
+        ]
         say(
             f"epoch {self.epochs_done:{width}}/{self.epochs}  "
-            f"train loss {row['train_loss']:.4f}, {row['train_accuracy']:7.2%}  "
-            f"test loss {row['test_loss']:.4f}, {row['test_accuracy']:7.2%}  "
+            f"train loss {row['train_loss']:.4f}, {row['train_accuracy']:7.2%}  {''.join(held_out)}"
             f"{row['images_per_second']:5,.0f} images/s",
             screen=self.console,
         )
+
+    def on_warning(self, message: str) -> None:
+        """Print it."""
+        say(f"Warning: {message}", screen=console(stderr=True))

@@ -3,73 +3,110 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .model_options import ModelWish, model_options, refuse_shape
-from .options import (
-    PATH,
-    data_dir_option,
-    dataset_option,
-    device_option,
-    seed_option,
-    usage_errors,
-)
+from .model_options import MODEL_OPTIONS, ModelWish, model_options, refuse_shape
+from .options import PATH, SectionedCommand, data_dir_option, dataset_option, is_first_process, usage_errors, was_given
+from .train_options import CHANGEABLE, SECTIONS, refuse_on_resume, training_options
 
 if TYPE_CHECKING:
     from polyroots.checkpoint import Checkpoint
     from polyroots.training import Source, TrainConfig, TrainResult
 
+    from .reporter import ConsoleReporter
 
-@click.command(short_help="Train a network; digits and q4 by default.")
+
+@click.command(
+    short_help="Train a network; digits and q4 by default.",
+    cls=SectionedCommand,
+    sections={"Data": SECTIONS["Data"], "Network": MODEL_OPTIONS, **SECTIONS},
+)
 @dataset_option
 @data_dir_option
-@click.option("--download", is_flag=True, help="Download cifar10 to --data-dir if it is not there.")
+@click.option("--download", is_flag=True, help="Download a data set of torchvision's to --data-dir if it is not there.")
 @model_options
 @click.option("--init", "init_file", type=PATH, help="Start from this file of 'polyroots init' or 'polyroots train'.")
 @click.option(
-    "--epochs", type=click.IntRange(min=1), help="Passes over the training images. [default: 20, 30 for photos]"
+    "--recipe",
+    type=click.Choice(["paper", "quick"]),
+    help="The authors' 400 epochs for CIFAR-10, or 10 quick ones; other options change single choices.",
 )
-@click.option("--batch-size", type=click.IntRange(min=2), help="Images a step. [default: 64, 128 for photos]")
-@click.option("--lr", type=float, help="Learning rate at the start; it falls along half a cosine. [default: 0.1]")
-@click.option(
-    "--augment",
-    type=click.Choice(["none", "crop", "crop-flip"]),
-    help="Random crop, also flip, of training images. [default: none, crop-flip for photos]",
-)
-@click.option("--limit", type=click.IntRange(min=2), help="Use at most so many images of each split.")
-@seed_option("Of weights, order, augmentation.")
-@device_option
+@training_options
 @click.option("--out", type=PATH, help="The run's directory. [default: a new one under runs/]")
+@click.option("--resume", type=PATH, metavar="RUN", help="Go on with this run, which was stopped or killed.")
 def train(
     dataset: str,
     data_dir: Path | None,
     download: bool,
     wish: ModelWish,
     init_file: Path | None,
+    recipe: str | None,
+    fields: dict[str, Any],
     out: Path | None,
-    **options: Any,
+    resume: Path | None,
 ) -> None:
     """Train a network on images and write a run directory.
 
     A Poly-MgNet's coefficients are set from the spectra of its own convolutions before the first step. The run
-    directory holds config.json, init.json, metrics.csv, last.pt and best.pt.
+    directory holds config.json, init.json, metrics.csv, last.pt, best.pt and result.json. Ctrl-C and SIGTERM save and
+    stop; --resume goes on, also after a crash, as if nothing had been.
 
     \b
     Examples:
       polyroots train
       polyroots train --model q2 --epochs 5 --out runs/first
-      polyroots train --dataset folder --data-dir cifar10 --model q2
+      polyroots train --resume runs/first
+      polyroots train --dataset folder --data-dir cifar10 --model q2 --val-fraction 0.1
+      polyroots train --dataset cifar10 --data-dir data --model q2 --recipe paper --precision bf16 --compile
       polyroots train --blocks L,C,C --placement smoother --padding circular --a-init shifted --roots minimax
     """
-    from polyroots.checkpoint import load_checkpoint
-    from polyroots.training import open_data, train_config
+    from polyroots.training import resume as resume_training
     from polyroots.training import train as run_training
 
-    from .network import config_for
     from .reporter import ConsoleReporter
+
+    if resume is not None:
+        refuse_on_resume(resume)
+        changes = {name: value for name, value in {**fields, "data_dir": data_dir}.items() if name in CHANGEABLE}
+        if not was_given("device"):
+            del changes["device"]
+        with ConsoleReporter() as reporter, _interrupts(reporter):
+            result = resume_training(resume, download=download, reporter=reporter, **changes)
+    else:
+        config, source, start = _prepare(dataset, data_dir, download, wish, init_file, recipe, fields)
+        with ConsoleReporter(init_file) as reporter, _interrupts(reporter):
+            result = run_training(config, source, out, start=start, reporter=reporter)
+    if is_first_process():
+        _print_result(result)
+
+
+@contextmanager
+def _interrupts(reporter: ConsoleReporter) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.ClickException(f"interrupted; {reporter.kept}") from None
+
+
+def _prepare(
+    dataset: str,
+    data_dir: Path | None,
+    download: bool,
+    wish: ModelWish,
+    init_file: Path | None,
+    recipe: str | None,
+    fields: dict[str, Any],
+) -> tuple[TrainConfig, Source, Checkpoint | None]:
+    """Turn what the options ask for into a configuration, its data, and the network to start from."""
+    from polyroots.checkpoint import load_checkpoint
+    from polyroots.training import open_data, require_tensorboard, train_config
+
+    from .network import config_for
 
     start: Checkpoint | None = None
     if init_file is not None:
@@ -83,15 +120,12 @@ def train(
             "roots by hand are for 'polyroots init --root ... --out init.pt', and 'polyroots train --init init.pt' then"
         )
     with usage_errors():
+        if fields["tensorboard"]:
+            require_tensorboard()
         source = open_data(dataset, data_dir, download)
         network = start.config if start else config_for(wish, source)
-        config = train_config(dataset, network, data_dir=data_dir, **_origin(start, wish), **options)
-    with ConsoleReporter(source, init_file) as reporter:
-        try:
-            result = run_training(config, source, out, start=start, reporter=reporter)
-        except KeyboardInterrupt:
-            raise click.ClickException(f"interrupted; {reporter.kept}") from None
-    _print_result(config, source, result)
+        config = train_config(dataset, network, recipe, data_dir=data_dir, **_origin(start, wish), **fields)
+    return config, source, start
 
 
 def _origin(start: Checkpoint | None, wish: ModelWish) -> dict[str, str]:
@@ -102,12 +136,13 @@ def _origin(start: Checkpoint | None, wish: ModelWish) -> dict[str, str]:
     return {"alpha_init": start.init["alpha_init"]} if strategy is None else {"roots": strategy}
 
 
-def _print_result(config: TrainConfig, source: Source, result: TrainResult) -> None:
+def _print_result(result: TrainResult) -> None:
     from .console import say
 
+    config = result.config
     say(
-        f"\nTest accuracy on {source.title}: last epoch {result.last_accuracy:.2%}, "
-        f"best epoch {result.best_accuracy:.2%} (epoch {result.best_epoch}, chosen on the test images)"
+        f"\nTest accuracy on {result.title}: last epoch {result.last_accuracy:.2%}, "
+        f"best epoch {result.best_accuracy:.2%} (epoch {result.best_epoch}, chosen on the {result.chosen_on} images)"
     )
     epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     say(f"{epochs} at {result.images_per_second:,.0f} images per second; run in {result.run.path}")

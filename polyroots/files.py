@@ -29,7 +29,7 @@ def require_readable(path: str | Path) -> None:
         with path.open("rb"):
             pass
     except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror or error}; choose a file that can be read") from error
+        raise cannot_read(path, error) from error
 
 
 @contextmanager
@@ -108,7 +108,47 @@ def make_directory(path: str | Path) -> None:
 def write_json(path: str | Path, document: Any) -> None:
     """Write a JSON document, whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(_json(document), encoding="utf-8")
+
+
+def create_json(path: Path, document: Any) -> None:
+    """Write a JSON document whole, or raise FileExistsError: of several processes, one has made the file."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    temporary = Path(name)
+    try:
+        temporary.chmod(0o666 & ~_umask())
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(_json(document))
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            # Unlike a rename, a link doesn't replace what is there.
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            with path.open("x", encoding="utf-8") as stream:
+                stream.write(_json(document))
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON document.
+
+    Raises
+    ------
+    FileError
+        If the file is missing or can't be read, or holds something else than `what`.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FileError(f"no file {path}: expected {what}") from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except ValueError as error:
+        raise FileError(f"{path} is damaged: expected {what} as JSON, {error}") from error
 
 
 def without_infinity(document: Any) -> Any:
@@ -124,10 +164,19 @@ def without_infinity(document: Any) -> Any:
     return None if isinstance(document, float) and not math.isfinite(document) else document
 
 
+def cannot_read(path: str | Path, error: OSError) -> FileError:
+    """Return the error for a file that is there and can't be read."""
+    return FileError(f"cannot read {path}: {error.strerror or error}; choose a file that can be read")
+
+
 def cannot_write(path: str | Path, error: OSError) -> FileError:
     """Return the error for a path that can't be written."""
     why = "a part of the path is a file" if isinstance(error, FileExistsError) else error.strerror or error
     return FileError(f"cannot write {path}: {why}; choose a place that can be written")
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
 def _umask() -> int:

@@ -17,7 +17,7 @@ from polyroots.models import Inert, Level, PolyMgNet, PolyStep, inert_coefficien
 from polyroots.models.alphas import AlphaInit
 from polyroots.models.level import set_coefficients
 from polyroots.operators import Operator
-from polyroots.polynomial import ResidualPolynomial
+from polyroots.polynomial import ResidualPolynomial, roots_of_block
 from polyroots.roots import RootChoice, require_options
 
 
@@ -147,7 +147,7 @@ def draw_alphas(
     )
 
     def report(operand: Operand, steps: Sequence[PolyStep]) -> LevelReport:
-        roots = [_roots_of(step) for step in steps]
+        roots = [roots_of_block(step.letter, step.alphas.tolist()) for step in steps]
         blocks = [
             BlockReport(step.letter, step.powers, pairs_of(of_step), tuple(step.alphas.tolist()))
             for step, of_step in zip(steps, roots, strict=True)
@@ -286,13 +286,7 @@ def polynomials_of(network: PolyMgNet) -> list[ResidualPolynomial]:
     InputError
         If all coefficients of a block are zero: it does nothing.
     """
-    return [ResidualPolynomial([root for step in steps for root in _roots_of(step)]) for _, steps in groups_of(network)]
-
-
-def _roots_of(step: PolyStep) -> list[complex]:
-    """Roots of a block's factor of q, derived from its coefficients."""
-    alphas = [0.0] * (max(step.powers) + 1)
-    for power, alpha in zip(step.powers, step.alphas.tolist(), strict=True):
-        alphas[power] = alpha
-    roots: list[complex] = ResidualPolynomial.from_alphas(alphas).roots.tolist()
-    return roots
+    return [
+        ResidualPolynomial([root for step in steps for root in roots_of_block(step.letter, step.alphas.tolist())])
+        for _, steps in groups_of(network)
+    ]

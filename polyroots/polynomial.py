@@ -8,7 +8,7 @@ coefficients lose their digits as the degree grows, factors in Leja order don't 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from polyroots.coefficients import alphas_of, condition_of, roots_of
 from polyroots.diagnosis import Diagnosis, diagnose
 from polyroots.errors import InputError, PrecisionWarning
-from polyroots.factors import PAIRING_TOLERANCE, ComplexPair, Linear
+from polyroots.factors import BLOCKS, PAIRING_TOLERANCE, ComplexPair, Linear
 from polyroots.leja import extra_copies, leja_order, prominence
 from polyroots.spectrum import Spectrum
 
@@ -243,6 +243,22 @@ class ResidualPolynomial:
 
     def __repr__(self) -> str:
         return f"ResidualPolynomial(degree {self.degree}, roots {np.array2string(self.roots, precision=4)})"
+
+
+def roots_of_block(letter: str, alphas: Sequence[float]) -> list[complex]:
+    """Roots of a block's factor of q, derived from its coefficients in the order of its powers.
+
+    Raises
+    ------
+    InputError
+        If all coefficients are zero: the block does nothing.
+    """
+    powers = BLOCKS[letter].powers
+    coefficients = [0.0] * (max(powers) + 1)
+    for power, alpha in zip(powers, alphas, strict=True):
+        coefficients[power] = alpha
+    roots: list[complex] = ResidualPolynomial.from_alphas(coefficients).roots.tolist()
+    return roots
 
 
 def _product(A: Any) -> Callable[[Any], Any]:

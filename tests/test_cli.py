@@ -21,7 +21,7 @@ def test_train_prints_levels_epochs_accuracy_and_next_steps(trained):
     assert re.search(r"2 +4x4 +12 +\d", printed)
     assert re.search(r"1 +L +-?\d.*\n +L +-?\d.*\n +C +-?[\d.]+ \+- [\d.]+i +-?[\d.]+ +-[\d.]+\n", printed)
     assert "epoch 2/2  train loss" in printed
-    last = load_checkpoint(out / "last.pt").training
+    last = load_checkpoint(out / "last.pt").training["state"]["history"][-1]
     assert f"last epoch {last['test_accuracy']:.2%}, best epoch" in printed
     for command in ("evaluate", "spectrum", "figures --only 3 --checkpoint"):
         assert f"  polyroots {command} {out / 'last.pt'}" in printed
@@ -57,7 +57,7 @@ def test_degree_chooses_the_blocks(tmp_path):
 def test_evaluate(trained):
     out, _ = trained
     result = run("evaluate", out / "last.pt", "--limit", 60)
-    expected = load_checkpoint(out / "last.pt").training["test_accuracy"]
+    expected = load_checkpoint(out / "last.pt").training["state"]["history"][-1]["test_accuracy"]
     assert f"60 test images of digits: accuracy {expected:.2%}" in result.stdout
     document = json.loads(run("evaluate", out / "last.pt", "--json").stdout)
     assert document["images"] == 360
@@ -182,7 +182,7 @@ def test_nan_names_the_layer(tmp_path, init_file):
         (("figures", "--only", "7", "--out", "x"), 2, "unknown figure '7': expected 3"),
         (("init", "--seed", "4294967296"), 2, "4294967296 is not in the range 0<=x<=4294967295"),
         (("init", "--model", "Q4R"), 2, "unknown model 'Q4R': did you mean 'q4r'"),
-        (("train", "--download"), 2, "only cifar10 can be downloaded"),
+        (("train", "--download"), 2, "cifar10, cifar100, mnist, fashion-mnist can be downloaded, not digits"),
         (("figures", "--only", "3", "--checkpoint", "x.pt", "--seed", "3", "--out", "x"), 2, "leave one of them out"),
         (("figures", "--level", "2", "--out", "x"), 2, "--level is a level of the network in --checkpoint"),
     ],
@@ -225,18 +225,19 @@ def test_a_data_directory_without_train_and_test_is_said(tmp_path):
 
 
 def test_an_interrupt_says_what_is_kept(tmp_path, monkeypatch):
-    from polyroots.training.loop import _Loop
+    """An impatient second Ctrl-C saves nothing more; what there is can go on."""
+    from polyroots.training.epoch import EpochLoop
 
-    epoch = _Loop.epoch
+    epoch = EpochLoop.run
 
-    def interrupted(self, number, split):
-        if number == 2:
+    def interrupted(self, state):
+        if state.epoch == 1:
             raise KeyboardInterrupt
-        return epoch(self, number, split)
+        return epoch(self, state)
 
-    monkeypatch.setattr(_Loop, "epoch", interrupted)
+    monkeypatch.setattr(EpochLoop, "run", interrupted)
     result = run("train", "--channels", 4, "--limit", 20, "--epochs", 3, "--out", tmp_path / "run", exit_code=1)
-    assert f"Error: interrupted; {tmp_path / 'run' / 'last.pt'} holds epoch 1" in result.stderr
+    assert f"Error: interrupted; go on with 'polyroots train --resume {tmp_path / 'run'}'" in result.stderr
     assert load_checkpoint(tmp_path / "run" / "last.pt").training["epoch"] == 1
 
 

@@ -9,12 +9,8 @@ from images import image_tree
 from PIL import Image
 
 import polyroots as pr
-from polyroots.training import (
-    augment,
-    describe_data,
-    open_data,
-)
-from polyroots.training.data import _balanced
+from polyroots.training import describe_data, open_data
+from polyroots.training.data.split import Split, balanced
 from polyroots.training.normalisation import Normalisation
 
 
@@ -49,11 +45,11 @@ def test_a_limit_takes_the_same_share_of_each_class(image_folder):
     first = open_data("digits").load(limit=100).train.images
     assert not torch.equal(first, open_data("digits").load().train.images[:100])
     labels = np.repeat([0, 1, 2], [50, 3, 20])
-    kept = _balanced(labels, 17)
+    kept = balanced(labels, 17)
     assert np.bincount(labels[kept]).tolist() == [7, 3, 7]
     assert (np.diff(kept) > 0).all()
     assert kept[labels[kept] == 0].max() > 7  # random ones, not the first
-    assert np.array_equal(_balanced(labels, 100), np.arange(73))
+    assert np.array_equal(balanced(labels, 100), np.arange(73))
 
 
 @pytest.mark.parametrize(
@@ -85,14 +81,20 @@ def test_folders_with_other_faults_are_said(tmp_path):
 
 
 def test_cifar10_that_is_missing_is_said(tmp_path, monkeypatch):
-    with pytest.raises(pr.FileError, match=r"no whole CIFAR-10: expected .*cifar-10-batches-py.* add --download"):
+    with pytest.raises(
+        pr.FileError, match=r"no whole CIFAR-10: expected what cifar-10-python\.tar\.gz .* add --download"
+    ):
         open_data("cifar10", tmp_path)
 
     def refuse(*args, **kwargs):
         raise URLError("network is unreachable")
 
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", refuse)
-    with pytest.raises(pr.FileError, match=r"network is unreachable; put cifar-10-python\.tar\.gz .* by hand"):
+    with pytest.raises(
+        pr.FileError,
+        match=r"network is unreachable; put cifar-10-python\.tar\.gz \(MD5 c58f30108f718f92721af3b95e74349a\) into .* "
+        "by hand",
+    ):
         open_data("cifar10", tmp_path, download=True)
     shape = describe_data("cifar10")
     assert (shape.channels, shape.size, len(shape.classes)) == (3, (32, 32), 10)
@@ -127,7 +129,7 @@ def test_cifar10_is_read(tmp_path, monkeypatch):
         (("digits", "somewhere"), "leave --data-dir out"),
         (("folder",), "folder needs --data-dir"),
         (("cifar10",), "cifar10 needs --data-dir"),
-        (("digits", None, True), "only cifar10 can be downloaded"),
+        (("digits", None, True), "only cifar10, cifar100, mnist, fashion-mnist can be downloaded, not digits"),
     ],
 )
 def test_data_that_does_not_exist_is_said(arguments, message):
@@ -138,7 +140,7 @@ def test_data_that_does_not_exist_is_said(arguments, message):
 def test_normalisation_is_exact():
     images = torch.from_numpy(np.random.default_rng(71).integers(0, 256, (9, 3, 5, 4), dtype=np.uint8))
     images[:, 2] = 40
-    normalise = Normalisation.of(images)
+    normalise = Normalisation.of(Split(images, torch.zeros(9, dtype=torch.int64)))
     scaled = images[:, :2].double() / 255
     assert normalise.mean[:2] == pytest.approx(scaled.mean(dim=(0, 2, 3)).tolist(), abs=1e-15)
     assert normalise.std[:2] == pytest.approx(scaled.std(dim=(0, 2, 3), correction=0).tolist(), abs=1e-15)
@@ -146,29 +148,6 @@ def test_normalisation_is_exact():
     assert result.dtype == torch.float32
     torch.testing.assert_close(result.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-6, rtol=0)
     torch.testing.assert_close(result.std(dim=(0, 2, 3), correction=0), torch.tensor([1.0, 1, 0]), atol=1e-6, rtol=0)
-
-
-def test_crops_and_flips_are_what_was_drawn():
-    generator = torch.Generator().manual_seed(73)
-    images = torch.arange(6 * 2 * 16 * 24, dtype=torch.float32).reshape(6, 2, 16, 24)
-    draws = augment.draw("crop-flip", 50, (16, 24), generator)
-    chosen = torch.tensor([3, 44, 7, 0, 12, 31])
-    result = augment.apply(draws, chosen, images)
-    for image, sample, ours in zip(images, chosen, result, strict=True):
-        top, left = draws.shift[sample].tolist()
-        expected = torch.nn.functional.pad(image, (2, 2, 2, 2))[:, top : top + 16, left : left + 24]
-        assert torch.equal(ours, expected.flip(2) if draws.flip[sample] else expected)
-
-
-def test_draws_are_uniform_and_independent():
-    draws = augment.draw("crop-flip", 60_000, (32, 32), torch.Generator().manual_seed(79))
-    counts = np.histogram2d(draws.shift[:, 0].numpy(), draws.shift[:, 1].numpy(), bins=9)[0]
-    expected = 60_000 / 81
-    # chi-squared with 80 degrees of freedom: above 140 with a probability of 4e-5.
-    assert ((counts - expected) ** 2 / expected).sum() < 140
-    assert abs(float(draws.flip.double().mean()) - 0.5) < 4 * 0.5 / 60_000**0.5
-    assert augment.draw("none", 5, (8, 8), torch.Generator()) is None
-    assert not augment.draw("crop", 100, (8, 8), torch.Generator()).flip.any()
 
 
 def test_images_of_16_bits_are_refused(tmp_path):

@@ -15,16 +15,18 @@ from polyroots.checkpoint import Checkpoint, load_checkpoint
 from polyroots.training import (
     Reporter,
     Scores,
-    augment,
     evaluate,
     evaluate_checkpoint,
     open_data,
     train,
     train_config,
 )
-from polyroots.training.loop import epoch_generator, make_optimizer, split_batches
+from polyroots.training.augment import augment
+from polyroots.training.batches import epoch_order, split_batches
+from polyroots.training.draws import Draws
 from polyroots.training.normalisation import Normalisation
-from polyroots.training.run import COLUMNS, Run, new_run
+from polyroots.training.optimizer import make_optimizer
+from polyroots.training.run import COLUMNS, begin, begin_anew
 
 
 def small(source, name="q4", **options):
@@ -48,6 +50,7 @@ def test_a_run_writes_what_it_promises(tmp_path):
         "init.json",
         "last.pt",
         "metrics.csv",
+        "result.json",
     ]
     document = json.loads(result.run.config.read_text())
     assert document["config"] == config.model_dump(mode="json")
@@ -65,7 +68,8 @@ def test_a_run_writes_what_it_promises(tmp_path):
     last, best = load_checkpoint(result.run.last), load_checkpoint(result.run.best)
     assert (last.training["epoch"], best.training["epoch"]) == (3, result.best_epoch)
     assert json.loads(result.run.init.read_text()) == json.loads(json.dumps(last.init))
-    assert last.training["optimizer"]["param_groups"][1]["weight_decay"] == 0
+    assert last.training["state"]["optimizer"]["param_groups"][1]["weight_decay"] == 0
+    assert "state" not in best.training
     for checkpoint, accuracy in ((last, result.last_accuracy), (best, result.best_accuracy)):
         scores, _ = evaluate_checkpoint(checkpoint, limit=100, device="cpu")
         assert scores.accuracy == accuracy
@@ -76,7 +80,7 @@ def test_a_run_writes_what_it_promises(tmp_path):
 def test_the_same_seed_gives_the_same_weights(tmp_path):
     source = open_data("digits")
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
-        train(small(source, limit=64, seed=seed, augment="crop-flip"), source, tmp_path / name)
+        train(small(source, limit=64, seed=seed, augment="crop,flip"), source, tmp_path / name)
     a, b, c = (state_of(tmp_path / name / "last.pt") for name in "abc")
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert not torch.equal(a["head.weight"], c["head.weight"])
@@ -111,35 +115,32 @@ def test_a_single_image_left_over_joins_a_batch(tmp_path):
     model = pr.models.model_config("resnet18", image_size=8, in_channels=1)
     config = train_config("digits", model, epochs=1, limit=9, batch_size=4, device="cpu")
     result = train(config, source, tmp_path / "run")
-    schedule = load_checkpoint(result.run.last).training["optimizer"]["param_groups"][0]
-    assert schedule["lr"] == pytest.approx(0, abs=1e-12)  # the cosine ends with the last step
+    group = load_checkpoint(result.run.last).training["state"]["optimizer"]["param_groups"][0]
+    assert group["lr"] == pytest.approx(config.lr / 2)  # the second of two steps: half of the cosine
 
 
 def test_each_epoch_has_its_own_order():
-    orders = {
-        (seed, epoch): tuple(torch.randperm(50, generator=epoch_generator(seed, epoch)).tolist())
-        for seed in (3, 4)
-        for epoch in (1, 2)
-    }
+    orders = {(seed, epoch): tuple(epoch_order(seed, epoch, 50).tolist()) for seed in (3, 4) for epoch in (1, 2)}
     assert len(set(orders.values())) == 4
     torch.rand(7)
-    assert tuple(torch.randperm(50, generator=epoch_generator(3, 2)).tolist()) == orders[3, 2]
+    assert tuple(epoch_order(3, 2, 50).tolist()) == orders[3, 2]
+    assert sorted(orders[3, 2]) == list(range(50))
 
 
 def test_images_are_normalised_by_the_training_set(tmp_path):
     source = open_data("digits")
     train(small(source, epochs=1), source, tmp_path / "run")
     trained = load_checkpoint(tmp_path / "run" / "last.pt").training
-    expected = Normalisation.of(source.load().train.images)
+    expected = Normalisation.of(source.load().train)
     assert (trained["mean"], trained["std"]) == (list(expected.mean), list(expected.std))
-    assert trained["mean"] != list(Normalisation.of(source.load().test.images).mean)
+    assert trained["mean"] != list(Normalisation.of(source.load().test).mean)
 
 
 def test_scores_are_means_over_all_images_in_evaluation_mode():
     """More images than one batch; the running statistics of batch norm, not the batch's."""
     torch.manual_seed(37)
     split = open_data("digits").load().train
-    normalise = Normalisation.of(split.images)
+    normalise = Normalisation.of(split)
     model = pr.models.build("q2", image_size=8, in_channels=1, channels=(4, 8))
     pr.initialize(model)
     model.train()
@@ -169,8 +170,9 @@ def test_a_reporter_sees_the_run(tmp_path, image_folder):
         def on_images(self, done, total):
             self.calls.append("images")
 
-        def on_start(self, config, run, init, weights, device):
-            self.calls.append(("start", weights, init["degree"]))
+        def on_start(self, beginning):
+            assert (beginning.epoch, beginning.step, beginning.source) == (0, 0, source)
+            self.calls.append(("start", beginning.weights, beginning.init["degree"]))
 
         def on_step(self, epoch, done, total, loss, accuracy, rate):
             self.calls.append(("step", epoch, done, total))
@@ -181,10 +183,13 @@ def test_a_reporter_sees_the_run(tmp_path, image_folder):
 
     source, recorder = open_data("folder", image_folder), Recorder()
     train(small(source, epochs=1, batch_size=30), source, tmp_path / "run", reporter=recorder)
-    assert recorder.calls[:52] == ["images"] * 52
+    images = recorder.calls.index("images"), len(recorder.calls) - recorder.calls[::-1].index("images")
+    assert images[0] == 0
+    assert recorder.calls[: images[1]] == ["images"] * images[1]
     weights = pr.models.count_weights(pr.models.build(small(source).model))
-    assert recorder.calls[52] == ("start", weights, 3)
-    assert recorder.calls[53:] == [("step", 1, 30, 40), ("step", 1, 40, 40), ("epoch", 1)]
+    assert recorder.calls[images[1]] == ("start", weights, 3)
+    assert recorder.calls[-2:] == [("step", 1, 40, 40), ("epoch", 1)]
+    assert set(recorder.calls[images[1] + 1 :]) <= {("step", 1, 30, 40), ("step", 1, 40, 40), ("epoch", 1)}
 
 
 def test_two_colours_are_learnt(tmp_path, image_folder):
@@ -203,7 +208,11 @@ def test_resnet18_trains_without_coefficients(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     source = open_data("digits")
-    with pytest.raises(pr.PolyrootsError, match=r"the loss is nan by step .* choose a smaller --lr than 1e\+30"):
+    with pytest.raises(
+        pr.PolyrootsError,
+        match=r"the loss is nan in step 2 of 4 in epoch 1, at a learning rate of 9.938e\+29; \S*last.pt holds the "
+        r"network before its first step; choose a smaller --lr than 1e\+30",
+    ):
         train(small(source, limit=64, lr=1e30, epochs=5), source, tmp_path / "run")
 
 
@@ -211,7 +220,7 @@ def test_a_run_is_never_overwritten(tmp_path):
     source = open_data("digits")
     train(small(source, limit=20, epochs=1), source, tmp_path / "run")
     before = (tmp_path / "run" / "metrics.csv").read_text()
-    with pytest.raises(pr.FileError, match="holds a run already; choose another --out"):
+    with pytest.raises(pr.FileError, match=r"holds a run already; go on with it by --resume .*, choose another --out"):
         train(small(source, limit=20, epochs=1), source, tmp_path / "run")
     assert (tmp_path / "run" / "metrics.csv").read_text() == before
 
@@ -230,7 +239,7 @@ def test_a_run_that_cannot_start_leaves_nothing(tmp_path):
         ({"lr": 0.0}, "lr: input should be greater than 0, got 0.0"),
         ({"lr": float("nan")}, "lr: input should be"),
         ({"epochs": 0}, "epochs: input should be greater than 0"),
-        ({"augment": "mirror"}, "augment: input should be 'none', 'crop' or 'crop-flip', got 'mirror'"),
+        ({"augment": "mirror"}, "unknown augmentation 'mirror': expected crop, flip, autoaugment, cutout, none"),
         ({"rate": 1}, "rate: extra inputs are not permitted"),
     ],
 )
@@ -275,7 +284,7 @@ def test_other_classes_are_not_evaluated(tmp_path, image_folder):
 def test_runs_of_the_same_second_do_not_share_a_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "20260305-101500")
-    runs = [new_run("digits", "L,C") for _ in range(3)]
+    runs = [begin_anew("digits", "L,C", {})[0] for _ in range(3)]
     assert [str(run.path) for run in runs] == [
         "runs/20260305-101500-digits-LC",
         "runs/20260305-101500-digits-LC-2",
@@ -287,7 +296,7 @@ def test_runs_of_the_same_second_do_not_share_a_directory(tmp_path, monkeypatch)
 def test_what_is_left_of_a_run_is_not_overwritten(tmp_path, name):
     (tmp_path / name).write_text("kept")
     with pytest.raises(pr.FileError, match="holds a run already"):
-        Run(tmp_path)
+        begin(tmp_path, {})
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "kept"
 
@@ -321,40 +330,32 @@ def test_configurations_that_do_not_fit_are_said(tmp_path, init_file):
 
 def test_a_network_that_diverges_in_the_last_step_is_not_kept(tmp_path):
     source = open_data("digits")
-    with pytest.raises(pr.PolyrootsError, match=r"the test loss is (nan|inf) after epoch 1; no checkpoint was written"):
+    with pytest.raises(
+        pr.PolyrootsError, match=r"the test loss is (nan|inf) after epoch 1; \S* holds the network before"
+    ):
         train(small(source, limit=10, lr=1e30, epochs=1), source, tmp_path / "run")
-    assert not (tmp_path / "run" / "last.pt").exists()
+    last = load_checkpoint(tmp_path / "run" / "last.pt")
+    assert last.training["epoch"] == 0
+    assert all(weight.isfinite().all() for weight in last.weights.values())
+    assert not (tmp_path / "run" / "best.pt").exists()
 
 
-def test_a_step_is_by_its_definition(tmp_path, monkeypatch):
-    """Training loss and images of an epoch: the augmentation's draw of each sample, a short batch by its weight."""
-    seen = []
-    apply = augment.apply
-
-    def record(draws, chosen, images):
-        seen.append((draws, chosen, images))
-        return apply(draws, chosen, images)
-
-    monkeypatch.setattr(augment, "apply", record)
+def test_a_step_is_by_its_definition(tmp_path):
+    """Training loss of an epoch: the order, the augmentation's draw of each sample, a short batch by its weight."""
     source = open_data("digits")
     config = small(source, limit=40, epochs=1, lr=1e-30, augment="crop")
     result = train(config, source, tmp_path / "run")
     data = source.load(limit=40)
-    normalise = Normalisation.of(data.train.images)
-
-    generator = epoch_generator(config.seed, 1)
-    order = torch.randperm(40, generator=generator)
-    draws = augment.draw("crop", 40, (8, 8), generator)
+    normalise = Normalisation.of(data.train)
+    draws = Draws(config.seed, 1, 40)
     torch.manual_seed(config.seed)
     model = pr.models.build(config.model)
     pr.initialize(model)
     total = 0.0
-    for (drawn, chosen, images), expected in zip(seen, order.split(16), strict=True):
-        assert torch.equal(drawn.shift, draws.shift)
-        assert torch.equal(chosen, expected)
-        assert torch.equal(images, normalise(data.train.images[chosen]))
+    for chosen in epoch_order(config.seed, 1, 40).split(16):
+        images = augment(("crop",), data.train.images[chosen], draws.of(chosen), fill=0)
         with torch.no_grad():
-            logits = model(apply(draws, chosen, images))
+            logits = model(normalise(images))
         total += float(torch.nn.functional.cross_entropy(logits, data.train.labels[chosen], reduction="sum"))
     with result.run.metrics.open() as stream:
         (row,) = csv.DictReader(stream)
@@ -365,7 +366,7 @@ def test_a_step_is_by_its_definition(tmp_path, monkeypatch):
 
 
 def test_the_first_of_equally_good_epochs_is_best(tmp_path, monkeypatch):
-    monkeypatch.setattr("polyroots.training.loop.evaluate", lambda *args: Scores(1.0, 0.5, 10))
+    monkeypatch.setattr("polyroots.training.trainer.Trainer._score", lambda *args: Scores(1.0, 0.5, 10))
     source = open_data("digits")
     result = train(small(source, limit=20, epochs=3), source, tmp_path / "run")
     assert (result.best_epoch, result.best_accuracy) == (1, 0.5)

@@ -1,60 +1,110 @@
-"""Augmentation of a batch in memory, with an independent draw for each image."""
+"""Augmentation of many images at once, as bytes on their device, with an independent draw for each of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import torch
-from jaxtyping import Bool, Float, Int64
-from torch import Generator, Tensor
+from jaxtyping import UInt8
+from torch import Tensor
 from torch.nn.functional import pad
 
-from polyroots.training.config import Augment
+from polyroots.errors import InputError, unknown_name
+from polyroots.training.autoaugment import autoaugment
+from polyroots.training.draws import integers
+
+Images = UInt8[Tensor, "batch C H W"]
+#: Numbers of `polyroots.training.draws.COLUMNS` for each image.
+Numbers = Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Draws:
-    """What happens to each of N images in one epoch.
+def crop(images: Images, numbers: Numbers, fill: int) -> Images:
+    """Crop to the old size after padding by an eighth of the shorter side: 4 pixels for 32, 1 for 8."""
+    height, width = images.shape[-2:]
+    margin = min(height, width) // 8
+    rows = integers(numbers["crop_row"], 2 * margin + 1).to(images.device, non_blocking=True)
+    columns = integers(numbers["crop_column"], 2 * margin + 1).to(images.device, non_blocking=True)
+    padded = pad(images, [margin] * 4, value=fill)
+    at = torch.arange(max(height, width), device=images.device)
+    return _gather(padded, rows[:, None] + at[:height], columns[:, None] + at[:width])
 
-    Attributes
+
+def flip(images: Images, numbers: Numbers, fill: int) -> Images:
+    """Mirror left and right with probability 1/2."""
+    del fill
+    is_mirrored = (numbers["flip"] < 0.5).to(images.device, non_blocking=True)
+    return torch.where(is_mirrored[:, None, None, None], images.flip(3), images)
+
+
+def cutout(images: Images, numbers: Numbers, fill: int) -> Images:
+    """Cover a square of half the shorter side, centred at any pixel, so that a part of it can lie outside.
+
+    References
     ----------
-    shift : (N, 2) int64, in 0..2 margin: where the crop starts in the padded image
-    flip : (N,) bool
-    margin : pixels that the image is padded by
+    T. DeVries, G. W. Taylor, Improved Regularization of Convolutional Neural Networks with Cutout, arXiv 1708.04552.
     """
+    height, width = images.shape[-2:]
+    side = min(height, width) // 2
 
-    shift: Int64[Tensor, "N 2"]
-    flip: Bool[Tensor, "N"]
-    margin: int
+    def covered(name: str, length: int) -> Tensor:
+        start = (integers(numbers[name], length) - side // 2).to(images.device, non_blocking=True)[:, None]
+        at = torch.arange(length, device=images.device)
+        return (at >= start) & (at < start + side)
+
+    rows, columns = covered("cutout_row", height), covered("cutout_column", width)
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], fill)
 
 
-def draw(augment: Augment, count: int, size: tuple[int, int], generator: Generator) -> Draws | None:
-    """Draw the augmentation of every image of an epoch; None where nothing happens.
+#: In the order in which they are applied, the authors'.
+PARTS: dict[str, Callable[[Images, Numbers, int], Images]] = {
+    "crop": crop,
+    "flip": flip,
+    "autoaugment": autoaugment,
+    "cutout": cutout,
+}
 
-    The margin is an eighth of the shorter side, so 4 pixels for 32 as in the authors' recipe and 1 for 8.
+
+def parse(text: str) -> tuple[str, ...]:
+    """Return the parts of an augmentation such as ``"crop,flip"``, in the order of `PARTS`; of ``"none"``, no part.
+
+    Raises
+    ------
+    InputError
+        If a part is unknown or given twice.
+
+    Examples
+    --------
+    >>> parse("flip, crop")
+    ('crop', 'flip')
     """
-    if augment == "none":
-        return None
-    margin = min(size) // 8
-    shift = torch.randint(2 * margin + 1, (count, 2), generator=generator)
-    flip = torch.rand(count, generator=generator) < 0.5
-    return Draws(shift, flip if augment == "crop-flip" else torch.zeros(count, dtype=torch.bool), margin)
+    names = [name.strip() for name in text.split(",")]
+    if names == ["none"]:
+        return ()
+    for name in names:
+        if name not in PARTS:
+            raise unknown_name("augmentation", name, [*PARTS, "none"])
+        if names.count(name) > 1:
+            raise InputError(f"augmentation '{text}' names {name} twice; name each part once")
+    return tuple(name for name in PARTS if name in names)
 
 
-def apply(
-    draws: Draws, chosen: Int64[Tensor, "batch"], images: Float[Tensor, "batch C H W"]
-) -> Float[Tensor, "batch C H W"]:
-    """Crop and flip a batch: image i by the draw of sample ``chosen[i]``. Padding is with zeros.
+def augment(parts: tuple[str, ...], images: Images, numbers: Numbers, fill: int) -> Images:
+    """Apply the parts of an augmentation.
 
-    The images are normalised, so that zero is the training set's mean colour.
+    Parameters
+    ----------
+    parts : names in `PARTS`, in their order
+    images : (batch, C, H, W) uint8, on any device
+    numbers : name -> (batch,) float64 on the CPU, of `polyroots.training.draws.Draws`
+    fill : 0..255, what pixels from outside of the image are
     """
-    H, W = images.shape[-2:]
-    device = images.device
-    padded = pad(images, [draws.margin] * 4)
-    shift = draws.shift[chosen].to(device)
-    rows = shift[:, :1] + torch.arange(H, device=device)
-    columns = shift[:, 1:] + torch.arange(W, device=device)
-    columns = torch.where(draws.flip[chosen].to(device)[:, None], columns.flip(1), columns)
-    batch = torch.arange(len(images), device=device)[:, None, None]
+    for name in parts:
+        images = PARTS[name](images, numbers, fill)
+    return images
+
+
+def _gather(images: Images, rows: Tensor, columns: Tensor) -> Images:
+    """Pixels at rows (batch, H) and columns (batch, W) of each image."""
+    batch = torch.arange(len(images), device=images.device)[:, None, None]
     # Indexing puts the channels last; they go back to second place.
-    return padded[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return images[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

@@ -1,37 +1,103 @@
-"""Devices, through Lightning Fabric."""
+"""Devices, precision and processes, through Lightning Fabric."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+from torch import nn
 
 from polyroots.errors import InputError
-from polyroots.training.config import Device
+from polyroots.models import ModelConfig, build
+from polyroots.training.config import Device, Precision, TrainConfig
 
 
-def make_fabric(device: Device) -> Fabric:
-    """Return a Fabric for one device.
+def make_fabric(config: TrainConfig) -> Fabric:
+    """Return a Fabric for the devices of a configuration, with its processes launched.
+
+    Where torchrun or SLURM has started the processes, it joins them; otherwise Fabric starts the others, which run
+    the same command.
 
     Raises
     ------
     InputError
-        If there is no such device here.
+        If there is no such device here, or there are too few of them.
     """
-    present = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not present[device]:
-        raise InputError(f"no {device} device is usable here; use --device cpu or --device auto")
-    fabric = Fabric(accelerator=device, devices=1)
+    strategy: Any = "auto"
+    if config.processes > 1:
+        strategy = DDPStrategy(find_unused_parameters=has_unused_weights(config.model))
+    fabric = _fabric(config.device, config.precision, config.devices, config.num_nodes, strategy)
+    if config.sync_batch_norm and fabric.device.type != "cuda":
+        raise InputError(
+            f"batch norm over all processes needs CUDA devices, this is {fabric.device.type}; leave "
+            "--sync-batch-norm out"
+        )
     fabric.launch()
+    if fabric.world_size != config.processes:
+        raise InputError(
+            f"{fabric.world_size} processes were started for --devices {config.devices} --num-nodes "
+            f"{config.num_nodes}; start {config.processes}"
+        )
     return fabric
 
 
-def describe(device: torch.device) -> str:
-    """Name a device as people know it."""
+def one_device(device: Device) -> Fabric:
+    """Return a Fabric for a single device; the errors are those of `make_fabric`."""
+    return _fabric(device, "32", 1, 1, "auto")
+
+
+def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, strategy: Any) -> Fabric:
+    present = {
+        "auto": 1,
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if not present[device]:
+        raise InputError(f"no {device} device is usable here; use --device cpu or --device auto")
+    is_cuda = device == "cuda" or (device == "auto" and present["cuda"])
+    if is_cuda and devices > present["cuda"]:
+        raise InputError(f"--devices {devices} asks for more CUDA devices than the {present['cuda']} there are here")
+    if is_cuda and precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise InputError("this CUDA device has no bf16; use --precision 32")
+    if devices * num_nodes > 1 and not is_cuda and device in ("mps", "auto") and present["mps"]:
+        raise InputError("several processes can't share the mps device; use --devices 1 or --device cpu")
+    return Fabric(
+        accelerator=device,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=strategy,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+    )
+
+
+def has_unused_weights(config: ModelConfig) -> bool:
+    """Whether a network has weights that its logits don't depend on, such as an A that nothing applies."""
+    with torch.device("meta"):
+        network = build(config)
+        images = torch.zeros(2, config.in_channels, *config.image_size)
+    network(images).sum().backward()
+    return any(weight.grad is None for weight in network.parameters() if weight.requires_grad)
+
+
+def compiled(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return the network for torch.compile, which turns it into fewer kernels when it is first called.
+
+    On a CUDA device these are launched together, as CUDA graphs, one at a time takes longer than to run them.
+    """
+    made: Any = torch.compile(network, mode="reduce-overhead" if device.type == "cuda" else None)
+    return made
+
+
+def describe(fabric: Fabric) -> str:
+    """Name the devices as people know them."""
+    device, count = fabric.device, fabric.world_size
     if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device.type}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+        name = f"{device} ({torch.cuda.get_device_name(device)})"
+    elif device.type == "cpu":
+        name = f"cpu, {torch.get_num_threads()} threads"
+    else:
+        name = str(device)
+    return name if count == 1 else f"{count} processes, each on {name.replace(str(device), device.type)}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float32
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from polyroots.checkpoint import Checkpoint
@@ -16,7 +18,7 @@ from polyroots.errors import InputError
 from polyroots.models import ModelConfig
 from polyroots.training.config import Device
 from polyroots.training.data import Progress, Source, Split, open_data
-from polyroots.training.device import make_fabric
+from polyroots.training.device import one_device
 from polyroots.training.normalisation import Normalisation
 
 # Enough to fill the device, small enough for its memory.
@@ -36,18 +38,36 @@ class Scores:
         return asdict(self)
 
 
-@torch.no_grad()
 def evaluate(model: nn.Module, split: Split, normalise: Normalisation, device: torch.device) -> Scores:
     """Evaluate a network (on `device`, put into evaluation mode) on a split."""
+    return scores_from(evaluation_sums(model, split, normalise, device), len(split))
+
+
+def scores_from(sums: Float32[Tensor, "2"], count: int) -> Scores:
+    """Return the scores of so many images from what `evaluation_sums` returned."""
+    loss, correct = sums.tolist()
+    return Scores(loss / count, correct / count, count)
+
+
+@torch.no_grad()
+def evaluation_sums(
+    model: nn.Module,
+    split: Split,
+    normalise: Normalisation,
+    device: torch.device,
+    stops: Callable[[], bool] = lambda: False,
+) -> Float32[Tensor, "2"]:
+    """Return summed loss and number of images classified rightly, on the device; not all of it if `stops` says so."""
     model.eval()
-    loss = torch.zeros((), device=device)
-    correct = torch.zeros((), device=device)
-    for images, labels in zip(split.images.split(_BATCH), split.labels.split(_BATCH), strict=True):
-        images, labels = images.to(device), labels.to(device)
+    sums = torch.zeros(2, device=device)
+    for chosen in torch.arange(len(split), device=split.labels.device).split(_BATCH):
+        if stops():
+            break
+        images, labels = (values.to(device) for values in split.take(chosen))
         logits = model(normalise(images).contiguous(memory_format=torch.channels_last))
-        loss += cross_entropy(logits, labels, reduction="sum")
-        correct += (logits.argmax(1) == labels).sum()
-    return Scores(float(loss) / len(split), float(correct) / len(split), len(split))
+        sums[0] += cross_entropy(logits, labels, reduction="sum")
+        sums[1] += (logits.argmax(1) == labels).sum()
+    return sums
 
 
 def evaluate_checkpoint(
@@ -89,7 +109,7 @@ def evaluate_checkpoint(
             f"{source.title} has {', '.join(source.classes)}"
         )
     require_fit(checkpoint.config, source)
-    fabric = make_fabric(device)
+    fabric = one_device(device)
     model = checkpoint.model().to(fabric.device).to(memory_format=torch.channels_last)
     normalise = Normalisation(tuple(trained["mean"]), tuple(trained["std"]))
     (test,) = source.read(("test",), limit, progress)

@@ -1,79 +1,32 @@
-"""The training loop."""
+"""A training run: from its beginning, or from where it was stopped."""
 
 from __future__ import annotations
 
-import math
 import sys
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Int64
 from lightning_fabric import Fabric
-from torch import Generator, Tensor, nn
-from torch.nn.functional import cross_entropy
-from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from pydantic import ValidationError
 
-from polyroots.checkpoint import Checkpoint, save_checkpoint
-from polyroots.errors import InputError, PolyrootsError
+from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from polyroots.errors import FileError, InputError, one_sentence, unknown_name
 from polyroots.files import write_json
-from polyroots.initialization import initialize
-from polyroots.models import build, count_weights
-from polyroots.training import augment
 from polyroots.training.config import TrainConfig
-from polyroots.training.data import Source, Split
+from polyroots.training.data import Source, open_data
 from polyroots.training.device import describe, make_fabric
-from polyroots.training.evaluate import evaluate, require_fit
-from polyroots.training.normalisation import Normalisation
-from polyroots.training.run import Run, new_run
+from polyroots.training.environment import environment
+from polyroots.training.evaluate import require_fit
+from polyroots.training.interruption import Interruption
+from polyroots.training.processes import in_first
+from polyroots.training.reporter import Reporter
+from polyroots.training.run import Run, begin, begin_anew
+from polyroots.training.trainer import Trainer, TrainResult
 
-# Loss and accuracy are summed on the device; they are read, which waits for it, about so often in an epoch.
-_READS_PER_EPOCH = 50
-
-
-class DivergedError(PolyrootsError):
-    """The loss is no longer a finite number."""
-
-
-class Reporter:
-    """What a run tells while it goes on; each method does nothing unless overridden."""
-
-    def on_images(self, done: int, total: int) -> None:
-        """So many images of all have been read."""
-
-    def on_start(
-        self, config: TrainConfig, run: Run, init: Mapping[str, Any] | None, weights: int, device: str
-    ) -> None:
-        """Training begins; `init` is the `InitReport.to_dict` of the coefficients, if they come from spectra."""
-
-    def on_step(self, epoch: int, done: int, total: int, loss: float, accuracy: float, rate: float) -> None:
-        """So many training images of this epoch are done, with means so far and images per second."""
-
-    def on_epoch(self, row: dict[str, float]) -> None:
-        """An epoch has been evaluated and saved; `row` is the line of metrics.csv."""
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """Outcome of a run.
-
-    Attributes
-    ----------
-    run : its directory
-    last_accuracy : test accuracy after the last epoch
-    best_accuracy, best_epoch : largest test accuracy; chosen on the test set, and so optimistic
-    images_per_second : training images over the seconds of the training loops, without evaluation
-    """
-
-    run: Run
-    last_accuracy: float
-    best_accuracy: float
-    best_epoch: int
-    images_per_second: float
+# Where a run goes on doesn't decide what it computes, but for rounding.
+_CHANGEABLE = ("data_dir", "device", "devices", "num_nodes", "loading", "workers")
 
 
 def train(
@@ -86,7 +39,9 @@ def train(
 ) -> TrainResult:
     """Train a network and write a run directory.
 
-    The same configuration gives the same weights, bit by bit, on the same CPU with the same number of threads.
+    The same configuration gives the same weights, bit by bit, on the same CPU with the same number of threads; also if
+    the run is stopped or killed and `resume` goes on with it. In the main thread, the first Ctrl-C or SIGTERM saves
+    and stops at the end of the step.
 
     Parameters
     ----------
@@ -102,175 +57,112 @@ def train(
     Raises
     ------
     InputError
-        If `start` doesn't fit the data, or the device is not there.
+        If `start` doesn't fit the data, or the device is not there or has too little memory.
     FileError
         If the data can't be read or the run not be written.
     DivergedError
         If the loss is no longer finite.
+    StoppedError
+        If it was asked to stop.
     """
-    reporter = reporter or Reporter()
-    fabric = make_fabric(config.device)
     require_fit(config.model, source)
     if start is not None and start.config != config.model:
         raise InputError("the network to start from is not the configuration's: give start.config as its model")
-    run = new_run(config.dataset, config.model.title) if out is None else Run(out)
-    try:
-        data = source.load(config.limit, reporter.on_images)
-        fabric.seed_everything(config.seed, verbose=False)
-        model = start.model() if start else build(config.model)
-        init = _initialize(model, config, start)
-    except BaseException:
-        run.abandon()
-        raise
+    fabric = make_fabric(config)
+    document = {"config": config.model_dump(mode="json"), **_circumstances(fabric)}
+    interruption = Interruption()
+    with interruption.listening(), ExitStack() as stack:
 
-    run.write_config(config.model_dump(mode="json"), sys.argv)
-    if init is not None:
-        write_json(run.init, init)
-    weights = count_weights(model)
-    reporter.on_start(config, run, init, weights, describe(fabric.device))
+        def claim() -> tuple[Run, bool]:
+            if out is None:
+                run, made = begin_anew(config.dataset, config.model.title, document)
+            else:
+                run, made = begin(out, document)
+            stack.enter_context(run.held())
+            return run, made
 
-    optimizer = make_optimizer(model, config)
-    model = model.to(memory_format=torch.channels_last)
-    network, optimizer = fabric.setup(model, optimizer)
-    steps = len(split_batches(torch.arange(len(data.train)), config.batch_size))
-    schedule = CosineAnnealingLR(optimizer, config.epochs * steps)
-    loop = _Loop(config, fabric, network, optimizer, schedule, Normalisation.of(data.train.images), reporter)
-    train_split = Split(data.train.images.to(fabric.device), data.train.labels.to(fabric.device))
-
-    best_accuracy, best_epoch, seconds = -1.0, 0, 0.0
-    row: dict[str, float] = {}
-    for epoch in range(1, config.epochs + 1):
-        row = loop.epoch(epoch, train_split)
-        scores = evaluate(network, data.test, loop.normalise, fabric.device)
-        if not math.isfinite(scores.loss):
-            raise loop.diverged(epoch, f"the test loss is {scores.loss} after epoch {epoch}")
-        row |= {"test_loss": scores.loss, "test_accuracy": scores.accuracy}
-        seconds += row["train_seconds"]
-        checkpoint = Checkpoint(
-            config.model,
-            model.state_dict(),
-            init,
-            {
-                "epoch": epoch,
-                "test_accuracy": scores.accuracy,
-                "config": config.model_dump(mode="json"),
-                "classes": list(source.classes),
-                "mean": list(loop.normalise.mean),
-                "std": list(loop.normalise.std),
-                "optimizer": optimizer.state_dict(),
-            },
-        )
-        save_checkpoint(run.last, checkpoint)
-        if scores.accuracy > best_accuracy:
-            best_accuracy, best_epoch = scores.accuracy, epoch
-            save_checkpoint(run.best, checkpoint)
-        run.append_metrics(row)
-        reporter.on_epoch(row)
-    rate = config.epochs * len(data.train) / seconds
-    return TrainResult(run, row["test_accuracy"], best_accuracy, best_epoch, rate)
+        run, made = in_first(fabric, claim)
+        try:
+            if start is not None:
+                in_first(fabric, lambda: save_checkpoint(run.start, start))
+            trainer = Trainer(config, source, run, fabric, reporter, interruption, start=start)
+        except BaseException:
+            if fabric.global_rank == 0:
+                run.abandon(made)
+            raise
+        return trainer.complete()
 
 
-def _initialize(model: nn.Module, config: TrainConfig, start: Checkpoint | None) -> dict[str, Any] | None:
-    """Set fresh coefficients, and return the report of those that training starts from, if it is known."""
-    if start is not None:
-        # Once trained, coefficients are no longer those of the report, unless they were set anew.
-        is_known = start.training is None or start.training.get("initialised", False)
-        return start.init if is_known else None
-    if not config.model.is_polynomial:
-        return None
-    return initialize(model, strategy=config.roots, alpha_init=config.alpha_init).to_dict()
+def resume(
+    path: str | Path, *, download: bool = False, reporter: Reporter | None = None, **changes: Any
+) -> TrainResult:
+    """Go on with a run that was stopped or killed.
 
+    On the same CPU with the same number of threads it ends with the weights that it would have had, bit by bit.
 
-def epoch_generator(seed: int, epoch: int) -> Generator:
-    """Return the source of an epoch's order and augmentation: its own, whatever was drawn before."""
-    return Generator().manual_seed(seed * 1_000_003 + epoch)
+    Parameters
+    ----------
+    path : path
+        The run directory.
+    download : bool
+        Whether a data set of torchvision's may be downloaded, see `open_data`.
+    reporter : Reporter, optional
+    **changes
+        Where it goes on, if elsewhere: data_dir, device, devices, num_nodes, loading, workers.
 
-
-def split_batches(order: Int64[Tensor, "N"], batch_size: int) -> list[Int64[Tensor, "batch"]]:
-    """Cut an order into batches; a single image left over joins the last one, as batch norm needs two."""
-    batches = list(order.split(batch_size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
-
-
-def make_optimizer(model: nn.Module, config: TrainConfig) -> SGD:
-    """SGD with weight decay on all but the coefficients alpha.
-
-    Where batch norm follows a coefficient, its size has no effect, and decay would shrink it to nothing.
+    Raises
+    ------
+    InputError, FileError, DivergedError, StoppedError
+        As `train`; also if the directory holds no run, another process trains it, or its images are no longer those
+        that it began with.
     """
-    alphas = [p for name, p in model.named_parameters() if name.endswith("alphas")]
-    others = [p for name, p in model.named_parameters() if not name.endswith("alphas")]
-    groups = [{"params": others, "weight_decay": config.weight_decay}]
-    if alphas:
-        groups.append({"params": alphas, "weight_decay": 0.0})
-    return SGD(groups, lr=config.lr, momentum=config.momentum)
+    run = Run(path)
+    config = _changed(load_config(run), changes)
+    given = config.model_dump(mode="json", include={name for name, value in changes.items() if value is not None})
+    source = open_data(config.dataset, config.data_dir, download)
+    require_fit(config.model, source)
+    fabric = make_fabric(config)
+    interruption = Interruption()
+    with interruption.listening(), ExitStack() as stack:
+
+        def claim() -> tuple[Checkpoint | None, Checkpoint | None]:
+            stack.enter_context(run.held())
+            run.remove_temporaries()
+            document = run.read_config()
+            resumed = [*document.get("resumed", []), {"changes": given, **_circumstances(fabric)}]
+            write_json(run.config, document | {"resumed": resumed})
+            saved = load_checkpoint(run.last) if run.last.exists() else None
+            return saved, load_checkpoint(run.start) if saved is None and run.start.exists() else None
+
+        saved, start = in_first(fabric, claim)
+        return Trainer(config, source, run, fabric, reporter, interruption, start=start, saved=saved).complete()
 
 
-@dataclass(frozen=True)
-class _Loop:
-    """All that an epoch of training needs."""
+def load_config(run: Run) -> TrainConfig:
+    """Return the configuration of a run directory.
 
-    config: TrainConfig
-    fabric: Fabric
-    network: nn.Module
-    optimizer: Optimizer
-    schedule: CosineAnnealingLR
-    normalise: Normalisation
-    reporter: Reporter
+    Raises
+    ------
+    FileError
+        If there is none, or it is no configuration that this version knows.
+    """
+    try:
+        return TrainConfig(**run.read_config()["config"])
+    except ValidationError as error:
+        raise FileError(f"{run.config} holds a configuration that can't be used: {one_sentence(error)}") from error
 
-    def epoch(self, number: int, split: Split) -> dict[str, float]:
-        """Train on every image once and return the training columns of metrics.csv."""
-        device, count = self.fabric.device, len(split)
-        generator = epoch_generator(self.config.seed, number)
-        order = torch.randperm(count, generator=generator)
-        height, width = split.images.shape[-2:]
-        draws = augment.draw(self.config.augment, count, (height, width), generator)
 
-        self.network.train()
-        lr = float(self.schedule.get_last_lr()[0])
-        loss_sum = torch.zeros((), device=device)
-        correct = torch.zeros((), device=device)
-        batches = split_batches(order, self.config.batch_size)
-        every = math.ceil(len(batches) / _READS_PER_EPOCH)
-        mean_loss = accuracy = 0.0
-        done, started = 0, time.perf_counter()
-        for index, chosen in enumerate(batches, 1):
-            rows = chosen.to(device)
-            images, labels = self.normalise(split.images[rows]), split.labels[rows]
-            if draws is not None:
-                images = augment.apply(draws, chosen, images)
-            logits, loss = self._step(images, labels)
-            loss_sum += loss * len(chosen)
-            correct += (logits.argmax(1) == labels).sum()
-            done += len(chosen)
-            if index % every == 0 or index == len(batches):
-                mean_loss, accuracy = float(loss_sum) / done, float(correct) / done
-                if not math.isfinite(mean_loss):
-                    where = f"the loss is {mean_loss} by step {index} of {len(batches)} in epoch {number}"
-                    raise self.diverged(number, where)
-                rate = done / (time.perf_counter() - started)
-                self.reporter.on_step(number, done, count, mean_loss, accuracy, rate)
-        seconds = time.perf_counter() - started
-        return {
-            "epoch": number,
-            "lr": lr,
-            "train_loss": mean_loss,
-            "train_accuracy": accuracy,
-            "train_seconds": seconds,
-            "images_per_second": count / seconds,
-        }
+def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    """Return a configuration with other values for what may change while a run goes on."""
+    for name in changes:
+        if name not in _CHANGEABLE:
+            raise unknown_name("change of a run that goes on", name, _CHANGEABLE)
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return TrainConfig(**{**dict(config), **given})
+    except ValidationError as error:
+        raise one_sentence(error) from None
 
-    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self.network(images.contiguous(memory_format=torch.channels_last))
-        loss = cross_entropy(logits, labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
-        self.optimizer.step()
-        self.schedule.step()
-        return logits.detach(), loss.detach()
 
-    def diverged(self, epoch: int, what: str) -> DivergedError:
-        """Return the error for a run that diverged in an epoch."""
-        kept = f"last.pt holds epoch {epoch - 1}" if epoch > 1 else "no checkpoint was written yet"
-        return DivergedError(f"{what}; {kept}; choose a smaller --lr than {self.config.lr:g}")
+def _circumstances(fabric: Fabric) -> dict[str, Any]:
+    return {"command": list(sys.argv), "environment": environment(describe(fabric))}

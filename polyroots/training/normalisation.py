@@ -9,6 +9,10 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from polyroots.training.data import Split
+
+_PORTION_BYTES = 2**26
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -18,12 +22,17 @@ class Normalisation:
     std: tuple[float, ...]
 
     @classmethod
-    def of(cls, images: UInt8[Tensor, "N C H W"]) -> Normalisation:
+    def of(cls, split: Split) -> Normalisation:
         """Measure a training set, exactly: from the histogram of each channel."""
         mean, std = [], []
         levels = torch.arange(256, dtype=torch.float64) / 255
-        for channel in images.unbind(1):
-            share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+        counts = torch.zeros(split.images.shape[1], 256, dtype=torch.int64)
+        # A large split lies in a file: never all of it at once.
+        for chosen in torch.arange(len(split)).split(max(1, _PORTION_BYTES // split.image_bytes)):
+            images, _ = split.take(chosen)
+            counts += torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(1)])
+        for count in counts.double():
+            share = count / count.sum()
             m = float(share @ levels)
             mean.append(m)
             std.append(float((share @ (levels - m) ** 2).sqrt()))

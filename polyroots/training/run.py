@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import os
-import platform
+import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from polyroots.errors import FileError
-from polyroots.files import cannot_write, make_directory, write_json
+from polyroots.files import cannot_write, create_json, make_directory, read_json, replacing
 
-#: Columns of metrics.csv, a line an epoch. Losses are mean cross entropies, accuracies shares of images.
+if sys.platform != "win32":
+    import fcntl
+
+#: Columns of metrics.csv, a line an epoch. Losses are mean cross entropies, accuracies shares of images; what was not
+#: measured in an epoch is empty.
 COLUMNS = (
     "epoch",
     "lr",
     "train_loss",
     "train_accuracy",
+    "val_loss",
+    "val_accuracy",
     "test_loss",
     "test_accuracy",
     "train_seconds",
     "images_per_second",
 )
+
+# A process that was killed can leave workers behind, which notice within a few seconds.
+_PATIENCE = 12.0
+
+Row = Mapping[str, float]
 
 
 class RunExistsError(FileError):
@@ -34,45 +45,26 @@ class RunExistsError(FileError):
 
 
 class Run:
-    """A run directory: config.json, init.json, metrics.csv, last.pt, best.pt.
+    """A run directory.
 
     Parameters
     ----------
     path : path
-        Made if missing; refused if it holds a run already, also one that another process has just begun.
-
-    Raises
-    ------
-    FileError
-        If the directory can't be written or holds a run.
+        It need not be there: see `begin`.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._made = not self.path.exists()
-        make_directory(self.path)
-        try:
-            if any(file.exists() for file in (self.config, self.last, self.best)):
-                raise FileExistsError
-            # Only one process can create a file: whoever has made metrics.csv has the directory.
-            with self.metrics.open("x", newline="", encoding="utf-8") as stream:
-                csv.writer(stream).writerow(COLUMNS)
-        except FileExistsError:
-            raise RunExistsError(f"{self.path} holds a run already; choose another --out or remove it") from None
-        except OSError as error:
-            raise cannot_write(self.metrics, error) from error
-
-    def abandon(self) -> None:
-        """Leave the place as it was found, if the run can't begin."""
-        self.metrics.unlink(missing_ok=True)
-        if self._made:
-            with suppress(OSError):  # not empty any more: it is somebody's
-                self.path.rmdir()
 
     @property
     def config(self) -> Path:
-        """Configuration, command and environment."""
+        """Configuration, command and environment; there from the beginning."""
         return self.path / "config.json"
+
+    @property
+    def start(self) -> Path:
+        """The network that training started from, if it was given one."""
+        return self.path / "start.pt"
 
     @property
     def init(self) -> Path:
@@ -86,45 +78,136 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """The network after the last epoch."""
+        """The network as it was last saved, with all that it takes to go on."""
         return self.path / "last.pt"
 
     @property
     def best(self) -> Path:
-        """The network after the epoch with the best test accuracy."""
+        """The network after the epoch with the best accuracy."""
         return self.path / "best.pt"
 
-    def write_config(self, config: Mapping[str, Any], command: Sequence[str]) -> None:
-        """Write config.json."""
-        packages = ("polyroots", "torch", "torchvision", "lightning-fabric", "numpy", "scipy")
-        write_json(
-            self.config,
-            {
-                "config": config,
-                "command": list(command),
-                "environment": {
-                    "python": platform.python_version(),
-                    "system": platform.system(),
-                    **{package: version(package) for package in packages},
-                },
-            },
-        )
+    @property
+    def result(self) -> Path:
+        """Accuracies of the last and of the best epoch; there when the run is done."""
+        return self.path / "result.json"
 
-    def append_metrics(self, row: Mapping[str, float]) -> None:
+    @property
+    def spectra(self) -> Path:
+        """Directory of the spectra that were tracked."""
+        return self.path / "spectra"
+
+    @property
+    def logs(self) -> Path:
+        """Directory of TensorBoard's logs."""
+        return self.path / "tensorboard"
+
+    def abandon(self, made: bool) -> None:
+        """Take back a run that can't begin; `made` says whether its directory was made for it."""
+        for path in (self.config, self.start, self.init, self.metrics, self.last):
+            path.unlink(missing_ok=True)
+        if made:
+            with suppress(OSError):  # not empty: it is somebody's
+                self.path.rmdir()
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the document of config.json."""
+        if not self.path.is_dir():
+            raise FileError(f"no directory {self.path}: expected a run of 'polyroots train'")
+        document = read_json(self.config, "the configuration of a run of 'polyroots train'")
+        if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
+            raise FileError(f"{self.config} is no configuration that 'polyroots train' wrote")
+        return document
+
+    def write_metrics(self, rows: Sequence[Row]) -> None:
+        """Write metrics.csv anew."""
+        with replacing(self.metrics) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerow(COLUMNS)
+            csv.DictWriter(stream, COLUMNS).writerows(rows)
+
+    def append_metrics(self, row: Row) -> None:
         """Add a line to metrics.csv and flush it to disk."""
+        line = io.StringIO()
+        csv.DictWriter(line, COLUMNS).writerow(row)
         try:
             with self.metrics.open("a", newline="", encoding="utf-8") as stream:
-                csv.DictWriter(stream, COLUMNS).writerow(row)
+                stream.write(line.getvalue())
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
             raise cannot_write(self.metrics, error) from error
 
+    def remove_temporaries(self) -> None:
+        """Remove what writes that were killed have left."""
+        for path in (self.config, self.init, self.metrics, self.last, self.best, self.result):
+            for left in self.path.glob(f".{path.stem}-*{path.suffix}"):
+                left.unlink(missing_ok=True)
 
-def new_run(dataset: str, model: str) -> Run:
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training this run.
+
+        Raises
+        ------
+        FileError
+            If another one does.
+        """
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            deadline = time.monotonic() + _PATIENCE
+            while not _lock(handle):
+                if time.monotonic() > deadline:
+                    raise FileError(
+                        f"{self.path} is being trained by another process; wait until it is done, or stop it"
+                    )
+                time.sleep(0.3)
+            yield
+        finally:
+            os.close(handle)
+
+
+def begin(path: str | Path, document: Mapping[str, Any]) -> tuple[Run, bool]:
+    """Make a run directory with its config.json, and say whether the directory was made for it.
+
+    Of several processes that want the same one, one gets it.
+
+    Raises
+    ------
+    FileError
+        If the directory can't be written or holds a run already.
+    """
+    run = Run(path)
+    made = not run.path.exists()
+    make_directory(run.path)
+    try:
+        if any(file.exists() for file in (run.metrics, run.last, run.best)):
+            raise FileExistsError
+        create_json(run.config, document)
+    except FileExistsError:
+        raise RunExistsError(
+            f"{run.path} holds a run already; go on with it by --resume {run.path}, choose another --out or remove it"
+        ) from None
+    except OSError as error:
+        raise cannot_write(run.config, error) from error
+    return run, made
+
+
+def begin_anew(dataset: str, model: str, document: Mapping[str, Any]) -> tuple[Run, bool]:
     """Begin a run in a directory of its own under runs/, named after the time, the data set and the model."""
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{dataset}-{model.replace(',', '').replace(' ', '-')}"
     for number in itertools.count(1):
         with suppress(RunExistsError):
-            return Run(Path("runs") / (stem if number == 1 else f"{stem}-{number}"))
+            return begin(Path("runs") / (stem if number == 1 else f"{stem}-{number}"), document)
     raise AssertionError("unreachable: the numbers don't end")
+
+
+def _lock(handle: int) -> bool:
+    """Take the lock of a directory if nobody has it, and say whether it is free; where there are no locks, it is."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without them
+        return True
+    return True

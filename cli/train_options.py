@@ -1,0 +1,114 @@
+"""The options of ``polyroots train`` that decide how a network is trained, and on what machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import click
+
+from .options import device_option, seed_option, was_given
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Option -> field of `polyroots.training.TrainConfig`, where the names differ.
+_FIELDS = {"sync_bn": "sync_batch_norm", "clip": "clip_norm"}
+
+_OPTIONS: dict[str, Callable[[Any], Any]] = {
+    "limit": click.option("--limit", type=click.IntRange(min=2), help="Use at most so many images of each split."),
+    "val_fraction": click.option(
+        "--val-fraction",
+        type=click.FloatRange(0, 0.5),
+        help="Hold out this share of the training images to choose the best epoch by; the test images are then "
+        "used once, at the end. [default: 0]",
+    ),
+    "augment": click.option(
+        "--augment",
+        metavar="LIST",
+        help="crop, flip, autoaugment (CIFAR-10's policy) and cutout, separated by commas, or none. "
+        "[default: by the data set; crop,flip for photos]",
+    ),
+    "loading": click.option(
+        "--loading",
+        type=click.Choice(["auto", "device", "workers"]),
+        help="Keep all images in the device's memory, or let workers read them ahead. [default: auto, by their size]",
+    ),
+    "workers": click.option("--workers", type=click.IntRange(min=1), help="Processes that read ahead. [default: 2]"),
+    "epochs": click.option(
+        "--epochs",
+        type=click.IntRange(min=1),
+        help="Passes over the training images. [default: 20 for digits, 30 for photos, 10 for others]",
+    ),
+    "batch_size": click.option(
+        "--batch-size", type=click.IntRange(min=2), help="Images a step. [default: 64, 128 for photos]"
+    ),
+    "lr": click.option("--lr", type=float, help="Largest learning rate; it falls along half a cosine. [default: 0.1]"),
+    "warmup": click.option("--warmup", type=float, help="Epochs in which the learning rate rises from 0. [default: 0]"),
+    "momentum": click.option("--momentum", type=float, help="Of SGD. [default: 0.9]"),
+    "nesterov": click.option("--nesterov", is_flag=True, default=None, help="Nesterov's momentum."),
+    "weight_decay": click.option(
+        "--weight-decay", type=float, help="Of SGD; not of the coefficients, but in the paper's recipe. [default: 1e-4]"
+    ),
+    "label_smoothing": click.option("--label-smoothing", type=float, help="Of the cross entropy. [default: 0]"),
+    "clip": click.option("--clip", type=float, metavar="NORM", help="Cut the gradient to this norm. [default: not]"),
+    "seed": seed_option("Of weights, order, augmentation."),
+    "device": device_option,
+    "precision": click.option(
+        "--precision", type=click.Choice(["32", "bf16"]), help="float32, or bf16 where it is enough. [default: 32]"
+    ),
+    "compile": click.option(
+        "--compile", is_flag=True, default=None, help="Let torch.compile fuse the network's operations; takes minutes."
+    ),
+    "devices": click.option(
+        "--devices", type=click.IntRange(min=1), help="Processes on each machine, a device each. [default: 1]"
+    ),
+    "num_nodes": click.option("--num-nodes", type=click.IntRange(min=1), help="Machines. [default: 1]"),
+    "sync_bn": click.option(
+        "--sync-bn", is_flag=True, default=None, help="Batch norm over the images of all CUDA devices together."
+    ),
+    "track_spectrum": click.option(
+        "--track-spectrum",
+        type=click.IntRange(min=1),
+        metavar="K",
+        help="Store each level's spectrum and coefficients every K epochs.",
+    ),
+    "tensorboard": click.option("--tensorboard", is_flag=True, default=None, help="Write TensorBoard's logs as well."),
+}
+
+#: Options of a run that may be given when it goes on: where, not what.
+CHANGEABLE = ("data_dir", "device", "devices", "num_nodes", "loading", "workers")
+
+#: Heading -> its options, for the help of a command that has them.
+SECTIONS = {
+    "Data": ("dataset", "data_dir", "download", "limit", "val_fraction", "augment", "loading", "workers"),
+    "Training": (
+        *("recipe", "epochs", "batch_size", "lr", "warmup", "momentum", "nesterov", "weight_decay"),
+        *("label_smoothing", "clip", "seed"),
+    ),
+    "Machine": ("device", "precision", "compile", "devices", "num_nodes", "sync_bn"),
+    "Run": ("out", "resume", "init_file", "track_spectrum", "tensorboard"),
+}
+
+
+def training_options(command: F) -> F:
+    """Add these options; the command gets them as `fields` of `polyroots.training.TrainConfig`, None where left out."""
+
+    @wraps(command)
+    def with_fields(*args: Any, **values: Any) -> Any:
+        given = {_FIELDS.get(name, name): values.pop(name) for name in _OPTIONS}
+        return command(*args, fields=given, **values)
+
+    result: Any = with_fields
+    for option in reversed(_OPTIONS.values()):
+        result = option(result)
+    return cast("F", result)
+
+
+def refuse_on_resume(run: object) -> None:
+    """Raise a usage error if an option would change what a run computes that goes on."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name not in (*CHANGEABLE, "resume", "download") and was_given(name):
+            raise click.UsageError(f"--resume goes on with {run} as it began; leave {parameter.opts[0]} out")

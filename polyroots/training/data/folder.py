@@ -1,0 +1,125 @@
+"""Trees of image files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from polyroots.errors import FileError
+from polyroots.pool import usable_cores
+from polyroots.training.data.cache import cached_images, read_cached, write_cached
+from polyroots.training.data.source import PARTS, Part, Progress, Source
+from polyroots.training.data.split import Split, balanced, split_from
+
+# So many images are decoded ahead of those that are being kept.
+_AHEAD = 1024
+
+
+class Folder(Source):
+    """Images under train/<class>/ and test/<class>/, all of one size, read as RGB; decoded once, see `cache`."""
+
+    name = "folder"
+    channels = 3
+
+    def __init__(self, data_dir: Path) -> None:
+        if not data_dir.is_dir():
+            raise FileError(
+                f"no directory {data_dir}: expected one with train/<class>/* and test/<class>/* in it as --data-dir"
+            )
+        missing = [part for part in PARTS if not (data_dir / part).is_dir()]
+        if missing:
+            raise FileError(
+                f"{data_dir} has no {' and no '.join(f'{part}/' for part in missing)}: expected a directory with "
+                "train/<class>/* and test/<class>/* in it"
+            )
+        self.data_dir = data_dir
+        self.title = f"folder {data_dir.resolve().name}"
+        self._splits = {part: _find_images(data_dir / part) for part in PARTS}
+        self.classes = self._splits["train"][0]
+        if self._splits["test"][0] != self.classes:
+            different = sorted(set(self.classes) ^ set(self._splits["test"][0]))
+            raise FileError(
+                f"{data_dir}: train/ and test/ must have the same classes, only one of them has {', '.join(different)}"
+            )
+        W, H = _read_image(self._splits["train"][1][0]).size
+        self.size = (H, W)
+
+    def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
+        """Read the images of some splits; whole ones from the cache, if they have been decoded before."""
+        chosen = []
+        for part in parts:
+            _, paths, labels = self._splits[part]
+            kept = balanced(labels, limit)
+            is_whole = len(kept) == len(paths)
+            chosen.append(([paths[index] for index in kept], labels[kept], is_whole))
+        total, done = sum(len(paths) for paths, _, _ in chosen), 0
+        splits = []
+        for paths, labels, is_whole in chosen:
+            shape = (len(paths), self.channels, *self.size)
+            cached = cached_images(paths, self.size) if is_whole else None
+            images = None if cached is None else read_cached(cached, shape)
+            if images is None:
+                decoded = _counted(self._decode_all(paths), done, total, progress)
+                # A few of many are quick to read, and another limit asks for other ones.
+                images = np.stack(list(decoded)) if cached is None else write_cached(cached, decoded, shape)
+            elif progress:
+                progress(done + len(paths), total)
+            done += len(paths)
+            splits.append(split_from(images, labels))
+        return splits
+
+    def _decode_all(self, paths: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
+        # Decoding JPEG releases the interpreter lock.
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            for first in range(0, len(paths), _AHEAD):
+                yield from pool.map(self._decode, paths[first : first + _AHEAD])
+
+    def _decode(self, path: Path) -> NDArray[np.uint8]:
+        image = _read_image(path)
+        H, W = self.size
+        if image.size != (W, H):
+            raise FileError(
+                f"{path} has {image.size[0]}x{image.size[1]} pixels, others in {self.data_dir} have {W}x{H} "
+                "(width x height): all images must have one size"
+            )
+        return np.asarray(image).transpose(2, 0, 1)
+
+
+def _counted(
+    images: Iterator[NDArray[np.uint8]], done: int, total: int, progress: Progress | None
+) -> Iterator[NDArray[np.uint8]]:
+    for count, image in enumerate(images, done + 1):
+        yield image
+        if progress:
+            progress(count, total)
+
+
+def _find_images(root: Path) -> tuple[tuple[str, ...], list[Path], NDArray[np.int64]]:
+    """Class names, image files and their classes below root/<class>/."""
+    from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
+
+    try:
+        names, numbers = find_classes(str(root))
+        samples = make_dataset(str(root), numbers, extensions=IMG_EXTENSIONS)
+    except FileNotFoundError as error:
+        raise FileError(f"{root} must hold one directory a class, with images in each: {error}") from error
+    return tuple(names), [Path(path) for path, _ in samples], np.array([label for _, label in samples])
+
+
+def _read_image(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            # Pillow would clip these to 0..255, not scale them.
+            if image.mode.startswith(("I", "F")):
+                raise FileError(f"{path} has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits")
+            return image.convert("RGB")
+    except FileError:
+        raise
+    # Besides its own errors, Pillow raises ValueError and TypeError for some damaged files.
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, TypeError) as error:
+        raise FileError(f"{path} can't be read as an image: {error}; mend or remove it") from error

@@ -1,0 +1,100 @@
+"""The data sets that torchvision knows where to find."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import numpy as np
+
+from polyroots.errors import FileError
+from polyroots.training.data.source import PARTS, Part, Progress, Source, needs_directory
+from polyroots.training.data.split import Split, balanced, split_from
+
+_DIGITS = tuple(str(digit) for digit in range(10))
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is known of a published data set without its files.
+
+    Attributes
+    ----------
+    title : what results on it are called
+    loader : torchvision's class
+    channels, size : shape of its images
+    classes : their names; of CIFAR-100 they are in its files
+    """
+
+    title: str
+    loader: str
+    channels: int
+    size: tuple[int, int]
+    classes: tuple[str, ...]
+
+
+PUBLISHED = {
+    "cifar10": Publication("CIFAR-10", "CIFAR10", 3, (32, 32), _CIFAR10),
+    "cifar100": Publication("CIFAR-100", "CIFAR100", 3, (32, 32), tuple(f"class {i}" for i in range(100))),
+    "mnist": Publication("MNIST", "MNIST", 1, (28, 28), _DIGITS),
+    "fashion-mnist": Publication("FashionMNIST", "FashionMNIST", 1, (28, 28), _CLOTHES),
+}
+
+
+class Published(Source):
+    """A data set in torchvision's layout, on its own splits."""
+
+    def __init__(self, name: str, data_dir: Path | None) -> None:
+        known = PUBLISHED[name]
+        self.name, self.data_dir = name, data_dir
+        self.title, self.channels, self.size, self.classes = known.title, known.channels, known.size, known.classes
+
+    def open(self, download: bool) -> None:
+        """Check the files, after downloading them if need be and allowed."""
+        import torchvision.datasets
+
+        if self.data_dir is None:
+            raise needs_directory(self.name)
+        data_dir, loader = self.data_dir, getattr(torchvision.datasets, PUBLISHED[self.name].loader)
+        place, files = _by_hand(loader, data_dir)
+        try:
+            self._splits = {part: loader(str(data_dir), train=part == "train", download=download) for part in PARTS}
+        # Of a damaged file numpy and pickle raise what they like.
+        except (URLError, OSError, RuntimeError, ValueError, EOFError, KeyError, AssertionError) as error:
+            if download:
+                reason = str(getattr(error, "reason", None) or error).strip().splitlines()[-1]
+                raise FileError(
+                    f"cannot download {self.title}: {reason}; put {files} into {place} by hand, and run this again "
+                    "with --download, which unpacks them"
+                ) from error
+            raise FileError(
+                f"{data_dir} holds no whole {self.title}: expected what {files} in {place} unpacks to; add --download, "
+                "which fetches what is missing and unpacks it"
+            ) from error
+        if self.name == "cifar100":
+            self.classes = tuple(self._splits["train"].classes)
+
+    def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
+        """Read the images of some splits."""
+        splits = []
+        for source in (self._splits[part] for part in parts):
+            labels, images = np.asarray(source.targets), np.asarray(source.data)
+            kept = balanced(labels, limit)
+            chosen = images[kept]
+            # Grey images have no axis for channels, others have it last.
+            chosen = chosen[:, None] if chosen.ndim == 3 else chosen.transpose(0, 3, 1, 2)
+            splits.append(split_from(chosen, labels[kept]))
+        return splits
+
+
+def _by_hand(loader: Any, data_dir: Path) -> tuple[Path, str]:
+    """Where torchvision looks for archives, and which they are."""
+    if hasattr(loader, "resources"):
+        files = ", ".join(f"{name} (MD5 {md5})" for name, md5 in loader.resources)
+        return data_dir / loader.__name__ / "raw", files
+    return data_dir, f"{loader.filename} (MD5 {loader.tgz_md5})"

@@ -1,0 +1,97 @@
+"""Images in memory, or in a file that is mapped into it, with their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+# Which images are held out or kept by a limit is part of the data set: the same in every run, whatever its seed.
+SPLIT_SEED = 20250219
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and their classes.
+
+    Attributes
+    ----------
+    images : (M, C, H, W) uint8
+    labels : (N,) int64
+    rows : (N,) int64, optional
+        Which images are this split's; all of them without it.
+    """
+
+    images: UInt8[Tensor, "M C H W"]
+    labels: Int64[Tensor, "N"]
+    rows: Int64[Tensor, "N"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        height, width = self.images.shape[-2:]
+        return height, width
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one image."""
+        return self.images[:1].nbytes
+
+    def take(self, chosen: Int64[Tensor, "batch"]) -> tuple[UInt8[Tensor, "batch C H W"], Int64[Tensor, "batch"]]:
+        """Return some images and their classes."""
+        return self.images[chosen if self.rows is None else self.rows[chosen]], self.labels[chosen]
+
+    def subset(self, chosen: Int64[Tensor, "n"]) -> Split:
+        """Return the split of some images alone; the images are shared, not copied."""
+        return Split(self.images, self.labels[chosen], chosen if self.rows is None else self.rows[chosen])
+
+    def to(self, device: torch.device) -> Split:
+        """Return the split with its own images, and no others, on a device."""
+        images = self.images if self.rows is None else self.images[self.rows]
+        return Split(images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set: training images, held-out test images, and images held out of the training ones for validation."""
+
+    train: Split
+    test: Split
+    validation: Split | None = None
+
+
+def split_from(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
+    """Return the split of arrays (N, C, H, W) and (N,); the images are copied only if they are not contiguous."""
+    return Split(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels.astype(np.int64)))
+
+
+def hold_out(split: Split, fraction: float) -> tuple[Split, Split]:
+    """Divide a split: what is left, and a share of each class held out, one image at least.
+
+    Random images, but the same ones in every run.
+    """
+    held = balanced(split.labels.numpy(), max(1, round(fraction * len(split))))
+    is_held = np.zeros(len(split), dtype=bool)
+    is_held[held] = True
+    return split.subset(torch.from_numpy(np.flatnonzero(~is_held))), split.subset(torch.from_numpy(held))
+
+
+def balanced(labels: Sequence[int] | NDArray[np.int64], limit: int | None) -> NDArray[np.intp]:
+    """Indices, ascending, of at most `limit` samples: random ones, the same number of each class as far as it goes."""
+    labels = np.asarray(labels)
+    if limit is None or limit >= len(labels):
+        return np.arange(len(labels))
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
+    rank = np.empty(len(labels), dtype=np.intp)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        rank[members] = np.arange(len(members))
+    return np.sort(order[np.argsort(rank[order], kind="stable")][:limit])

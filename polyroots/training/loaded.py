@@ -1,0 +1,101 @@
+"""Runs as objects, for looking at what came of them."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from torch import nn
+
+from polyroots.checkpoint import Checkpoint, load_checkpoint
+from polyroots.errors import FileError
+from polyroots.files import cannot_read, read_json
+from polyroots.training.config import TrainConfig
+from polyroots.training.loop import load_config
+from polyroots.training.run import COLUMNS, Run
+from polyroots.training.tracking import Snapshot, snapshots_of
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run, also one that is still going on.
+
+    Attributes
+    ----------
+    run : its directory
+    config : what was trained, and how
+    metrics : column of metrics.csv -> (epochs,) float64; NaN where nothing was measured
+    """
+
+    run: Run
+    config: TrainConfig
+    metrics: dict[str, Float64[np.ndarray, "epochs"]]
+
+    @property
+    def model(self) -> nn.Module:
+        """The network as it was last saved, anew at each call."""
+        return self.last.model()
+
+    @cached_property
+    def last(self) -> Checkpoint:
+        """The checkpoint that `model` is made from."""
+        return load_checkpoint(self.run.last)
+
+    @cached_property
+    def best(self) -> Checkpoint:
+        """The checkpoint of the best epoch."""
+        return load_checkpoint(self.run.best)
+
+    @cached_property
+    def init(self) -> dict[str, Any] | None:
+        """Spectra, roots and coefficients at the start; None for a network without them."""
+        document: dict[str, Any] | None = read_json(self.run.init, "a report") if self.run.init.exists() else None
+        return document
+
+    @cached_property
+    def result(self) -> dict[str, Any] | None:
+        """Accuracies of the last and of the best epoch; None before the run is done."""
+        document: dict[str, Any] | None = read_json(self.run.result, "a result") if self.run.result.exists() else None
+        return document
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """Spectra and coefficients while it trained, of those epochs that were tracked."""
+        return snapshots_of(self.run)
+
+
+def load_run(path: str | Path) -> LoadedRun:
+    """Open the directory of a run.
+
+    Raises
+    ------
+    FileError
+        If it holds none, or one that is damaged.
+
+    Examples
+    --------
+    >>> import polyroots as pr
+    >>> pr.training.load_run("runs/first")
+    Traceback (most recent call last):
+    polyroots.errors.FileError: no directory runs/first: expected a run of 'polyroots train'
+    """
+    run = Run(path)
+    return LoadedRun(run, load_config(run), _read_metrics(run))
+
+
+def _read_metrics(run: Run) -> dict[str, Float64[np.ndarray, "epochs"]]:
+    try:
+        with run.metrics.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in COLUMNS}
+    except FileNotFoundError:  # it was killed before its first step
+        return {name: np.empty(0) for name in COLUMNS}
+    except OSError as error:
+        raise cannot_read(run.metrics, error) from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise FileError(f"{run.metrics} is damaged: expected the columns {', '.join(COLUMNS)}, {error}") from error

@@ -1,0 +1,46 @@
+"""What one process does for all, and what all agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from polyroots.errors import PolyrootsError
+
+T = TypeVar("T")
+
+
+def in_first(fabric: Fabric, function: Callable[[], T]) -> T:
+    """Call a function in the first process alone, and return its result, or raise its error, in all of them."""
+    if fabric.world_size == 1:
+        return function()
+    result: T | None = None
+    error: PolyrootsError | None = None
+    if fabric.global_rank == 0:
+        try:
+            result = function()
+        except PolyrootsError as raised:
+            error = raised
+    result, error = fabric.broadcast((result, error))
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
+
+
+def first_alone(fabric: Fabric, function: Callable[[], T]) -> T:
+    """Call a function in the first process, and then in the others, which find what it has left on the disk."""
+    result: list[T] = []
+    in_first(fabric, lambda: result.append(function()))
+    return result[0] if result else function()
+
+
+def total(fabric: Fabric, sums: Tensor) -> Tensor:
+    """Sum a tensor over all processes, on the CPU."""
+    if fabric.world_size > 1:
+        reduced = fabric.all_reduce(sums.clone(), reduce_op="sum")
+        assert isinstance(reduced, Tensor)
+        sums = reduced
+    return sums.cpu()

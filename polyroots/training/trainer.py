@@ -1,0 +1,367 @@
+"""A run that is going on: its network, its data, and what is written when."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from polyroots.errors import FileError, InputError, PolyrootsError
+from polyroots.files import write_json
+from polyroots.initialization import initialize
+from polyroots.models import build, count_weights
+from polyroots.training.batches import part_of
+from polyroots.training.config import TrainConfig
+from polyroots.training.data import CacheWarning, DataSet, Source, Split
+from polyroots.training.device import compiled, describe
+from polyroots.training.epoch import DivergedError, EpochLoop
+from polyroots.training.evaluate import Scores, evaluation_sums, scores_from
+from polyroots.training.feed import make_feed
+from polyroots.training.interruption import Interruption
+from polyroots.training.logs import Logs
+from polyroots.training.normalisation import Normalisation
+from polyroots.training.optimizer import make_optimizer
+from polyroots.training.processes import first_alone, in_first, total
+from polyroots.training.reporter import Beginning, Reporter
+from polyroots.training.run import Run
+from polyroots.training.state import RunState
+from polyroots.training.tracking import Tracker
+
+
+class StoppedError(PolyrootsError):
+    """A run that was asked to stop, and can go on."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Outcome of a run.
+
+    Attributes
+    ----------
+    run : its directory
+    config : its configuration
+    title : what results on its data are called
+    last_accuracy : test accuracy after the last epoch
+    best_accuracy, best_epoch : test accuracy of the best epoch; optimistic where `chosen_on` is ``"test"``
+    chosen_on : the images by which the best epoch was chosen, ``"test"`` or ``"validation"``
+    images_per_second : training images over the seconds of the training loops, without evaluation
+    """
+
+    run: Run
+    config: TrainConfig
+    title: str
+    last_accuracy: float
+    best_accuracy: float
+    best_epoch: int
+    chosen_on: str
+    images_per_second: float
+
+
+class Trainer:
+    """A run that is going on, in this process and those that train with it.
+
+    Parameters
+    ----------
+    config, source, run, fabric, interruption
+    reporter : told of it in the first process
+    start : the network to start from; by default a fresh one
+    saved : ``last.pt`` of the run, to go on from
+
+    Raises
+    ------
+    InputError, FileError
+        If the images can't be read or don't go with `saved`, or the coefficients can't be set.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        source: Source,
+        run: Run,
+        fabric: Fabric,
+        reporter: Reporter | None,
+        interruption: Interruption,
+        *,
+        start: Checkpoint | None = None,
+        saved: Checkpoint | None = None,
+    ) -> None:
+        self.config, self.source, self.run, self.fabric = config, source, run, fabric
+        self.interruption = interruption
+        is_first = fabric.global_rank == 0
+        self.reporter = reporter if reporter is not None and is_first else Reporter()
+        self.data = first_alone(fabric, self._load)
+        self.normalise = Normalisation.of(self.data.train)
+
+        fabric.seed_everything(config.seed, verbose=False)
+        if saved is not None:
+            _require_same_images(saved, self.normalise, run)
+            model, self.init = saved.model(), saved.init
+        else:
+            model = start.model() if start else build(config.model)
+            self.init = _initialize(model, config, start)
+        if config.sync_batch_norm:
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        self.model: nn.Module = model.to(memory_format=torch.channels_last)
+        network = compiled(self.model, fabric.device) if config.compile else self.model
+        network, self.optimizer = fabric.setup(network, make_optimizer(self.model, config))
+
+        self.state = RunState()
+        self.is_fresh = saved is None
+        if saved is not None:
+            self.state = RunState.restore((saved.training or {}).get("state", {}), self.optimizer)
+        self.kept = "no checkpoint was written yet" if self.is_fresh else _kept(run, self.state)
+        self.tracker = Tracker(run) if config.track_spectrum and is_first else None
+        self.logs = Logs(run, config.tensorboard and is_first, self.state.epoch)
+        self.loop = EpochLoop(
+            config,
+            fabric,
+            network,
+            self.optimizer,
+            make_feed(self.data.train, fabric.device, config),
+            self.data.train,
+            self.normalise,
+            self.reporter,
+            interruption,
+        )
+
+    def complete(self) -> TrainResult:
+        """Train the epochs that are left.
+
+        Raises
+        ------
+        InputError, FileError, DivergedError, StoppedError
+            See `polyroots.training.train`.
+        """
+        config, state = self.config, self.state
+        self.reporter.on_start(
+            Beginning(
+                config,
+                self.source,
+                self.run,
+                self.init,
+                count_weights(self.model),
+                describe(self.fabric),
+                state.epoch,
+                state.step,
+            )
+        )
+        try:
+            with self.interruption.deferred(), _memory_errors(config):
+                self._in_first(self._write_beginning)
+                while state.epoch < config.epochs:
+                    row = self._train_epoch()
+                    if row is None:
+                        raise self._stopped()
+                    self._in_first(partial(self._write_epoch, state.finish_epoch(row)))
+                    self.reporter.on_epoch(row)
+                result = self._result()
+            if self.tracker is not None:
+                self.tracker.wait()
+        finally:
+            self.logs.close()
+            if self.tracker is not None:
+                self.tracker.stop()
+                for problem in self.tracker.problems:
+                    self.reporter.on_warning(f"a spectrum could not be tracked: {problem}")
+        return result
+
+    def _load(self) -> DataSet:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CacheWarning)
+            data = self.source.load(self.config.limit, self.reporter.on_images, self.config.val_fraction)
+        for warning in caught:
+            self.reporter.on_warning(str(warning.message))
+        return data
+
+    def _train_epoch(self) -> dict[str, float] | None:
+        """Train and evaluate; None if it was asked to stop on the way."""
+        state = self.state
+        try:
+            if not self.loop.run(state):
+                return None
+            row = self.loop.row(state)
+            parts = {"test": self.data.test}
+            if self.data.validation is not None:
+                # The test images are for the end.
+                is_last = state.epoch + 1 == self.config.epochs
+                parts = {"val": self.data.validation} | (parts if is_last else {})
+            for name, split in parts.items():
+                scores = self._score(split)
+                if scores is None:
+                    return None
+                if not math.isfinite(scores.loss):
+                    what = "validation" if name == "val" else name
+                    raise DivergedError(f"the {what} loss is {scores.loss} after epoch {state.epoch + 1}")
+                row |= {f"{name}_loss": scores.loss, f"{name}_accuracy": scores.accuracy}
+            return row
+        except DivergedError as error:
+            raise DivergedError(f"{error}; {self.kept}; choose a smaller --lr than {self.config.lr:g}") from None
+
+    def _score(self, split: Split) -> Scores | None:
+        """Evaluate the network, each process on its part; None if it was asked to stop on the way."""
+        fabric, processes = self.fabric, self.config.processes
+        if processes > 1:
+            for buffer in self.model.buffers():  # each has batch norm's statistics of its own images
+                buffer.copy_(fabric.broadcast(buffer))
+        part = part_of(torch.arange(len(split)), fabric.global_rank, processes)
+
+        def stops() -> bool:
+            return processes == 1 and self.interruption.requested
+
+        with fabric.autocast():
+            sums = evaluation_sums(self.model, split.subset(part), self.normalise, fabric.device, stops)
+        return None if stops() else scores_from(total(fabric, sums), len(split))
+
+    def _checkpoint(self, is_last: bool) -> Checkpoint:
+        """The network, what it was trained with, and for last.pt what it takes to go on."""
+        training = {
+            "epoch": self.state.epoch,
+            "step": self.state.step,
+            "config": self.config.model_dump(mode="json"),
+            "classes": list(self.source.classes),
+            "mean": list(self.normalise.mean),
+            "std": list(self.normalise.std),
+        }
+        if is_last:
+            training["state"] = self.state.to_dict(self.optimizer)
+        return Checkpoint(self.config.model, self.model.state_dict(), self.init, training)
+
+    def _write_beginning(self) -> None:
+        """Write what a run has before its first step; if it goes on, bring in line what it had when it was killed."""
+        if self.init is not None and not self.run.init.exists():
+            write_json(self.run.init, self.init)
+        self.run.write_metrics(self.state.history)
+        if self.tracker is not None:
+            self.tracker.forget_after(self.state.epoch)
+            if self.is_fresh:
+                self._track()
+        if self.is_fresh:
+            self._save_last()
+
+    def _write_epoch(self, is_best: bool) -> None:
+        # last.pt comes after all that it implies: a run that is killed goes on from it, and writes the rest again.
+        self._track()
+        if is_best:
+            save_checkpoint(self.run.best, self._checkpoint(is_last=False))
+        self._save_last()
+        self.run.append_metrics(self.state.history[-1])
+        self.logs.add(self.state.history[-1])
+
+    def _track(self) -> None:
+        """Put the network into the queue of spectra, if it is time to."""
+        epoch, every = self.state.epoch, self.config.track_spectrum
+        if self.tracker is None or not every:
+            return
+        if epoch % every == 0 or epoch == self.config.epochs:
+            self.tracker.add(epoch, Checkpoint(self.config.model, self.model.state_dict()))
+        self.tracker.advance()
+
+    def _in_first(self, write: Callable[[], None]) -> None:
+        """Let the first process write, last.pt among it; if it can't, say what there is."""
+        try:
+            in_first(self.fabric, write)
+        except FileError as error:
+            raise FileError(f"{error}; {self.kept}") from error
+        self.kept = _kept(self.run, self.state)
+
+    def _save_last(self) -> None:
+        save_checkpoint(self.run.last, self._checkpoint(is_last=True))
+
+    def _stopped(self) -> StoppedError:
+        """Save where the run was stopped, and return the error that says so."""
+        self._in_first(self._save_last)
+        is_trained = self.state.epoch == self.config.epochs
+        where = "after the last epoch" if is_trained else f"in epoch {self.state.epoch + 1}"
+        return StoppedError(f"interrupted {where}; {self.kept}; go on with 'polyroots train --resume {self.run.path}'")
+
+    def _result(self) -> TrainResult:
+        """Evaluate what has not been evaluated yet, write result.json, and return the outcome."""
+        state, last = self.state, self.state.history[-1]
+        epoch, accuracy = state.best
+        best = state.history[epoch - 1]
+        chosen_on = "test" if self.data.validation is None else "validation"
+        if "test_accuracy" not in best:
+            weights = in_first(self.fabric, lambda: dict(load_checkpoint(self.run.best).weights))
+            now = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.model.load_state_dict(weights)
+            scores = self._score(self.data.test)
+            self.model.load_state_dict(now)
+            if scores is None:
+                raise self._stopped()
+            best = {"test_loss": scores.loss, "test_accuracy": scores.accuracy}
+        seconds = sum(row["train_seconds"] for row in state.history)
+        rate = state.epoch * len(self.data.train) / seconds
+        document = {
+            "epochs": state.epoch,
+            "last": {"epoch": state.epoch, "test_loss": last["test_loss"], "test_accuracy": last["test_accuracy"]},
+            "best": {
+                "epoch": epoch,
+                "test_loss": best["test_loss"],
+                "test_accuracy": best["test_accuracy"],
+                f"{chosen_on}_accuracy": accuracy,
+            },
+            "chosen_on": chosen_on,
+            "images_per_second": rate,
+        }
+        in_first(self.fabric, lambda: write_json(self.run.result, document))
+        return TrainResult(
+            self.run,
+            self.config,
+            self.source.title,
+            last["test_accuracy"],
+            best["test_accuracy"],
+            epoch,
+            chosen_on,
+            rate,
+        )
+
+
+def _initialize(model: nn.Module, config: TrainConfig, start: Checkpoint | None) -> dict[str, Any] | None:
+    """Set fresh coefficients, and return the report of those that training starts from, if it is known."""
+    if start is not None:
+        # Once trained, coefficients are no longer those of the report, unless they were set anew.
+        is_known = start.training is None or start.training.get("initialised", False)
+        return start.init if is_known else None
+    if not config.model.is_polynomial:
+        return None
+    return initialize(model, strategy=config.roots, alpha_init=config.alpha_init).to_dict()
+
+
+def _require_same_images(saved: Checkpoint, normalise: Normalisation, run: Run) -> None:
+    """Raise InputError unless the images have, to the last bit, the mean and deviation of those of the beginning."""
+    training = saved.training or {}
+    if (training.get("mean"), training.get("std")) != (list(normalise.mean), list(normalise.std)):
+        raise InputError(
+            f"the training images are no longer those that {run.path} began with: bring these back, or start a new run "
+            f"with --init {run.last}"
+        )
+
+
+def _kept(run: Run, state: RunState) -> str:
+    """Say what last.pt holds."""
+    if state.step:
+        return f"{run.last} holds epoch {state.epoch} and {state.step} steps of the next one"
+    return f"{run.last} holds " + (f"epoch {state.epoch}" if state.epoch else "the network before its first step")
+
+
+@contextmanager
+def _memory_errors(config: TrainConfig) -> Iterator[None]:
+    """Turn torch's errors about memory into one sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate" not in str(error):
+            raise
+        raise InputError(
+            f"a step of {config.batch_size} images of this network takes more memory than there is; choose a smaller "
+            "--batch-size, or fewer channels"
+        ) from error
