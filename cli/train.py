@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,8 @@ def train(
 
     from .reporter import ConsoleReporter
 
+    # It tells of every process that joins.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if resume is not None:
         refuse_on_resume(resume)
         changes = {name: value for name, value in {**fields, "data_dir": data_dir}.items() if name in CHANGEABLE}

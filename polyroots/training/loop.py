@@ -20,7 +20,7 @@ from polyroots.training.device import describe, make_fabric
 from polyroots.training.environment import environment
 from polyroots.training.evaluate import require_fit
 from polyroots.training.interruption import Interruption
-from polyroots.training.processes import in_first
+from polyroots.training.processes import in_first, joined
 from polyroots.training.reporter import Reporter
 from polyroots.training.run import Run, begin, begin_anew
 from polyroots.training.trainer import Trainer, TrainResult
@@ -71,7 +71,7 @@ def train(
     fabric = make_fabric(config)
     document = {"config": config.model_dump(mode="json"), **_circumstances(fabric)}
     interruption = Interruption()
-    with interruption.listening(), ExitStack() as stack:
+    with joined(fabric), interruption.listening(), ExitStack() as stack:
 
         def claim() -> tuple[Run, bool]:
             if out is None:
@@ -123,7 +123,7 @@ def resume(
     require_fit(config.model, source)
     fabric = make_fabric(config)
     interruption = Interruption()
-    with interruption.listening(), ExitStack() as stack:
+    with joined(fabric), interruption.listening(), ExitStack() as stack:
 
         def claim() -> tuple[Checkpoint | None, Checkpoint | None]:
             stack.enter_context(run.held())

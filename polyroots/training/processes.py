@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, distributed
 
 from polyroots.errors import PolyrootsError
 
 T = TypeVar("T")
+
+
+@contextmanager
+def joined(fabric: Fabric) -> Iterator[None]:
+    """Leave the other processes in good order, also after an error: torch ends a process that doesn't by a signal."""
+    try:
+        yield
+    finally:
+        if fabric.world_size > 1 and distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 def in_first(fabric: Fabric, function: Callable[[], T]) -> T:

@@ -141,6 +141,7 @@ class Tracker:
         self.run = run
         self.problems: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
+        self._path = run.spectra
 
     def add(self, epoch: int, checkpoint: Checkpoint) -> None:
         """Put the network of an epoch into the queue."""
@@ -160,12 +161,13 @@ class Tracker:
             if self._process.poll() is None:
                 return
             self._finish()
-        if waiting := self._waiting():
+        if waiting := sorted(self.run.spectra.glob("epoch-*.pt")):
+            self._path = waiting[0]
             command = [sys.executable, "-c", f"import sys; from {__name__} import work; work(sys.argv[1])"]
             # One core is enough beside the training, which goes first.
             environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
             self._process = subprocess.Popen(
-                [*command, str(waiting[0])],
+                [*command, str(self._path)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -188,17 +190,13 @@ class Tracker:
             self._process.communicate()
             self._process = None
 
-    def _waiting(self) -> list[Path]:
-        return sorted(self.run.spectra.glob("epoch-*.pt"))
-
     def _finish(self) -> None:
         """Wait for the process and note what went wrong."""
         assert self._process is not None
         _, words = self._process.communicate()
-        if self._process.returncode:
-            # A second try would end in the same way.
-            for path in self._waiting()[:1]:
-                path.unlink(missing_ok=True)
+        # The process of a run that was killed may have done it in the meantime.
+        if self._process.returncode and not self._path.with_suffix(".npz").exists():
+            self._path.unlink(missing_ok=True)  # a second try would end in the same way
             lines = words.decode(errors="replace").strip().splitlines()
             self.problems.append(lines[-1] if lines else f"it ended with status {self._process.returncode}")
         self._process = None

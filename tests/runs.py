@@ -1,0 +1,32 @@
+"""Small runs."""
+
+from __future__ import annotations
+
+import torch
+
+import polyroots as pr
+from polyroots.checkpoint import load_checkpoint
+from polyroots.training import train_config
+
+
+def small(source, name="q4", channels=(4, 8), **options):
+    """A configuration that trains in a moment."""
+    model = pr.models.model_config(
+        name, image_size=source.size, in_channels=source.channels, classes=len(source.classes), channels=channels
+    )
+    return train_config(source.name, model, **{"epochs": 2, "batch_size": 16, "device": "cpu", **options})
+
+
+def state_of(path):
+    """Weights of a checkpoint."""
+    return load_checkpoint(path).weights
+
+
+def same_weights(one, other):
+    """Whether two runs ended with the same bits, in last.pt, in best.pt, and in the optimizer's momentum."""
+    for name in ("last.pt", "best.pt"):
+        a, b = state_of(one / name), state_of(other / name)
+        if a.keys() != b.keys() or not all(torch.equal(a[key], b[key]) for key in a):
+            return False
+    momenta = [load_checkpoint(run / "last.pt").training["state"]["optimizer"]["state"] for run in (one, other)]
+    return all(torch.equal(x["momentum_buffer"], momenta[1][i]["momentum_buffer"]) for i, x in momenta[0].items())
