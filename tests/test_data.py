@@ -166,3 +166,82 @@ def test_one_split_is_read_without_the_other(image_folder):
         assert torch.equal(test.images, whole.test.images)
         assert torch.equal(test.labels, whole.test.labels)
         assert seen in ([], [(done, 8) for done in range(1, 9)])
+
+
+def idx(array):
+    """The format of MNIST's files."""
+    return bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
+
+
+@pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
+def test_mnist_is_read(tmp_path, name, folder):
+    """Files in the original's format, unpacked."""
+    rng = np.random.default_rng(73)
+    raw = tmp_path / folder / "raw"
+    raw.mkdir(parents=True)
+    pixels = {}
+    for part, count in (("train", 30), ("t10k", 10)):
+        pixels[part] = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(idx(pixels[part]))
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx((np.arange(count) % 10).astype(np.uint8)))
+    source = open_data(name, tmp_path)
+    assert (source.channels, source.size, len(source.classes)) == (1, (28, 28), 10)
+    data = source.load()
+    assert np.array_equal(data.train.images.numpy()[:, 0], pixels["train"])
+    assert np.array_equal(data.test.images.numpy()[:, 0], pixels["t10k"])
+    assert data.test.labels.tolist() == list(range(10))
+    assert len(source.load(limit=10).train) == 10
+    (raw / "t10k-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03 damaged")
+    with pytest.raises(pr.FileError, match=f"holds no whole {source.title}: expected what train-images"):
+        open_data(name, tmp_path)
+
+
+def test_cifar100_is_read_with_its_classes(tmp_path, monkeypatch):
+    import pickle
+
+    rng = np.random.default_rng(79)
+    root = tmp_path / "cifar-100-python"
+    root.mkdir()
+    names = [f"kind {i:03}" for i in range(100)]
+    for part, count in (("train", 200), ("test", 100)):
+        content = {
+            "data": rng.integers(0, 256, (count, 3072), dtype=np.uint8),
+            "fine_labels": list(range(100)) * (count // 100),
+        }
+        (root / part).write_bytes(pickle.dumps(content))
+    (root / "meta").write_bytes(pickle.dumps({"fine_label_names": names}))
+    monkeypatch.setattr("torchvision.datasets.CIFAR100._check_integrity", lambda self: True)
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *args: True)
+    source = open_data("cifar100", tmp_path)
+    assert source.classes == tuple(names)
+    assert len(describe_data("cifar100").classes) == 100
+    assert torch.bincount(source.load(limit=100).train.labels).tolist() == [1] * 100
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "file"),
+    [
+        ("cifar100", "", r"cifar-100-python\.tar\.gz \(MD5 eb9058c3a382ffc7106e4002c42a8d85\)"),
+        ("mnist", "MNIST/raw", r"train-images-idx3-ubyte\.gz \(MD5 f68b3c2dcbeaaa9fbdd348bbdeb94873\), train-labels"),
+        ("fashion-mnist", "FashionMNIST/raw", r"train-images-idx3-ubyte\.gz \(MD5 8d4fb7e6c68d591d4c3dfef9ec88bf0d\)"),
+    ],
+)
+def test_a_download_that_fails_says_what_to_put_where(tmp_path, monkeypatch, name, place, file):
+    """No network; and a file that comes with another checksum."""
+    for module in ("cifar", "mnist"):
+        for error, words in (
+            (URLError("network is unreachable"), "network is unreachable"),
+            (RuntimeError("File not found or corrupted."), "File not found or corrupted"),
+        ):
+
+            def refuse(*args, error=error, **kwargs):
+                raise error
+
+            monkeypatch.setattr(f"torchvision.datasets.{module}.download_and_extract_archive", refuse)
+            if (module == "mnist") == ("mnist" in name):
+                message = rf"cannot download .*{words}.*; put {file}.* into {tmp_path / place} by hand, and run this"
+                with pytest.raises(pr.FileError, match=message) as caught:
+                    open_data(name, tmp_path, download=True)
+                assert "\n" not in str(caught.value)
+    with pytest.raises(pr.FileError, match=f"holds no whole .* expected what {file}"):
+        open_data(name, tmp_path)

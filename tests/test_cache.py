@@ -1,0 +1,188 @@
+"""Decoded images on disk, held-out images, and images that workers read."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from images import image_tree
+
+import polyroots as pr
+from polyroots.training import CacheWarning, open_data, train
+from polyroots.training.batches import portions
+from polyroots.training.data.cache import cache_directory
+from polyroots.training.data.split import Split, hold_out
+from polyroots.training.feed import Resident, Streamed, make_feed
+from polyroots.training.normalisation import Normalisation
+from runs import same_weights, small
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYROOTS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def refuse_to_decode(monkeypatch):
+    def decode(self, path):
+        raise AssertionError(f"{path} is decoded again")
+
+    monkeypatch.setattr("polyroots.training.data.folder.Folder._decode", decode)
+
+
+def test_a_folder_is_decoded_once(image_folder, cache, monkeypatch):
+    """Also from a copy with other dates; progress says that it is done."""
+    first = open_data("folder", image_folder).load()
+    assert len(list(cache.iterdir())) == 2
+    moved = shutil.copytree(image_folder, cache.parent / "moved", copy_function=shutil.copyfile)
+    refuse_to_decode(monkeypatch)
+    for place in (image_folder, moved):
+        seen = []
+        again = open_data("folder", place).load(progress=lambda done, total, seen=seen: seen.append((done, total)))
+        assert seen == [(40, 52), (52, 52)]
+        for one, other in ((first.train, again.train), (first.test, again.test)):
+            assert torch.equal(one.images, other.images)
+            assert torch.equal(one.labels, other.labels)
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_folder_that_changed_is_decoded_anew(image_folder, cache, monkeypatch):
+    """One image with another content, of the same name, size and date."""
+    moved = shutil.copytree(image_folder, cache.parent / "moved")
+    before = open_data("folder", moved).load()
+    image = moved / "train" / "red" / "3.png"
+    date = image.stat().st_mtime_ns
+    image.write_bytes((moved / "train" / "red" / "4.png").read_bytes())
+    import os
+
+    os.utime(image, ns=(date, date))
+    after = open_data("folder", moved).load()
+    different = (before.train.images != after.train.images).flatten(1).any(1)
+    assert different.sum() == 1
+    assert torch.equal(before.test.images, after.test.images)
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_a_limit_leaves_the_cache_alone(image_folder, cache):
+    limited = open_data("folder", image_folder).load(limit=10)
+    assert not cache.exists()
+    whole = open_data("folder", image_folder).load().train.images.flatten(1)
+    assert all((whole == image).all(1).any() for image in limited.train.images.flatten(1))
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00", b"no array"])
+def test_a_damaged_cache_is_made_anew(image_folder, cache, damage):
+    expected = open_data("folder", image_folder).load().train.images.clone()
+    for path in cache.iterdir():
+        path.write_bytes(damage)
+    assert torch.equal(open_data("folder", image_folder).load().train.images, expected)
+    for path in cache.iterdir():
+        assert np.load(path).ndim == 4
+
+
+def test_a_folder_that_cannot_be_decoded_leaves_no_cache(cache):
+    tree = image_tree(cache.parent / "data", {f"train/a/{i}.png": (8, 8) for i in range(5)} | {"test/a/0.png": (8, 8)})
+    (tree / "train/a/4.png").write_bytes(b"no image")
+    with pytest.raises(pr.FileError, match="can't be read as an image"):
+        open_data("folder", tree).load()
+    assert list(cache.iterdir()) == []
+
+
+def test_a_cache_without_room_is_no_error(image_folder, cache, monkeypatch):
+    expected = open_data("folder", image_folder).load().train.images.clone()
+    shutil.rmtree(cache)
+    cache.write_text("a file")
+    with pytest.warns(CacheWarning, match="are not kept for the next time: .* is a file"):
+        assert torch.equal(open_data("folder", image_folder).load().train.images, expected)
+    cache.unlink()
+    usage = shutil.disk_usage("/")._replace(free=2**10)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    with pytest.warns(CacheWarning, match="has 0 MiB left for 0 MiB"):
+        open_data("folder", image_folder).load()
+    assert list(cache.iterdir()) == []
+
+
+def test_the_cache_is_where_caches_are(monkeypatch, tmp_path):
+    monkeypatch.delenv("POLYROOTS_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_directory() == tmp_path / "polyroots"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_directory() == tmp_path / "home" / ".cache" / "polyroots"
+
+
+def test_validation_images_are_held_out_of_each_class():
+    source = open_data("digits")
+    whole, data = source.load(), source.load(val_fraction=0.2)
+    assert (len(data.train), len(data.validation), len(data.test)) == (1150, 287, 360)
+    assert torch.equal(data.test.images, whole.test.images)
+    counts = torch.bincount(data.validation.labels)
+    assert counts.max() - counts.min() <= 1
+    kept = torch.cat([data.train.rows, data.validation.rows]).sort().values
+    assert torch.equal(kept, torch.arange(1437))
+    for split in (data.train, data.validation):
+        images, labels = split.take(torch.tensor([7, 3]))
+        assert torch.equal(images, whole.train.images[split.rows[[7, 3]]])
+        assert torch.equal(labels, whole.train.labels[split.rows[[7, 3]]])
+        moved = split.to(torch.device("cpu"))
+        assert moved.rows is None
+        assert torch.equal(moved.images[3], images[1])
+    assert torch.equal(source.load(val_fraction=0.2).validation.rows, data.validation.rows)
+    # What is normalised is what is trained on.
+    assert Normalisation.of(data.train) == Normalisation.of(data.train.to(torch.device("cpu")))
+    assert Normalisation.of(data.train) != Normalisation.of(whole.train)
+
+
+def test_parts_of_parts_are_of_the_whole():
+    split = Split(torch.arange(20, dtype=torch.uint8).reshape(20, 1, 1, 1), torch.arange(20) % 2)
+    rest, held = hold_out(split, 0.5)
+    again, _ = hold_out(rest, 0.2)
+    assert set(again.rows.tolist()) < set(rest.rows.tolist())
+    assert set(rest.rows.tolist()) | set(held.rows.tolist()) == set(range(20))
+    assert again.take(torch.tensor([1]))[0].item() == again.rows[1]
+
+
+def test_too_few_images_for_validation_are_said():
+    with pytest.raises(pr.InputError, match="2 training images without 1 for validation leave 1: two are needed"):
+        open_data("digits").load(limit=2, val_fraction=0.5)
+
+
+def test_workers_bring_the_same_images(tmp_path, image_folder):
+    """In the same order, of a split with rows of its own; and a run with them has the same bits."""
+    source = open_data("folder", image_folder)
+    split = source.load(val_fraction=0.25).train
+    lists = [torch.tensor([3, 0, 7]), torch.tensor([1]), torch.arange(20), torch.tensor([29, 29])]
+    device = torch.device("cpu")
+    state = torch.get_rng_state()
+    feeds = (Resident(split, device), Streamed(split, device, workers=2))
+    for _ in range(2):
+        for ours, theirs, chosen in zip(*(feed.load(lists) for feed in feeds), lists, strict=True):
+            assert torch.equal(ours[0], theirs[0])
+            assert torch.equal(ours[1], theirs[1])
+            assert torch.equal(ours[0], split.take(chosen)[0])
+    assert torch.equal(torch.get_rng_state(), state)
+    for loading in ("device", "workers"):
+        train(small(source, augment="crop,flip", loading=loading), source, tmp_path / loading)
+    assert same_weights(tmp_path / "device", tmp_path / "workers")
+
+
+def test_large_splits_are_read_by_workers(monkeypatch):
+    source = open_data("digits")
+    split, config, device = source.load().train, small(source), torch.device("cpu")
+    assert isinstance(make_feed(split, device, config), Resident)
+    monkeypatch.setattr("polyroots.training.feed._RESIDENT_BYTES", 1437 * 64 - 1)
+    assert isinstance(make_feed(split, device, config), Streamed)
+    assert isinstance(make_feed(split, device, small(source, loading="device")), Resident)
+
+
+def test_portions_are_whole_batches_of_some_size():
+    batches = list(torch.arange(1000).split(64))
+    groups = portions(batches, image_bytes=2**15)
+    assert [len(group) for group in groups] == [16]
+    groups = portions(batches, image_bytes=2**18)
+    assert [len(group) for group in groups] == [2] * 8
+    assert torch.equal(torch.cat([torch.cat(group) for group in groups]), torch.arange(1000))
+    assert [len(group) for group in portions(batches, image_bytes=2**30)] == [1] * 16
+    assert portions([], 64) == []

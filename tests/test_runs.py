@@ -1,0 +1,177 @@
+"""Run directories: what is in them, and as objects."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import polyroots as pr
+from polyroots.checkpoint import load_checkpoint
+from polyroots.training import Reporter, load_run, open_data, train
+from polyroots.training.environment import environment
+from polyroots.training.evaluate import evaluate
+from polyroots.training.normalisation import Normalisation
+from polyroots.training.run import COLUMNS, Run, begin
+from runs import small, state_of
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_data("digits")
+
+
+def test_a_run_is_an_object(tmp_path, digits):
+    result = train(small(digits, limit=60, epochs=3), digits, tmp_path / "run")
+    found = load_run(tmp_path / "run")
+    assert found.config == result.config
+    assert tuple(found.metrics) == COLUMNS
+    assert found.metrics["epoch"].tolist() == [1, 2, 3]
+    assert found.metrics["test_accuracy"][-1] == result.last_accuracy
+    assert np.isnan(found.metrics["val_loss"]).all()
+    weights = found.model.state_dict()
+    assert all(torch.equal(weights[key], value) for key, value in state_of(result.run.last).items())
+    assert found.best.training["epoch"] == result.best_epoch
+    assert found.result["last"]["test_accuracy"] == result.last_accuracy
+    assert found.init["degree"] == 3
+    assert found.snapshots == []
+    assert pr.training.load_run is load_run
+
+
+def test_a_run_that_is_not_done_is_an_object(tmp_path, digits):
+    class Stop(Reporter):
+        def on_epoch(self, row):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train(
+            small(digits, limit=60, epochs=3, name="resnet20", channels=(4, 8, 16)),
+            digits,
+            tmp_path / "run",
+            reporter=Stop(),
+        )
+    found = load_run(tmp_path / "run")
+    assert (found.result, found.init) == (None, None)
+    assert found.metrics["epoch"].tolist() == [1]
+    found.run.metrics.unlink()
+    assert load_run(tmp_path / "run").metrics["epoch"].shape == (0,)
+    found.run.metrics.write_text("epoch\nx\n")
+    with pytest.raises(pr.FileError, match=r"metrics\.csv is damaged: expected the columns epoch, lr"):
+        load_run(tmp_path / "run")
+
+
+def test_the_best_epoch_is_chosen_on_validation_images(tmp_path, digits, monkeypatch):
+    """The test images are looked at in the end, once for the last epoch and once for the best."""
+    looked = []
+
+    def counting(model, split, *args):
+        looked.append(len(split))
+        return evaluation_sums(model, split, *args)
+
+    from polyroots.training.evaluate import evaluation_sums
+
+    monkeypatch.setattr("polyroots.training.trainer.evaluation_sums", counting)
+    config = small(digits, limit=100, epochs=6, val_fraction=0.3, lr=0.5)
+    result = train(config, digits, tmp_path / "run")
+    assert looked == [30] * 6 + [100] * (1 + (result.best_epoch != 6))
+    with result.run.metrics.open() as stream:
+        rows = list(csv.DictReader(stream))
+    accuracies = [float(row["val_accuracy"]) for row in rows]
+    assert result.best_epoch == 1 + accuracies.index(max(accuracies))
+    assert [row["test_accuracy"] for row in rows[:-1]] == [""] * 5
+    assert result.chosen_on == "validation"
+    data = digits.load(100, val_fraction=0.3)
+    normalise, cpu = Normalisation.of(data.train), torch.device("cpu")
+    for name, accuracy in (("last", result.last_accuracy), ("best", result.best_accuracy)):
+        checkpoint = load_checkpoint(tmp_path / "run" / f"{name}.pt")
+        assert evaluate(checkpoint.model(), data.test, normalise, cpu).accuracy == accuracy
+    document = json.loads(result.run.result.read_text())
+    assert document["best"]["validation_accuracy"] == max(accuracies)
+    assert document["best"]["test_accuracy"] == result.best_accuracy
+    assert float(rows[-1]["test_accuracy"]) == result.last_accuracy == document["last"]["test_accuracy"]
+
+
+def test_the_environment_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert environment("cpu")["directory_revision"] is None
+    for words in (
+        ["init", "-q"],
+        ["-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "x"],
+    ):
+        subprocess.run(["git", *words], check=True)
+    revision = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    found = environment("the device")
+    assert found["directory_revision"] == revision
+    assert (found["device"], found["torch"]) == ("the device", torch.__version__.split("+")[0])
+    monkeypatch.setenv("PATH", "")
+    assert environment("cpu")["directory_revision"] is None
+
+
+def test_config_says_how_it_was_made(tmp_path, digits, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["polyroots", "train", "--epochs", "1"])
+    result = train(small(digits, limit=20, epochs=1), digits, tmp_path / "run")
+    document = json.loads(result.run.config.read_text())
+    assert document["command"] == ["polyroots", "train", "--epochs", "1"]
+    assert document["environment"]["device"].startswith("cpu, 1 thread")
+    assert set(document["environment"]) >= {"python", "torch", "torchvision", "polyroots_revision"}
+
+
+def test_one_of_several_processes_gets_a_directory(tmp_path):
+    """Whoever links config.json first; the others find a run."""
+    code = """
+import sys
+from polyroots.training.run import begin
+try:
+    begin(sys.argv[1], {"who": sys.argv[2]})
+    print("mine")
+except OSError as error:
+    print(error)
+"""
+    words = [sys.executable, "-c", code, str(tmp_path / "run")]
+    processes = [subprocess.Popen([*words, str(i)], stdout=subprocess.PIPE, text=True) for i in range(4)]
+    said = [process.communicate(timeout=120)[0] for process in processes]
+    (winner,) = [i for i, text in enumerate(said) if text == "mine\n"]
+    assert json.loads((tmp_path / "run" / "config.json").read_text()) == {"who": str(winner)}
+    assert sum("holds a run already" in text for text in said) == 3
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+
+
+def test_a_file_system_without_links_will_do(tmp_path, monkeypatch):
+    def refuse(self, target):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    run, made = begin(tmp_path / "run", {"config": {}})
+    assert made
+    assert run.read_config() == {"config": {}}
+    with pytest.raises(pr.FileError, match="holds a run already"):
+        begin(tmp_path / "run", {})
+    assert [path.name for path in run.path.iterdir()] == ["config.json"]
+
+
+def test_tensorboard_has_the_columns(tmp_path, digits):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(small(digits, limit=60, epochs=3, tensorboard=True), digits, tmp_path / "run")
+    events = EventAccumulator(str(Run(tmp_path / "run").logs))
+    events.Reload()
+    metrics = load_run(tmp_path / "run").metrics
+    assert set(events.Tags()["scalars"]) == {
+        *("lr", "loss/train", "accuracy/train", "loss/test", "accuracy/test"),
+        *("train_seconds", "images_per_second"),
+    }
+    points = events.Scalars("loss/test")
+    assert [point.step for point in points] == [1, 2, 3]
+    assert [point.value for point in points] == pytest.approx(metrics["test_loss"].tolist(), rel=1e-6)
+
+
+def test_tensorboard_that_is_missing_is_said(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    with pytest.raises(pr.InputError, match="'pip install tensorboard', or leave it out"):
+        pr.training.require_tensorboard()

@@ -1,0 +1,175 @@
+"""What a step does, by the options that change it."""
+
+from __future__ import annotations
+
+import csv
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import polyroots as pr
+from polyroots.checkpoint import load_checkpoint
+from polyroots.training import Reporter, open_data, train
+from polyroots.training.batches import epoch_order
+from polyroots.training.epoch import EpochLoop
+from polyroots.training.normalisation import Normalisation
+from runs import same_weights, small, state_of
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_data("digits")
+
+
+def losses_of(out):
+    with (out / "metrics.csv").open() as stream:
+        return [float(row["train_loss"]) for row in csv.DictReader(stream)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"label_smoothing": 0.2, "nesterov": True, "momentum": 0.8},
+        {"clip_norm": 0.3, "warmup": 0.5, "weight_decay": 0.01},
+        {"decay_alphas": True, "schedule": "epoch", "weight_decay": 0.05, "name": "q2"},
+    ],
+)
+def test_steps_are_torchs(tmp_path, digits, options):
+    """Two epochs against torch's own optimizer, loss and clipping, step by step."""
+    config = small(digits, limit=40, lr=0.2, **options)
+    result = train(config, digits, tmp_path / "run")
+    data = digits.load(limit=40)
+    normalise = Normalisation.of(data.train)
+    torch.manual_seed(config.seed)
+    model = pr.models.build(config.model)
+    pr.initialize(model)
+    named = list(model.named_parameters())
+    decay = options.get("weight_decay", 1e-4)
+    optimizer = torch.optim.SGD(
+        [
+            {"params": [p for name, p in named if not name.endswith("alphas")], "weight_decay": decay},
+            {
+                "params": [p for name, p in named if name.endswith("alphas")],
+                "weight_decay": decay if options.get("decay_alphas") else 0,
+            },
+        ],
+        lr=0.2,
+        momentum=options.get("momentum", 0.9),
+        nesterov=options.get("nesterov", False),
+        foreach=False,
+    )
+    half = [0.2 * (1 + np.cos(np.pi * k / 6)) / 2 for k in range(6)]
+    if options.get("warmup"):
+        # One and a half steps are two, of a half and of the whole rate.
+        half = [0.1, 0.2, *(0.2 * (1 + np.cos(np.pi * k / 4)) / 2 for k in range(4))]
+    if options.get("schedule") == "epoch":
+        half = [half[0]] * 3 + [half[3]] * 3
+    step = 0
+    for epoch in (1, 2):
+        for chosen in epoch_order(config.seed, epoch, 40).split(16):
+            for group in optimizer.param_groups:
+                group["lr"] = half[step]
+            step += 1
+            loss = torch.nn.functional.cross_entropy(
+                model(normalise(data.train.images[chosen])),
+                data.train.labels[chosen],
+                label_smoothing=options.get("label_smoothing", 0.0),
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            if "clip_norm" in options:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), options["clip_norm"])
+            optimizer.step()
+    ours = state_of(result.run.last)
+    for name, parameter in named:
+        torch.testing.assert_close(ours[name], parameter.detach(), rtol=2e-4, atol=2e-5)
+
+
+def test_an_epoch_is_read_once_if_it_is_short(tmp_path, digits, monkeypatch):
+    """Reading waits for the device: not in every step."""
+    reads = []
+    monkeypatch.setattr("polyroots.training.epoch._SECONDS_BETWEEN_READS", 1e9)
+    monkeypatch.setattr(EpochLoop, "_means", lambda self, state: reads.append(state.step) or (0.5, 0.5))
+    train(small(digits, limit=90, epochs=2), digits, tmp_path / "run")
+    assert reads == [6, 6, 6, 6]  # the last step of each epoch, and its row
+    reads.clear()
+    monkeypatch.setattr("polyroots.training.epoch._SECONDS_BETWEEN_READS", -1.0)
+    train(small(digits, limit=90, epochs=1), digits, tmp_path / "other")
+    assert reads == [1, 2, 3, 4, 5, 6, 6]
+
+
+def test_progress_has_the_means_so_far(tmp_path, digits, monkeypatch):
+    seen = []
+
+    class Recorder(Reporter):
+        def on_step(self, epoch, done, total, loss, accuracy, rate):
+            seen.append((epoch, done, total, loss, accuracy))
+            assert rate > 0
+
+    monkeypatch.setattr("polyroots.training.epoch._SECONDS_BETWEEN_READS", -1.0)
+    train(small(digits, limit=40, epochs=1, lr=1e-30), digits, tmp_path / "run", reporter=Recorder())
+    assert [(done, total) for _, done, total, _, _ in seen] == [(16, 40), (32, 40), (40, 40)]
+    assert losses_of(tmp_path / "run") == [seen[-1][3]]
+    # The weights don't move: the mean of two steps is that of their images.
+    alone = [seen[0][3], 2 * seen[1][3] - seen[0][3]]
+    assert seen[2][3] == pytest.approx((16 * sum(alone) + 8 * (40 * seen[2][3] - 16 * sum(alone)) / 8) / 40)
+    assert [round(accuracy * done, 6) % 1 for _, done, _, _, accuracy in seen] == [0, 0, 0]
+
+
+def test_mixed_precision_trains(tmp_path, digits):
+    """Convolutions in bf16, weights and statistics in float32."""
+    result = train(small(digits, limit=200, epochs=6, precision="bf16", lr=0.05), digits, tmp_path / "run")
+    whole = train(small(digits, limit=200, epochs=6, lr=0.05), digits, tmp_path / "whole")
+    assert all(weight.dtype != torch.bfloat16 for weight in state_of(result.run.last).values())
+    mixed, plain = losses_of(tmp_path / "run"), losses_of(tmp_path / "whole")
+    assert mixed != plain
+    np.testing.assert_allclose(mixed, plain, rtol=0.05)
+    assert mixed[-1] < 0.75 * mixed[0]
+    assert abs(result.last_accuracy - whole.last_accuracy) < 0.2
+
+
+def test_a_compiled_network_is_the_same(tmp_path, digits, monkeypatch):
+    """Traced, but run operation by operation: bit by bit. Its checkpoint is one of the network itself."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    for name, choice in (("plain", False), ("compiled", True)):
+        train(small(digits, limit=60, compile=choice), digits, tmp_path / name)
+    assert same_weights(tmp_path / "plain", tmp_path / "compiled")
+    assert losses_of(tmp_path / "plain") == losses_of(tmp_path / "compiled")
+
+
+def test_too_little_memory_for_a_step_is_said(tmp_path, digits, monkeypatch):
+    def full(self, *args):
+        torch.empty(2**60)
+
+    monkeypatch.setattr(EpochLoop, "_step", full)
+    with pytest.raises(pr.InputError, match="a step of 16 images of this network takes more memory than there is"):
+        train(small(digits, limit=40), digits, tmp_path / "run")
+
+
+def test_a_run_goes_on_after_a_loss_that_was_no_number(tmp_path, digits, monkeypatch):
+    """The step is named, whenever it is read, and last.pt holds the epoch before it."""
+    original = EpochLoop._step
+    steps = []
+
+    def poisoned(self, images, labels, share, sums):
+        original(self, images, labels, share, sums)
+        steps.append(1)
+        if len(steps) == 5:
+            sums[0] = torch.inf
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochLoop, "_step", poisoned)
+        patch.setattr("polyroots.training.epoch._SECONDS_BETWEEN_READS", 1e9)
+        message = (
+            r"the loss is inf in step 2 of 3 in epoch 2, at a learning rate of 0\.02934; \S*last\.pt holds epoch 1"
+        )
+        with pytest.raises(pr.training.DivergedError, match=message):
+            train(small(digits, limit=40, epochs=3, lr=0.05), digits, tmp_path / "run")
+    assert len(steps) == 6
+    assert load_checkpoint(tmp_path / "run" / "last.pt").training["epoch"] == 1
+    pr.training.resume(tmp_path / "run")
+    train(small(digits, limit=40, epochs=3, lr=0.05), digits, tmp_path / "whole")
+    assert same_weights(tmp_path / "run", tmp_path / "whole")

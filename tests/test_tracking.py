@@ -1,0 +1,164 @@
+"""Spectra while a network trains, and their picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from commands import fails, run
+from matplotlib.text import Text
+
+import polyroots as pr
+from polyroots.checkpoint import Checkpoint, load_checkpoint
+from polyroots.initialization import polynomials_of
+from polyroots.plotting import Moment, draw_flow
+from polyroots.plotting.flow import _ways
+from polyroots.training import Reporter, Snapshot, load_run, open_data, train
+from polyroots.training.run import Run
+from polyroots.training.tracking import Tracker
+from runs import small
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory):
+    """A run of five epochs, of which the first, every second and the last are stored."""
+    out = tmp_path_factory.mktemp("tracked") / "run"
+    source = open_data("digits")
+    train(small(source, limit=100, epochs=5, track_spectrum=2), source, out)
+    return out
+
+
+def test_snapshots_are_the_networks_spectra_and_coefficients(tracked):
+    found = load_run(tracked)
+    snapshots = found.snapshots
+    assert [snapshot.epoch for snapshot in snapshots] == [0, 2, 4, 5]
+    assert not list(found.run.spectra.glob("*.pt"))
+    for operator, level in zip(snapshots[0].operators, found.init["levels"], strict=True):
+        assert np.abs(operator.values).max() == pytest.approx(level["radius"], rel=1e-12)
+    model = found.model
+    for operator, level, size, q in zip(
+        snapshots[-1].operators, model.levels, found.config.model.sizes, polynomials_of(model), strict=True
+    ):
+        assert np.array_equal(operator.values, pr.eigenvalues(level.A.weight, size).values)
+        assert operator.letters == ("L", "L", "C")
+        assert [a.tolist() for a in operator.alphas] == [step.alphas.tolist() for step in level.blocks]
+        assert np.array_equal(operator.q.roots, q.roots)
+    assert [operator.level for operator in snapshots[0].operators] == [1, 2]
+    assert [operator.name for operator in snapshots[0].operators] == ["levels.0.A.weight", "levels.1.A.weight"]
+    assert not np.array_equal(snapshots[0].operators[0].values, snapshots[-1].operators[0].values)
+
+
+def test_networks_with_several_or_no_polynomials_are_tracked(tmp_path):
+    torch.manual_seed(43)
+    several = pr.models.build("q6", image_size=8, channels=(4,), steps_per_A=1)
+    pr.initialize(several)
+    none = pr.models.build("mgnet-ab", image_size=8, channels=(4, 8))
+    for model, letters in ((several, [("S",), ("S",), ("C",)]), (none, [(), ()])):
+        Snapshot.of(model, 3).save(tmp_path / "s.npz")
+        found = Snapshot.load(tmp_path / "s.npz")
+        assert [operator.letters for operator in found.operators] == letters
+        assert found.epoch == 3
+    assert [operator.q for operator in found.operators] == [None, None]
+    with torch.no_grad():
+        several.levels[0].blocks[0].alphas.zero_()
+    assert Snapshot.of(several, 1).operators[0].q is None
+    with pytest.raises(pr.InputError, match="expected a network with convolutions A, got a ResNet"):
+        Snapshot.of(pr.models.build("resnet20", image_size=8), 0)
+    (tmp_path / "no.npz").write_bytes(b"x")
+    with pytest.raises(pr.FileError, match="holds no tracked spectra"):
+        Snapshot.load(tmp_path / "no.npz")
+
+
+def test_tracking_changes_nothing_of_the_training(tmp_path, tracked):
+    source = open_data("digits")
+    result = train(small(source, limit=100, epochs=5), source, tmp_path / "run")
+    one, other = load_checkpoint(result.run.last).weights, load_checkpoint(tracked / "last.pt").weights
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_spectrum_that_fails_is_a_warning(tmp_path):
+    """A network that diverged has none; the queue goes on behind it."""
+    run_ = Run(tmp_path)
+    config = pr.models.model_config("q2", image_size=8, channels=(4,))
+    model = pr.models.build(config)
+    tracker = Tracker(run_)
+    tracker.add(1, Checkpoint(config, {name: value * torch.nan for name, value in model.state_dict().items()}))
+    tracker.add(2, Checkpoint(config, model.state_dict()))
+    tracker.wait()
+    assert [path.name for path in run_.spectra.iterdir()] == ["epoch-000002.npz"]
+    (problem,) = tracker.problems
+    assert "levels.0.A.weight: 144 of 144 entries are NaN or infinite" in problem
+    tracker.forget_after(1)
+    assert list(run_.spectra.iterdir()) == []
+
+
+def test_a_warning_reaches_the_reporter(tmp_path, monkeypatch):
+    said = []
+
+    class Recorder(Reporter):
+        def on_warning(self, message):
+            said.append(message)
+
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    source = open_data("digits")
+    train(small(source, limit=20, epochs=1, track_spectrum=1), source, tmp_path / "run", reporter=Recorder())
+    assert said == ["a spectrum could not be tracked: it ended with status 1"] * 2
+
+
+def test_roots_are_followed(rng):
+    """In whatever order they come; a root far out may move far."""
+    start = np.array([0.4, -0.6, 0.1 + 0.5j, 0.1 - 0.5j, 30.0])
+    steps = [start * (1 + 0.02 * k) for k in range(6)]
+    steps[4][-1] = 80.0
+    ways = _ways([pr.ResidualPolynomial(rng.permutation(step)) for step in steps])
+    order = [int(np.abs(ways[0] - root).argmin()) for root in start]
+    np.testing.assert_allclose(ways[:, order], np.array(steps), rtol=1e-12)
+    ways = _ways([None, pr.ResidualPolynomial([0.5]), None, pr.ResidualPolynomial([0.6])])
+    assert np.isnan(ways[[0, 2]]).all()
+    assert ways[[1, 3], 0].tolist() == [0.5, 0.6]
+
+
+def test_the_flow_has_spectra_roots_and_heights(tracked):
+    operators = [(snapshot.epoch, snapshot.operators[0]) for snapshot in load_run(tracked).snapshots]
+    moments = [Moment(epoch, operator.values, operator.q) for epoch, operator in operators]
+    figure = draw_flow(moments, "the title")
+    plane, heights, bar = figure.axes
+    assert (plane.get_xlabel()[:14], heights.get_xlabel(), bar.get_ylabel()) == ("Re $\\lambda$", "epoch", "epoch")
+    lines = {line.get_label(): line for line in heights.lines}
+    for share, label in ((1, "largest"), (0.9, "90 % are below"), (0.5, "median")):
+        x, y = lines[label].get_data()
+        assert list(x) == [0, 2, 4, 5]
+        assert y == pytest.approx([np.quantile(np.abs(m.q(m.values)), share) for m in moments])
+    assert "the title" in [text.get_text() for text in figure.findobj(Text)]
+    low, high = plane.get_xlim()
+    for moment in moments:
+        assert low < moment.values.real.min() < moment.values.real.max() < high
+        for root in moment.q.roots:
+            if abs(root) < 2:
+                assert low < root.real < high
+
+
+def test_the_flow_of_other_spectra(rng):
+    """Real eigenvalues, no polynomials; one epoch is too few."""
+    moments = [Moment(epoch, rng.uniform(0.1, 2, 50) + 0j, None) for epoch in (0, 10)]
+    figure = draw_flow(moments, "a title")
+    assert figure.axes[1].get_ylabel() == "extent of the spectrum"
+    with pytest.raises(pr.InputError, match="two epochs at least"):
+        draw_flow(moments[:1], "a title")
+
+
+def test_the_command_draws_every_level(tracked, tmp_path):
+    result = run("figures", "--only", "flow", "--run", tracked, "--out", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"flow-level{level}.{kind}" for level in (1, 2) for kind in ("pdf", "png")
+    ]
+    assert "Level 1: the spectral radius went from" in result.stdout
+    assert "Figure flow is of a run; add --run RUN." in fails(
+        "figures", "--only", "flow", "--out", tmp_path / "no", exit_code=2
+    )
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_run_without_spectra_is_said(trained, tmp_path):
+    message = fails("figures", "--only", "flow", "--run", trained[0], "--out", tmp_path / "f")
+    assert "has tracked 0 epochs, two are needed; train with --track-spectrum K" in message
