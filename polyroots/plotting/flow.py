@@ -88,7 +88,7 @@ def _draw_plane(axes: Axes, moments: Sequence[Moment], colours: ScalarMappable) 
         color=REFERENCE,
         markersize=2,
         markeredgewidth=0,
-        alpha=0.25,
+        alpha=0.45,
         rasterized=True,
     )
     for index in np.unique(np.linspace(0, len(moments) - 1, _OUTLINES).round().astype(int)):

@@ -164,7 +164,6 @@ class Tracker:
         if waiting := sorted(self.run.spectra.glob("epoch-*.pt")):
             self._path = waiting[0]
             command = [sys.executable, "-c", f"import sys; from {__name__} import work; work(sys.argv[1])"]
-            # One core is enough beside the training, which goes first.
             environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
             self._process = subprocess.Popen(
                 [*command, str(self._path)],
@@ -172,8 +171,9 @@ class Tracker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                # Ctrl-C is for the run, which then ends this process.
-                start_new_session=True,
+                # Ctrl-C is for the run, which then ends this process. Not a new session: that would share the cores
+                # with the training as an equal.
+                process_group=0,
             )
 
     def wait(self) -> None:
@@ -204,6 +204,7 @@ class Tracker:
 
 def work(name: str) -> None:
     """Turn a checkpoint epoch-N.pt into the snapshot epoch-N.npz beside it."""
+    # The training goes first.
     with suppress(OSError, AttributeError):
         os.nice(10)
     path = Path(name)
