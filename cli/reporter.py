@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from polyroots.errors import count_of
 from polyroots.training import Beginning, Reporter
 
 from .console import console, dimensions, say
@@ -53,7 +54,7 @@ class ConsoleReporter(Reporter):
         """Say what a run that was broken off leaves behind."""
         if self.run is None:
             return "nothing was trained"
-        return f"go on with 'polyroots train --resume {self.run.path}'"
+        return f"go on with: {self.run.resume_command}"
 
     def on_images(self, done: int, total: int) -> None:
         """Show how many images have been read."""
@@ -74,7 +75,7 @@ class ConsoleReporter(Reporter):
         )
         init = beginning.init
         if beginning.epoch or beginning.step:
-            steps = f" and {beginning.step} steps" if beginning.step else ""
+            steps = f" and {count_of(beginning.step, 'step')}" if beginning.step else ""
             say(
                 f"{beginning.run.path} goes on after {beginning.epoch} of {config.epochs} epochs{steps}",
                 screen=self.console,

@@ -33,7 +33,10 @@ def draw(out: Path, run: LoadedRun) -> Drawn:
         ]
         seen[operator.level] = number = seen.get(operator.level, 0) + 1
         H, W = run.config.model.sizes[operator.level - 1]
-        title = f"$A$ of level {operator.level} of a {run.config.model.title}, {H} x {W} pixels, while it trained"
+        title = (
+            f"$A$ of level {operator.level} of a {run.config.model.title} while it trained, {H} x {W} pixels, "
+            "circular padding"
+        )
         stem = f"flow-level{operator.level}" + (f"-{number}" if number > 1 else "")
         paths += save_figure(draw_flow(moments, title), out / stem)
         first, last = (float(abs(moments[i].values).max()) for i in (0, -1))

@@ -237,7 +237,7 @@ def test_an_interrupt_says_what_is_kept(tmp_path, monkeypatch):
 
     monkeypatch.setattr(EpochLoop, "run", interrupted)
     result = run("train", "--channels", 4, "--limit", 20, "--epochs", 3, "--out", tmp_path / "run", exit_code=1)
-    assert f"Error: interrupted; go on with 'polyroots train --resume {tmp_path / 'run'}'" in result.stderr
+    assert f"Error: interrupted; go on with: polyroots train --resume {tmp_path / 'run'}\n" in result.stderr
     assert load_checkpoint(tmp_path / "run" / "last.pt").training["epoch"] == 1
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from scipy.optimize import linear_sum_assignment
 
 from polyroots.errors import InputError
@@ -111,7 +111,7 @@ def _draw_plane(axes: Axes, moments: Sequence[Moment], colours: ScalarMappable) 
     axes.set_aspect("equal")
     axes.set_xlabel("Re $\\lambda$" + (f"\n{far} of {ways.shape[1]} roots are in the end far outside" if far else ""))
     axes.set_ylabel("Im $\\lambda$")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2 if far else -0.14), ncols=2, columnspacing=1.2)
+    _legend_below(axes, 0.2 if far else 0.14)
 
 
 def _outline(values: Complex[np.ndarray, "N"]) -> Complex[np.ndarray, "corners"]:
@@ -133,12 +133,13 @@ def _draw_damping(axes: Axes, moments: Sequence[Moment]) -> None:
     axes.axhline(1, color=ROOT, linewidth=0.9, label="$|q| = 1$")
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    if high / low < 30:
-        # Less than two powers of ten: plain numbers in between.
+    if high / low < 500:
+        # A few powers of ten alone would say little.
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}" if high / low < 8 else NullFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel("$|q|$ on the spectrum")
-    axes.legend(loc="best")
+    _legend_below(axes)
 
 
 def _draw_extent(axes: Axes, moments: Sequence[Moment]) -> None:
@@ -153,7 +154,12 @@ def _draw_extent(axes: Axes, moments: Sequence[Moment]) -> None:
         axes.plot(epochs, [measure(moment.values) for moment in moments], line, color=EIGENVALUE, label=label)
     axes.axhline(0, color=REFERENCE, linewidth=0.4)
     axes.set_ylabel("extent of the spectrum")
-    axes.legend(loc="best")
+    _legend_below(axes)
+
+
+def _legend_below(axes: Axes, distance: float = 0.14) -> None:
+    """Under the axes, where it hides nothing."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -distance), ncols=2, columnspacing=1.2)
 
 
 def _ways(polynomials: Sequence[ResidualPolynomial | None]) -> Complex128[np.ndarray, "epochs roots"]:

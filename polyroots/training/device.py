@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -64,13 +65,16 @@ def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, 
         raise InputError("this CUDA device has no bf16; use --precision 32")
     if devices * num_nodes > 1 and not is_cuda and device in ("mps", "auto") and present["mps"]:
         raise InputError("several processes can't share the mps device; use --devices 1 or --device cpu")
-    return Fabric(
-        accelerator=device,
-        devices=devices,
-        num_nodes=num_nodes,
-        strategy=strategy,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
-    )
+    with warnings.catch_warnings():
+        # On a cluster's login node, where nobody asked for it.
+        warnings.filterwarnings("ignore", message="The `srun` command is available")
+        return Fabric(
+            accelerator=device,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=strategy,
+            precision="bf16-mixed" if precision == "bf16" else "32-true",
+        )
 
 
 def has_unused_weights(config: ModelConfig) -> bool:

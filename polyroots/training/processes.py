@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from lightning_fabric import Fabric
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 from polyroots.errors import PolyrootsError
 
@@ -39,6 +39,13 @@ def in_first(fabric: Fabric, function: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return result  # type: ignore[return-value]
+
+
+def share_buffers(fabric: Fabric, module: nn.Module) -> None:
+    """Give all processes the first one's buffers: each has batch norm's statistics of its own images."""
+    if fabric.world_size > 1:
+        for buffer in module.buffers():
+            distributed.broadcast(buffer, 0)
 
 
 def first_alone(fabric: Fabric, function: Callable[[], T]) -> T:

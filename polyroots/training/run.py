@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,6 +102,11 @@ class Run:
         """Directory of TensorBoard's logs."""
         return self.path / "tensorboard"
 
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on."""
+        return f"polyroots train --resume {shlex.quote(str(self.path))}"
+
     def abandon(self, made: bool) -> None:
         """Take back a run that can't begin; `made` says whether its directory was made for it."""
         for path in (self.config, self.start, self.init, self.metrics, self.last):
@@ -184,7 +190,7 @@ def begin(path: str | Path, document: Mapping[str, Any]) -> tuple[Run, bool]:
         create_json(run.config, document)
     except FileExistsError:
         raise RunExistsError(
-            f"{run.path} holds a run already; go on with it by --resume {run.path}, choose another --out or remove it"
+            f"{run.path} holds a run already; choose another --out, or go on with it: {run.resume_command}"
         ) from None
     except OSError as error:
         raise cannot_write(run.config, error) from error

@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from polyroots.errors import FileError, InputError, PolyrootsError
+from polyroots.errors import FileError, InputError, PolyrootsError, count_of
 from polyroots.files import write_json
 from polyroots.initialization import initialize
 from polyroots.models import build, count_weights
@@ -30,7 +30,7 @@ from polyroots.training.interruption import Interruption
 from polyroots.training.logs import Logs
 from polyroots.training.normalisation import Normalisation
 from polyroots.training.optimizer import make_optimizer
-from polyroots.training.processes import first_alone, in_first, total
+from polyroots.training.processes import first_alone, in_first, share_buffers, total
 from polyroots.training.reporter import Beginning, Reporter
 from polyroots.training.run import Run
 from polyroots.training.state import RunState
@@ -209,9 +209,7 @@ class Trainer:
     def _score(self, split: Split) -> Scores | None:
         """Evaluate the network, each process on its part; None if it was asked to stop on the way."""
         fabric, processes = self.fabric, self.config.processes
-        if processes > 1:
-            for buffer in self.model.buffers():  # each has batch norm's statistics of its own images
-                buffer.copy_(fabric.broadcast(buffer))
+        share_buffers(fabric, self.model)
         part = part_of(torch.arange(len(split)), fabric.global_rank, processes)
 
         def stops() -> bool:
@@ -281,7 +279,7 @@ class Trainer:
         self._in_first(self._save_last)
         is_trained = self.state.epoch == self.config.epochs
         where = "after the last epoch" if is_trained else f"in epoch {self.state.epoch + 1}"
-        return StoppedError(f"interrupted {where}; {self.kept}; go on with 'polyroots train --resume {self.run.path}'")
+        return StoppedError(f"interrupted {where}; {self.kept}; go on with: {self.run.resume_command}")
 
     def _result(self) -> TrainResult:
         """Evaluate what has not been evaluated yet, write result.json, and return the outcome."""
@@ -349,7 +347,7 @@ def _require_same_images(saved: Checkpoint, normalise: Normalisation, run: Run) 
 def _kept(run: Run, state: RunState) -> str:
     """Say what last.pt holds."""
     if state.step:
-        return f"{run.last} holds epoch {state.epoch} and {state.step} steps of the next one"
+        return f"{run.last} holds epoch {state.epoch} and {count_of(state.step, 'step')} of the next one"
     return f"{run.last} holds " + (f"epoch {state.epoch}" if state.epoch else "the network before its first step")
 
 

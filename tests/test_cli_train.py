@@ -1,0 +1,185 @@
+"""``polyroots train`` as it is typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import fails, run
+
+from polyroots.checkpoint import load_checkpoint
+from polyroots.training import SOURCES, load_run
+from polyroots_cli.model_options import MODEL_OPTIONS
+from polyroots_cli.train import train as command
+from polyroots_cli.train_options import SECTIONS
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ("train", "--channels", "4,8", "--limit", 60, "--device", "cpu")
+
+
+def test_every_option_is_under_a_heading_and_in_the_docs():
+    names = {str(parameter.name) for parameter in command.params}
+    listed = [name for section in (MODEL_OPTIONS, *SECTIONS.values()) for name in section]
+    assert set(listed) == names
+    assert len(listed) == len(names)
+    printed = run("train", "--help").stdout
+    headings = re.findall(r"^(\w+):$", printed, flags=re.M)
+    assert headings == ["Data", "Network", "Training", "Machine", "Run", "Options"]
+    docs = "".join((ROOT / page).read_text() for page in ("README.md", "docs/training.md", "docs/networks.md"))
+    for parameter in command.params:
+        assert parameter.opts[0] in printed
+        assert re.search(rf"`[^`\n]*{re.escape(parameter.opts[0])}\b", docs), parameter.opts[0]
+    for name in SOURCES:
+        assert f"`{name}`" in docs
+        assert name in printed
+
+
+def test_options_reach_the_configuration(tmp_path):
+    run(
+        *SMALL,
+        *("--recipe", "paper", "--epochs", 2, "--batch-size", 20, "--warmup", 0.5, "--nesterov", "--clip", 2),
+        *("--label-smoothing", 0.1, "--momentum", 0.8, "--weight-decay", 0.01, "--augment", "flip,crop", "--lr", 0.05),
+        *("--val-fraction", 0.25, "--precision", "bf16", "--loading", "workers", "--workers", 1, "--seed", 3),
+        *("--out", tmp_path / "run"),
+    )
+    config = load_run(tmp_path / "run").config
+    chosen = config.model_dump(exclude={"model", "data_dir"})
+    assert chosen == {
+        "dataset": "digits",
+        "limit": 60,
+        "val_fraction": 0.25,
+        "roots": "extremal",
+        "alpha_init": "spectrum",
+        "epochs": 2,
+        "batch_size": 20,
+        "lr": 0.05,
+        "schedule": "epoch",
+        "warmup": 0.5,
+        "momentum": 0.8,
+        "nesterov": True,
+        "weight_decay": 0.01,
+        "decay_alphas": True,
+        "label_smoothing": 0.1,
+        "clip_norm": 2.0,
+        "augment": "crop,flip",
+        "fill": 128,
+        "seed": 3,
+        "device": "cpu",
+        "devices": 1,
+        "num_nodes": 1,
+        "sync_batch_norm": False,
+        "precision": "bf16",
+        "compile": False,
+        "loading": "workers",
+        "workers": 1,
+        "track_spectrum": None,
+        "tensorboard": False,
+    }
+
+
+def test_validation_is_printed(tmp_path):
+    printed = run(*SMALL, "--epochs", 2, "--val-fraction", 0.2, "--out", tmp_path / "run").stdout
+    first, last = (line for line in printed.splitlines() if line.startswith("epoch "))
+    assert re.fullmatch(r"epoch 1/2  train loss \S+, +\S+%  validation loss \S+, +\S+%  +[\d,]+ images/s", first)
+    assert re.search(r"validation loss \S+, +\S+%  test loss \S+, +\S+%  +[\d,]+ images/s", last)
+    assert "chosen on the validation images" in printed
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path):
+    """SIGTERM from outside, then --resume; a second --resume prints the result again."""
+    out = tmp_path / "a run"
+    words = [sys.executable, "-m", "polyroots", *map(str, SMALL), "--epochs", "60", "--out", str(out)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not (out / "metrics.csv").exists() or (out / "metrics.csv").read_text().count("\n") < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    kept = rf"{re.escape(str(out))}/last\.pt holds epoch \d+( and \d+ steps? of the next one)?"
+    command = re.escape(f"polyroots train --resume '{out}'")
+    assert re.fullmatch(rf"Error: interrupted in epoch \d+; {kept}; go on with: {command}\n", said), said
+    printed = run("train", "--resume", out).stdout
+    assert re.search(rf"{re.escape(str(out))} goes on after \d+ of 60 epochs", printed)
+    assert "epoch 60/60" in printed
+    assert "level   block" not in printed
+    again = run("train", "--resume", out).stdout
+    assert "epoch 60/60" not in again
+    assert re.search(r"Test accuracy on digits: last epoch .*", again)[0] in printed
+    resumed = json.loads((out / "config.json").read_text())["resumed"]
+    assert [entry["changes"] for entry in resumed] == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        (("--lr", 0.1), "--lr"),
+        (("--epochs", 3), "--epochs"),
+        (("--model", "q2"), "--model"),
+        (("--recipe", "quick"), "--recipe"),
+        (("--out", "x"), "--out"),
+        (("--seed", 7), "--seed"),
+        (("--track-spectrum", 2), "--track-spectrum"),
+    ],
+)
+def test_what_decides_a_run_is_not_changed(trained, options, option):
+    message = fails("train", "--resume", trained[0], *options, exit_code=2)
+    assert message == f"Error: --resume goes on with {trained[0]} as it began; leave {option} out"
+
+
+def test_where_a_run_goes_on_may_change(trained):
+    run("train", "--resume", trained[0], "--device", "cpu", "--loading", "workers", "--workers", 1)
+    before = load_checkpoint(trained[0] / "last.pt").training["epoch"]
+    assert before == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "message"),
+    [
+        (("--resume", "none"), 1, "no directory none: expected a run of 'polyroots train'"),
+        (("--recipe", "slow"), 2, "'slow' is not one of 'paper', 'quick'"),
+        (
+            ("--augment", "crop-flip"),
+            2,
+            "unknown augmentation 'crop-flip': did you mean 'flip'? Known: crop",
+        ),
+        (("--val-fraction", 0.7), 2, "0.7 is not in the range 0<=x<=0.5"),
+        (("--devices", 3), 2, "64 images a step can't be divided evenly among 3 processes"),
+        (("--warmup", 20), 2, "a warm-up of 20 of 20 epochs leaves none to train in"),
+        (("--model", "resnet20", "--track-spectrum", 1), 2, "resnet20 has no convolution A"),
+        (("--dataset", "mnist"), 2, "data set mnist needs --data-dir"),
+        (("--sync-bn", "--device", "cpu"), 1, "batch norm over all processes needs CUDA devices"),
+    ],
+)
+def test_mistakes_are_one_sentence(options, exit_code, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in fails("train", *options, exit_code=exit_code)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bar_shows_how_far_it_is(tmp_path):
+    """On a terminal: epoch, loss, accuracy, images per second, time left."""
+    code = f"import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'polyroots', *{list(map(str, SMALL))}, "
+    code += f"'--epochs', '8', '--out', {str(tmp_path / 'run')!r}]))"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "COLUMNS": "120", "TERM": "xterm-256color", "OMP_NUM_THREADS": "1"},
+        timeout=120,
+        check=True,
+    )
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", result.stdout)
+    assert re.search(r"epoch \d/8 \S+ +loss \d\.\d{4}  accuracy \d+\.\d\d%  [\d,]+ images/s +\d:\d\d:\d\d", plain), (
+        plain
+    )
