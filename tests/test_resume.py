@@ -234,6 +234,19 @@ def test_a_run_with_a_start_goes_on_without_it(tmp_path, init_file, monkeypatch)
     assert json.loads((out / "init.json").read_text()) == json.loads(json.dumps(start.init))
 
 
+def test_a_checkpoint_from_before_the_first_step_is_not_trained(tmp_path, monkeypatch):
+    """Its coefficients are still those of the report."""
+    source = open_data("digits")
+    config = small(source, limit=40)
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochLoop, "run", lambda self, state: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(config, source, tmp_path / "first")
+    start = load_checkpoint(tmp_path / "first" / "last.pt")
+    second = train(config, source, tmp_path / "second", start=start)
+    assert load_run(second.run.path).init == load_run(tmp_path / "first").init is not None
+
+
 def test_a_finished_run_says_its_result_again(tmp_path, whole):
     before = (whole / "last.pt").read_bytes()
     result = resume(whole)

@@ -155,7 +155,6 @@ def test_a_file_system_without_links_will_do(tmp_path, monkeypatch):
 
 
 def test_tensorboard_has_the_columns(tmp_path, digits):
-    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     train(small(digits, limit=60, epochs=3, tensorboard=True), digits, tmp_path / "run")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -327,11 +327,17 @@ def _initialize(model: nn.Module, config: TrainConfig, start: Checkpoint | None)
     """Set fresh coefficients, and return the report of those that training starts from, if it is known."""
     if start is not None:
         # Once trained, coefficients are no longer those of the report, unless they were set anew.
-        is_known = start.training is None or start.training.get("initialised", False)
+        training = start.training
+        is_known = training is None or training.get("initialised", False) or _is_untouched(training)
         return start.init if is_known else None
     if not config.model.is_polynomial:
         return None
     return initialize(model, strategy=config.roots, alpha_init=config.alpha_init).to_dict()
+
+
+def _is_untouched(training: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is one from before the first step."""
+    return training.get("epoch") == 0 and training.get("step") == 0
 
 
 def _require_same_images(saved: Checkpoint, normalise: Normalisation, run: Run) -> None:
