@@ -74,7 +74,9 @@ class ConsoleReporter(Reporter):
             screen=self.console,
         )
         init = beginning.init
-        if beginning.epoch or beginning.step:
+        if beginning.epoch == config.epochs:
+            say(f"{beginning.run.path} is done: {count_of(config.epochs, 'epoch')}", screen=self.console)
+        elif beginning.epoch or beginning.step:
             steps = f" and {count_of(beginning.step, 'step')}" if beginning.step else ""
             say(
                 f"{beginning.run.path} goes on after {beginning.epoch} of {config.epochs} epochs{steps}",

@@ -143,15 +143,19 @@ def _print_result(result: TrainResult) -> None:
     from .console import say
 
     config = result.config
+    limited = f" ({config.limit} images at most)" if config.limit else ""
     say(
-        f"\nTest accuracy on {result.title}: last epoch {result.last_accuracy:.2%}, "
+        f"\nTest accuracy on {result.title}{limited}: last epoch {result.last_accuracy:.2%}, "
         f"best epoch {result.best_accuracy:.2%} (epoch {result.best_epoch}, chosen on the {result.chosen_on} images)"
     )
     epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     say(f"{epochs} at {result.images_per_second:,.0f} images per second; run in {result.run.path}")
     last = shlex.quote(str(result.run.last))
     say("\nNext:")
-    say(f"  polyroots evaluate {last}")
+    limit = f" --limit {config.limit}" if config.limit else ""
+    say(f"  polyroots evaluate {last}{limit}")
     say(f"  polyroots spectrum {last}")
     if config.model.is_polynomial:
         say(f"  polyroots figures --only 3 --checkpoint {last} --level 1 --out figures")
+    if config.track_spectrum:
+        say(f"  polyroots figures --only flow --run {shlex.quote(str(result.run.path))} --out figures")

@@ -15,6 +15,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 # Option -> field of `polyroots.training.TrainConfig`, where the names differ.
 _FIELDS = {"sync_bn": "sync_batch_norm", "clip": "clip_norm"}
 
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+_NOT_NEGATIVE = click.FloatRange(min=0)
+_SHARE = click.FloatRange(0, 1, max_open=True)
+
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "limit": click.option("--limit", type=click.IntRange(min=2), help="Use at most so many images of each split."),
     "val_fraction": click.option(
@@ -43,15 +47,28 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "batch_size": click.option(
         "--batch-size", type=click.IntRange(min=2), help="Images a step. [default: 64, 128 for photos]"
     ),
-    "lr": click.option("--lr", type=float, help="Largest learning rate; it falls along half a cosine. [default: 0.1]"),
-    "warmup": click.option("--warmup", type=float, help="Epochs in which the learning rate rises from 0. [default: 0]"),
-    "momentum": click.option("--momentum", type=float, help="Of SGD. [default: 0.9]"),
+    "lr": click.option(
+        "--lr",
+        type=_POSITIVE,
+        help="Largest learning rate; it falls along half a cosine. [default: 0.1]",
+    ),
+    "warmup": click.option(
+        "--warmup", type=_NOT_NEGATIVE, help="Epochs in which the learning rate rises from 0. [default: 0]"
+    ),
+    "momentum": click.option("--momentum", type=_SHARE, help="Of SGD. [default: 0.9]"),
     "nesterov": click.option("--nesterov", is_flag=True, default=None, help="Nesterov's momentum."),
     "weight_decay": click.option(
-        "--weight-decay", type=float, help="Of SGD; not of the coefficients, but in the paper's recipe. [default: 1e-4]"
+        "--weight-decay",
+        type=_NOT_NEGATIVE,
+        help="Of SGD; not of the coefficients, but in the paper's recipe. [default: 1e-4]",
     ),
-    "label_smoothing": click.option("--label-smoothing", type=float, help="Of the cross entropy. [default: 0]"),
-    "clip": click.option("--clip", type=float, metavar="NORM", help="Cut the gradient to this norm. [default: not]"),
+    "label_smoothing": click.option("--label-smoothing", type=_SHARE, help="Of the cross entropy. [default: 0]"),
+    "clip": click.option(
+        "--clip",
+        type=_POSITIVE,
+        metavar="NORM",
+        help="Cut the gradient to this norm. [default: not]",
+    ),
     "seed": seed_option("Of weights, order, augmentation."),
     "device": device_option,
     "precision": click.option(
@@ -77,7 +94,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 #: Options of a run that may be given when it goes on: where, not what.
-CHANGEABLE = ("data_dir", "device", "devices", "num_nodes", "loading", "workers")
+CHANGEABLE = ("data_dir", "device", "loading", "workers")
 
 #: Heading -> its options, for the help of a command that has them.
 SECTIONS = {

@@ -37,11 +37,23 @@ def draw(out: Path, run: LoadedRun) -> Drawn:
             f"$A$ of level {operator.level} of a {run.config.model.title} while it trained, {H} x {W} pixels, "
             "circular padding"
         )
+        inert = _inert_blocks(run, operator.level)
+        remark = f"batch norm cancels the size of the coefficients of {inert}: their roots mean little" if inert else ""
         stem = f"flow-level{operator.level}" + (f"-{number}" if number > 1 else "")
-        paths += save_figure(draw_flow(moments, title), out / stem)
+        paths += save_figure(draw_flow(moments, title, remark), out / stem)
         first, last = (float(abs(moments[i].values).max()) for i in (0, -1))
+        if remark:
+            words.append(f"Level {operator.level}: {remark}.")
         words.append(
             f"Level {operator.level}: the spectral radius went from {first:.4g} to {last:.4g} in epochs "
             f"{moments[0].epoch} to {moments[-1].epoch}."
         )
     return Drawn(paths, words)
+
+
+def _inert_blocks(run: LoadedRun, level: int) -> str:
+    """Blocks of a level of whose coefficients batch norm cancels the size; nothing if there are none."""
+    inert = (run.init or {}).get("inert", ())
+    blocks = sorted({item["block"]: item["letter"] for item in inert if item["level"] == level}.items())
+    word = "block" if len(blocks) == 1 else "blocks"
+    return f"{word} " + " and ".join(f"{number} ({letter})" for number, letter in blocks) if blocks else ""

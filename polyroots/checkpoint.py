@@ -11,7 +11,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -53,9 +53,9 @@ class Checkpoint:
     """
 
     config: ModelConfig
-    weights: Mapping[str, Tensor]
-    init: dict[str, Any] | None = None
-    training: dict[str, Any] | None = None
+    weights: Mapping[str, Tensor] = field(repr=False)
+    init: dict[str, Any] | None = field(default=None, repr=False)
+    training: dict[str, Any] | None = field(default=None, repr=False)
 
     def model(self) -> nn.Module:
         """Rebuild the network with its weights.

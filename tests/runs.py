@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import torch
 
 import polyroots as pr
@@ -30,3 +33,29 @@ def same_weights(one, other):
             return False
     momenta = [load_checkpoint(run / "last.pt").training["state"]["optimizer"]["state"] for run in (one, other)]
     return all(torch.equal(x["momentum_buffer"], momenta[1][i]["momentum_buffer"]) for i, x in momenta[0].items())
+
+
+# A run that uses what there is of augmentation.
+OPTIONS = {"limit": 60, "epochs": 6, "augment": "crop,flip,autoaugment,cutout", "seed": 11}
+TRACKED = OPTIONS | {"track_spectrum": 2}
+
+
+def columns(out):
+    """Rows of metrics.csv, without what the clock says."""
+    with (out / "metrics.csv").open() as stream:
+        return [
+            {name: value for name, value in row.items() if name not in ("train_seconds", "images_per_second")}
+            for row in csv.DictReader(stream)
+        ]
+
+
+def require_same(one, other):
+    """Require that two runs ended with the same bits and numbers, and nothing beside them."""
+    assert same_weights(one, other)
+    assert columns(one) == columns(other)
+    results = [json.loads((run / "result.json").read_text()) for run in (one, other)]
+    for result in results:
+        del result["images_per_second"]
+    assert results[0] == results[1]
+    # Nothing is left of what was being written.
+    assert not [path.name for path in other.iterdir() if path.name.startswith(".")]

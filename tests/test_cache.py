@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import shutil
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from images import image_tree
 
 import polyroots as pr
-from polyroots.training import CacheWarning, open_data, train
+from polyroots.training import CacheWarning, DataSet, open_data, train
 from polyroots.training.batches import portions
 from polyroots.training.data.cache import cache_directory
 from polyroots.training.data.split import Split, hold_out
@@ -55,8 +57,6 @@ def test_a_folder_that_changed_is_decoded_anew(image_folder, cache, monkeypatch)
     image = moved / "train" / "red" / "3.png"
     date = image.stat().st_mtime_ns
     image.write_bytes((moved / "train" / "red" / "4.png").read_bytes())
-    import os
-
     os.utime(image, ns=(date, date))
     after = open_data("folder", moved).load()
     different = (before.train.images != after.train.images).flatten(1).any(1)
@@ -118,8 +118,8 @@ def test_validation_images_are_held_out_of_each_class():
     whole, data = source.load(), source.load(val_fraction=0.2)
     assert (len(data.train), len(data.validation), len(data.test)) == (1150, 287, 360)
     assert torch.equal(data.test.images, whole.test.images)
-    counts = torch.bincount(data.validation.labels)
-    assert counts.max() - counts.min() <= 1
+    shares = torch.bincount(data.validation.labels) - 0.2 * torch.bincount(whole.train.labels)
+    assert shares.abs().max() < 1
     kept = torch.cat([data.train.rows, data.validation.rows]).sort().values
     assert torch.equal(kept, torch.arange(1437))
     for split in (data.train, data.validation):
@@ -135,9 +135,79 @@ def test_validation_images_are_held_out_of_each_class():
     assert Normalisation.of(data.train) != Normalisation.of(whole.train)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "fraction", "held"),
+    [
+        ((950, 50), 0.1, (95, 5)),
+        ((1000, 20), 0.5, (500, 10)),
+        ((500, 300, 30), 0.2, (100, 60, 6)),
+        ((3, 3, 3), 0.5, None),
+        ((2, 100), 0.5, (1, 50)),
+        ((1, 99), 0.5, (0, 49)),  # the one image stays
+    ],
+)
+def test_small_classes_keep_their_share(sizes, fraction, held):
+    labels = torch.from_numpy(np.random.default_rng(97).permutation(np.repeat(np.arange(len(sizes)), sizes)))
+    split = Split(torch.zeros(len(labels), 1, 1, 1, dtype=torch.uint8), labels)
+    rest, validation = hold_out(split, fraction)
+    counts = torch.bincount(validation.labels, minlength=len(sizes))
+    if held is None:
+        assert sorted(counts.tolist()) == [1, 1, 2]
+    else:
+        assert tuple(counts.tolist()) == held
+    assert torch.bincount(rest.labels, minlength=len(sizes)).min() >= 1
+    assert len(rest) + len(validation) == len(labels)
+
+
+def test_the_fingerprint_is_of_images_and_classes(image_folder):
+    """Of all splits, in their order; the same however they are held."""
+    source = open_data("folder", image_folder)
+    data = source.load(val_fraction=0.25)
+    found = data.fingerprint()
+    assert source.load(val_fraction=0.25).fingerprint() == found
+    device = torch.device("cpu")
+    assert DataSet(data.train.to(device), data.test, data.validation.to(device)).fingerprint() == found
+    assert source.load().fingerprint() != found
+    swapped = Split(data.test.images, 1 - data.test.labels)
+    turned = data.train.subset(torch.arange(len(data.train)).flip(0))
+    for other in (
+        DataSet(data.train, swapped, data.validation),
+        DataSet(turned, data.test, data.validation),
+        DataSet(data.train, data.test, data.test),
+    ):
+        assert other.fingerprint() != found
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(image_folder, cache):
+    """A quota: the system refuses in the middle of the file."""
+    expected = open_data("folder", image_folder).load().fingerprint()
+    shutil.rmtree(cache)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        with pytest.warns(CacheWarning, match="are not kept for the next time: cannot write"):
+            data = open_data("folder", image_folder).load()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert data.fingerprint() == expected
+    assert list(cache.iterdir()) == []
+
+
+def test_what_a_killed_process_left_in_the_cache_is_removed(image_folder, cache):
+    cache.mkdir()
+    old, young = cache / ".a-1.npy", cache / ".b-2.npy"
+    for path in (old, young):
+        path.write_text("x")
+    os.utime(old, (0, 0))
+    open_data("folder", image_folder).load()
+    assert not old.exists()
+    assert young.exists()
+
+
 def test_parts_of_parts_are_of_the_whole():
     split = Split(torch.arange(20, dtype=torch.uint8).reshape(20, 1, 1, 1), torch.arange(20) % 2)
     rest, held = hold_out(split, 0.5)
+    assert (len(rest), len(held)) == (10, 10)
     again, _ = hold_out(rest, 0.2)
     assert set(again.rows.tolist()) < set(rest.rows.tolist())
     assert set(rest.rows.tolist()) | set(held.rows.tolist()) == set(range(20))
@@ -145,8 +215,11 @@ def test_parts_of_parts_are_of_the_whole():
 
 
 def test_too_few_images_for_validation_are_said():
-    with pytest.raises(pr.InputError, match="2 training images without 1 for validation leave 1: two are needed"):
-        open_data("digits").load(limit=2, val_fraction=0.5)
+    message = "a share of {} for validation divides {} training images into {} and {}, too few for 10 classes"
+    for limit, share, left, held in ((2, 0.5, 2, 0), (100, 0.05, 95, 5), (12, 0.5, 10, 2)):
+        with pytest.raises(pr.InputError, match=message.format(share, limit, left, held)):
+            open_data("digits").load(limit=limit, val_fraction=share)
+    assert len(open_data("digits").load(limit=100, val_fraction=0.1).validation) == 10
 
 
 def test_workers_bring_the_same_images(tmp_path, image_folder):

@@ -175,7 +175,7 @@ def test_nan_names_the_layer(tmp_path, init_file):
         (("train", "--model", "resnet18", "--degree", "3"), 2, "resnet18 has no polynomial, so no degree"),
         (("train", "--dataset", "folder"), 2, "folder needs --data-dir"),
         (("train", "--channels", "8,x"), 2, "expected the channels of each level such as"),
-        (("train", "--lr", "0"), 2, "lr: input should be greater than 0"),
+        (("train", "--lr", "0"), 2, "0.0 is not in the range x>0"),
         (("spectrum", "x.pt", "--size", "0"), 2, "expected a size in pixels such as 32 or 28x32, got '0'"),
         (("spectrum", "x.pt", "--size", "9999999999999999999999"), 2, "expected a size in pixels"),
         (("spectrum", "x.pt", "--size", "3x4x5"), 2, "expected a size in pixels"),

@@ -114,7 +114,9 @@ def test_a_run_that_was_stopped_goes_on(tmp_path):
     assert "level   block" not in printed
     again = run("train", "--resume", out).stdout
     assert "epoch 60/60" not in again
-    assert re.search(r"Test accuracy on digits: last epoch .*", again)[0] in printed
+    assert f"{out} is done: 60 epochs" in again
+    assert f"polyroots evaluate '{out}/last.pt' --limit 60" in again
+    assert re.search(r"Test accuracy on digits \(60 images at most\): last epoch .*", again)[0] in printed
     resumed = json.loads((out / "config.json").read_text())["resumed"]
     assert [entry["changes"] for entry in resumed] == [{}, {}]
 

@@ -136,6 +136,18 @@ def test_two_processes_stop_together_and_go_on(tmp_path):
     result = command("--resume", tmp_path / "stopped")
     assert result.returncode == 0, result.stderr
     assert same_weights(tmp_path / "whole", tmp_path / "stopped")
+    assert np.array_equal(rows_of(tmp_path / "whole"), rows_of(tmp_path / "stopped"))
+
+
+def test_several_processes_need_images_and_know_of_unused_weights(tmp_path):
+    """A level of one linear block: the last one's A has no effect."""
+    words = ["--channels", "4,8", "--device", "cpu", "--devices", "2", "--batch-size", "8", "--epochs", "2"]
+    result = command(*words, "--blocks", "L", "--limit", 24, "--out", tmp_path / "run")
+    assert result.returncode == 0, result.stderr
+    result = command(*words, "--limit", 3, "--out", tmp_path / "few")
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: 3 training images for 2 processes: batch norm needs two for each at least")
+    assert not (tmp_path / "few").exists()
 
 
 def test_an_error_in_several_processes_is_said_once(tmp_path):
@@ -171,7 +183,11 @@ def test_weights_that_nothing_uses_are_found():
         ({"devices": 3}, "16 images a step can't be divided evenly among 3 processes"),
         ({"devices": 16}, "with two for each at least"),
         ({"devices": 2, "device": "cuda"}, "no cuda device is usable here"),
-        ({"sync_batch_norm": True}, "batch norm over all processes needs CUDA devices, this is cpu"),
+        (
+            {"sync_batch_norm": True},
+            "over all processes needs CUDA devices, this is cpu; leave --sync-bn out",
+        ),
+        ({"num_nodes": 2}, "--num-nodes 2 needs somebody to start the processes on all machines: put srun or torchrun"),
     ],
 )
 def test_processes_that_cannot_be_had_are_said(tmp_path, options, message):

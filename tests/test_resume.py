@@ -1,102 +1,27 @@
-"""Runs that are stopped, killed, or out of room, and go on."""
+"""Runs that are stopped, or out of room, and go on."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 import polyroots as pr
-from polyroots.checkpoint import load_checkpoint
+from polyroots.checkpoint import load_checkpoint, save_checkpoint
 from polyroots.training import Reporter, StoppedError, load_run, open_data, resume, train
 from polyroots.training.epoch import EpochLoop
+from polyroots.training.evaluate import evaluation_sums
 from polyroots.training.run import Run
 from polyroots.training.trainer import Trainer
-from runs import same_weights, small, state_of
-
-EPOCHS = 6
-OPTIONS = {"limit": 60, "epochs": EPOCHS, "augment": "crop,flip,autoaugment,cutout", "seed": 11}
-TRACKED = OPTIONS | {"track_spectrum": 2}
-
-# Each kills its own process by SIGKILL, at the n-th time that it gets there.
-MOMENTS = """
-import os, signal, sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from polyroots import checkpoint, files
-from polyroots.training import loop, resume, train, trainer, open_data
-from polyroots.training.epoch import EpochLoop
-from polyroots.training.run import Run
-from runs import small
-
-moment, count, out, options = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), eval(sys.argv[4])
-
-def die_after(owner, name, when=lambda *a: True, before=lambda *a: None):
-    original, seen = getattr(owner, name), []
-    def dying(*args, **kwargs):
-        if when(*args):
-            seen.append(1)
-            if len(seen) == count:
-                before(*args)
-                os.kill(os.getpid(), signal.SIGKILL)
-        return original(*args, **kwargs)
-    setattr(owner, name, dying)
-
-def half(path, content):
-    with open(path, "wb") as stream:
-        stream.write(bytes(content)[: len(content) // 2])
-        stream.flush()
-
-def is_last(path, *_):
-    return Path(path).name.startswith(".last-")
-
-if moment == "claimed":
-    die_after(loop, "Trainer")
-elif moment == "before the first checkpoint":
-    die_after(trainer.Trainer, "_write_beginning")
-elif moment == "step":
-    die_after(EpochLoop, "_step")
-elif moment == "half of last.pt":
-    die_after(Path, "write_bytes", is_last, half)
-elif moment == "last.pt before it has its name":
-    die_after(Path, "replace", is_last)
-elif moment == "after best.pt":
-    die_after(trainer.Trainer, "_save_last")
-elif moment == "after last.pt":
-    die_after(Run, "append_metrics")
-elif moment == "before result.json":
-    die_after(trainer.Trainer, "_result")
-elif moment == "metrics.csv made anew":
-    die_after(Path, "replace", lambda path, *_: path.name.startswith(".metrics-"))
-if out.exists():
-    resume(out)
-else:
-    source = open_data("digits")
-    train(small(source, **options), source, out)
-"""
-
-
-def kill_at(moment, count, out):
-    result = subprocess.run(
-        [sys.executable, "-c", MOMENTS, moment, str(count), str(out), repr(TRACKED)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert result.returncode == -signal.SIGKILL, (moment, result.stderr)
+from runs import OPTIONS, columns, require_same, same_weights, small
 
 
 @pytest.fixture(scope="module")
@@ -104,77 +29,8 @@ def whole(tmp_path_factory):
     """A run that nobody stopped."""
     out = tmp_path_factory.mktemp("whole") / "run"
     source = open_data("digits")
-    train(small(source, **TRACKED), source, out)
+    train(small(source, **OPTIONS), source, out)
     return out
-
-
-def columns(out):
-    with (out / "metrics.csv").open() as stream:
-        return [
-            {name: value for name, value in row.items() if name not in ("train_seconds", "images_per_second")}
-            for row in csv.DictReader(stream)
-        ]
-
-
-def require_same(one, other):
-    assert same_weights(one, other)
-    assert columns(one) == columns(other)
-    results = [json.loads((run / "result.json").read_text()) for run in (one, other)]
-    for result in results:
-        del result["images_per_second"]
-    assert results[0] == results[1]
-    # Nothing is left of what was being written.
-    assert not [path.name for path in other.iterdir() if path.name.startswith(".")]
-
-
-def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path, whole):
-    out = tmp_path / "run"
-    for moment, count in (
-        ("claimed", 1),
-        ("before the first checkpoint", 1),
-        ("half of last.pt", 2),
-        ("step", 2),
-        ("last.pt before it has its name", 2),
-        ("after best.pt", 1),
-        ("after last.pt", 1),
-        ("metrics.csv made anew", 1),
-        ("step", 6),
-        ("before result.json", 1),
-    ):
-        kill_at(moment, count, out)
-        for path in (out / "last.pt", out / "best.pt"):
-            if path.exists():
-                assert all(weight.isfinite().all() for weight in state_of(path).values())
-    resume(out)
-    require_same(whole, out)
-    first, second = (load_run(run).snapshots for run in (whole, out))
-    assert [s.epoch for s in first] == [s.epoch for s in second] == [0, 2, 4, 6]
-    for a, b in zip(first, second, strict=True):
-        for x, y in zip(a.operators, b.operators, strict=True):
-            assert np.array_equal(x.values, y.values)
-            assert all(np.array_equal(*pair) for pair in zip(x.alphas, y.alphas, strict=True))
-    assert not list(out.glob("spectra/*.pt"))
-    assert len(json.loads((out / "config.json").read_text())["resumed"]) == 10
-
-
-def test_a_run_that_is_killed_from_outside_ends_with_the_same_bits(tmp_path):
-    """At whatever moment it comes, with images that workers read ahead."""
-    words = [sys.executable, "-m", "polyroots", "train", "--model", "q2", "--channels", "4,8", "--device", "cpu"]
-    words += ["--epochs", "30", "--batch-size", "10", "--limit", "80", "--augment", "crop", "--loading", "workers"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*words, "--out", tmp_path / "whole"], env=environment, check=True, capture_output=True)
-    out = tmp_path / "killed"
-    for lines, command in ((2, [*words, "--out", out]), (9, [*words[:4], "--resume", out])):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
-        while not (out / "metrics.csv").exists() or (out / "metrics.csv").read_text().count("\n") < lines:
-            assert time.monotonic() < deadline
-            time.sleep(0.003)
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
-    subprocess.run([*words[:4], "--resume", out], env=environment, check=True, capture_output=True)
-    assert same_weights(tmp_path / "whole", out)
-    assert len(columns(out)) == 30
 
 
 class Signals(Reporter):
@@ -192,14 +48,15 @@ class Signals(Reporter):
         monkeypatch.setattr(EpochLoop, "_step", stepping)
 
 
-@pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, 6), (signal.SIGINT, 9), (signal.SIGTERM, 8)])
+@pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, 6), (signal.SIGINT, 9), (signal.SIGHUP, 8)])
 def test_a_signal_saves_and_stops_at_the_step(tmp_path, monkeypatch, whole, number, step):
     """In the middle of an epoch, at its first step and at its last, before its evaluation."""
     source, out = open_data("digits"), tmp_path / "run"
-    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(n) for n in numbers]
     with monkeypatch.context() as patch, pytest.raises(StoppedError, match=r"interrupted in epoch \d; .* go on with"):
         train(small(source, **OPTIONS), source, out, reporter=Signals(patch, number, step))
-    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(n) for n in numbers] == before
     training = load_checkpoint(out / "last.pt").training
     assert (training["epoch"], training["step"]) == ((step - 1) // 4, (step - 1) % 4 + 1)
     assert len(columns(out)) == training["epoch"]
@@ -297,23 +154,40 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
 
 def test_other_images_are_refused(tmp_path, image_folder, monkeypatch):
     """A run goes on with the images that it began with, wherever they lie now."""
-    import shutil
-
     moved = shutil.copytree(image_folder, tmp_path / "moved")
     source, out = open_data("folder", image_folder), tmp_path / "run"
     config = small(source, epochs=3)
     train(config, source, tmp_path / "whole")
     with monkeypatch.context() as patch, pytest.raises(StoppedError):
         train(config, source, out, reporter=Signals(patch, signal.SIGTERM, 4))
-    red, blue = (moved / "train" / f"{name}/0.png" for name in ("red", "blue"))
-    content = red.read_bytes()
-    red.write_bytes(blue.read_bytes())
-    with pytest.raises(pr.InputError, match=r"the training images are no longer those that .* began with"):
+    for part in ("train", "test"):
+        red, blue = (moved / part / name for name in ("red", "blue"))
+
+        def swap(red=red, blue=blue):
+            red.rename(moved / "swap")
+            blue.rename(red)
+            (moved / "swap").rename(blue)
+
+        swap()
+        with pytest.raises(pr.InputError, match=r"the images are no longer those that .* began with: bring these back"):
+            resume(out, data_dir=moved)
+        swap()
+    with pytest.raises(pr.FileError, match=r"no directory .* have moved, say where to by --data-dir"):
+        resume(out, data_dir=tmp_path / "nowhere")
+    shutil.rmtree(moved / "train" / "red")
+    shutil.copytree(moved / "train" / "blue", moved / "train" / "green")
+    shutil.move(moved / "test" / "red", moved / "test" / "green")
+    with pytest.raises(pr.InputError, match=r"the images are no longer those"):
         resume(out, data_dir=moved)
-    red.write_bytes(content)
+    for part in ("train", "test"):
+        shutil.copytree(image_folder / part / "red", moved / part / "red", dirs_exist_ok=True)
+    with pytest.raises(pr.InputError, match=r"has images of another shape, or other classes, than .* began with"):
+        resume(out, data_dir=moved)
+    for part in ("train", "test"):
+        shutil.rmtree(moved / part / "green")
     resume(out, data_dir=moved, loading="workers", workers=1)
     assert same_weights(tmp_path / "whole", out)
-    (_, resumed) = json.loads((out / "config.json").read_text())["resumed"]
+    resumed = json.loads((out / "config.json").read_text())["resumed"][-1]
     assert resumed["changes"] == {"data_dir": str(moved), "loading": "workers", "workers": 1}
 
 
@@ -333,31 +207,179 @@ def test_runs_that_cannot_go_on_are_said(tmp_path, whole):
             resume(tmp_path / "empty")
     with pytest.raises(pr.InputError, match="unknown change of a run that goes on 'lr': expected data_dir, device"):
         resume(whole, lr=0.1)
-    import shutil
-
     copy = shutil.copytree(whole, tmp_path / "copy")
     shutil.copy(copy / "best.pt", copy / "last.pt")
     with pytest.raises(pr.FileError, match=r"doesn't say how to go on .* start a new run from it by --init"):
         resume(copy)
     (copy / "last.pt").write_bytes((whole / "last.pt").read_bytes()[:5000])
-    with pytest.raises(pr.FileError, match="is no checkpoint"):
+    with pytest.raises(pr.FileError, match=r"is no checkpoint: .* a new one can start from \S*best.pt by --init"):
         resume(copy)
+    (copy / "last.pt").unlink()
+    metrics = (copy / "metrics.csv").read_bytes()
+    with pytest.raises(pr.FileError, match=r"last.pt is gone, so that .* start a new run from \S*best.pt by --init"):
+        resume(copy)
+    assert (copy / "metrics.csv").read_bytes() == metrics
+    with pytest.raises(pr.FileError, match=r"last.pt is a file: expected the directory of a run, such as"):
+        resume(whole / "last.pt")
+    with pytest.raises(pr.InputError, match="unknown change of a run that goes on 'devices'"):
+        resume(whole, devices=2)
 
 
-def test_random_states_are_brought_back():
-    import random
+def test_a_run_that_lost_its_start_is_not_trained_from_another(tmp_path, init_file, monkeypatch):
+    """Killed between its config.json and its start.pt."""
+    source, start = open_data("digits"), load_checkpoint(init_file)
+    config = pr.training.train_config("digits", start.config, epochs=1, limit=40, device="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "abandon", lambda self, made: None)
+        patch.setattr("polyroots.training.loop.save_checkpoint", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(config, source, tmp_path / "run", start=start)
+    with pytest.raises(pr.FileError, match=r"was killed before it had copied the network .* remove it and begin again"):
+        resume(tmp_path / "run")
 
-    from polyroots.training.state import random_states, set_random_states
 
-    states = random_states()
-    drawn = [torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()]  # noqa: NPY002
-    set_random_states(states)
-    assert [torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()] == drawn  # noqa: NPY002
+def test_a_run_with_a_start_that_cannot_begin_leaves_nothing(tmp_path, init_file, monkeypatch):
+    source, start = open_data("digits"), load_checkpoint(init_file)
+    config = pr.training.train_config("digits", start.config, epochs=1, limit=40, device="cpu")
+    monkeypatch.setattr("polyroots.training.trainer.make_feed", lambda *args: torch.empty(2**60))
+    with pytest.raises(pr.InputError, match="takes more memory than there is"):
+        train(config, source, tmp_path / "run", start=start)
+    assert not (tmp_path / "run").exists()
 
 
-def test_temporaries_of_others_stay(tmp_path):
-    run = Run(tmp_path)
-    for name in (".last-abc.pt", ".metrics-x.csv", ".notes", "last.pt"):
-        (tmp_path / name).write_text("x")
-    run.remove_temporaries()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes", "last.pt"]
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_what_is_not_written_of_the_best_epoch_is_written_when_it_goes_on(tmp_path, monkeypatch, whole, name):
+    """Before the file of an epoch that no later one surpasses."""
+    source, out = open_data("digits"), tmp_path / "run"
+    best = load_checkpoint(whole / "best.pt").training["epoch"]
+    original = getattr(Trainer, f"_save_{name}")
+
+    def dying(self):
+        if self.state.epoch == best:
+            raise ZeroDivisionError
+        original(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, f"_save_{name}", dying)
+        with pytest.raises(ZeroDivisionError):
+            train(small(source, **OPTIONS), source, out)
+    assert load_checkpoint(out / "last.pt").training["epoch"] == best - (name == "last")
+    resume(out)
+    require_same(whole, out)
+
+
+def test_spectra_come_before_the_checkpoint_that_implies_them(tmp_path, monkeypatch):
+    """Killed right after last.pt of a tracked epoch; what is of a later one is forgotten."""
+    source, out = open_data("digits"), tmp_path / "run"
+    original = Trainer._save_last
+
+    def dying(self):
+        original(self)
+        if self.state.epoch == 2:
+            raise ZeroDivisionError
+
+    config = small(source, limit=40, epochs=2, track_spectrum=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_save_last", dying)
+        with pytest.raises(ZeroDivisionError):
+            train(config, source, out)
+    later = out / "spectra" / "epoch-000009.npz"
+    later.write_text("of a future that didn't come")
+    (out / "spectra" / ".epoch-000002-x.npz").write_text("half")
+    resume(out)
+    assert sorted(path.name for path in (out / "spectra").iterdir()) == ["epoch-000000.npz", "epoch-000002.npz"]
+
+
+def test_a_signal_stops_the_evaluation(tmp_path, monkeypatch, whole):
+    """The training of the epoch is not lost."""
+    source, out = open_data("digits"), tmp_path / "run"
+    original = evaluation_sums
+
+    def interrupted(*args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("polyroots.training.trainer.evaluation_sums", interrupted)
+        with pytest.raises(StoppedError, match=r"interrupted in epoch 1; .* holds epoch 0 and 4 steps of the next one"):
+            train(small(source, **OPTIONS), source, out)
+    resume(out)
+    require_same(whole, out)
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch):
+    source = open_data("digits")
+    original = EpochLoop._step
+
+    def impatient(self, *args):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        original(self, *args)
+
+    monkeypatch.setattr(EpochLoop, "_step", impatient)
+    with pytest.raises(KeyboardInterrupt):
+        train(small(source, limit=40), source, tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run" / "last.pt").training["epoch"] == 0
+
+
+def test_ignored_signals_stay_ignored(tmp_path, monkeypatch):
+    """As nohup and a shell's background jobs have it."""
+    source = open_data("digits")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        reporter = Signals(monkeypatch, signal.SIGHUP, 2)
+        assert train(small(source, limit=40), source, tmp_path / "run", reporter=reporter).run.result.exists()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_ruined_weights_are_not_saved_by_a_signal(tmp_path, monkeypatch):
+    source = open_data("digits")
+    original = EpochLoop._step
+
+    def ruining(self, *args):
+        original(self, *args)
+        with torch.no_grad():
+            next(self.network.parameters()).fill_(torch.nan)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(EpochLoop, "_step", ruining)
+    with pytest.raises(pr.training.DivergedError, match=r"weights that are no longer finite; .* before its first step"):
+        train(small(source, limit=40), source, tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run" / "last.pt").training["step"] == 0
+
+
+def test_time_before_a_stop_counts(tmp_path, monkeypatch):
+    source, out = open_data("digits"), tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+        train(small(source, limit=60, epochs=1), source, out, reporter=Signals(patch, signal.SIGTERM, 2))
+    saved = load_checkpoint(out / "last.pt")
+    assert saved.training["state"]["seconds"] > 0
+    saved.training["state"]["seconds"] = 5000.0
+    save_checkpoint(out / "last.pt", saved)
+    resume(out)
+    assert 5000 < load_run(out).metrics["train_seconds"][0] < 5100
+
+
+def test_tensorboard_has_each_epoch_once(tmp_path, monkeypatch):
+    """Killed before an epoch was logged."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from polyroots.training.logs import Logs
+
+    source, out = open_data("digits"), tmp_path / "run"
+    original = Logs.add
+
+    def dying(self, row):
+        if row["epoch"] == 2:
+            raise ZeroDivisionError
+        original(self, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Logs, "add", dying)
+        with pytest.raises(ZeroDivisionError):
+            train(small(source, limit=40, epochs=4, tensorboard=True), source, out)
+    resume(out)
+    events = EventAccumulator(str(out / "tensorboard"))
+    events.Reload()
+    assert [point.step for point in events.Scalars("loss/train")] == [1, 2, 3, 4]

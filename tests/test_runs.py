@@ -13,11 +13,12 @@ import torch
 
 import polyroots as pr
 from polyroots.checkpoint import load_checkpoint
-from polyroots.training import Reporter, load_run, open_data, train
+from polyroots.training import Reporter, load_run, open_data, resume, train
 from polyroots.training.environment import environment
 from polyroots.training.evaluate import evaluate
 from polyroots.training.normalisation import Normalisation
 from polyroots.training.run import COLUMNS, Run, begin
+from polyroots.training.state import RunState, random_states, set_random_states
 from runs import small, state_of
 
 
@@ -174,3 +175,41 @@ def test_tensorboard_that_is_missing_is_said(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     with pytest.raises(pr.InputError, match="'pip install tensorboard', or leave it out"):
         pr.training.require_tensorboard()
+
+
+def test_a_run_is_held_while_it_trains(tmp_path, monkeypatch):
+    monkeypatch.setattr("polyroots.training.run._PATIENCE", 0.1)
+    said = []
+
+    class Rival(Reporter):
+        def on_epoch(self, row):
+            with pytest.raises(pr.FileError, match="is being trained by another process") as caught:
+                resume(tmp_path / "run")
+            said.append(caught.value)
+
+    source = open_data("digits")
+    train(small(source, limit=20), source, tmp_path / "run", reporter=Rival())
+    assert len(said) == 2
+
+
+def test_random_states_are_brought_back():
+    import random
+
+    states = random_states()
+    drawn = [torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()]  # noqa: NPY002
+    set_random_states(states)
+    again = random_states()
+    assert torch.equal(again["torch"], states["torch"])
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(2))], lr=0.1)
+    document = RunState().to_dict(optimizer)
+    torch.rand(3)
+    RunState.restore(document, optimizer)
+    assert [torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()] == drawn  # noqa: NPY002
+
+
+def test_temporaries_of_others_stay(tmp_path):
+    run = Run(tmp_path)
+    for name in (".last-abc.pt", ".metrics-x.csv", ".notes", "last.pt"):
+        (tmp_path / name).write_text("x")
+    run.remove_temporaries()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes", "last.pt"]

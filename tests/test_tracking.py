@@ -102,7 +102,27 @@ def test_a_warning_reaches_the_reporter(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", "/bin/false")
     source = open_data("digits")
     train(small(source, limit=20, epochs=1, track_spectrum=1), source, tmp_path / "run", reporter=Recorder())
-    assert said == ["a spectrum could not be tracked: it ended with status 1"] * 2
+    assert said == ["a spectrum could not be tracked: its process ended with status 1"] * 2
+
+
+def test_a_spectrum_whose_process_was_killed_is_done_when_the_run_goes_on(tmp_path, monkeypatch):
+    run_ = Run(tmp_path)
+    config = pr.models.model_config("q2", image_size=8, channels=(4,))
+    checkpoint = Checkpoint(config, pr.models.build(config).state_dict())
+    with monkeypatch.context() as patch:
+        suicide = tmp_path / "suicide"
+        suicide.write_text("#!/bin/sh\nkill -9 $$\n")
+        suicide.chmod(0o755)
+        for executable, words in ((suicide, "its process ended with status -9"), (tmp_path / "none", "can be started")):
+            patch.setattr("sys.executable", str(executable))
+            tracker = Tracker(run_)
+            tracker.add(1, checkpoint)
+            tracker.wait()
+            assert words in tracker.problems[0]
+            assert [path.name for path in run_.spectra.iterdir()] == ["epoch-000001.pt"]
+    tracker = Tracker(run_)
+    tracker.wait()
+    assert [path.name for path in run_.spectra.iterdir()] == ["epoch-000001.npz"]
 
 
 def test_roots_are_followed(rng):
@@ -121,7 +141,7 @@ def test_roots_are_followed(rng):
 def test_the_flow_has_spectra_roots_and_heights(tracked):
     operators = [(snapshot.epoch, snapshot.operators[0]) for snapshot in load_run(tracked).snapshots]
     moments = [Moment(epoch, operator.values, operator.q) for epoch, operator in operators]
-    figure = draw_flow(moments, "the title")
+    figure = draw_flow(moments, "the title", "the remark")
     plane, heights, bar = figure.axes
     assert (plane.get_xlabel()[:14], heights.get_xlabel(), bar.get_ylabel()) == ("Re $\\lambda$", "epoch", "epoch")
     lines = {line.get_label(): line for line in heights.lines}
@@ -129,7 +149,7 @@ def test_the_flow_has_spectra_roots_and_heights(tracked):
         x, y = lines[label].get_data()
         assert list(x) == [0, 2, 4, 5]
         assert y == pytest.approx([np.quantile(np.abs(m.q(m.values)), share) for m in moments])
-    assert "the title" in [text.get_text() for text in figure.findobj(Text)]
+    assert "the title\nthe remark" in [text.get_text() for text in figure.findobj(Text)]
     low, high = plane.get_xlim()
     for moment in moments:
         assert low < moment.values.real.min() < moment.values.real.max() < high
@@ -153,6 +173,8 @@ def test_the_command_draws_every_level(tracked, tmp_path):
         f"flow-level{level}.{kind}" for level in (1, 2) for kind in ("pdf", "png")
     ]
     assert "Level 1: the spectral radius went from" in result.stdout
+    cancelled = "batch norm cancels the size of the coefficients of blocks 1 (L) and 2 (L): their roots mean little"
+    assert f"Level 2: {cancelled}." in result.stdout
     assert "Figure flow is of a run; add --run RUN." in fails(
         "figures", "--only", "flow", "--out", tmp_path / "no", exit_code=2
     )

@@ -27,17 +27,12 @@ from polyroots.training.draws import Draws
 from polyroots.training.normalisation import Normalisation
 from polyroots.training.optimizer import make_optimizer
 from polyroots.training.run import COLUMNS, begin, begin_anew
+from runs import small, state_of
 
-
-def small(source, name="q4", **options):
-    model = pr.models.model_config(
-        name, image_size=source.size, in_channels=source.channels, classes=len(source.classes), channels=(4, 8)
-    )
-    return train_config(source.name, model, **{"epochs": 2, "batch_size": 16, "device": "cpu", **options})
-
-
-def state_of(path):
-    return load_checkpoint(path).weights
+# Two classes, and an image of another size.
+BROKEN = {
+    f"{part}/{name}/0.png": (8, 9 if part + name == "testb" else 8) for part in ("train", "test") for name in "ab"
+}
 
 
 def test_a_run_writes_what_it_promises(tmp_path):
@@ -100,7 +95,7 @@ def test_training_starts_from_a_file(tmp_path, init_file):
 
 def test_a_file_that_does_not_fit_the_data_is_said(tmp_path, init_file, image_folder):
     source, start = open_data("folder", image_folder), load_checkpoint(init_file)
-    message = "takes 1 channels of 8x8 pixels and has 10 classes, .* has 3 channels of 12x12 pixels and 2 classes"
+    message = "takes images of 1x8x8 and has 10 classes, .* has images of 3x12x12 and 2 classes"
     with pytest.raises(pr.InputError, match=message):
         train(train_config("folder", start.config, device="cpu"), source, tmp_path / "run", start=start)
     assert not (tmp_path / "run").exists()
@@ -226,7 +221,7 @@ def test_a_run_is_never_overwritten(tmp_path):
 
 
 def test_a_run_that_cannot_start_leaves_nothing(tmp_path):
-    source = image_tree(tmp_path / "data", {"train/a/0.png": (8, 8), "test/a/0.png": (8, 9)})
+    source = image_tree(tmp_path / "data", BROKEN)
     opened = open_data("folder", source)
     with pytest.raises(pr.FileError, match="all images must have one size"):
         train(small(opened), opened, tmp_path / "run")
@@ -240,7 +235,7 @@ def test_a_run_that_cannot_start_leaves_nothing(tmp_path):
         ({"lr": float("nan")}, "lr: input should be"),
         ({"epochs": 0}, "epochs: input should be greater than 0"),
         ({"augment": "mirror"}, "unknown augmentation 'mirror': expected crop, flip, autoaugment, cutout, none"),
-        ({"rate": 1}, "rate: extra inputs are not permitted"),
+        ({"epoch": 1}, "unknown field 'epoch': did you mean 'epochs'"),
     ],
 )
 def test_bad_training_configurations_are_one_sentence(fields, message):
@@ -278,6 +273,7 @@ def test_other_classes_are_not_evaluated(tmp_path, image_folder):
     with pytest.raises(pr.InputError, match=r"was trained on the classes blue, red, .* has cat"):
         evaluate_checkpoint(checkpoint, data_dir=others)
     moved = Checkpoint(checkpoint.config, checkpoint.weights, None, checkpoint.training)
+    assert "weights" not in repr(moved)
     assert evaluate_checkpoint(moved, data_dir=image_folder, device="cpu")[0].images == 12
 
 
@@ -302,7 +298,7 @@ def test_what_is_left_of_a_run_is_not_overwritten(tmp_path, name):
 
 
 def test_a_run_that_cannot_begin_leaves_the_place_as_it_was(tmp_path):
-    broken = image_tree(tmp_path / "data", {"train/a/0.png": (8, 8), "test/a/0.png": (8, 9)})
+    broken = image_tree(tmp_path / "data", BROKEN)
     source = open_data("folder", broken)
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes").mkdir()
@@ -323,6 +319,11 @@ def test_configurations_that_do_not_fit_are_said(tmp_path, init_file):
             train(train_config("digits", model, device="cpu"), source, tmp_path / "run")
     with pytest.raises(pr.InputError, match="is not the configuration's"):
         train(small(source), source, tmp_path / "run", start=start)
+    with pytest.raises(pr.InputError, match="is for the data set folder, got digits"):
+        train(small(source).model_copy(update={"dataset": "folder"}), source, tmp_path / "run")
+    one = open_data("folder", image_tree(tmp_path / "one", {"train/a/0.png": (8, 8), "test/a/0.png": (8, 8)}))
+    with pytest.raises(pr.InputError, match="has one class: there is nothing to tell apart"):
+        train(small(one), one, tmp_path / "run")
     with pytest.raises(pr.InputError, match="unknown data set 'digit'"):
         train_config("digit", start.config)
     assert not (tmp_path / "run").exists()

@@ -35,7 +35,7 @@ class Moment(NamedTuple):
     q: ResidualPolynomial | None
 
 
-def draw_flow(moments: Sequence[Moment], title: str) -> Figure:
+def draw_flow(moments: Sequence[Moment], title: str, remark: str = "") -> Figure:
     """Draw outlines of the spectra and the ways of the roots in the plane, and |q| on the spectrum over the epochs.
 
     Parameters
@@ -43,6 +43,8 @@ def draw_flow(moments: Sequence[Moment], title: str) -> Figure:
     moments : two at least, in the order of their epochs
         Without polynomials the extent of the spectrum is drawn over the epochs instead of |q|.
     title : str
+    remark : str
+        What the reader must know of the polynomials, such as that batch norm cancels the size of coefficients.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def draw_flow(moments: Sequence[Moment], title: str) -> Figure:
         over_epochs.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         over_epochs.set_xlim(moments[0].epoch, moments[-1].epoch)
         over_epochs.spines[["top", "right"]].set_visible(False)
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(f"{title}\n{remark}" if remark else title, fontsize=10)
     return figure
 
 
@@ -97,13 +99,15 @@ def _draw_plane(axes: Axes, moments: Sequence[Moment], colours: ScalarMappable) 
         axes.plot(outline.real, outline.imag, "-", color=colour, linewidth=1.1)
     for way in ways.T:
         axes.plot(way.real, way.imag, "-", color=ROOT, linewidth=0.9, alpha=0.8)
-    axes.plot(ways[0].real, ways[0].imag, "o", markerfacecolor="white", markeredgecolor=ROOT, markersize=5.5)
-    axes.plot(ways[-1].real, ways[-1].imag, "o", markerfacecolor=ROOT, markeredgecolor="white", markersize=6.5)
+    axes.plot(ways[-1].real, ways[-1].imag, "o", markerfacecolor=ROOT, markeredgecolor="white", markersize=6)
+    # A ring, also around a root that hasn't moved.
+    axes.plot(ways[0].real, ways[0].imag, "o", markerfacecolor="none", markeredgecolor=ROOT, markersize=9)
     # In the order of the reading, with what there is.
-    axes.plot([], [], "-", color=colours.to_rgba(np.array(moments[0].epoch)), label="outline of the spectrum")
+    colour = colours.to_rgba(np.array((moments[0].epoch + moments[-1].epoch) / 2))
+    axes.plot([], [], "-", color=colour, label="outlines of the spectrum, by epoch")
     axes.plot([], [], ".", color=REFERENCE, label="eigenvalues in the end")
     if ways.shape[1]:
-        axes.plot([], [], "o", markerfacecolor="white", markeredgecolor=ROOT, label="roots at first")
+        axes.plot([], [], "o", markerfacecolor="none", markeredgecolor=ROOT, markersize=9, label="roots at first")
         axes.plot([], [], "o-", color=ROOT, markeredgecolor="white", label="roots in the end")
     far = int((~np.isfinite(ways[-1])).sum())
     axes.set_xlim(low, high)

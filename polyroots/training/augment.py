@@ -80,6 +80,8 @@ def parse(text: str) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",")]
     if names == ["none"]:
         return ()
+    if "none" in names:
+        raise InputError(f"augmentation '{text}': none stands alone; leave it or the others out")
     for name in names:
         if name not in PARTS:
             raise unknown_name("augmentation", name, [*PARTS, "none"])

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from polyroots.errors import one_sentence
+from polyroots.errors import one_sentence, unknown_name
 from polyroots.models import ModelConfig
 from polyroots.models.alphas import AlphaInit
 from polyroots.training.augment import parse
@@ -116,7 +116,8 @@ class TrainConfig(BaseModel):
     def _fits_together(self) -> TrainConfig:
         if self.warmup >= self.epochs:
             raise ValueError(
-                f"a warm-up of {self.warmup:g} of {self.epochs} epochs leaves none to train in; choose a shorter one"
+                f"a warm-up of {self.warmup:g} of {self.epochs} epochs leaves none to train in; choose a shorter "
+                "warm-up, such as 0"
             )
         if self.nesterov and not self.momentum:
             raise ValueError("Nesterov's way needs a momentum greater than 0; leave nesterov out or give one")
@@ -154,6 +155,9 @@ def train_config(dataset: str, model: ModelConfig, recipe: str | None = None, **
     InputError
         In one sentence, for the first field that doesn't fit.
     """
+    for name in fields:
+        if name not in TrainConfig.model_fields:
+            raise unknown_name("field", name, TrainConfig.model_fields)
     chosen = fields_of(dataset, recipe) | {name: value for name, value in fields.items() if value is not None}
     try:
         return TrainConfig(dataset=dataset, model=model, **chosen)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,7 +13,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from torch import nn
 
-from polyroots.errors import InputError
+from polyroots.errors import InputError, count_of
 from polyroots.models import ModelConfig, build
 from polyroots.training.config import Device, Precision, TrainConfig
 
@@ -26,14 +29,18 @@ def make_fabric(config: TrainConfig) -> Fabric:
     InputError
         If there is no such device here, or there are too few of them.
     """
+    if config.num_nodes > 1 and not {"MASTER_ADDR", "SLURM_NTASKS"} & os.environ.keys():
+        raise InputError(
+            f"--num-nodes {config.num_nodes} needs somebody to start the processes on all machines: put srun or "
+            "torchrun before the command"
+        )
     strategy: Any = "auto"
     if config.processes > 1:
         strategy = DDPStrategy(find_unused_parameters=has_unused_weights(config.model))
     fabric = _fabric(config.device, config.precision, config.devices, config.num_nodes, strategy)
     if config.sync_batch_norm and fabric.device.type != "cuda":
         raise InputError(
-            f"batch norm over all processes needs CUDA devices, this is {fabric.device.type}; leave "
-            "--sync-batch-norm out"
+            f"batch norm over all processes needs CUDA devices, this is {fabric.device.type}; leave --sync-bn out"
         )
     fabric.launch()
     if fabric.world_size != config.processes:
@@ -44,9 +51,23 @@ def make_fabric(config: TrainConfig) -> Fabric:
     return fabric
 
 
-def one_device(device: Device) -> Fabric:
+def one_device(device: Device, precision: Precision = "32") -> Fabric:
     """Return a Fabric for a single device; the errors are those of `make_fabric`."""
-    return _fabric(device, "32", 1, 1, "auto")
+    return _fabric(device, precision, 1, 1, "auto")
+
+
+@contextmanager
+def memory_errors(config: TrainConfig) -> Iterator[None]:
+    """Turn torch's errors about memory into one sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate" not in str(error):
+            raise
+        raise InputError(
+            f"a step of {config.batch_size} images of this network takes more memory than there is; choose a smaller "
+            "--batch-size, or fewer channels"
+        ) from error
 
 
 def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, strategy: Any) -> Fabric:
@@ -101,7 +122,7 @@ def describe(fabric: Fabric) -> str:
     if device.type == "cuda":
         name = f"{device} ({torch.cuda.get_device_name(device)})"
     elif device.type == "cpu":
-        name = f"cpu, {torch.get_num_threads()} threads"
+        name = f"cpu, {count_of(torch.get_num_threads(), 'thread')}"
     else:
         name = str(device)
     return name if count == 1 else f"{count} processes, each on {name.replace(str(device), device.type)}"

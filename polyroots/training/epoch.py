@@ -161,9 +161,10 @@ class EpochLoop:
 
     def _step(self, images: Tensor, labels: Tensor, share: float, sums: Tensor) -> None:
         """Take a step, and note the summed loss and the number of images classified rightly."""
+        # First of all: CUDA graphs want their memory back before they run again.
+        self.optimizer.zero_grad(set_to_none=True)
         logits = self.network(self.normalise(images).contiguous(memory_format=torch.channels_last))
         loss = cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
         # Processes average their gradients: each counts by its share of the step's images.
         self.fabric.backward(loss if share == 1 else loss * share)
         if self.config.clip_norm is not None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from polyroots.checkpoint import Checkpoint
-from polyroots.errors import InputError
+from polyroots.errors import InputError, count_of
 from polyroots.models import ModelConfig
 from polyroots.training.config import Device
 from polyroots.training.data import Progress, Source, Split, open_data
@@ -109,11 +109,12 @@ def evaluate_checkpoint(
             f"{source.title} has {', '.join(source.classes)}"
         )
     require_fit(checkpoint.config, source)
-    fabric = one_device(device)
+    fabric = one_device(device, trained["config"].get("precision", "32"))
     model = checkpoint.model().to(fabric.device).to(memory_format=torch.channels_last)
     normalise = Normalisation(tuple(trained["mean"]), tuple(trained["std"]))
     (test,) = source.read(("test",), limit, progress)
-    scores = evaluate(model, test, normalise, fabric.device)
+    with fabric.autocast():
+        scores = evaluate(model, test, normalise, fabric.device)
     if not math.isfinite(scores.loss):
         raise InputError(
             f"the loss of this network is {scores.loss}: it has diverged; use a checkpoint from before that"
@@ -121,14 +122,19 @@ def evaluate_checkpoint(
     return scores, source
 
 
+def fits(config: ModelConfig, source: Source) -> bool:
+    """Whether a network takes a data set's images and has its classes."""
+    network = (config.in_channels, *config.image_size, config.classes)
+    return network == (source.channels, *source.size, len(source.classes))
+
+
 def require_fit(config: ModelConfig, source: Source) -> None:
     """Raise InputError if a network doesn't take a data set's images or hasn't its classes."""
-    network = (config.in_channels, *config.image_size, config.classes)
-    data = (source.channels, *source.size, len(source.classes))
-    if network != data:
+    if not fits(config, source):
+        image = "x".join(map(str, (config.in_channels, *config.image_size)))
+        theirs = "x".join(map(str, (source.channels, *source.size)))
         raise InputError(
-            "the network takes {} channels of {}x{} pixels and has {} classes, ".format(*network)
-            + f"{source.title} has "
-            + "{} channels of {}x{} pixels and {} classes".format(*data)
-            + f"; make a network for it with 'polyroots init --dataset {source.name}'"
+            f"the network takes images of {image} and has {count_of(config.classes, 'class', 'classes')}, "
+            f"{source.title} has images of {theirs} and {count_of(len(source.classes), 'class', 'classes')}; make a "
+            f"network for it with 'polyroots init --dataset {source.name}'"
         )

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Ctrl-C; what a scheduler sends before the time is up; a terminal that is gone.
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interruption:
-    """SIGINT (Ctrl-C) and SIGTERM while a run goes on.
+    """SIGINT (Ctrl-C), SIGTERM and SIGHUP while a run goes on.
 
     They raise KeyboardInterrupt; within `deferred` they wait for the step's end, where `requested` tells of them. A
     second Ctrl-C doesn't wait.

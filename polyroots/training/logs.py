@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polyroots.errors import InputError
+from polyroots.files import cannot_write
 from polyroots.training.run import COLUMNS, Run
 
 
@@ -26,15 +27,21 @@ class Logs:
     ----------
     run : Run
     is_wanted : without it nothing is written
-    epoch : what was logged of later epochs, before the run was stopped, doesn't count
+    history : rows of the epochs that are done; what was logged before the run was stopped doesn't count
     """
 
-    def __init__(self, run: Run, is_wanted: bool, epoch: int) -> None:
+    def __init__(self, run: Run, is_wanted: bool, history: Sequence[Mapping[str, float]]) -> None:
         self._writer: Any = None
-        if is_wanted:
-            from torch.utils.tensorboard import SummaryWriter
+        if not is_wanted:
+            return
+        from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(run.logs), purge_step=epoch + 1 if epoch else None)
+        try:
+            self._writer = SummaryWriter(str(run.logs), purge_step=1 if history else None)
+            for row in history:
+                self.add(row)
+        except OSError as error:
+            raise cannot_write(run.logs, error) from error
 
     def add(self, row: Mapping[str, float]) -> None:
         """Add an epoch."""

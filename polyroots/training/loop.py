@@ -16,9 +16,9 @@ from polyroots.errors import FileError, InputError, one_sentence, unknown_name
 from polyroots.files import write_json
 from polyroots.training.config import TrainConfig
 from polyroots.training.data import Source, open_data
-from polyroots.training.device import describe, make_fabric
+from polyroots.training.device import describe, make_fabric, memory_errors
 from polyroots.training.environment import environment
-from polyroots.training.evaluate import require_fit
+from polyroots.training.evaluate import fits, require_fit
 from polyroots.training.interruption import Interruption
 from polyroots.training.processes import in_first, joined
 from polyroots.training.reporter import Reporter
@@ -26,7 +26,7 @@ from polyroots.training.run import Run, begin, begin_anew
 from polyroots.training.trainer import Trainer, TrainResult
 
 # Where a run goes on doesn't decide what it computes, but for rounding.
-_CHANGEABLE = ("data_dir", "device", "devices", "num_nodes", "loading", "workers")
+_CHANGEABLE = ("data_dir", "device", "loading", "workers")
 
 
 def train(
@@ -65,13 +65,26 @@ def train(
     StoppedError
         If it was asked to stop.
     """
+    if config.dataset != source.name:
+        raise InputError(
+            f"the configuration is for the data set {config.dataset}, got {source.name}; give its own data"
+        )
+    if config.data_dir is None and source.data_dir is not None:
+        config = config.model_copy(update={"data_dir": source.data_dir.resolve()})
     require_fit(config.model, source)
     if start is not None and start.config != config.model:
         raise InputError("the network to start from is not the configuration's: give start.config as its model")
+    if len(source.classes) < 2:
+        raise InputError(f"{source.title} has one class: there is nothing to tell apart; give two classes at least")
     fabric = make_fabric(config)
-    document = {"config": config.model_dump(mode="json"), **_circumstances(fabric)}
+    # Whoever goes on has to know whether there was a network to start from, also if it was not copied in time.
+    document = {
+        "config": config.model_dump(mode="json"),
+        "starts_from_a_network": start is not None,
+        **_circumstances(fabric),
+    }
     interruption = Interruption()
-    with joined(fabric), interruption.listening(), ExitStack() as stack:
+    with joined(fabric), interruption.listening(), memory_errors(config), ExitStack() as stack:
 
         def claim() -> tuple[Run, bool]:
             if out is None:
@@ -108,7 +121,7 @@ def resume(
         Whether a data set of torchvision's may be downloaded, see `open_data`.
     reporter : Reporter, optional
     **changes
-        Where it goes on, if elsewhere: data_dir, device, devices, num_nodes, loading, workers.
+        Where it goes on, if elsewhere: data_dir, device, loading, workers.
 
     Raises
     ------
@@ -118,20 +131,25 @@ def resume(
     """
     run = Run(path)
     config = _changed(load_config(run), changes)
+    run.require_whole()
     given = config.model_dump(mode="json", include={name for name, value in changes.items() if value is not None})
-    source = open_data(config.dataset, config.data_dir, download)
-    require_fit(config.model, source)
+    source = _its_own_data(config, run, download)
     fabric = make_fabric(config)
     interruption = Interruption()
-    with joined(fabric), interruption.listening(), ExitStack() as stack:
+    with joined(fabric), interruption.listening(), memory_errors(config), ExitStack() as stack:
 
         def claim() -> tuple[Checkpoint | None, Checkpoint | None]:
             stack.enter_context(run.held())
             run.remove_temporaries()
             document = run.read_config()
+            if document.get("starts_from_a_network") and not (run.start.exists() or run.last.exists()):
+                raise FileError(
+                    f"{run.path} was killed before it had copied the network that it was to start from: nothing was "
+                    "trained; remove it and begin again"
+                )
             resumed = [*document.get("resumed", []), {"changes": given, **_circumstances(fabric)}]
             write_json(run.config, document | {"resumed": resumed})
-            saved = load_checkpoint(run.last) if run.last.exists() else None
+            saved = _load_last(run) if run.last.exists() else None
             return saved, load_checkpoint(run.start) if saved is None and run.start.exists() else None
 
         saved, start = in_first(fabric, claim)
@@ -150,6 +168,29 @@ def load_config(run: Run) -> TrainConfig:
         return TrainConfig(**run.read_config()["config"])
     except ValidationError as error:
         raise FileError(f"{run.config} holds a configuration that can't be used: {one_sentence(error)}") from error
+
+
+def _its_own_data(config: TrainConfig, run: Run, download: bool) -> Source:
+    """Find the data of a run, where it lay or where it is said to lie now."""
+    try:
+        source = open_data(config.dataset, config.data_dir, download)
+    except FileError as error:
+        raise FileError(f"{error}; if the images of {run.path} have moved, say where to by --data-dir") from error
+    if not fits(config.model, source):
+        raise InputError(
+            f"{source.data_dir or source.title} has images of another shape, or other classes, than {run.path} began "
+            "with; give its own images by --data-dir"
+        )
+    return source
+
+
+def _load_last(run: Run) -> Checkpoint:
+    try:
+        return load_checkpoint(run.last)
+    except FileError as error:
+        raise FileError(
+            f"{error}; without it the run can't go on, but a new one can start from {run.best} by --init"
+        ) from error
 
 
 def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:

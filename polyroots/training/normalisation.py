@@ -11,8 +11,6 @@ from torch import Tensor
 
 from polyroots.training.data import Split
 
-_PORTION_BYTES = 2**26
-
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -27,8 +25,7 @@ class Normalisation:
         mean, std = [], []
         levels = torch.arange(256, dtype=torch.float64) / 255
         counts = torch.zeros(split.images.shape[1], 256, dtype=torch.int64)
-        # A large split lies in a file: never all of it at once.
-        for chosen in torch.arange(len(split)).split(max(1, _PORTION_BYTES // split.image_bytes)):
+        for chosen in split.portions():
             images, _ = split.take(chosen)
             counts += torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(1)])
         for count in counts.double():

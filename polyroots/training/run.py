@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from polyroots.errors import FileError
-from polyroots.files import cannot_write, create_json, make_directory, read_json, replacing
+from polyroots.files import cannot_read, cannot_write, create_json, make_directory, read_json, replacing
 
 if sys.platform != "win32":
     import fcntl
@@ -115,8 +115,18 @@ class Run:
             with suppress(OSError):  # not empty: it is somebody's
                 self.path.rmdir()
 
+    def require_whole(self) -> None:
+        """Raise FileError if epochs were trained, but last.pt is gone."""
+        if not self.last.exists() and self.best.exists():
+            raise FileError(
+                f"{self.last} is gone, so that {self.path} can't go on: put it back, or start a new run from "
+                f"{self.best} by --init"
+            )
+
     def read_config(self) -> dict[str, Any]:
         """Return the document of config.json."""
+        if self.path.is_file():
+            raise FileError(f"{self.path} is a file: expected the directory of a run, such as {self.path.parent}")
         if not self.path.is_dir():
             raise FileError(f"no directory {self.path}: expected a run of 'polyroots train'")
         document = read_json(self.config, "the configuration of a run of 'polyroots train'")
@@ -144,9 +154,11 @@ class Run:
 
     def remove_temporaries(self) -> None:
         """Remove what writes that were killed have left."""
-        for path in (self.config, self.init, self.metrics, self.last, self.best, self.result):
+        for path in (self.config, self.start, self.init, self.metrics, self.last, self.best, self.result):
             for left in self.path.glob(f".{path.stem}-*{path.suffix}"):
                 left.unlink(missing_ok=True)
+        for left in self.spectra.glob(".epoch-*"):
+            left.unlink(missing_ok=True)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -157,7 +169,10 @@ class Run:
         FileError
             If another one does.
         """
-        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            handle = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise cannot_read(self.path, error) from error
         try:
             deadline = time.monotonic() + _PATIENCE
             while not _lock(handle):

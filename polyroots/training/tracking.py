@@ -21,7 +21,7 @@ from jaxtyping import Complex128, Float64
 from torch import nn
 
 from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from polyroots.errors import InputError
+from polyroots.errors import FileError, InputError
 from polyroots.files import reading_archive, replacing
 from polyroots.initialization import groups_of
 from polyroots.models import MgNet, PolyMgNet, PolyStep, SmoothingLevel
@@ -142,10 +142,14 @@ class Tracker:
         self.problems: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._path = run.spectra
+        self._killed: set[Path] = set()
 
     def add(self, epoch: int, checkpoint: Checkpoint) -> None:
         """Put the network of an epoch into the queue."""
-        save_checkpoint(self.run.spectra / f"epoch-{epoch:06}.pt", checkpoint)
+        try:
+            save_checkpoint(self.run.spectra / f"epoch-{epoch:06}.pt", checkpoint)
+        except FileError as error:
+            self.problems.append(str(error))
         self.advance()
 
     def forget_after(self, epoch: int) -> None:
@@ -161,13 +165,15 @@ class Tracker:
             if self._process.poll() is None:
                 return
             self._finish()
-        if waiting := sorted(self.run.spectra.glob("epoch-*.pt")):
-            self._path = waiting[0]
-            command = [sys.executable, "-c", f"import sys; from {__name__} import work; work(sys.argv[1])"]
-            environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        waiting = sorted(set(self.run.spectra.glob("epoch-*.pt")) - self._killed)
+        if not waiting:
+            return
+        self._path = waiting[0]
+        command = [sys.executable, "-c", f"import sys; from {__name__} import work; work(sys.argv[1])", str(self._path)]
+        try:
             self._process = subprocess.Popen(
-                [*command, str(self._path)],
-                env=environment,
+                command,
+                env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -175,6 +181,9 @@ class Tracker:
                 # with the training as an equal.
                 process_group=0,
             )
+        except OSError as error:
+            self._killed.add(self._path)
+            self.problems.append(f"no process can be started: {error}")
 
     def wait(self) -> None:
         """Finish the queue."""
@@ -196,9 +205,12 @@ class Tracker:
         _, words = self._process.communicate()
         # The process of a run that was killed may have done it in the meantime.
         if self._process.returncode and not self._path.with_suffix(".npz").exists():
-            self._path.unlink(missing_ok=True)  # a second try would end in the same way
+            if self._process.returncode < 0:
+                self._killed.add(self._path)  # for when the run goes on
+            else:
+                self._path.unlink(missing_ok=True)  # a second try would end in the same way
             lines = words.decode(errors="replace").strip().splitlines()
-            self.problems.append(lines[-1] if lines else f"it ended with status {self._process.returncode}")
+            self.problems.append(lines[-1] if lines else f"its process ended with status {self._process.returncode}")
         self._process = None
 
 

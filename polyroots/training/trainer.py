@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -99,11 +98,18 @@ class Trainer:
         is_first = fabric.global_rank == 0
         self.reporter = reporter if reporter is not None and is_first else Reporter()
         self.data = first_alone(fabric, self._load)
+        if len(self.data.train) < 2 * config.processes:
+            raise InputError(
+                f"{count_of(len(self.data.train), 'training image')} for "
+                f"{count_of(config.processes, 'process', 'processes')}: batch norm needs two for each at least; take "
+                "more images or fewer processes"
+            )
+        self.fingerprint = self.data.fingerprint()
         self.normalise = Normalisation.of(self.data.train)
 
         fabric.seed_everything(config.seed, verbose=False)
         if saved is not None:
-            _require_same_images(saved, self.normalise, run)
+            _require_same_images(saved, self.fingerprint, run)
             model, self.init = saved.model(), saved.init
         else:
             model = start.model() if start else build(config.model)
@@ -120,7 +126,6 @@ class Trainer:
             self.state = RunState.restore((saved.training or {}).get("state", {}), self.optimizer)
         self.kept = "no checkpoint was written yet" if self.is_fresh else _kept(run, self.state)
         self.tracker = Tracker(run) if config.track_spectrum and is_first else None
-        self.logs = Logs(run, config.tensorboard and is_first, self.state.epoch)
         self.loop = EpochLoop(
             config,
             fabric,
@@ -154,8 +159,9 @@ class Trainer:
                 state.step,
             )
         )
+        self.logs = Logs(self.run, config.tensorboard and self.fabric.global_rank == 0, state.history)
         try:
-            with self.interruption.deferred(), _memory_errors(config):
+            with self.interruption.deferred():
                 self._in_first(self._write_beginning)
                 while state.epoch < config.epochs:
                     row = self._train_epoch()
@@ -164,7 +170,8 @@ class Trainer:
                     self._in_first(partial(self._write_epoch, state.finish_epoch(row)))
                     self.reporter.on_epoch(row)
                 result = self._result()
-            if self.tracker is not None:
+            # Asked to stop, it leaves the queue for when the run goes on.
+            if self.tracker is not None and not self.interruption.requested:
                 self.tracker.wait()
         finally:
             self.logs.close()
@@ -206,17 +213,18 @@ class Trainer:
         except DivergedError as error:
             raise DivergedError(f"{error}; {self.kept}; choose a smaller --lr than {self.config.lr:g}") from None
 
-    def _score(self, split: Split) -> Scores | None:
-        """Evaluate the network, each process on its part; None if it was asked to stop on the way."""
+    def _score(self, split: Split, other: nn.Module | None = None) -> Scores | None:
+        """Evaluate the network, or another one, each process on its part; None if it was asked to stop on the way."""
         fabric, processes = self.fabric, self.config.processes
-        share_buffers(fabric, self.model)
+        model = self.model if other is None else other.to(fabric.device).to(memory_format=torch.channels_last)
+        share_buffers(fabric, model)
         part = part_of(torch.arange(len(split)), fabric.global_rank, processes)
 
         def stops() -> bool:
             return processes == 1 and self.interruption.requested
 
         with fabric.autocast():
-            sums = evaluation_sums(self.model, split.subset(part), self.normalise, fabric.device, stops)
+            sums = evaluation_sums(model, split.subset(part), self.normalise, fabric.device, stops)
         return None if stops() else scores_from(total(fabric, sums), len(split))
 
     def _checkpoint(self, is_last: bool) -> Checkpoint:
@@ -226,6 +234,7 @@ class Trainer:
             "step": self.state.step,
             "config": self.config.model_dump(mode="json"),
             "classes": list(self.source.classes),
+            "images": self.fingerprint,
             "mean": list(self.normalise.mean),
             "std": list(self.normalise.std),
         }
@@ -235,22 +244,25 @@ class Trainer:
 
     def _write_beginning(self) -> None:
         """Write what a run has before its first step; if it goes on, bring in line what it had when it was killed."""
+        state = self.state
         if self.init is not None and not self.run.init.exists():
             write_json(self.run.init, self.init)
-        self.run.write_metrics(self.state.history)
+        self.run.write_metrics(state.history)
         if self.tracker is not None:
-            self.tracker.forget_after(self.state.epoch)
+            self.tracker.forget_after(state.epoch)
             if self.is_fresh:
                 self._track()
         if self.is_fresh:
             self._save_last()
+        elif state.epoch == state.best[0] > 0 and not state.step:
+            self._save_best()
 
     def _write_epoch(self, is_best: bool) -> None:
-        # last.pt comes after all that it implies: a run that is killed goes on from it, and writes the rest again.
+        # A run that is killed goes on from last.pt: what can't be made from it comes before, the rest after.
         self._track()
-        if is_best:
-            save_checkpoint(self.run.best, self._checkpoint(is_last=False))
         self._save_last()
+        if is_best:
+            self._save_best()
         self.run.append_metrics(self.state.history[-1])
         self.logs.add(self.state.history[-1])
 
@@ -264,18 +276,23 @@ class Trainer:
         self.tracker.advance()
 
     def _in_first(self, write: Callable[[], None]) -> None:
-        """Let the first process write, last.pt among it; if it can't, say what there is."""
+        """Let the first process write; if it can't, say what there is."""
         try:
             in_first(self.fabric, write)
         except FileError as error:
             raise FileError(f"{error}; {self.kept}") from error
-        self.kept = _kept(self.run, self.state)
 
     def _save_last(self) -> None:
         save_checkpoint(self.run.last, self._checkpoint(is_last=True))
+        self.kept = _kept(self.run, self.state)
 
-    def _stopped(self) -> StoppedError:
+    def _save_best(self) -> None:
+        save_checkpoint(self.run.best, self._checkpoint(is_last=False))
+
+    def _stopped(self) -> PolyrootsError:
         """Save where the run was stopped, and return the error that says so."""
+        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
+            return DivergedError(f"interrupted, with weights that are no longer finite; {self.kept}")
         self._in_first(self._save_last)
         is_trained = self.state.epoch == self.config.epochs
         where = "after the last epoch" if is_trained else f"in epoch {self.state.epoch + 1}"
@@ -288,11 +305,8 @@ class Trainer:
         best = state.history[epoch - 1]
         chosen_on = "test" if self.data.validation is None else "validation"
         if "test_accuracy" not in best:
-            weights = in_first(self.fabric, lambda: dict(load_checkpoint(self.run.best).weights))
-            now = {name: value.clone() for name, value in self.model.state_dict().items()}
-            self.model.load_state_dict(weights)
-            scores = self._score(self.data.test)
-            self.model.load_state_dict(now)
+            best_network = in_first(self.fabric, lambda: load_checkpoint(self.run.best)).model()
+            scores = self._score(self.data.test, best_network)
             if scores is None:
                 raise self._stopped()
             best = {"test_loss": scores.loss, "test_accuracy": scores.accuracy}
@@ -340,13 +354,12 @@ def _is_untouched(training: Mapping[str, Any]) -> bool:
     return training.get("epoch") == 0 and training.get("step") == 0
 
 
-def _require_same_images(saved: Checkpoint, normalise: Normalisation, run: Run) -> None:
-    """Raise InputError unless the images have, to the last bit, the mean and deviation of those of the beginning."""
-    training = saved.training or {}
-    if (training.get("mean"), training.get("std")) != (list(normalise.mean), list(normalise.std)):
+def _require_same_images(saved: Checkpoint, fingerprint: str, run: Run) -> None:
+    """Raise InputError unless images and classes are, to the last bit and in their order, those of the beginning."""
+    if (saved.training or {}).get("images") != fingerprint:
         raise InputError(
-            f"the training images are no longer those that {run.path} began with: bring these back, or start a new run "
-            f"with --init {run.last}"
+            f"the images are no longer those that {run.path} began with: bring these back, or start a new run with "
+            f"--init {run.last}"
         )
 
 
@@ -355,17 +368,3 @@ def _kept(run: Run, state: RunState) -> str:
     if state.step:
         return f"{run.last} holds epoch {state.epoch} and {count_of(state.step, 'step')} of the next one"
     return f"{run.last} holds " + (f"epoch {state.epoch}" if state.epoch else "the network before its first step")
-
-
-@contextmanager
-def _memory_errors(config: TrainConfig) -> Iterator[None]:
-    """Turn torch's errors about memory into one sentence."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "allocate" not in str(error):
-            raise
-        raise InputError(
-            f"a step of {config.batch_size} images of this network takes more memory than there is; choose a smaller "
-            "--batch-size, or fewer channels"
-        ) from error

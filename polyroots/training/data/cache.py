@@ -6,8 +6,10 @@ import hashlib
 import math
 import os
 import shutil
+import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from polyroots.files import cannot_read, make_directory, replacing
 
 # Changes when the layout of the files does.
 _LAYOUT = b"polyroots images 1"
+_DAY = 86_400
 
 
 class CacheWarning(UserWarning):
@@ -59,27 +62,71 @@ def read_cached(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     return images if images.dtype == np.uint8 and images.shape == shape else None
 
 
-def write_cached(path: Path, images: Iterable[NDArray[np.uint8]], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def write_cached(
+    path: Path, decode: Callable[[], Iterable[NDArray[np.uint8]]], shape: tuple[int, ...]
+) -> NDArray[np.uint8]:
     """Keep images, one (C, H, W) after the other, and return them all, mapped into memory.
 
-    The file is whole or not there. Where there is no room for it, a warning says so, and the images are in memory.
+    The file is whole or not there. Where it can't be written, a warning says so, and the images are in memory.
+
+    Parameters
+    ----------
+    path : of `cached_images`
+    decode : returns the images, anew at each call
+    shape : (N, C, H, W)
     """
-    if problem := _why_no_room(path.parent, math.prod(shape)):
-        warnings.warn(
-            f"decoded images are not kept for the next time: {problem}; set POLYROOTS_CACHE to a directory with room",
-            CacheWarning,
-            stacklevel=2,
-        )
-        result = np.empty(shape, dtype=np.uint8)
-        for index, image in enumerate(images):
-            result[index] = image
-        return result
-    # One after the other: a map that outgrows the disk would end the process, a write raises.
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for image in images:
-            stream.write(image.tobytes())
-    return np.load(path, mmap_mode="c")
+    problem = _why_no_room(path.parent, math.prod(shape))
+    decoding = _Watched(decode)
+    if not problem:
+        _remove_old_temporaries(path.parent)
+        try:
+            # One after the other: a map that outgrows the disk would end the process, a write raises.
+            with replacing(path) as temporary, temporary.open("wb") as stream:
+                np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+                for image in decoding:
+                    stream.write(image.tobytes())
+            return np.load(path, mmap_mode="c")
+        except OSError as error:
+            if decoding.failed:
+                raise
+            problem = str(error)
+    warnings.warn(
+        f"decoded images are not kept for the next time: {problem}; set POLYROOTS_CACHE to a directory with room",
+        CacheWarning,
+        stacklevel=2,
+    )
+    result = np.empty(shape, dtype=np.uint8)
+    for index, image in enumerate(decode()):
+        result[index] = image
+    return result
+
+
+class _Watched:
+    """Images of which one knows whether decoding them has failed."""
+
+    def __init__(self, decode: Callable[[], Iterable[NDArray[np.uint8]]]) -> None:
+        self._decode = decode
+        self.failed = False
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        images = iter(self._decode())
+        while True:
+            try:
+                image = next(images)
+            except StopIteration:
+                return
+            except Exception:
+                self.failed = True
+                raise
+            yield image
+
+
+def _remove_old_temporaries(directory: Path) -> None:
+    """Remove what a process that was killed has left; a young one may be somebody's who is at work."""
+    for path in directory.glob(".*.npy"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _DAY:
+                path.unlink()
 
 
 def _why_no_room(directory: Path, size: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ class Folder(Source):
     channels = 3
 
     def __init__(self, data_dir: Path) -> None:
+        if data_dir.is_file():
+            raise FileError(f"{data_dir} is a file: expected a directory with train/<class>/* and test/<class>/* in it")
         if not data_dir.is_dir():
             raise FileError(
                 f"no directory {data_dir}: expected one with train/<class>/* and test/<class>/* in it as --data-dir"
@@ -42,9 +45,11 @@ class Folder(Source):
         self._splits = {part: _find_images(data_dir / part) for part in PARTS}
         self.classes = self._splits["train"][0]
         if self._splits["test"][0] != self.classes:
-            different = sorted(set(self.classes) ^ set(self._splits["test"][0]))
+            train, test = (set(self._splits[part][0]) for part in PARTS)
+            alone = [("train/", train - test), ("test/", test - train)]
+            different = " and ".join(f"{part} alone has {', '.join(sorted(names))}" for part, names in alone if names)
             raise FileError(
-                f"{data_dir}: train/ and test/ must have the same classes, only one of them has {', '.join(different)}"
+                f"{data_dir}: train/ and test/ must have the same classes, {different}; add or remove these directories"
             )
         W, H = _read_image(self._splits["train"][1][0]).size
         self.size = (H, W)
@@ -64,20 +69,26 @@ class Folder(Source):
             cached = cached_images(paths, self.size) if is_whole else None
             images = None if cached is None else read_cached(cached, shape)
             if images is None:
-                decoded = _counted(self._decode_all(paths), done, total, progress)
+                decode = partial(self._decode_all, paths, done, total, progress)
                 # A few of many are quick to read, and another limit asks for other ones.
-                images = np.stack(list(decoded)) if cached is None else write_cached(cached, decoded, shape)
+                images = np.stack(list(decode())) if cached is None else write_cached(cached, decode, shape)
             elif progress:
                 progress(done + len(paths), total)
             done += len(paths)
             splits.append(split_from(images, labels))
         return splits
 
-    def _decode_all(self, paths: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
+    def _decode_all(
+        self, paths: Sequence[Path], done: int, total: int, progress: Progress | None
+    ) -> Iterator[NDArray[np.uint8]]:
         # Decoding JPEG releases the interpreter lock.
         with ThreadPoolExecutor(usable_cores()) as pool:
             for first in range(0, len(paths), _AHEAD):
-                yield from pool.map(self._decode, paths[first : first + _AHEAD])
+                for image in pool.map(self._decode, paths[first : first + _AHEAD]):
+                    yield image
+                    done += 1
+                    if progress:
+                        progress(done, total)
 
     def _decode(self, path: Path) -> NDArray[np.uint8]:
         image = _read_image(path)
@@ -90,24 +101,20 @@ class Folder(Source):
         return np.asarray(image).transpose(2, 0, 1)
 
 
-def _counted(
-    images: Iterator[NDArray[np.uint8]], done: int, total: int, progress: Progress | None
-) -> Iterator[NDArray[np.uint8]]:
-    for count, image in enumerate(images, done + 1):
-        yield image
-        if progress:
-            progress(count, total)
-
-
 def _find_images(root: Path) -> tuple[tuple[str, ...], list[Path], NDArray[np.int64]]:
     """Class names, image files and their classes below root/<class>/."""
     from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
     try:
         names, numbers = find_classes(str(root))
-        samples = make_dataset(str(root), numbers, extensions=IMG_EXTENSIONS)
     except FileNotFoundError as error:
-        raise FileError(f"{root} must hold one directory a class, with images in each: {error}") from error
+        raise FileError(f"{root} holds no directory: it must hold one for each class, with images in it") from error
+    samples = make_dataset(str(root), numbers, extensions=IMG_EXTENSIONS, allow_empty=True)
+    there = {label for _, label in samples}
+    if empty := [name for name in names if numbers[name] not in there]:
+        raise FileError(
+            f"{root} holds no image of {', '.join(empty)}: each class needs files such as .png or .jpg in its directory"
+        )
     return tuple(names), [Path(path) for path, _ in samples], np.array([label for _, label in samples])
 
 
@@ -120,6 +127,7 @@ def _read_image(path: Path) -> Image.Image:
             return image.convert("RGB")
     except FileError:
         raise
-    # Besides its own errors, Pillow raises ValueError and TypeError for some damaged files.
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, TypeError) as error:
-        raise FileError(f"{path} can't be read as an image: {error}; mend or remove it") from error
+    # Besides its own errors, Pillow raises these for some damaged files.
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, TypeError, SyntaxError) as error:
+        why = "it is none, or damaged" if isinstance(error, UnidentifiedImageError) else error
+        raise FileError(f"{path} can't be read as an image: {why}; mend or remove it") from error

@@ -73,8 +73,8 @@ class Published(Source):
                     "with --download, which unpacks them"
                 ) from error
             raise FileError(
-                f"{data_dir} holds no whole {self.title}: expected what {files} in {place} unpacks to; add --download, "
-                "which fetches what is missing and unpacks it"
+                f"{data_dir} holds no whole {self.title}; add --download, which fetches it, or unpacks what was put "
+                f"into {place} by hand: {files}"
             ) from error
         if self.name == "cifar100":
             self.classes = tuple(self._splits["train"].classes)

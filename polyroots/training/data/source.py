@@ -40,16 +40,16 @@ class Source(ABC):
         Parameters
         ----------
         limit : int, optional
-            At most so many of each split, the same share of each class.
+            At most so many of each split, the same number of each class as far as they go.
         progress : callable, optional
             Called with (done, total) while images are decoded.
         val_fraction : float
-            Share of the training images that is held out for validation.
+            Share of the training images, and of each class, that is held out for validation.
 
         Raises
         ------
         InputError
-            If that leaves less than two images to train on.
+            If that leaves fewer images than classes on either side.
         FileError
             If an image can't be read.
         """
@@ -57,10 +57,10 @@ class Source(ABC):
         if not val_fraction:
             return DataSet(train, test)
         rest, validation = hold_out(train, val_fraction)
-        if len(rest) < 2:
+        if min(len(rest), len(validation)) < len(self.classes):
             raise InputError(
-                f"{len(train)} training images without {len(validation)} for validation leave {len(rest)}: two are "
-                "needed; choose a smaller validation fraction or more images"
+                f"a share of {val_fraction:g} for validation divides {len(train)} training images into {len(rest)} and "
+                f"{len(validation)}, too few for {len(self.classes)} classes; choose another share or more images"
             )
         return DataSet(rest, test, validation)
 

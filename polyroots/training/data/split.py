@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from torch import Tensor
 
 # Which images are held out or kept by a limit is part of the data set: the same in every run, whatever its seed.
 SPLIT_SEED = 20250219
+
+_PORTION_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Split:
         """Return some images and their classes."""
         return self.images[chosen if self.rows is None else self.rows[chosen]], self.labels[chosen]
 
+    def portions(self) -> Sequence[Int64[Tensor, "n"]]:
+        """Return all samples in portions that fit into memory: a large split lies in a file."""
+        return torch.arange(len(self)).split(max(1, _PORTION_BYTES // max(1, self.image_bytes)))
+
     def subset(self, chosen: Int64[Tensor, "n"]) -> Split:
         """Return the split of some images alone; the images are shared, not copied."""
         return Split(self.images, self.labels[chosen], chosen if self.rows is None else self.rows[chosen])
@@ -67,6 +74,18 @@ class DataSet:
     test: Split
     validation: Split | None = None
 
+    def fingerprint(self) -> str:
+        """Return a digest of all images and classes, in their order."""
+        digest = hashlib.blake2b(digest_size=16)
+        for split in (self.train, self.test, self.validation):
+            if split is None:
+                continue
+            digest.update(str((len(split), *split.images.shape[1:])).encode())
+            digest.update(split.labels.numpy().tobytes())
+            for chosen in split.portions():
+                digest.update(split.take(chosen)[0].numpy().tobytes())
+        return digest.hexdigest()
+
 
 def split_from(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
     """Return the split of arrays (N, C, H, W) and (N,); the images are copied only if they are not contiguous."""
@@ -74,14 +93,24 @@ def split_from(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
 
 
 def hold_out(split: Split, fraction: float) -> tuple[Split, Split]:
-    """Divide a split: what is left, and a share of each class held out, one image at least.
+    """Divide a split: what is left, and the same share of each class held out.
 
-    Random images, but the same ones in every run.
+    Random images, but the same ones in every run. A class of two images or more keeps one at least.
     """
-    held = balanced(split.labels.numpy(), max(1, round(fraction * len(split))))
+    labels = split.labels.numpy()
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
+    classes, sizes = np.unique(labels, return_counts=True)
+    # Rounded down, and then up for those that are farthest from it, until the sum is right.
+    shares = fraction * sizes
+    counts = np.floor(shares).astype(int)
+    missing = round(float(shares.sum())) - counts.sum()
+    counts[np.argsort(counts - shares, kind="stable")[:missing]] += 1
+    counts = np.minimum(counts, sizes - 1)
+    held = np.concatenate([order[labels[order] == c][:n] for c, n in zip(classes, counts, strict=True)])
     is_held = np.zeros(len(split), dtype=bool)
     is_held[held] = True
-    return split.subset(torch.from_numpy(np.flatnonzero(~is_held))), split.subset(torch.from_numpy(held))
+    rest, chosen = (torch.from_numpy(np.flatnonzero(mask)) for mask in (~is_held, is_held))
+    return split.subset(rest), split.subset(chosen)
 
 
 def balanced(labels: Sequence[int] | NDArray[np.int64], limit: int | None) -> NDArray[np.intp]:
