@@ -33,6 +33,20 @@ def whole(tmp_path_factory):
     return out
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_ignored():
+    """What a shell or nohup has this process ignore, these tests send."""
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class Signals(Reporter):
     """Sends a signal to this process in a step."""
 
