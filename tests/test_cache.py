@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from images import image_tree
+from small_runs import same_weights, small
 
 import polyroots as pr
 from polyroots.training import CacheWarning, DataSet, open_data, train
@@ -18,7 +19,6 @@ from polyroots.training.data.cache import cache_directory
 from polyroots.training.data.split import Split, hold_out
 from polyroots.training.feed import Resident, Streamed, make_feed
 from polyroots.training.normalisation import Normalisation
-from runs import same_weights, small
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_runs import TRACKED, columns, require_same, same_weights, small, state_of
 
 from polyroots.training import load_run, open_data, resume, train
-from runs import TRACKED, columns, require_same, same_weights, small, state_of
 
 # Each kills its own process by SIGKILL, at the n-th time that it gets there.
 MOMENTS = """
@@ -26,7 +26,7 @@ from polyroots import checkpoint, files
 from polyroots.training import loop, resume, train, trainer, open_data
 from polyroots.training.epoch import EpochLoop
 from polyroots.training.run import Run
-from runs import small
+from small_runs import small
 
 moment, count, out, options = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), eval(sys.argv[4])
 

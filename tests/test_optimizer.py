@@ -5,11 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from small_runs import small
 
 import polyroots as pr
 from polyroots.training import RECIPES, open_data, train_config
 from polyroots.training.optimizer import make_optimizer, rate_at
-from runs import small
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from small_runs import same_weights, small
 from torch.nn.functional import cross_entropy
 
 import polyroots as pr
@@ -23,7 +24,6 @@ from polyroots.training.device import has_unused_weights
 from polyroots.training.draws import Draws
 from polyroots.training.normalisation import Normalisation
 from polyroots.training.run import Run
-from runs import same_weights, small
 
 COMMAND = ["--model", "q4", "--channels", "4,8", "--augment", "crop,flip", "--device", "cpu"]
 COUNTS = ["--epochs", "3", "--batch-size", "10", "--limit", "47"]

@@ -13,6 +13,7 @@ import time
 
 import pytest
 import torch
+from small_runs import OPTIONS, columns, require_same, same_weights, small
 
 import polyroots as pr
 from polyroots.checkpoint import load_checkpoint, save_checkpoint
@@ -21,7 +22,6 @@ from polyroots.training.epoch import EpochLoop
 from polyroots.training.evaluate import evaluation_sums
 from polyroots.training.run import Run
 from polyroots.training.trainer import Trainer
-from runs import OPTIONS, columns, require_same, same_weights, small
 
 
 @pytest.fixture(scope="module")

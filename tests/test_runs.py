@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from small_runs import small, state_of
 
 import polyroots as pr
 from polyroots.checkpoint import load_checkpoint
@@ -19,7 +20,6 @@ from polyroots.training.evaluate import evaluate
 from polyroots.training.normalisation import Normalisation
 from polyroots.training.run import COLUMNS, Run, begin
 from polyroots.training.state import RunState, random_states, set_random_states
-from runs import small, state_of
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from small_runs import same_weights, small, state_of
 
 import polyroots as pr
 from polyroots.checkpoint import load_checkpoint
@@ -15,7 +16,6 @@ from polyroots.training import Reporter, open_data, train
 from polyroots.training.batches import epoch_order
 from polyroots.training.epoch import EpochLoop
 from polyroots.training.normalisation import Normalisation
-from runs import same_weights, small, state_of
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from commands import fails, run
 from matplotlib.text import Text
+from small_runs import small
 
 import polyroots as pr
 from polyroots.checkpoint import Checkpoint, load_checkpoint
@@ -16,7 +17,6 @@ from polyroots.plotting.flow import _ways
 from polyroots.training import Reporter, Snapshot, load_run, open_data, train
 from polyroots.training.run import Run
 from polyroots.training.tracking import Tracker
-from runs import small
 
 
 @pytest.fixture(scope="module")

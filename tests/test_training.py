@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from images import image_tree
+from small_runs import small, state_of
 
 import polyroots as pr
 from polyroots.checkpoint import Checkpoint, load_checkpoint
@@ -27,7 +28,6 @@ from polyroots.training.draws import Draws
 from polyroots.training.normalisation import Normalisation
 from polyroots.training.optimizer import make_optimizer
 from polyroots.training.run import COLUMNS, begin, begin_anew
-from runs import small, state_of
 
 # Two classes, and an image of another size.
 BROKEN = {
