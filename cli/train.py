@@ -13,7 +13,7 @@ import click
 
 from .model_options import MODEL_OPTIONS, ModelWish, model_options, refuse_shape
 from .options import PATH, SectionedCommand, data_dir_option, dataset_option, is_first_process, usage_errors, was_given
-from .train_options import CHANGEABLE, SECTIONS, refuse_on_resume, training_options
+from .train_options import SECTIONS, refuse_on_resume, training_options
 
 if TYPE_CHECKING:
     from polyroots.checkpoint import Checkpoint
@@ -66,6 +66,7 @@ def train(
       polyroots train --dataset cifar10 --data-dir data --model q2 --recipe paper --precision bf16 --compile
       polyroots train --blocks L,C,C --placement smoother --padding circular --a-init shifted --roots minimax
     """
+    from polyroots.training import CHANGEABLE
     from polyroots.training import resume as resume_training
     from polyroots.training import train as run_training
 

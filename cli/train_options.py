@@ -93,9 +93,6 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "tensorboard": click.option("--tensorboard", is_flag=True, default=None, help="Write TensorBoard's logs as well."),
 }
 
-#: Options of a run that may be given when it goes on: where, not what.
-CHANGEABLE = ("data_dir", "device", "loading", "workers")
-
 #: Heading -> its options, for the help of a command that has them.
 SECTIONS = {
     "Data": ("dataset", "data_dir", "download", "limit", "val_fraction", "augment", "loading", "workers"),
@@ -124,6 +121,8 @@ def training_options(command: F) -> F:
 
 def refuse_on_resume(run: object) -> None:
     """Raise a usage error if an option would change what a run computes that goes on."""
+    from polyroots.training import CHANGEABLE
+
     context = click.get_current_context()
     for parameter in context.command.params:
         name = str(parameter.name)

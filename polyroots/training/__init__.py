@@ -6,7 +6,7 @@ from polyroots.training.epoch import DivergedError
 from polyroots.training.evaluate import Scores, evaluate, evaluate_checkpoint
 from polyroots.training.loaded import LoadedRun, load_run
 from polyroots.training.logs import require_tensorboard
-from polyroots.training.loop import resume, train
+from polyroots.training.loop import CHANGEABLE, resume, train
 from polyroots.training.recipes import RECIPES
 from polyroots.training.reporter import Beginning, Reporter
 from polyroots.training.run import Run
@@ -14,6 +14,7 @@ from polyroots.training.tracking import Snapshot, TrackedOperator
 from polyroots.training.trainer import StoppedError, TrainResult
 
 __all__ = [
+    "CHANGEABLE",
     "RECIPES",
     "SOURCES",
     "Beginning",

@@ -25,8 +25,8 @@ from polyroots.training.reporter import Reporter
 from polyroots.training.run import Run, begin, begin_anew
 from polyroots.training.trainer import Trainer, TrainResult
 
-# Where a run goes on doesn't decide what it computes, but for rounding.
-_CHANGEABLE = ("data_dir", "device", "loading", "workers")
+#: What may change when a run goes on: where it does, which doesn't decide what it computes, but for rounding.
+CHANGEABLE = ("data_dir", "device", "loading", "workers")
 
 
 def train(
@@ -196,8 +196,8 @@ def _load_last(run: Run) -> Checkpoint:
 def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
     """Return a configuration with other values for what may change while a run goes on."""
     for name in changes:
-        if name not in _CHANGEABLE:
-            raise unknown_name("change of a run that goes on", name, _CHANGEABLE)
+        if name not in CHANGEABLE:
+            raise unknown_name("change of a run that goes on", name, CHANGEABLE)
     given = {name: value for name, value in changes.items() if value is not None}
     try:
         return TrainConfig(**{**dict(config), **given})
