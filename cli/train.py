@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polyroots.errors import count_of
+
 from .model_options import MODEL_OPTIONS, ModelWish, model_options, refuse_shape
 from .options import PATH, SectionedCommand, data_dir_option, dataset_option, is_first_process, usage_errors, was_given
 from .train_options import SECTIONS, refuse_on_resume, training_options
@@ -149,7 +151,7 @@ def _print_result(result: TrainResult) -> None:
         f"\nTest accuracy on {result.title}{limited}: last epoch {result.last_accuracy:.2%}, "
         f"best epoch {result.best_accuracy:.2%} (epoch {result.best_epoch}, chosen on the {result.chosen_on} images)"
     )
-    epochs = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+    epochs = count_of(config.epochs, "epoch")
     say(f"{epochs} at {result.images_per_second:,.0f} images per second; run in {result.run.path}")
     last = shlex.quote(str(result.run.last))
     say("\nNext:")

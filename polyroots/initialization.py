@@ -17,7 +17,7 @@ from polyroots.models import Inert, Level, PolyMgNet, PolyStep, inert_coefficien
 from polyroots.models.alphas import AlphaInit
 from polyroots.models.level import set_coefficients
 from polyroots.operators import Operator
-from polyroots.polynomial import ResidualPolynomial, roots_of_block
+from polyroots.polynomial import ResidualPolynomial, polynomial_of_blocks, roots_of_block
 from polyroots.roots import RootChoice, require_options
 
 
@@ -287,6 +287,5 @@ def polynomials_of(network: PolyMgNet) -> list[ResidualPolynomial]:
         If all coefficients of a block are zero: it does nothing.
     """
     return [
-        ResidualPolynomial([root for step in steps for root in roots_of_block(step.letter, step.alphas.tolist())])
-        for _, steps in groups_of(network)
+        polynomial_of_blocks((step.letter, step.alphas.tolist()) for step in steps) for _, steps in groups_of(network)
     ]

@@ -8,7 +8,7 @@ coefficients lose their digits as the degree grows, factors in Leja order don't 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -259,6 +259,17 @@ def roots_of_block(letter: str, alphas: Sequence[float]) -> list[complex]:
         coefficients[power] = alpha
     roots: list[complex] = ResidualPolynomial.from_alphas(coefficients).roots.tolist()
     return roots
+
+
+def polynomial_of_blocks(blocks: Iterable[tuple[str, Sequence[float]]]) -> ResidualPolynomial:
+    """Return the residual polynomial of blocks that share an A, each given as in `roots_of_block`.
+
+    Raises
+    ------
+    InputError
+        If all coefficients of a block are zero.
+    """
+    return ResidualPolynomial([root for letter, alphas in blocks for root in roots_of_block(letter, alphas)])
 
 
 def _product(A: Any) -> Callable[[Any], Any]:

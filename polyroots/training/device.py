@@ -110,7 +110,7 @@ def has_unused_weights(config: ModelConfig) -> bool:
 def compiled(network: nn.Module, device: torch.device) -> nn.Module:
     """Return the network for torch.compile, which turns it into fewer kernels when it is first called.
 
-    On a CUDA device these are launched together, as CUDA graphs, one at a time takes longer than to run them.
+    On a CUDA device these are launched together, as CUDA graphs: one by one, launching them takes longer than they run.
     """
     made: Any = torch.compile(network, mode="reduce-overhead" if device.type == "cuda" else None)
     return made

@@ -87,7 +87,7 @@ def evaluate_checkpoint(
     data_dir : path, optional
         Where the data set lies now; by default where it lay in training.
     limit : int, optional
-        At most so many test images, the same share of each class; by default all.
+        At most so many test images, the same number of each class as far as they go; by default all.
     device : str
     progress : callable, optional
         Called with (done, total) while images are read.

@@ -25,7 +25,7 @@ from polyroots.errors import FileError, InputError
 from polyroots.files import reading_archive, replacing
 from polyroots.initialization import groups_of
 from polyroots.models import MgNet, PolyMgNet, PolyStep, SmoothingLevel
-from polyroots.polynomial import ResidualPolynomial, roots_of_block
+from polyroots.polynomial import ResidualPolynomial, polynomial_of_blocks
 from polyroots.spectrum import eigenvalues
 from polyroots.training.run import Run
 
@@ -57,11 +57,7 @@ class TrackedOperator:
         if not self.letters:
             return None
         try:
-            roots = [
-                roots_of_block(letter, alphas.tolist())
-                for letter, alphas in zip(self.letters, self.alphas, strict=True)
-            ]
-            return ResidualPolynomial([root for of_block in roots for root in of_block])
+            return polynomial_of_blocks(zip(self.letters, (a.tolist() for a in self.alphas), strict=True))
         except InputError:
             return None
 
@@ -150,7 +146,6 @@ class Tracker:
             save_checkpoint(self.run.spectra / f"epoch-{epoch:06}.pt", checkpoint)
         except FileError as error:
             self.problems.append(str(error))
-        self.advance()
 
     def forget_after(self, epoch: int) -> None:
         """Leave out of the queue, and of what is done, epochs that the run has yet to reach."""

@@ -38,12 +38,6 @@ class Split:
         return len(self.labels)
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
-        height, width = self.images.shape[-2:]
-        return height, width
-
-    @property
     def image_bytes(self) -> int:
         """Bytes of one image."""
         return self.images[:1].nbytes
