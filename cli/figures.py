@@ -2,64 +2,159 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .options import PATH, seed_option, usage_errors, was_given
 
+if TYPE_CHECKING:
+    from polyroots_figures import Request
 
-@click.command(short_help="Draw the paper's figures.")
-@click.option("--only", multiple=True, metavar="NAME", help="3 or flow; may be given again. [default: all there are]")
-@click.option("--out", type=PATH, required=True, help="Directory for the pictures (PNG and PDF).")
-@click.option("--checkpoint", type=PATH, help="Figure 3: take A from this network. [default: a freshly drawn one]")
-@click.option("--run", type=PATH, help="flow: this run, which was trained with --track-spectrum.")
-@click.option("--level", type=int, help="Figure 3: the checkpoint's level, from 1. [default: 1]")
-@seed_option("Of the freshly drawn A.")
+_NEEDS = {
+    "run": "a run: add --run RUN",
+    "network": "a network: add --run RUN or --checkpoint FILE",
+    "study": "a study: add --study DIR",
+}
+
+
+@click.command(short_help="Draw the paper's figures, and those of a run.")
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="A figure; may be given again. [default: all that can be drawn]"
+)
+@click.option("--out", type=PATH, required=True, help="Directory for the pictures (PNG, PDF, SVG) and their data.")
+@click.option("--checkpoint", type=PATH, help="3, 4, spectra, strategies: take A from this network.")
+@click.option("--run", type=PATH, help="flow, spectra: this run. 3, 4, strategies: take A from its last network.")
+@click.option("--level", type=int, help="3, 4, strategies: the network's level, from 1. [default: 1]")
+@click.option("--study", type=PATH, help="5: directory with the runs to compare, also in directories below.")
+@click.option("--degree", type=click.IntRange(min=0), default=3, show_default=True, help="3, strategies, smoothing.")
+@click.option("--roots", "strategy", default="extremal", show_default=True, metavar="NAME", help="3: the strategy.")
+@click.option(
+    "--width",
+    type=click.Choice(["one", "two"]),
+    default="two",
+    show_default=True,
+    help="Columns of a paper: 3.4 or 7 inches.",
+)
+@click.option("--redraw", is_flag=True, help="Draw again from the data in --out, without computing anything.")
+@seed_option("Of what is drawn: A, a right-hand side.")
 def figures(
-    only: tuple[str, ...], out: Path, checkpoint: Path | None, run: Path | None, level: int | None, seed: int
+    only: tuple[str, ...],
+    out: Path,
+    checkpoint: Path | None,
+    run: Path | None,
+    level: int | None,
+    study: Path | None,
+    degree: int,
+    strategy: str,
+    width: str,
+    redraw: bool,
+    seed: int,
 ) -> None:
-    """Draw figures of the paper, and of a run, from computed data.
+    """Draw figures from computed data, which is stored as .npz beside each picture.
 
-    3: the surface of |q_4| over the spectrum of a convolution A, with four roots chosen from that spectrum: the
-    smallest and the largest real part, and the conjugate pair with the largest imaginary part. A is freshly drawn, 64 x
-    64 x 3 x 3 on 32 x 32 pixels, or as trained, from a level of --checkpoint.
+    \b
+    1           weight sharing in a ResNet, two MgNets and a Poly-MgNet
+    2           features, data and residual of a level, and the passage to the next one
+    3           the surface of |q| over the spectrum of A with its roots, and the same flat
+    4           choices of two roots over a real spectrum
+    5           accuracy against weights, of the runs in --study
+    spectra     all levels of the network of --run before and after training
+    flow        how they moved while it trained; of a --run with --track-spectrum
+    strategies  all root strategies on one spectrum
+    smoothing   residual norms of all strategies on the 2-D Poisson equation
 
-    flow: how the spectrum, the roots and |q| of each level moved while the network of --run trained.
+    A is freshly drawn, 64 x 64 x 3 x 3 on 32 x 32 pixels, or as trained, from a level of --run or --checkpoint.
 
     \b
     Examples:
-      polyroots figures --only 3 --out figures
+      polyroots figures --out figures
       polyroots figures --only 3 --checkpoint runs/first/last.pt --level 2 --out figures
-      polyroots figures --only flow --run runs/first --out figures
+      polyroots figures --only flow --only spectra --run runs/first --out figures
+      polyroots figures --redraw --width one --out figures
     """
-    from polyroots.checkpoint import load_checkpoint
     from polyroots.errors import unknown_name
     from polyroots.files import make_directory
-    from polyroots.training import load_run
-    from polyroots_figures import FIGURES, OF_A_RUN, Request
-
-    from .console import say
+    from polyroots_figures import FIGURES, impossible, make
+    from polyroots_figures import redraw as redraw_all
 
     with usage_errors():
         for name in only:
             if name not in FIGURES:
                 raise unknown_name("figure", name, FIGURES)
-            if name in OF_A_RUN and run is None:
-                raise click.UsageError(f"Figure {name} is of a run; add --run RUN.")
-    if level is not None and checkpoint is None:
-        raise click.UsageError("--level is a level of the network in --checkpoint; give both or neither.")
-    if checkpoint is not None and was_given("seed"):
-        raise click.UsageError("--seed draws a fresh A, --checkpoint brings one; leave one of them out.")
-    loaded = load_checkpoint(checkpoint) if checkpoint else None
-    level = 1 if level is None else level
-    if loaded is not None:
-        with usage_errors():
-            loaded.config.level_index(level)
-    request = Request(out, loaded, level, seed, load_run(run) if run else None)
+    if redraw:
+        for _, option in _given_options():
+            raise click.UsageError(f"--redraw draws what was computed before, {option} asks for something else.")
+        for made in redraw_all(out, only, width):
+            _say(made.paths, made.words)
+        return
+    given = {"run": run, "network": run or checkpoint, "study": study, "": True}
+    for name in only:
+        if not given[FIGURES[name].needs]:
+            raise click.UsageError(f"Figure {name} is of {_NEEDS[FIGURES[name].needs]}.")
+    chosen = only or tuple(name for name, kind in FIGURES.items() if given[kind.needs])
+    for field, option in _given_options():
+        if not any(field in FIGURES[name].uses for name in chosen):
+            raise click.UsageError(f"{option} has no say in figure {' and '.join(chosen)}; leave it out.")
+    if (checkpoint or run) and was_given("seed") and set(chosen) <= {"3", "4"}:
+        raise click.UsageError("--seed draws a fresh A, --checkpoint and --run bring one; leave one of them out.")
+    request = _request(checkpoint, run, level, study, degree, strategy, seed)
     make_directory(out)
-    for name in only or (name for name in FIGURES if run or name not in OF_A_RUN):
-        drawn = FIGURES[name](request)
-        for path in drawn.paths:
-            say(f"wrote {path}")
-        say(*drawn.words)
+    for name in dict.fromkeys(chosen):
+        why_not = "" if only else impossible(name, request)
+        if why_not:
+            _say([], [f"Figure {name} is left out: {why_not}."])
+            continue
+        for made in make(name, request, out, width):
+            _say(made.paths, made.words)
+
+
+def _request(
+    checkpoint: Path | None,
+    run: Path | None,
+    level: int | None,
+    study: Path | None,
+    degree: int,
+    strategy: str,
+    seed: int,
+) -> Request:
+    from polyroots.checkpoint import load_checkpoint
+    from polyroots.roots import require_strategy
+    from polyroots.training import load_run
+    from polyroots_figures import Request
+
+    if level is not None and not (checkpoint or run):
+        raise click.UsageError("--level is a level of the network in --checkpoint or --run; give one of them, too.")
+    with usage_errors():
+        require_strategy(strategy)
+    request = Request(
+        checkpoint=load_checkpoint(checkpoint) if checkpoint else None,
+        run=load_run(run) if run else None,
+        study=study,
+        level=1 if level is None else level,
+        seed=seed,
+        degree=degree,
+        strategy=strategy,
+    )
+    if level is not None and request.network is not None:
+        with usage_errors():
+            request.network.config.level_index(level)
+    return request
+
+
+def _given_options() -> Iterator[tuple[str, str]]:
+    """Options that say what is computed, of those that were given: field of the request, name."""
+    for name in ("checkpoint", "run", "level", "study", "degree", "strategy", "seed"):
+        if was_given(name):
+            yield name, "--roots" if name == "strategy" else f"--{name}"
+
+
+def _say(paths: list[Path], words: list[str]) -> None:
+    from .console import say
+
+    for stem in dict.fromkeys(path.with_suffix("") for path in paths):
+        kinds = [path.suffix for path in paths if path.with_suffix("") == stem]
+        say(f"wrote {stem} ({', '.join(kinds)})")
+    say(*words)

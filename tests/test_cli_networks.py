@@ -206,9 +206,3 @@ def test_the_boundary_of_a_checkpoints_spectrum_has_its_own_option(init_file):
 def test_blocks_are_names_where_they_have_one(tmp_path):
     run("init", "--blocks", "L,L,C", "--channels", "4,8", "--out", tmp_path / "a.pt")
     assert load_checkpoint(tmp_path / "a.pt").config.name == "q4"
-
-
-def test_figure_3_takes_the_first_A_of_a_level(tmp_path):
-    run("init", "--model", "q4", "--steps-per-a", 2, "--channels", "4,8", "--out", tmp_path / "a.pt")
-    run("figures", "--only", 3, "--checkpoint", tmp_path / "a.pt", "--level", 2, "--out", tmp_path)
-    assert (tmp_path / "figure3-level2.png").exists()

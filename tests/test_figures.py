@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from matplotlib.figure import Figure
 from matplotlib.text import Text
-from PIL import Image
 
 import polyroots as pr
-from polyroots.checkpoint import load_checkpoint
-from polyroots.models import Level
 from polyroots.plotting import draw_contours, draw_spectrum, draw_surface
-from polyroots.plotting.surface import _fill, _hidden, _inside, hull
-from polyroots_figures import figure3
+from polyroots.plotting.labels import End, label_ends, spread
+from polyroots.plotting.surface import _hidden, _inside, fill, hull
 
 
 @pytest.fixture
@@ -40,6 +42,19 @@ def test_surface_has_axes_points_and_roots(Lambda):
     assert np.array_equal(np.sort_complex(drawn), np.sort_complex(q.roots))
     assert all((np.asarray(z) == 0).all() for _, _, z in markers)
     assert "eigenvalues (96 of 384)" in texts(figure)
+    # The plane |q| = 1 stands over all of the floor.
+    (rim,) = [line for line in axes.lines if len(line.get_data_3d()[0]) == 5]
+    x, y, z = rim.get_data_3d()
+    assert (min(x), max(x), min(y), max(y)) == (*axes.get_xlim(), *axes.get_ylim())
+    assert set(np.ravel(z)) == {1}
+    assert "$|q| = 1$" in texts(figure)
+
+
+def test_a_surface_far_below_one_has_no_plane(rng):
+    values = 1 + 0.1 * (rng.standard_normal(60) + 1j * rng.standard_normal(60))
+    figure = draw_surface(values, pr.ResidualPolynomial([1.0]), "low")
+    assert "$|q| = 1$" not in texts(figure)
+    assert figure.axes[0].get_zlim()[1] < 0.5
 
 
 def test_hull_encloses_the_spectrum_and_is_filled(Lambda):
@@ -48,7 +63,7 @@ def test_hull_encloses_the_spectrum_and_is_filled(Lambda):
     centre = boundary[:-1].mean()
     assert _inside(centre + (Lambda.values - centre) * (1 - 1e-9), boundary).all()
     assert not _inside(centre + 1.01 * (boundary - centre), boundary).any()
-    grid = _fill(boundary)
+    grid = fill(boundary)
     assert _inside(centre + (grid.ravel() - centre) * (1 - 1e-9), boundary).all()
     rim = grid[-1]
     assert not _inside(centre + 1.0001 * (rim - centre), boundary).any()
@@ -100,49 +115,6 @@ def test_plane_copes_with_few_eigenvalues(values):
     assert 0.5 < height / width < 2.5
 
 
-def test_figure3_is_of_the_papers_size(tmp_path, monkeypatch):
-    """The default: the spectrum of a fresh 64 x 64 x 3 x 3 at 32 x 32, with degree 3."""
-    seen = {}
-
-    def record(values, q, title):
-        seen.update(values=values, q=q, title=title)
-        return draw_surface(values, q, title)
-
-    monkeypatch.setattr("polyroots_figures.figure3.draw_surface", record)
-    (png, pdf), words = figure3.draw(tmp_path, seed=3)
-    assert len(seen["values"]) == 64 * 32 * 32
-    assert seen["q"].degree == 3
-    torch.manual_seed(3)
-    Lambda = pr.eigenvalues(Level(64, "L").A.weight, 32)
-    assert np.array_equal(seen["values"], Lambda.values)
-    assert np.array_equal(np.sort_complex(seen["q"].roots), np.sort_complex(pr.select_roots(Lambda)))
-    with Image.open(png) as image:
-        assert image.size == (1920, 1500)
-        assert len(image.convert("RGB").getcolors(2**24)) > 1000
-    assert pdf.stat().st_size > 10_000
-    assert "4 roots damp " in words[0]
-
-
-def test_figure3_of_a_checkpoint_takes_its_level(tmp_path, init_file, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        "polyroots_figures.figure3.draw_surface",
-        lambda values, q, title: seen.append((values, title)) or draw_surface(values, q, title),
-    )
-    checkpoint = load_checkpoint(init_file)
-    figure3.draw(tmp_path, checkpoint, level=2)
-    ((values, title),) = seen
-    assert np.array_equal(values, pr.eigenvalues(checkpoint.weights["levels.1.A.weight"], 4).values)
-    assert "level 2 of a q4" in title
-    assert "12 x 12 x 3 x 3, 4 x 4 pixels" in title
-    with pytest.raises(pr.InputError, match="from 1 to 2, got 5"):
-        figure3.draw(tmp_path, checkpoint, level=5)
-    resnet = pr.models.model_config("resnet18", image_size=8)
-    other = type(checkpoint)(resnet, {})
-    with pytest.raises(pr.InputError, match="resnet18 has no levels"):
-        figure3.draw(tmp_path, other)
-
-
 def test_contours_show_the_roots_the_level_one_and_every_eigenvalue(rng):
     values = pr.eigenvalues(rng.standard_normal((4, 4, 3, 3)) / 6, 8).values
     q = pr.ResidualPolynomial(pr.select_roots(values))
@@ -181,3 +153,23 @@ def test_contours_tell_high_from_low_frequencies(rng):
         box = part.get_window_extent()
         assert figure.bbox.y0 <= box.y0
         assert box.y1 <= figure.bbox.y1
+
+
+@given(arrays(float, st.integers(1, 12), elements=st.floats(0, 1)), st.floats(0.01, 0.3))
+def test_labels_are_spread_as_little_as_can_be(positions, gap):
+    moved = spread(positions, gap)
+    order = np.argsort(positions, kind="stable")
+    assert (np.diff(moved[order]) >= gap - 1e-12).all()
+    assert moved.sum() == pytest.approx(positions.sum(), abs=1e-9)
+    if (np.diff(positions[order]) >= gap).all():
+        np.testing.assert_allclose(moved, positions, atol=1e-12)
+
+
+def test_names_beside_curves_do_not_overlap():
+    figure = Figure(figsize=(4, 2.5))
+    axes = figure.add_axes((0.1, 0.1, 0.6, 0.8), xlim=(0, 1), ylim=(0, 1))
+    label_ends(axes, [End(1.0, 0.5 + 0.001 * k, f"curve {k}", "black") for k in range(6)], height=2.0)
+    figure.draw_without_rendering()
+    boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
+    assert len(boxes) == 6
+    assert all(low.y1 <= high.y0 for low, high in pairwise(boxes))

@@ -143,6 +143,7 @@ def test_imports_run_downwards():
         "stored",
         "checkpoint",
         "training",
+        "study",
         "__init__",
         "__main__",
     ]

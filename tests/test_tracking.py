@@ -170,12 +170,12 @@ def test_the_flow_of_other_spectra(rng):
 def test_the_command_draws_every_level(tracked, tmp_path):
     result = run("figures", "--only", "flow", "--run", tracked, "--out", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"flow-level{level}.{kind}" for level in (1, 2) for kind in ("pdf", "png")
+        f"flow-level{level}.{kind}" for level in (1, 2) for kind in ("npz", "pdf", "png", "svg")
     ]
     assert "Level 1: the spectral radius went from" in result.stdout
     cancelled = "batch norm cancels the size of the coefficients of blocks 1 (L) and 2 (L): their roots mean little"
     assert f"Level 2: {cancelled}." in result.stdout
-    assert "Figure flow is of a run; add --run RUN." in fails(
+    assert "Figure flow is of a run: add --run RUN." in fails(
         "figures", "--only", "flow", "--out", tmp_path / "no", exit_code=2
     )
     assert not (tmp_path / "no").exists()

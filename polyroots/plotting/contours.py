@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from jaxtyping import Bool, Complex
+from jaxtyping import Bool, Complex, Float64
+from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
 from polyroots.errors import count_of
@@ -13,12 +17,14 @@ from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, st
 from polyroots.polynomial import ResidualPolynomial
 
 _CELLS = 400
-# Bands of |q|: a factor of about two each, with a boundary at 1.
-_BANDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+#: Bands of |q|: a factor of about two each, with a boundary at 1.
+BANDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 # Pale, so that eigenvalues show on all of it; the whole of the project's map, which is lighter where |q| is larger.
 _PALE = ListedColormap(0.45 + 0.55 * COLOUR_MAP(np.linspace(0, 1, 256))[:, :3])
 # Roots farther out than so many spectral radii are not shown.
 _FAR = 2.5
+# Inches.
+_WIDEST = 5.6
 
 
 def draw_contours(
@@ -28,6 +34,7 @@ def draw_contours(
     *,
     chosen: Bool[np.ndarray, "N"] | None = None,
     max_points: int = 4000,
+    width: float | None = None,
 ) -> Figure:
     """Draw |q| in the plane in bands, its level 1, the eigenvalues and the roots.
 
@@ -40,6 +47,8 @@ def draw_contours(
     chosen : (N,) bool, optional
         The eigenvalues that are to be damped, such as the high frequencies; the others are drawn as small crosses.
     max_points : int
+    width : float, optional
+        Inches, for print.
     """
     every = max(1, -(-len(values) // max_points))
     others = np.empty(0, dtype=complex) if chosen is None else values[~chosen][::every]
@@ -50,28 +59,20 @@ def draw_contours(
     near = q.roots[is_near]
     low, high, top = frame(np.concatenate([points, others, values[[values.real.argmin(), values.real.argmax()]], near]))
 
-    with style():
-        width = 5.6
+    with style(width):
+        # Two columns wide it would fill the page.
+        across = min(width or 5.6, _WIDEST)
         # A title of two lines, and a legend of one or two.
-        around = 1.6 if chosen is None else 1.8
-        figure = Figure(figsize=(width, (width - 1.7) * 2 * top / (high - low) + around), layout="constrained")
+        around = (1.6 if chosen is None else 1.8) if width is None else 1.25
+        beside = 1.7 if width is None else 1.2
+        figure = Figure(figsize=(across, (across - beside) * 2 * top / (high - low) + around), layout="constrained")
         axes = figure.add_subplot()
         x = np.linspace(low, high, _CELLS)
         # The upper half, mirrored: |q| is symmetric to the real axis, and so is the picture.
         y = np.linspace(0, top, max(2, round(_CELLS * top / (high - low))))
         upper = np.abs(q(x + 1j * y[:, None]))
         y, height = np.append(-y[:0:-1], y), np.concatenate([upper[:0:-1], upper])
-        bands = axes.contourf(
-            x,
-            y,
-            np.clip(height, _BANDS[0] / 2, _BANDS[-1] * 2),
-            levels=_BANDS,
-            cmap=_PALE,
-            norm=BoundaryNorm(_BANDS, _PALE.N, extend="both"),
-            extend="both",
-        )
-        axes.contour(x, y, height, levels=_BANDS, colors="white", linewidths=0.5)
-        axes.contour(x, y, height, levels=[1.0], colors="black", linewidths=1.1)
+        bands = draw_bands(axes, x, y, height)
         axes.plot([], [], "-", color="black", linewidth=1.1, label="$|q| = 1$")
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
@@ -105,7 +106,7 @@ def draw_contours(
             "o",
             markerfacecolor=ROOT,
             markeredgecolor="white",
-            markersize=6.5,
+            markersize=6.5 if width is None else 5,
             label=count_of(len(near), "root") + (f", {far} far outside" if far else ""),
             zorder=4,
         )
@@ -115,13 +116,35 @@ def draw_contours(
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
         axes.set_title(title)
-        bar = figure.colorbar(bands, ax=axes, shrink=0.9, pad=0.02, ticks=_BANDS, format="%g")
+        bar = figure.colorbar(bands, ax=axes, shrink=0.9, pad=0.02, ticks=BANDS, format="%g")
         bar.set_label("$|q|$")
         legend = figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.4)
         for handle in legend.legend_handles:
             if handle is not None:
                 handle.set_alpha(1)
     return figure
+
+
+def draw_bands(
+    axes: Axes,
+    x: Float64[np.ndarray, "*grid"],
+    y: Float64[np.ndarray, "*grid"],
+    height: Float64[np.ndarray, "rows columns"],
+    bounds: Sequence[float] = BANDS,
+) -> ContourSet:
+    """Draw bands of |q| between some values, and its level 1; return the bands, for a colour bar."""
+    bands = axes.contourf(
+        x,
+        y,
+        np.clip(height, bounds[0] / 2, bounds[-1] * 2),
+        levels=bounds,
+        cmap=_PALE,
+        norm=BoundaryNorm(bounds, _PALE.N, extend="both"),
+        extend="both",
+    )
+    axes.contour(x, y, height, levels=bounds, colors="white", linewidths=0.5)
+    axes.contour(x, y, height, levels=[1.0], colors="black", linewidths=1.1)
+    return bands
 
 
 def _counted(drawn: int, there: int, what: str) -> str:

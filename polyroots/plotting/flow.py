@@ -24,6 +24,8 @@ from polyroots.polynomial import ResidualPolynomial
 _OUTLINES = 7
 # Roots farther out than so many spectral radii are not shown.
 _FAR = 2.5
+# Inches.
+_NARROW = 5.0
 _SHARES = ((1.0, "largest", "-"), (0.9, "90 % are below", "--"), (0.5, "median", ":"))
 
 
@@ -35,7 +37,7 @@ class Moment(NamedTuple):
     q: ResidualPolynomial | None
 
 
-def draw_flow(moments: Sequence[Moment], title: str, remark: str = "") -> Figure:
+def draw_flow(moments: Sequence[Moment], title: str, remark: str = "", width: float | None = None) -> Figure:
     """Draw outlines of the spectra and the ways of the roots in the plane, and |q| on the spectrum over the epochs.
 
     Parameters
@@ -45,6 +47,8 @@ def draw_flow(moments: Sequence[Moment], title: str, remark: str = "") -> Figure
     title : str
     remark : str
         What the reader must know of the polynomials, such as that batch norm cancels the size of coefficients.
+    width : float, optional
+        Inches, for print; the two parts stand above each other where it is small.
 
     Raises
     ------
@@ -53,9 +57,14 @@ def draw_flow(moments: Sequence[Moment], title: str, remark: str = "") -> Figure
     """
     if len(moments) < 2:
         raise InputError(f"two epochs at least show how a spectrum moved, got {len(moments)}")
-    with style():
-        figure = Figure(figsize=(9.2, 4.4), layout="constrained")
-        plane, over_epochs = figure.subplots(1, 2, width_ratios=(1.1, 1))
+    with style(width):
+        is_narrow = width is not None and width < _NARROW
+        across = width or 9.2
+        figure = Figure(figsize=(across, 1.75 * across if is_narrow else 0.48 * across), layout="constrained")
+        if is_narrow:
+            plane, over_epochs = figure.subplots(2, 1, height_ratios=(1.25, 1))
+        else:
+            plane, over_epochs = figure.subplots(1, 2, width_ratios=(1.1, 1))
         colours = ScalarMappable(Normalize(moments[0].epoch, moments[-1].epoch), COLOUR_MAP.reversed())
         _draw_plane(plane, moments, colours)
         bar = figure.colorbar(colours, ax=plane, shrink=0.8, pad=0.02)
@@ -69,7 +78,7 @@ def draw_flow(moments: Sequence[Moment], title: str, remark: str = "") -> Figure
         over_epochs.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         over_epochs.set_xlim(moments[0].epoch, moments[-1].epoch)
         over_epochs.spines[["top", "right"]].set_visible(False)
-        figure.suptitle(f"{title}\n{remark}" if remark else title, fontsize=10)
+        figure.suptitle(f"{title}\n{remark}" if remark else title)
     return figure
 
 
@@ -87,10 +96,10 @@ def _draw_plane(axes: Axes, moments: Sequence[Moment], colours: ScalarMappable) 
         last[::every].real,
         last[::every].imag,
         ".",
-        color=REFERENCE,
+        color=EIGENVALUE,
         markersize=2,
         markeredgewidth=0,
-        alpha=0.45,
+        alpha=0.3,
         rasterized=True,
     )
     for index in np.unique(np.linspace(0, len(moments) - 1, _OUTLINES).round().astype(int)):
@@ -105,7 +114,7 @@ def _draw_plane(axes: Axes, moments: Sequence[Moment], colours: ScalarMappable) 
     # In the order of the reading, with what there is.
     colour = colours.to_rgba(np.array((moments[0].epoch + moments[-1].epoch) / 2))
     axes.plot([], [], "-", color=colour, label="outlines of the spectrum, by epoch")
-    axes.plot([], [], ".", color=REFERENCE, label="eigenvalues in the end")
+    axes.plot([], [], ".", color=EIGENVALUE, label="eigenvalues in the end")
     if ways.shape[1]:
         axes.plot([], [], "o", markerfacecolor="none", markeredgecolor=ROOT, markersize=9, label="roots at first")
         axes.plot([], [], "o-", color=ROOT, markeredgecolor="white", label="roots in the end")

@@ -21,31 +21,65 @@ COLOUR_MAP = ListedColormap(mpl.colormaps["cividis"](np.linspace(0.25, 1, 256)))
 EIGENVALUE = "#15396b"
 ROOT = "#c8442c"
 REFERENCE = "#6b6b6b"
+#: Eigenvalues before training, beside those after it.
+START = "#e69f00"
 
-_SETTINGS: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.labelsize": 9,
-    "axes.titlesize": 10,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "mathtext.fontset": "dejavusans",
-    # TrueType fonts, embedded: journals refuse type 3.
-    "pdf.fonttype": 42,
-    "savefig.facecolor": "white",
+#: Told apart without colour vision (M. Okabe, K. Ito, Color Universal Design, 2008), for what has no colour of its own.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f", "#000000")
+
+#: Line of each root strategy: no two have both in common.
+STRATEGY_LINES: dict[str, tuple[str, str]] = {
+    "extremal": (COLOURS[0], "-"),
+    "real": (COLOURS[0], "--"),
+    "complex": (COLOURS[0], ":"),
+    "largest": (COLOURS[4], "-"),
+    "smallest": (COLOURS[4], "--"),
+    "leja": (COLOURS[2], "-"),
+    "chebyshev": (COLOURS[1], "-"),
+    "minimax": (COLOURS[7], "-"),
+    "least-squares": (COLOURS[3], "-"),
+    "harmonic-ritz": (COLOURS[5], "-"),
+    "random": (COLOURS[6], ":"),
+    "given": (COLOURS[6], "-"),
 }
+
+#: Inches, of a picture that stands in one column of a paper or across two.
+WIDTHS = {"one": 3.4, "two": 7.0}
+
+# Points; on paper and on a screen.
+_PRINTED, _SHOWN = 7.5, 9.0
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Draw with the project's settings."""
-    with mpl.rc_context(_SETTINGS):
+def style(width: float | None = None) -> Iterator[None]:
+    """Draw with the project's settings; at a width, in inches, as it is printed."""
+    size = _SHOWN if width is None else _PRINTED
+    settings: dict[Any, Any] = {
+        "font.size": size,
+        "axes.labelsize": size,
+        "axes.titlesize": size + 1 if width is None else size,
+        "figure.titlesize": size + 1 if width is None else size + 0.5,
+        "xtick.labelsize": size - 1,
+        "ytick.labelsize": size - 1,
+        "legend.fontsize": size - 1,
+        "legend.frameon": False,
+        "axes.linewidth": 0.6,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "lines.linewidth": 1.2,
+        "mathtext.fontset": "dejavusans",
+        # TrueType fonts, embedded: journals refuse type 3. In SVG letters are outlines, which need no font.
+        "pdf.fonttype": 42,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "polyroots",
+        "savefig.facecolor": "white",
+    }
+    with mpl.rc_context(settings):
         yield
 
 
 def save_figure(figure: Figure, stem: str | Path, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:
-    """Write a figure as stem.png (300 dpi), stem.pdf, ..., each whole or not at all; return the paths.
+    """Write a figure as stem.png (300 dpi), stem.pdf, stem.svg, each whole or not at all; return the paths.
 
     Raises
     ------
@@ -57,7 +91,7 @@ def save_figure(figure: Figure, stem: str | Path, formats: Sequence[str] = ("png
         path = Path(f"{stem}.{kind}")
         with replacing(path) as temporary, style():
             # No date: the same data gives the same file.
-            metadata = {"CreationDate": None} if kind == "pdf" else None
+            metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
             figure.savefig(temporary, format=kind, dpi=300, metadata=metadata)
         paths.append(path)
     return paths

@@ -10,22 +10,33 @@ from jaxtyping import Complex128, Float64
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
 from polyroots.errors import InputError
-from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, ROOT, style
+from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style
 from polyroots.polynomial import ResidualPolynomial
 
 _RADII, _ANGLES = 160, 361
 _ELEVATION, _AZIMUTH = 30, -58
 _BOX = (1.0, 1.0, 0.8)
+# Inches.
+_SMALL = 4.5
+# A surface that is all below this would be flat under a plane at 1.
+_FAR_BELOW = 0.4
 
 
 def draw_surface(
-    values: Complex128[np.ndarray, "N"], q: ResidualPolynomial, title: str, max_points: int = 4000
+    values: Complex128[np.ndarray, "N"],
+    q: ResidualPolynomial,
+    title: str,
+    max_points: int = 4000,
+    width: float | None = None,
 ) -> Figure:
-    """Draw the surface of |q| over the convex hull of a spectrum, with the eigenvalues on it and the roots marked.
+    """Draw the surface of |q| over the convex hull of a spectrum, with eigenvalues, roots and the plane |q| = 1.
+
+    Contours stand on the floor. The plane is left out where the whole surface is far below it.
 
     Parameters
     ----------
@@ -35,6 +46,8 @@ def draw_surface(
     title : str
     max_points : int
         Of more eigenvalues than this an even subset is drawn; the hull is that of all.
+    width : float, optional
+        Inches, for print.
 
     Raises
     ------
@@ -42,56 +55,77 @@ def draw_surface(
         If the eigenvalues lie on a line, over which there is no surface.
     """
     boundary = hull(values)
-    grid = _fill(boundary)
+    grid = fill(boundary)
     height = np.abs(q(grid))
     points = values[:: max(1, -(-len(values) // max_points))]
-    top = float(height.max())
+    has_plane = float(height.max()) >= _FAR_BELOW
+    top = max(float(height.max()), 1.0) if has_plane else float(height.max())
     floor = -0.35 * top
 
-    with style():
-        figure = Figure(figsize=(6.4, 5.0))
+    with style(width):
+        across = width or 6.4
+        # Letters are as large in a small picture, and take more of it.
+        is_small = across < _SMALL
+        figure = Figure(figsize=(across, (0.95 if is_small else 0.8) * across))
+        place = (-0.06, 0.02, 0.96, 0.8) if is_small else (-0.03, 0.0, 0.92, 0.92)
         # Any: matplotlib types the result as two-dimensional axes.
-        axes: Any = figure.add_axes((-0.03, -0.01, 0.92, 0.92), projection="3d", computed_zorder=False)
+        axes: Any = figure.add_axes(place, projection="3d", computed_zorder=False)
         axes.set_proj_type("ortho")
         axes.view_init(elev=_ELEVATION, azim=_AZIMUTH)
-        axes.set_box_aspect(_BOX, zoom=0.92)
+        axes.set_box_aspect(_BOX, zoom=0.96 if is_small else 0.92)
+        if is_small:
+            for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+                axis.set_major_locator(MaxNLocator(4))
+                axis.set_tick_params(pad=-3)
+                axis.labelpad = -5
         axes.set_xlim(*_padded(boundary.real))
         axes.set_ylim(*_padded(boundary.imag))
         axes.set_zlim(floor, 1.02 * top)
         scale = np.array([np.ptp(limits) for limits in (axes.get_xlim(), axes.get_ylim(), axes.get_zlim())])
         toward = _toward_eye(scale)
-        norm = Normalize(0, top)
+        norm = Normalize(0, float(height.max()))
         axes.contourf(
             grid.real, grid.imag, height, levels=12, zdir="z", offset=floor, cmap=COLOUR_MAP, norm=norm, zorder=0
         )
         axes.plot(boundary.real, boundary.imag, floor, color="0.25", linewidth=0.6, zorder=1)
-        axes.plot_surface(
-            grid.real,
-            grid.imag,
-            height,
-            cmap=COLOUR_MAP,
-            norm=norm,
-            rcount=_RADII,
-            ccount=_ANGLES,
-            linewidth=0,
-            antialiased=False,
-            rasterized=True,
-            zorder=2,
-        )
+        on_points = np.abs(q(points))
         seen = ~_hidden(points, q, boundary, toward, top)
-        axes.scatter(
-            points.real[seen],
-            points.imag[seen],
-            np.abs(q(points[seen])),
-            s=1.2,
-            color=EIGENVALUE,
-            alpha=0.6,
-            linewidths=0,
-            depthshade=False,
-            rasterized=True,
-            zorder=3,
-            label=f"eigenvalues ({len(points):,} of {len(values):,})" if len(points) < len(values) else "eigenvalues",
-        )
+
+        def draw_part(part: NDArray[np.floating[Any]], which: NDArray[np.bool_], layer: int) -> None:
+            axes.plot_surface(
+                grid.real,
+                grid.imag,
+                part,
+                cmap=COLOUR_MAP,
+                norm=norm,
+                rcount=_RADII,
+                ccount=_ANGLES,
+                linewidth=0,
+                antialiased=False,
+                rasterized=True,
+                zorder=layer,
+            )
+            axes.scatter(
+                points.real[which],
+                points.imag[which],
+                on_points[which],
+                s=0.5 if is_small else 1.2,
+                color=EIGENVALUE,
+                alpha=0.6,
+                linewidths=0,
+                depthshade=False,
+                rasterized=True,
+                zorder=layer + 0.2,
+            )
+
+        # From above, the plane covers what is below it and is covered by what is above: three layers, in this order.
+        draw_part(height, seen & (on_points <= 1 if has_plane else True), 2)
+        if has_plane:
+            _draw_plane(axes)
+            if height.max() > 1:
+                draw_part(np.where(height > 1, height, np.nan), seen & (on_points > 1), 3)
+        shown = f"eigenvalues ({len(points):,} of {len(values):,})" if len(points) < len(values) else "eigenvalues"
+        axes.plot([], [], [], ".", color=EIGENVALUE, markersize=4, label=shown)
         roots = q.roots
         for root in roots:
             axes.plot([root.real] * 2, [root.imag] * 2, [floor, 0], color=ROOT, linewidth=0.8, linestyle=":", zorder=4)
@@ -103,7 +137,7 @@ def draw_surface(
                     roots.imag[which],
                     np.zeros(which.sum()),
                     "o",
-                    markersize=6,
+                    markersize=6 if width is None else 5,
                     markerfacecolor=face,
                     markeredgecolor=edge,
                     markeredgewidth=0.9,
@@ -113,12 +147,27 @@ def draw_surface(
         axes.set_zticks([tick for tick in axes.get_zticks() if 0 <= tick <= top])
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
-        figure.suptitle(title, y=0.98)
-        legend: Any = figure.legend(*axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.01, 0.89))
-        legend.legend_handles[0].set_sizes([14])
-        bar = figure.add_axes((0.89, 0.28, 0.022, 0.5))
+        figure.suptitle(title, y=0.985)
+        if has_plane:
+            axes.plot([], [], [], "-", color=REFERENCE, linewidth=4, alpha=0.35, label="$|q| = 1$")
+        figure.legend(
+            *axes.get_legend_handles_labels(),
+            loc="upper left",
+            bbox_to_anchor=(0.01, 0.91 if is_small else 0.89),
+            ncols=2 if is_small else 1,
+        )
+        bar = figure.add_axes((0.84, 0.25, 0.022, 0.42) if is_small else (0.89, 0.28, 0.022, 0.5))
         figure.colorbar(ScalarMappable(norm, COLOUR_MAP), cax=bar, label=f"$|q_{{{len(roots)}}}(\\lambda)|$")
     return figure
+
+
+def _draw_plane(axes: Any) -> None:
+    """The plane |q| = 1, translucent, over all of the floor."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    x, y = np.array([[left, right], [left, right]]), np.array([[low, low], [high, high]])
+    axes.plot_surface(x, y, np.ones((2, 2)), color=REFERENCE, alpha=0.22, shade=False, linewidth=0, zorder=2.5)
+    rim = [(left, low), (right, low), (right, high), (left, high), (left, low)]
+    axes.plot(*zip(*rim, strict=True), 1, color=REFERENCE, linewidth=0.5, alpha=0.7, zorder=2.6)
 
 
 def hull(values: Complex128[np.ndarray, "N"]) -> Complex128[np.ndarray, "M"]:
@@ -143,7 +192,7 @@ def hull(values: Complex128[np.ndarray, "N"]) -> Complex128[np.ndarray, "M"]:
     return values[np.append(corners, corners[0])]
 
 
-def _fill(boundary: Complex128[np.ndarray, "M"]) -> Complex128[np.ndarray, "R T"]:
+def fill(boundary: Complex128[np.ndarray, "M"]) -> Complex128[np.ndarray, "R T"]:
     """Grid over a convex polygon: rays from its centre to its boundary."""
     centre = boundary[:-1].mean()
     angles = np.linspace(0, 2 * np.pi, _ANGLES)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float64
 from torch import nn
 
 from polyroots.checkpoint import Checkpoint, load_checkpoint
-from polyroots.errors import FileError
+from polyroots.errors import FileError, InputError
 from polyroots.files import cannot_read, read_json
+from polyroots.training.beginning import network_at_start
 from polyroots.training.config import TrainConfig
 from polyroots.training.loop import load_config
 from polyroots.training.run import COLUMNS, Run
@@ -62,6 +65,43 @@ class LoadedRun:
         """Accuracies of the last and of the best epoch; None before the run is done."""
         document: dict[str, Any] | None = read_json(self.run.result, "a result") if self.run.result.exists() else None
         return document
+
+    @cached_property
+    def beginning(self) -> Snapshot:
+        """Spectra and coefficients before the first step: as they were tracked, or of the network drawn once more.
+
+        Raises
+        ------
+        InputError
+            If the network has no convolutions A, or can no longer be drawn as it was.
+        """
+        if (self.run.spectra / "epoch-000000.npz").exists():
+            return self.snapshots[0]
+        start = load_checkpoint(self.run.start) if self.run.start.exists() else None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            network, _ = network_at_start(self.config, start)
+        beginning = Snapshot.of(network, 0)
+        levels = (self.init or {}).get("levels", [])
+        for level, operator in zip(levels, beginning.operators, strict=bool(levels)):
+            same = level["radius"] is None or math.isclose(level["radius"], operator.radius, rel_tol=1e-6)
+            if level["name"] == operator.name and not same:
+                raise InputError(
+                    f"the seed {self.config.seed} no longer draws the network that {self.run.path} began with, as "
+                    "another version of torch does; train with --track-spectrum, which stores its spectra"
+                )
+        return beginning
+
+    @cached_property
+    def end(self) -> Snapshot:
+        """Spectra and coefficients of the network as it was last saved.
+
+        Raises
+        ------
+        InputError
+            If the network has no convolutions A.
+        """
+        return Snapshot.of(self.model, (self.last.training or {}).get("epoch", 0))
 
     @property
     def snapshots(self) -> list[Snapshot]:

@@ -52,6 +52,11 @@ class TrackedOperator:
     alphas: tuple[Float64[np.ndarray, "powers"], ...]
 
     @property
+    def radius(self) -> float:
+        """Spectral radius."""
+        return float(np.abs(self.values).max())
+
+    @property
     def q(self) -> ResidualPolynomial | None:
         """The residual polynomial of all blocks; None without blocks, or if all coefficients of one are zero."""
         if not self.letters:

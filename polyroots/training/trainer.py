@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -16,9 +15,9 @@ from torch import nn
 from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.errors import FileError, InputError, PolyrootsError, count_of
 from polyroots.files import write_json
-from polyroots.initialization import initialize
-from polyroots.models import build, count_weights
+from polyroots.models import count_weights
 from polyroots.training.batches import part_of
+from polyroots.training.beginning import network_at_start
 from polyroots.training.config import TrainConfig
 from polyroots.training.data import CacheWarning, DataSet, Source, Split
 from polyroots.training.device import compiled, describe
@@ -112,8 +111,7 @@ class Trainer:
             _require_same_images(saved, self.fingerprint, run)
             model, self.init = saved.model(), saved.init
         else:
-            model = start.model() if start else build(config.model)
-            self.init = _initialize(model, config, start)
+            model, self.init = network_at_start(config, start)
         if config.sync_batch_norm:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         self.model: nn.Module = model.to(memory_format=torch.channels_last)
@@ -313,6 +311,7 @@ class Trainer:
         seconds = sum(row["train_seconds"] for row in state.history)
         rate = state.epoch * len(self.data.train) / seconds
         document = {
+            "data": self.source.title,
             "epochs": state.epoch,
             "last": {"epoch": state.epoch, "test_loss": last["test_loss"], "test_accuracy": last["test_accuracy"]},
             "best": {
@@ -335,23 +334,6 @@ class Trainer:
             chosen_on,
             rate,
         )
-
-
-def _initialize(model: nn.Module, config: TrainConfig, start: Checkpoint | None) -> dict[str, Any] | None:
-    """Set fresh coefficients, and return the report of those that training starts from, if it is known."""
-    if start is not None:
-        # Once trained, coefficients are no longer those of the report, unless they were set anew.
-        training = start.training
-        is_known = training is None or training.get("initialised", False) or _is_untouched(training)
-        return start.init if is_known else None
-    if not config.model.is_polynomial:
-        return None
-    return initialize(model, strategy=config.roots, alpha_init=config.alpha_init).to_dict()
-
-
-def _is_untouched(training: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint is one from before the first step."""
-    return training.get("epoch") == 0 and training.get("step") == 0
 
 
 def _require_same_images(saved: Checkpoint, fingerprint: str, run: Run) -> None:

@@ -1,0 +1,230 @@
+"""Figure 1: which weights a ResNet, two MgNets and a Poly-MgNet share on one resolution.
+
+What is drawn is what happens: the modules of each network are watched while an image passes, and a box stands for each
+convolution that is applied, in that order, with one colour for each weight tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+from torch import nn
+from torchvision.models.resnet import BasicBlock
+
+from polyroots.errors import count_of
+from polyroots.models import build
+from polyroots.models.network import Network
+from polyroots.models.step import PolyStep, Step
+from polyroots.plotting.style import COLOURS, REFERENCE, WIDTHS, style
+from polyroots_figures.request import Computed, Request
+
+#: The paper's four networks, and what it calls them.
+NETWORKS = {
+    "resnet18": "ResNet18",
+    "mgnet-a": "MgNet$^A$",
+    "mgnet-ab": "MgNet$^{A,B}$",
+    "q2": "Poly-MgNet$^{q_2}$",
+}
+
+# The second: there is no passage to the first, and in the multigrid networks that begins with u = 0.
+_LEVEL = 2
+
+# The same in every network, and the kernels K of a ResNet, which are none of these, have colours of their own.
+_COLOURS_OF = {
+    "A": (COLOURS[0], COLOURS[5]),
+    "B": (COLOURS[1], COLOURS[4]),
+    "R": (COLOURS[2],),
+    "Pi": (COLOURS[3],),
+    "K": ("#000000", "#5a5a5a", "#8c6d1f", "#9b9b9b", "#c09a55"),
+}
+_SYMBOLS = {"Pi": "\\Pi"}
+
+# What each convolution outside of the steps does; batch norm and ReLU are left out.
+_BETWEEN = {"Pi": "$u \\leftarrow \\Pi\\,u$", "R": "$r \\leftarrow R\\,r$", "A": "$r \\leftarrow r - A\\,\\delta$"}
+# p(A) of a step, by its letter.
+_SMOOTHERS = {
+    "L": "\\alpha_0\\,r",
+    "S": "\\alpha_1 A\\,r",
+    "R": "(\\alpha_0 + \\alpha_1 A)\\,r",
+    "C": "(\\alpha_0 + \\alpha_1 A)\\,r",
+}
+
+# In the units of a panel: one across, a box high.
+_LINE, _GAP = 0.2, 0.35
+_SMALL: dict[str, Any] = {"fontsize": "small", "color": "0.2"}
+
+
+def compute(request: Request) -> list[Computed]:
+    """Watch each network at work."""
+    del request
+    panels: list[dict[str, Any]] = []
+    for name, title in NETWORKS.items():
+        network = build(name)
+        assert isinstance(network, Network)
+        panels.append({"name": name, "title": title, "groups": _watch(network)})
+    words = [f"{panel['name']}, resolution {_LEVEL}: {_counts(panel)}." for panel in panels]
+    return [Computed("figure1", {"level": _LEVEL, "panels": panels}, words)]
+
+
+def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
+    """Draw a column of boxes for each network."""
+    panels = data["panels"]
+    columns = len(panels) if width > WIDTHS["one"] else 2
+    rows = -(-len(panels) // columns)
+    depth = max(sum(_height(group) + _GAP for group in panel["groups"]) for panel in panels)
+    with style(width):
+        figure = Figure(figsize=(width, rows * (0.22 * depth + 0.8) + 0.35), layout="constrained")
+        words = (
+            f"Convolutions on resolution {data['level']} in their order",
+            "(batch norm and ReLU left out):",
+            "one colour is one weight tensor",
+        )
+        figure.suptitle(("\n" if columns < len(panels) else " ").join(words))
+        for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).ravel(), panels, strict=True):
+            _draw_panel(axes, panel, depth)
+    return {"": figure}
+
+
+def _watch(network: Network) -> list[dict[str, Any]]:
+    """Every step and convolution on one resolution, in order, as an image passes.
+
+    A group is a step with the convolutions in it, or convolutions between steps (step 0).
+    """
+    groups: list[dict[str, Any]] = []
+    inside = [m for module in network.resolutions[_LEVEL - 1] for m in module.modules()]
+    names = {module: name for name, module in network.named_modules()}
+    convolutions = {module: _kind(names[module]) for module in inside if isinstance(module, nn.Conv2d)}
+    steps = [module for module in inside if isinstance(module, Step | BasicBlock)]
+
+    def enter(step: nn.Module, _: Any) -> None:
+        number = next(number for number, other in enumerate(steps, 1) if other is step)
+        groups.append({"step": number, "letter": step.letter if isinstance(step, PolyStep) else "", "calls": []})
+
+    def leave(*_: Any) -> None:
+        groups.append({"step": 0, "letter": "", "calls": []})
+
+    def note(convolution: nn.Module, *_: Any) -> None:
+        assert isinstance(convolution, nn.Conv2d)
+        kind = convolutions[convolution]
+        # Modules may share a weight.
+        same = list(dict.fromkeys(id(c.weight) for c, other in convolutions.items() if other == kind))
+        groups[-1]["calls"].append(
+            {
+                "module": names[convolution],
+                "kind": kind,
+                "number": 1 + same.index(id(convolution.weight)),
+                "of": len(same),
+                "size": list(convolution.kernel_size),
+                "weights": convolution.weight.numel(),
+                "is_shortcut": "downsample" in names[convolution],
+            }
+        )
+
+    leave()
+    hooks = [step.register_forward_pre_hook(enter) for step in steps]
+    hooks += [step.register_forward_hook(leave) for step in steps]
+    hooks += [convolution.register_forward_hook(note) for convolution in convolutions]
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, network.config.in_channels, *network.config.image_size))
+    for hook in hooks:
+        hook.remove()
+    return [group for group in groups if group["step"] or group["calls"]]
+
+
+def _kind(name: str) -> str:
+    """A, B, R or Pi, as the module is called; K for a ResNet's."""
+    words = [word for word in name.split(".") if not word.isdigit()]
+    return words[-1] if words[-1] in _COLOURS_OF else "K"
+
+
+def _calls(panel: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [call for group in panel["groups"] for call in group["calls"]]
+
+
+def _counts(panel: Mapping[str, Any]) -> str:
+    calls = _calls(panel)
+    different = {(call["kind"], call["number"]): call["weights"] for call in calls}
+    return (
+        f"{count_of(len(calls), 'convolution')}, {count_of(len(different), 'weight tensor')}, "
+        f"{sum(different.values()):,} weights"
+    )
+
+
+def _height(group: Mapping[str, Any]) -> float:
+    """Of a group, in boxes; a step without convolutions has its words."""
+    return max(1.0, sum(not call["is_shortcut"] for call in group["calls"])) + (0.3 if group["step"] else 0.0)
+
+
+def _draw_panel(axes: Axes, panel: Mapping[str, Any], depth: float) -> None:
+    axes.set_xlim(0, 1)
+    axes.set_ylim(depth + 1.2, -0.1)
+    axes.axis("off")
+    axes.set_title(panel["title"])
+    y = _GAP
+    for group in panel["groups"]:
+        height = _height(group)
+        main = [call for call in group["calls"] if not call["is_shortcut"]]
+        if group["step"]:
+            _draw_frame(axes, y, height)
+            is_residual = any(call["kind"] == "K" for call in main)
+            word = "block" if is_residual else "step"
+            if is_residual:
+                _draw_shortcut(axes, y, height)
+            name = f"{word} {group['step']}" + ("" if is_residual else ": $u \\leftarrow u + \\delta$")
+            axes.text(0.95, y + height - 0.25, name, ha="right", va="center", **_SMALL)
+        for row, call in enumerate(main):
+            centre = y + (height - len(main)) / 2 + row + 0.5
+            _draw_box(axes, call, _LINE, centre)
+            words = _words(call, group)
+            if words:
+                lift = 0.25 if group["step"] else 0.0
+                axes.text(_LINE + 0.18, centre - lift, words, ha="left", va="center", **_SMALL)
+        if not main:
+            words = f"$\\delta = {_SMOOTHERS[group['letter']]}$"
+            axes.text(_LINE + 0.18, y + height / 2 - 0.25, words, ha="left", va="center", **_SMALL)
+        for call in group["calls"]:
+            if call["is_shortcut"]:
+                _draw_box(axes, call, _LINE + 0.36, y + height / 2)
+        y += height + _GAP
+    axes.add_patch(
+        FancyArrowPatch((_LINE, -0.1), (_LINE, y), arrowstyle="-|>", mutation_scale=6, color="0.35", linewidth=0.7)
+    )
+    axes.text(0.5, depth + 0.75, _counts(panel).replace(", ", "\n", 1), ha="center", va="center", **_SMALL)
+
+
+def _draw_frame(axes: Axes, y: float, height: float) -> None:
+    """Around what is inside of a step."""
+    axes.add_patch(Rectangle((0.02, y), 0.96, height, facecolor="#f1f1f1", edgecolor=REFERENCE, linewidth=0.4))
+
+
+def _draw_shortcut(axes: Axes, y: float, height: float) -> None:
+    """Past the convolutions of a residual block."""
+    top, bottom = y + 0.09, y + height - 0.09
+    x = _LINE + 0.36
+    axes.plot([_LINE, x, x, _LINE], [top, top, bottom, bottom], "-", color="0.35", linewidth=0.7)
+
+
+def _words(call: Mapping[str, Any], group: Mapping[str, Any]) -> str:
+    """What a convolution does to features and residual; batch norm and ReLU are left out."""
+    if not group["step"]:
+        return _BETWEEN.get(call["kind"], "")
+    if call["kind"] == "B":
+        return f"$\\delta = {_symbol(call)}\\,r$"
+    return f"$\\delta = {_SMOOTHERS[group['letter']]}$" if group["letter"] else ""
+
+
+def _symbol(call: Mapping[str, Any]) -> str:
+    return _SYMBOLS.get(call["kind"], call["kind"]) + (f"_{{{call['number']}}}" if call["of"] > 1 else "")
+
+
+def _draw_box(axes: Axes, call: Mapping[str, Any], x: float, y: float) -> None:
+    sizes = "" if call["size"] == [3, 3] else "x".join(map(str, call["size"])) + " "
+    colours = _COLOURS_OF[call["kind"]]
+    colour = colours[(call["number"] - 1) % len(colours)]
+    axes.add_patch(Rectangle((x - 0.14, y - 0.34), 0.28, 0.68, facecolor=colour, edgecolor="none", zorder=2))
+    axes.text(x, y, f"{sizes}${_symbol(call)}$", ha="center", va="center", color="white", zorder=3)

@@ -1,0 +1,100 @@
+"""Figure 2: features and data on one resolution, what A and B make of them, and the passage to the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from polyroots.plotting.style import COLOURS, REFERENCE, WIDTHS, style
+from polyroots_figures.request import Computed, Request
+
+# A and B have the colours of Figure 1.
+_A, _B, _R, _PI = COLOURS[0], COLOURS[1], COLOURS[2], COLOURS[3]
+
+
+def compute(request: Request) -> list[Computed]:
+    """Nothing: the schematic is the same for every network."""
+    del request
+    return [Computed("figure2", {}, [])]
+
+
+def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
+    """Draw the schematic."""
+    del data
+    height = 2.5
+    with style(width):
+        figure = Figure(figsize=(width, height))
+        # In inches, so that boxes have room for their words at any width.
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+        axes.axis("off")
+        _draw_levels(axes, width, height)
+    return {"": figure}
+
+
+def _draw_levels(axes: Axes, width: float, height: float) -> None:
+    is_small = width <= WIDTHS["one"]
+    box = 1.27 if is_small else 2.45
+    left, right = 0.06, width - box - 0.06
+    for x, level in ((left, "$\\ell$"), (right, "$\\ell + 1$")):
+        axes.add_patch(
+            Rectangle((x, 0.06), box, height - 0.36, facecolor="#f1f1f1", edgecolor=REFERENCE, linewidth=0.5)
+        )
+        axes.text(x + box / 2, height - 0.15, f"resolution level {level}", ha="center", va="center")
+    above, below = height - 0.62, 0.42
+    new = "\n" if is_small else ": "
+    _draw_box(axes, left, above, box, f"features{new}$u_\\ell$")
+    _draw_box(axes, left, below, box, f"residual{new}$r_\\ell = f_\\ell - A_\\ell\\,u_\\ell$")
+    _draw_box(axes, right, above, box, f"features{new}$u_{{\\ell+1}} = \\Pi\\,u_\\ell$")
+    _draw_box(
+        axes,
+        right,
+        below,
+        box,
+        "data"
+        + new
+        + "$f_{\\ell+1} = R\\,\\sigma(r_\\ell)$"
+        + ("\n" if is_small else " ")
+        + "$+\\; A_{\\ell+1} u_{\\ell+1}$",
+    )
+
+    down, up = left + (0.16 if is_small else 0.35), left + box - (0.16 if is_small else 0.35)
+    ends = (above - 0.23, below + 0.23)
+    _draw_arrow(axes, (down, ends[0]), (down, ends[1]), _A)
+    _draw_arrow(axes, (up, ends[1]), (up, ends[0]), _B)
+    middle = (above + below) / 2
+    axes.text(down + 0.06, middle, "$A_\\ell$", color=_A, ha="left", va="center", fontsize="large")
+    by_B, by_A = "B_\\ell\\,r_\\ell", "p_d(A_\\ell)\\,r_\\ell"
+    update = "$u_\\ell \\leftarrow u_\\ell"
+    smoothing = (
+        f"{update}$\n$+\\; {by_B}$\nor\n$+\\; {by_A}$"
+        if is_small
+        else f"MgNet: {update} + {by_B}$\nPoly-MgNet:\n{update} + {by_A}$"
+    )
+    axes.text(up - 0.06, middle, smoothing, color=_B, ha="right", va="center", linespacing=1.35)
+
+    start, end = left + box + 0.03, right - 0.03
+    for y, colour, symbol, word in ((above, _PI, "$\\Pi$", "features"), (below, _R, "$R$", "restriction")):
+        _draw_arrow(axes, (start, y), (end, y), colour)
+        axes.text((start + end) / 2, y + 0.12, symbol, color=colour, ha="center", va="center", fontsize="large")
+        if not is_small:
+            axes.text((start + end) / 2, y - 0.13, f"{word},\nstride 2", color=colour, ha="center", va="top")
+
+
+def _draw_box(axes: Axes, x: float, y: float, width: float, words: str) -> None:
+    inset = 0.07
+    axes.add_patch(
+        Rectangle((x + inset, y - 0.23), width - 2 * inset, 0.46, facecolor="white", edgecolor="0.25", linewidth=0.7)
+    )
+    axes.text(x + width / 2, y, words, ha="center", va="center", linespacing=1.3)
+
+
+def _draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
+    axes.add_patch(
+        FancyArrowPatch(
+            start, end, arrowstyle="-|>", mutation_scale=9, color=colour, linewidth=1.4, shrinkA=0, shrinkB=0
+        )
+    )

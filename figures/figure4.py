@@ -1,0 +1,147 @@
+"""Figure 4: choices of roots for q_2, in two blocks, over a real spectrum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from polyroots.errors import InputError
+from polyroots.plotting.style import COLOURS, EIGENVALUE, REFERENCE, ROOT, WIDTHS, style
+from polyroots.polynomial import ResidualPolynomial
+from polyroots.roots import select_roots
+from polyroots.spectrum import Spectrum, eigenvalues
+from polyroots_figures.operators import subjects_of
+from polyroots_figures.request import Computed, Request
+
+_BLOCKS = "L,L"
+# Where no polynomial is a smoother, the last choice is that with the smallest mean of |q|^2.
+_CHOICES, _BEST, _OTHERWISE = ("extremal", "largest", "smallest"), "minimax", "least-squares"
+_WORDS = {
+    "extremal": "smallest and largest",
+    "largest": "two of largest modulus",
+    "smallest": "two of smallest modulus",
+    "minimax": "least max$|q|$",
+    "least-squares": "least mean of $|q|^2$",
+}
+_LIMIT = 1.7
+
+
+def compute(request: Request) -> list[Computed]:
+    """Choose roots from the spectra of symmetric parts (A + A^T) / 2, which are real.
+
+    Without a network those of a freshly drawn A, with eigenvalues on both sides of 0, and of A = I + N, with all of
+    them on one side.
+    """
+    subjects = subjects_of(request)
+    if request.network is None:
+        subjects += subjects_of(request, init="shifted")
+    rows, words = [], []
+    for subject in subjects:
+        Lambda = eigenvalues(symmetric_part(subject.weight), subject.size, name=f"the symmetric part of {subject.name}")
+        values = Lambda.values.real
+        choices = [_choose(Lambda, name) for name in _CHOICES]
+        try:
+            choices.append(_choose(Lambda, _BEST))
+        except InputError:
+            choices.append(_choose(Lambda, _OTHERWISE))
+        title = f"symmetric part of {subject.source}"
+        rows.append({"title": title, "shape": subject.shape, "values": values, "choices": choices})
+        words += [
+            f"{subject.name}, '{choice['strategy']}': max|q| = {_written(choice['max_abs'])}." for choice in choices
+        ]
+    return [Computed(f"figure4{_suffix(request)}", {"rows": rows}, words)]
+
+
+def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
+    """Draw one panel a choice."""
+    rows = data["rows"]
+    is_small = width <= WIDTHS["one"]
+    columns = 2 if is_small else 4
+    lines = [
+        range(start, min(start + columns, len(row["choices"])))
+        for row in rows
+        for start in range(0, len(row["choices"]), columns)
+    ]
+    with style(width):
+        figure = Figure(figsize=(width, 1.5 * len(lines) + 0.22 * len(rows) + 0.45), layout="constrained")
+        # Any: matplotlib types the result as one of several things.
+        parts: Any = figure.subfigures(len(rows), 1, hspace=0.02, squeeze=False)[:, 0]
+        for part, row in zip(parts, rows, strict=True):
+            part.suptitle(row["title"] + ("\n" if is_small else ", ") + row["shape"])
+            axes_of = part.subplots(-(-len(row["choices"]) // columns), columns, sharex=True, sharey=True).ravel()
+            for axes, choice in zip(axes_of, row["choices"], strict=True):
+                _draw_choice(axes, row["values"], choice)
+            for axes in axes_of[-columns:]:
+                axes.set_xlabel("$\\lambda$")
+        handles, labels = parts[0].axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2 if is_small else 6, columnspacing=1.2)
+    return {"": figure}
+
+
+def symmetric_part(weight: Tensor) -> Float64[np.ndarray, "c c h w"]:
+    """Kernels of (A + A^T) / 2: the transpose exchanges channels and turns the taps around."""
+    K = weight.double().numpy()
+    return (K + K.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]) / 2
+
+
+def _suffix(request: Request) -> str:
+    return "" if request.network is None else f"-level{request.level}"
+
+
+def _choose(Lambda: Spectrum, strategy: str) -> dict[str, Any]:
+    roots = select_roots(Lambda, strategy=strategy, blocks=_BLOCKS)
+    q = ResidualPolynomial(roots)
+    return {"strategy": strategy, "roots": roots.real, "max_abs": float(np.abs(q(Lambda.values)).max())}
+
+
+def _written(value: float) -> str:
+    """A maximum of |q|; what is little above 1 doesn't look like 1."""
+    return f"{value:.4f}" if 0.99 < value < 1.01 else f"{value:.3g}"
+
+
+def _draw_choice(axes: Axes, values: Float64[np.ndarray, "N"], choice: Mapping[str, Any]) -> None:
+    margin = 0.06 * float(np.ptp(values))
+    left, right = min(float(values.min()), 0.0) - margin, max(float(values.max()), 0.0) + margin
+    t = np.linspace(left, right, 801)
+    blocks = [1 - t / root for root in choice["roots"]]
+    axes.axhspan(-1, 1, color=REFERENCE, alpha=0.1, linewidth=0, label="$|q| \\leq 1$")
+    axes.axhline(0, color=REFERENCE, linewidth=0.4)
+    for number, (block, colour, line) in enumerate(zip(blocks, COLOURS[2:4], ("--", "-."), strict=True), 1):
+        axes.plot(
+            t, block, line, color=colour, linewidth=0.9, label=f"block {number}: $1 - \\lambda/\\lambda_{number}$"
+        )
+    axes.plot(t, blocks[0] * blocks[1], "-", color="black", linewidth=1.3, label="$q_2$, their product")
+    # A rug on the axis, as dense as the spectrum: every eigenvalue of many would be a bar.
+    shown = np.sort(values)[:: max(1, len(values) // 400)]
+    axes.plot(
+        shown,
+        np.full(len(shown), 0.035),
+        "|",
+        transform=axes.get_xaxis_transform(),
+        color=EIGENVALUE,
+        markersize=5,
+        markeredgewidth=0.3,
+        rasterized=True,
+        label="eigenvalues",
+    )
+    axes.plot(
+        choice["roots"],
+        [0, 0],
+        "o",
+        markerfacecolor=ROOT,
+        markeredgecolor="white",
+        markersize=5,
+        zorder=4,
+        label="roots",
+    )
+    axes.set_xlim(left, right)
+    axes.set_ylim(-_LIMIT, _LIMIT)
+    axes.set_yticks([-1, 0, 1])
+    axes.set_title(f"{_WORDS[choice['strategy']]}\nmax$|q|$ = {_written(choice['max_abs'])}", fontsize="medium")
+    axes.spines[["top", "right"]].set_visible(False)

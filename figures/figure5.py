@@ -1,0 +1,103 @@
+"""Figure 5: accuracy against weights, of networks with their channels scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from polyroots.errors import FileError, count_of
+from polyroots.plotting.labels import End, label_ends
+from polyroots.plotting.style import COLOURS, REFERENCE, WIDTHS, style
+from polyroots.study import results_of, series_of
+from polyroots_figures.request import Computed, Request
+
+_MARKERS, _LINES = "osD^vP*X", ("-", "--", ":")
+
+
+def compute(request: Request) -> list[Computed]:
+    """Take the accuracies after the last epoch from the runs of a study.
+
+    Raises
+    ------
+    InputError
+        If they are of different data sets.
+    FileError
+        If none is done.
+    """
+    assert request.study is not None
+    results = results_of(request.study)
+    if not results.done:
+        raise FileError(f"no run of {request.study} is done: expected some with a result.json; go on with them first")
+    series, words = [], []
+    for found in series_of(results.done):
+        points = [
+            {
+                "channels": list(point.channels),
+                "weights": point.weights,
+                "accuracies": np.array([result.last for result in point.results]),
+                "seeds": [result.config.seed for result in point.results],
+            }
+            for point in found.points
+        ]
+        series.append({"label": found.label, "points": points})
+        words += [_sentence(found.label, point) for point in points]
+    if results.unfinished:
+        names = ", ".join(str(path) for path in results.unfinished)
+        words.append(f"{count_of(len(results.unfinished), 'run')} not done, left out: {names}.")
+    return [Computed("figure5", {"data": results.done[0].data, "series": series}, words)]
+
+
+def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
+    """Draw each network's mean and standard deviation over the seeds, and each seed as a small point."""
+    height = 2.4
+    with style(width):
+        figure = Figure(figsize=(width, height + (0.6 if width > WIDTHS["one"] else 0.75)), layout="constrained")
+        axes = figure.add_subplot()
+        ends = []
+        for index, series in enumerate(data["series"]):
+            colour, marker = COLOURS[index % len(COLOURS)], _MARKERS[index % len(_MARKERS)]
+            line = _LINES[index // len(COLOURS) % len(_LINES)]
+            weights = np.array([point["weights"] for point in series["points"]])
+            accuracies = [100 * point["accuracies"] for point in series["points"]]
+            means = np.array([a.mean() for a in accuracies])
+            spreads = np.array([a.std(ddof=1) if len(a) > 1 else 0.0 for a in accuracies])
+            for x, of_seeds in zip(weights, accuracies, strict=True):
+                axes.plot(
+                    np.full(len(of_seeds), x), of_seeds, ".", color=colour, markersize=3, alpha=0.4, markeredgewidth=0
+                )
+            axes.errorbar(
+                weights, means, spreads, fmt=f"{line}{marker}", color=colour, markersize=4, linewidth=1, capsize=2
+            )
+            ends.append(End(float(weights[-1]), float(means[-1]), series["label"], colour))
+        axes.set_xscale("log")
+        axes.margins(x=0.08)
+        axes.set_xlim(*axes.get_xlim())
+        axes.set_ylim(*axes.get_ylim())
+        axes.grid(color=REFERENCE, alpha=0.15, linewidth=0.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xlabel(f"weights\n{_caption(data['series'])}")
+        axes.set_ylabel("test accuracy in %")
+        figure.suptitle(f"{data['data']}, after the last epoch")
+        label_ends(axes, ends, height)
+    return {"": figure}
+
+
+def _caption(series: list[Mapping[str, Any]]) -> str:
+    counts = sorted({len(point["accuracies"]) for one in series for point in one["points"]})
+    if counts == [1]:
+        return "one seed"
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"mean and standard deviation of {seeds} seeds"
+
+
+def _sentence(label: str, point: Mapping[str, Any]) -> str:
+    accuracies = 100 * point["accuracies"]
+    spread = f" +- {accuracies.std(ddof=1):.2f}" if len(accuracies) > 1 else ""
+    channels = ",".join(map(str, point["channels"]))
+    return (
+        f"{label}, channels {channels}, {point['weights']:,} weights: {accuracies.mean():.2f}{spread} % "
+        f"({count_of(len(accuracies), 'seed')})."
+    )

@@ -1,0 +1,130 @@
+"""Strategies as smoothers: residual norms on the 2-D Poisson equation with a random right-hand side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from polyroots.errors import PolyrootsError, count_of
+from polyroots.matrices import linear_operator
+from polyroots.plotting.labels import End, label_ends
+from polyroots.plotting.style import REFERENCE, STRATEGY_LINES, WIDTHS, style
+from polyroots.polynomial import ResidualPolynomial
+from polyroots.roots import options_of, select_roots
+from polyroots.spectrum import Spectrum, eigenvalues
+from polyroots.strategies import STRATEGIES
+from polyroots_figures.request import Computed, Request
+
+#: The 5-point Laplacian, times the mesh width squared, on a periodic grid.
+LAPLACIAN = np.array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]]).reshape(1, 1, 3, 3)
+SIZE = 64
+# At least so many, and so many steps.
+_APPLICATIONS, _STEPS = 24, 3
+# Its smoothing factor is 3/5.
+_JACOBI = "damped Jacobi 4/5"
+
+
+def compute(request: Request) -> list[Computed]:
+    """Apply each strategy's polynomial to the residual, again and again.
+
+    Roots are chosen from the whole spectrum, for the norm of the residual, and from the high frequencies, for that of
+    its high-frequency part, which is what a coarser grid can't correct.
+    """
+    Lambda = eigenvalues(LAPLACIAN, SIZE, name="the 2-D Laplacian")
+    rng = np.random.default_rng(request.seed)
+    # Without its mean, which no step can change: the periodic equation has a solution only for such a right-hand side.
+    f = rng.standard_normal((SIZE, SIZE))
+    f -= f.mean()
+    panels, words = [], []
+    for region, title in (("all", "residual"), ("high", "its high-frequency part")):
+        curves = []
+        for strategy in STRATEGIES:
+            options = {"seed": request.seed} if "seed" in options_of(strategy) else {}
+            if strategy == "given":
+                continue
+            try:
+                roots = select_roots(Lambda, request.degree, strategy, region=region, **options)
+            except PolyrootsError as error:
+                words.append(f"{title}, '{strategy}': {error}.")
+                continue
+            curves.append(_curve(strategy, Lambda, ResidualPolynomial(roots), f, region))
+        # One root at 5: 1 - t/5 = 1 - (4/5) t/4.
+        curves.append(_curve(_JACOBI, Lambda, ResidualPolynomial([5.0]), f, region))
+        words += [f"{title}, {_rate(curve)}." for curve in curves]
+        panels.append({"title": title, "region": region, "curves": curves})
+    title = f"2-D Poisson, {SIZE} x {SIZE}, random right-hand side, {count_of(request.degree + 1, 'root')}"
+    return [Computed("smoothing", {"title": title, "panels": panels}, words)]
+
+
+def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
+    """Draw the norms over the applications of A."""
+    is_small = width <= WIDTHS["one"]
+    height = 2.5
+    with style(width):
+        figure = Figure(figsize=(width, 2 * height + 1.3 if is_small else height + 0.8), layout="constrained")
+        figure.suptitle(data["title"])
+        axes_of = figure.subplots(2, 1) if is_small else figure.subplots(1, 2)
+        for axes, panel in zip(axes_of, data["panels"], strict=True):
+            _draw_panel(axes, panel, height)
+    return {"": figure}
+
+
+def _curve(
+    name: str, Lambda: Spectrum, q: ResidualPolynomial, f: Float64[np.ndarray, "H W"], region: str
+) -> dict[str, Any]:
+    """Norm of the residual, or of its high-frequency part, after each step, relative to the beginning."""
+    product = linear_operator(Lambda.operator).matvec
+    is_high = high_frequencies(f.shape)
+    r = f.ravel()
+
+    def norm() -> float:
+        if region == "all":
+            return float(np.linalg.norm(r))
+        part = np.fft.fft2(r.reshape(f.shape))[is_high]
+        return float(np.linalg.norm(part)) / SIZE
+
+    norms = [norm()]
+    steps = max(_APPLICATIONS // len(q.roots), _STEPS)
+    for _ in range(steps):
+        r = r - product(q.apply(product, r))
+        norms.append(norm())
+    relative = np.array(norms) / norms[0]
+    return {"strategy": name, "applications": len(q.roots) * np.arange(steps + 1), "norms": relative}
+
+
+def high_frequencies(size: tuple[int, ...]) -> Bool[np.ndarray, "H W"]:
+    """Mask of the frequencies with some |theta| >= pi / 2, in the order of the Fourier transform."""
+    y, x = (np.abs(np.fft.fftfreq(n)) >= 0.25 for n in size)
+    return y[:, None] | x
+
+
+def _rate(curve: Mapping[str, Any]) -> str:
+    """The mean factor per application of A."""
+    norms, applications = curve["norms"], curve["applications"]
+    rate = float(norms[-1]) ** (1 / float(applications[-1]))
+    return f"'{curve['strategy']}': a factor of {rate:.3g} per application of A on average"
+
+
+def _draw_panel(axes: Axes, panel: Mapping[str, Any], height: float) -> None:
+    shown = [curve for curve in panel["curves"] if curve["norms"][-1] <= 1]
+    growing = [curve["strategy"] for curve in panel["curves"] if curve["norms"][-1] > 1]
+    ends = []
+    for curve in shown:
+        colour, line = STRATEGY_LINES.get(curve["strategy"], (REFERENCE, "-"))
+        x, y = curve["applications"], np.maximum(curve["norms"], 1e-16)
+        axes.plot(x, y, line, color=colour, marker=".", markersize=3, linewidth=1)
+        ends.append(End(float(x[-1]), float(y[-1]), curve["strategy"], colour))
+    axes.set_yscale("log")
+    axes.set_xlim(0, max((end.x for end in ends), default=1.0))
+    axes.set_ylim(*axes.get_ylim())
+    axes.spines[["top", "right"]].set_visible(False)
+    region = "the spectrum" if panel["region"] == "all" else "the high frequencies"
+    axes.set_title(f"{panel['title']}; roots from {region}")
+    axes.set_xlabel("applications of $A$" + (f"\nnot shown, growing: {', '.join(growing)}" if growing else ""))
+    axes.set_ylabel("norm, relative to the start")
+    label_ends(axes, ends, height)

@@ -1,0 +1,143 @@
+"""The spectra of all levels of a network, as training began and as it ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from polyroots.plotting.plane import frame
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, START, WIDTHS, style
+from polyroots.training import Snapshot
+from polyroots_figures.request import Computed, Request
+
+# Roots farther out than so many spectral radii are not shown.
+_FAR = 1.6
+_POINTS = 2500
+# Inches: less has no room for a legend in one line.
+_NARROW = 6.0
+
+_BEFORE, _AFTER = "before training", "after training"
+
+
+def compute(request: Request) -> list[Computed]:
+    """Take the spectra and roots of a run's first and last network, or of one checkpoint.
+
+    Raises
+    ------
+    InputError
+        If the network has no convolutions A.
+    """
+    if request.checkpoint is None and request.run is not None:
+        config = request.run.config.model
+        snapshots = {_BEFORE: request.run.beginning, _AFTER: request.run.end}
+    else:
+        checkpoint = request.network
+        assert checkpoint is not None
+        config = checkpoint.config
+        epoch = (checkpoint.training or {}).get("epoch", 0)
+        snapshots = {_AFTER if epoch else _BEFORE: Snapshot.of(checkpoint.model(), epoch)}
+    levels, words, seen = [], [], dict[int, int]()
+    count_at = Counter(operator.level for operator in next(iter(snapshots.values())).operators)
+    names = [operator.name for operator in next(iter(snapshots.values())).operators]
+    for index, name in enumerate(names):
+        of_level = {when: snapshot.operators[index] for when, snapshot in snapshots.items()}
+        number = next(iter(of_level.values())).level
+        H, W = config.sizes[number - 1]
+        moments = {
+            when: {"values": A.values, "roots": np.empty(0) if A.q is None else A.q.roots}
+            for when, A in of_level.items()
+        }
+        seen[number] = seen.get(number, 0) + 1
+        title = f"level {number}" + (f", $A$ {seen[number]}" if count_at[number] > 1 else "")
+        levels.append({"title": f"{title}: {H} x {W}", "name": name, "moments": moments})
+        radii = " to ".join(f"{A.radius:.4g}" for A in of_level.values())
+        words.append(f"{name}: spectral radius {radii}.")
+    return [Computed("spectra", {"title": config.title, "levels": levels}, words)]
+
+
+def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
+    """Draw a panel for each A."""
+    levels = data["levels"]
+    is_small = width <= WIDTHS["one"]
+    columns = min(len(levels), 2 if is_small else 4)
+    rows = -(-len(levels) // columns)
+    with style(width):
+        across = width * columns / (2 if is_small else 4) if columns > 1 else 0.5 * width + 0.5
+        figure = Figure(
+            figsize=(max(across, 2.6), rows * 0.27 * width * (2 if is_small else 1) + 1.0), layout="constrained"
+        )
+        axes_of = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, level in zip(axes_of, levels, strict=False):
+            _draw_level(axes, level)
+        for axes in axes_of[len(levels) :]:
+            axes.remove()
+        for axes in axes_of[::columns]:
+            axes.set_ylabel("Im $\\lambda$")
+        figure.suptitle(f"Spectra of the convolutions $A$ of a {data['title']}")
+        handles, labels = axes_of[0].get_legend_handles_labels()
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=2 if figure.get_figwidth() < _NARROW else 5,
+            columnspacing=1.2,
+        )
+    return {"": figure}
+
+
+def _draw_level(axes: Axes, level: Mapping[str, Any]) -> None:
+    moments = level["moments"]
+    reach = max(float(np.abs(moment["values"]).max()) for moment in moments.values()) or 1.0
+    axes.axhline(0, color=REFERENCE, linewidth=0.4)
+    axes.axvline(0, color=REFERENCE, linewidth=0.4)
+    shown = []
+    # The larger cloud below the smaller one, so that both are seen.
+    order = sorted(moments, key=lambda when: -float(np.abs(moments[when]["values"]).max()))
+    for when, colour, face in ((_BEFORE, START, "none"), (_AFTER, EIGENVALUE, ROOT)):
+        if when not in moments:
+            continue
+        values, roots = moments[when]["values"], moments[when]["roots"]
+        points = values[:: -(-len(values) // _POINTS)]
+        axes.plot(
+            points.real,
+            points.imag,
+            ".",
+            color=colour,
+            markersize=2,
+            markeredgewidth=0,
+            alpha=0.6,
+            rasterized=True,
+            zorder=1.5 + 0.1 * order.index(when),
+        )
+        axes.plot([], [], ".", color=colour, markersize=5, label=f"eigenvalues {when}")
+        near = roots[np.abs(roots) <= _FAR * reach]
+        if len(near):
+            edge = ROOT if face == "none" else "white"
+            axes.plot(
+                near.real,
+                near.imag,
+                "o",
+                markerfacecolor=face,
+                markeredgecolor=edge,
+                markersize=5,
+                label=f"roots {when}",
+                zorder=3,
+            )
+        shown += [values, near]
+    everything = np.concatenate(shown)
+    if float(np.abs(everything).max()) >= 0.5:
+        circle = np.exp(1j * np.linspace(0, 2 * np.pi, 361))
+        axes.plot(circle.real, circle.imag, "--", color=REFERENCE, linewidth=0.8, label="unit circle")
+    low, high, top = frame(everything)
+    half = max(top, (high - low) / 2)
+    middle = (low + high) / 2
+    axes.set_xlim(middle - half, middle + half)
+    axes.set_ylim(-half, half)
+    axes.set_aspect("equal")
+    axes.set_xlabel("Re $\\lambda$")
+    axes.set_title(level["title"])

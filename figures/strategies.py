@@ -1,0 +1,147 @@
+"""All root strategies on one spectrum: |q| on its convex hull."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from polyroots.errors import count_of
+from polyroots.levels import Operand
+from polyroots.operators import Operator
+from polyroots.plotting.contours import draw_bands
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, WIDTHS, style
+from polyroots.plotting.surface import fill, hull
+from polyroots.polynomial import ResidualPolynomial
+from polyroots.ranking import rank
+from polyroots_figures.operators import subjects_of
+from polyroots_figures.request import Computed, Request
+
+# Roots farther out than so many spectral radii are not shown.
+_FAR = 1.5
+_POINTS = 1200
+
+
+def compute(request: Request) -> list[Computed]:
+    """Let every strategy choose roots from the spectrum of each A of the network's level.
+
+    Without a network A = I + N is freshly drawn: around 0, where other networks begin, several strategies have no
+    roots.
+    """
+    computed = []
+    for subject in subjects_of(request, init="shifted"):
+        operator = Operator.of(subject.weight, subject.size, name=subject.name)
+        operand = Operand(request.level, subject.name, subject.weight, operator)
+        assert operand.spectrum is not None
+        rows = rank([operand], request.degree, seed=request.seed)
+        best = max((row.diagnoses[0].best_bound or 0.0 for row in rows if not row.error), default=0.0)
+        data = {
+            "title": f"{count_of(request.degree + 1, 'root')} from the spectrum of {subject.source}",
+            "shape": subject.shape,
+            "values": operand.spectrum.values,
+            "best": best,
+            "rows": [
+                {"strategy": row.strategy, "error": row.error}
+                | ({} if row.error else {"roots": row.roots[0], "max_abs": row.max_abs})
+                for row in rows
+            ],
+        }
+        words = [f"'{row.strategy}': {row.error or f'max|q| = {row.max_abs:.4g}'}.".replace("$", "") for row in rows]
+        computed.append(Computed(f"strategies{subject.suffix}", data, words))
+    return computed
+
+
+def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
+    """Draw a panel for each strategy, the best first, and all of them as points in the last one.
+
+    Raises
+    ------
+    InputError
+        If the eigenvalues lie on a line, whose hull has no area.
+    """
+    rows, values = data["rows"], data["values"]
+    boundary = hull(values)
+    is_small = width <= WIDTHS["one"]
+    columns = 3 if is_small else 4
+    lines = -(-len(rows) // columns)
+    bounds = _bounds([row["max_abs"] for row in rows if not row["error"]])
+    with style(width):
+        figure = Figure(figsize=(width, lines * width / columns * 1.1 + 2.2), layout="constrained")
+        # Any: matplotlib types the result as one of several things.
+        parts: Any = figure.subfigures(2, 1, height_ratios=(lines * width / columns * 1.1 + 0.5, 1.7))
+        above, below = parts
+        above.suptitle(data["title"] + ("\n" if is_small else ", ") + data["shape"])
+        axes_of = above.subplots(lines, columns, squeeze=False).ravel()
+        bands = None
+        for axes, row in zip(axes_of, rows, strict=False):
+            bands = _draw_panel(axes, row, values, boundary, bounds) or bands
+            axes.set_title(_title(row), fontsize="small" if is_small else "medium")
+        for axes in axes_of[len(rows) :]:
+            axes.remove()
+        if bands is not None:
+            bar = above.colorbar(
+                bands, ax=axes_of[: len(rows)].tolist(), shrink=0.5, pad=0.02, ticks=bounds, format="%g"
+            )
+            bar.set_label("$|q|$")
+        _draw_ranking(below.subplots(), rows, data["best"])
+    return {"": figure}
+
+
+def _bounds(largest: Sequence[float]) -> list[float]:
+    """Bands of |q|, a factor of about two each: from a tenth of the best maximum to the worst, if that isn't far."""
+    best = max(min(largest, default=1.0), 1e-15)
+    low, high = best / 10, min(max(largest, default=best), 200 * best)
+    steps = [factor * 10.0**power for power in range(-18, 19) for factor in (1, 2, 5)]
+    return [step for step in steps if low <= step <= max(1.01 * high, best)]
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    return f"{row['strategy']}\n" + ("" if row["error"] else f"max$|q|$ = {row['max_abs']:.3g}")
+
+
+def _draw_panel(axes: Axes, row: Mapping[str, Any], values: Any, boundary: Any, bounds: Sequence[float]) -> Any:
+    margin = 0.06 * float(np.abs(boundary - boundary.mean()).max())
+    axes.set_aspect("equal")
+    axes.set_xlim(boundary.real.min() - margin, boundary.real.max() + margin)
+    axes.set_ylim(boundary.imag.min() - margin, boundary.imag.max() + margin)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.plot(boundary.real, boundary.imag, "-", color=REFERENCE, linewidth=0.6)
+    if row["error"]:
+        axes.text(boundary.real.mean(), 0, "no roots here", ha="center", va="center", color=REFERENCE)
+        return None
+    q = ResidualPolynomial(row["roots"])
+    grid = fill(boundary)
+    bands = draw_bands(axes, grid.real, grid.imag, np.abs(q(grid)), bounds)
+    points = values[:: -(-len(values) // _POINTS)]
+    axes.plot(
+        points.real, points.imag, ".", color=EIGENVALUE, markersize=1.2, markeredgewidth=0, alpha=0.5, rasterized=True
+    )
+    near = q.roots[np.abs(q.roots) <= _FAR * np.abs(values).max()]
+    if len(near) < len(q.roots):
+        axes.set_xlabel(f"{count_of(len(q.roots) - len(near), 'root')} far outside", fontsize="small")
+    if len(near):  # matplotlib takes a line without points for an infinite one where it isn't clipped
+        marker: dict[str, Any] = {"markerfacecolor": ROOT, "markeredgecolor": "white", "markersize": 4.5}
+        axes.plot(near.real, near.imag, "o", **marker, clip_on=False, zorder=4)
+    return bands
+
+
+def _draw_ranking(axes: Axes, rows: Sequence[Mapping[str, Any]], best: float) -> None:
+    """The largest |q| of each strategy, and what no polynomial with as many roots gets below."""
+    there = [row for row in rows if not row["error"]]
+    axes.plot([row["max_abs"] for row in there], range(len(there)), "o", color=EIGENVALUE, markersize=4)
+    axes.axvline(1, color=ROOT, linewidth=0.8, label="$|q| = 1$")
+    if best:
+        axes.axvline(best, color="black", linewidth=0.8, linestyle="--", label="none gets below (proven)")
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(there)), [row["strategy"] for row in there])
+    axes.set_ylim(len(there) - 0.5, -0.5)
+    axes.grid(axis="y", color=REFERENCE, alpha=0.15, linewidth=0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("max$|q|$ over the spectrum")
+    axes.legend(loc="best", ncols=2)

@@ -1,0 +1,68 @@
+"""Names beside curves that don't overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from matplotlib.axes import Axes
+from scipy.optimize import isotonic_regression
+
+from polyroots.plotting.style import REFERENCE
+
+
+class End(NamedTuple):
+    """The end of a curve, in the units of its axes, and what to write beside it."""
+
+    x: float
+    y: float
+    text: str
+    colour: str
+
+
+def label_ends(axes: Axes, ends: Sequence[End], height: float) -> None:
+    """Write a name right of the axes for each curve, as near to its end as there is room, with a line to it.
+
+    Parameters
+    ----------
+    axes : Axes
+        Its limits and scales are final.
+    ends : sequence of End
+    height : float
+        Of the axes in inches, about.
+    """
+    if not ends:
+        return
+    size = 0.9 * float(axes.xaxis.label.get_fontsize())
+    to_axes = axes.transScale + axes.transLimits
+    places = to_axes.transform([(end.x, end.y) for end in ends])
+    inside = np.clip(places, 0, 1)
+    where = spread(inside[:, 1], 1.2 * size / (72 * height))
+    for end, (x, y), label in zip(ends, inside, where, strict=True):
+        axes.plot(
+            [x, 1.0, 1.04],
+            [y, y, label],
+            "-",
+            color=REFERENCE,
+            linewidth=0.4,
+            alpha=0.6,
+            transform=axes.transAxes,
+            clip_on=False,
+            zorder=1,
+        )
+        axes.text(1.05, label, end.text, color=end.colour, fontsize=size, va="center", transform=axes.transAxes)
+
+
+def spread(positions: Float64[np.ndarray, "n"], gap: float) -> Float64[np.ndarray, "n"]:
+    """Move positions apart to a distance of at least `gap`, as little as can be in the sum of squares.
+
+    >>> print(spread(np.array([0.0, 1.0, 1.0]), 0.5))
+    [0.   0.75 1.25]
+    """
+    order = np.argsort(positions, kind="stable")
+    steps = gap * np.arange(len(positions))
+    moved = np.empty(len(positions))
+    moved[order] = isotonic_regression(positions[order] - steps).x + steps
+    return moved

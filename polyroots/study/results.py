@@ -1,0 +1,158 @@
+"""What came of the runs in a directory, with the seeds of one configuration together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from polyroots.errors import FileError, InputError
+from polyroots.models import build_empty, count_weights
+from polyroots.training import Run, TrainConfig, load_run
+
+# What doesn't distinguish one network from another: the machine, what is recorded, and what has a place of its own.
+_ASIDE = (
+    "seed",
+    "data_dir",
+    "device",
+    "devices",
+    "num_nodes",
+    "loading",
+    "workers",
+    "compile",
+    "track_spectrum",
+    "tensorboard",
+    "model.name",
+    "model.channels",
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a run.
+
+    Attributes
+    ----------
+    path : of its directory
+    config : its configuration
+    data : what results on its data are called
+    weights : number of trained weights
+    last : test accuracy after the last epoch, a share of the images
+    best : test accuracy of the best epoch; optimistic where the test images chose it
+    """
+
+    path: Path
+    config: TrainConfig
+    data: str
+    weights: int
+    last: float
+    best: float
+
+
+class Results(NamedTuple):
+    """The runs of a directory that are done, and the directories of those that are not."""
+
+    done: list[Result]
+    unfinished: list[Path]
+
+
+class Point(NamedTuple):
+    """One configuration with several seeds."""
+
+    channels: tuple[int, ...]
+    weights: int
+    results: tuple[Result, ...]
+
+
+class Series(NamedTuple):
+    """One network with several numbers of channels, in the order of its weights."""
+
+    label: str
+    points: tuple[Point, ...]
+
+
+def results_of(directory: str | Path) -> Results:
+    """Collect the runs in a directory and below.
+
+    Raises
+    ------
+    FileError
+        If it holds no run, or one that is damaged.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise FileError(f"no directory {directory}: expected one with runs of 'polyroots train' in it")
+    done, unfinished = [], []
+    for path in sorted(directory.rglob("config.json")):
+        run = Run(path.parent)
+        try:
+            run.read_config()
+        except FileError:  # somebody else's configuration
+            continue
+        loaded = load_run(run.path)
+        if loaded.result is None:
+            unfinished.append(run.path)
+            continue
+        config = loaded.config
+        done.append(
+            Result(
+                run.path,
+                config,
+                loaded.result.get("data", config.dataset),
+                count_weights(build_empty(config.model)),
+                loaded.result["last"]["test_accuracy"],
+                loaded.result["best"]["test_accuracy"],
+            )
+        )
+    if not done and not unfinished:
+        raise FileError(f"{directory} holds no run: expected runs of 'polyroots train', such as {directory}/first")
+    return Results(done, unfinished)
+
+
+def series_of(results: Sequence[Result]) -> list[Series]:
+    """Put together what differs in the seed alone, and in a series what also differs in the number of channels.
+
+    A series is named after its network, and after whatever else distinguishes it from others of that name.
+
+    Raises
+    ------
+    InputError
+        If the runs are of different data sets, whose accuracies don't compare.
+    """
+    data = sorted({result.data for result in results})
+    if len(data) > 1:
+        raise InputError(
+            f"expected runs on one data set, whose accuracies compare, got {' and '.join(data)}; put them into "
+            "directories of their own"
+        )
+    fields = {id(result): _fields(result.config) for result in results}
+    series: dict[str, dict[tuple[int, ...], list[Result]]] = {}
+    for name in dict.fromkeys(result.config.model.name for result in results):
+        of_name = [result for result in results if result.config.model.name == name]
+        different = [
+            key for key in fields[id(of_name[0])] if len({repr(fields[id(result)][key]) for result in of_name}) > 1
+        ]
+        for result in of_name:
+            marks = [f"{key.removeprefix('model.')} {fields[id(result)][key]}" for key in different]
+            label = ", ".join([result.config.model.title, *marks])
+            series.setdefault(label, {}).setdefault(result.config.model.channels, []).append(result)
+    return [
+        Series(
+            label,
+            tuple(
+                sorted(
+                    (Point(channels, found[0].weights, tuple(found)) for channels, found in points.items()),
+                    key=lambda point: point.weights,
+                )
+            ),
+        )
+        for label, points in series.items()
+    ]
+
+
+def _fields(config: TrainConfig) -> dict[str, Any]:
+    """What decides a run, but for what `_ASIDE` names."""
+    document = config.model_dump(mode="json")
+    document |= {f"model.{key}": value for key, value in document.pop("model").items()}
+    return {key: value for key, value in document.items() if key not in _ASIDE}

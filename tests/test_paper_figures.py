@@ -1,0 +1,273 @@
+"""The figures: what is computed for them, and what is drawn of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from dense import dense_operator
+from matplotlib.colors import to_hex
+from matplotlib.patches import Rectangle
+from pictures import require_nothing_is_cut, texts
+from torch import nn
+
+import polyroots as pr
+from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from polyroots.models import ConvOperator
+from polyroots.plotting.style import WIDTHS
+from polyroots.strategies import STRATEGIES
+from polyroots_figures import FIGURES, Request, figure1, figure3, figure4, smoothing, strategies
+from polyroots_figures.operators import subjects_of
+
+
+@pytest.fixture
+def small_A(monkeypatch):
+    """Freshly drawn A of 6 channels on 8 x 8 pixels."""
+    monkeypatch.setattr("polyroots_figures.operators.CHANNELS", 6)
+    monkeypatch.setattr("polyroots_figures.operators.SIZE", (8, 8))
+
+
+def drawn(name, request, width="two"):
+    """The pictures of a figure that has data of one kind."""
+    (computed,) = FIGURES[name].compute(request)
+    return computed, FIGURES[name].draw(computed.data, WIDTHS[width])
+
+
+# Figure 1
+
+
+def boxes_of(axes):
+    """Colour of each convolution's box, with the symbol in it."""
+    found = {}
+    for patch in axes.patches:
+        if isinstance(patch, Rectangle) and patch.get_edgecolor()[3] == 0:
+            x, y = patch.get_x() + patch.get_width() / 2, patch.get_y() + patch.get_height() / 2
+            (symbol,) = [t.get_text() for t in axes.texts if np.allclose(t.get_position(), (x, y), atol=1e-9)]
+            found.setdefault(symbol, []).append(to_hex(patch.get_facecolor()))
+    return found
+
+
+def test_figure_1_shows_what_the_papers_networks_share():
+    computed, pictures = drawn("1", Request())
+    symbols = [
+        {call["kind"] + str(call["number"]): 0 for group in panel["groups"] for call in group["calls"]}
+        for panel in computed.data["panels"]
+    ]
+    assert [sorted(found) for found in symbols] == [
+        ["K1", "K2", "K3", "K4", "K5"],
+        ["A1", "B1", "B2", "Pi1", "R1"],
+        ["A1", "B1", "Pi1", "R1"],
+        ["A1", "Pi1", "R1"],
+    ]
+    for axes, found in zip(pictures[""].axes, symbols, strict=True):
+        boxes = boxes_of(axes)
+        # One colour is one weight tensor.
+        assert all(len(set(colours)) == 1 for colours in boxes.values())
+        assert len({colours[0] for colours in boxes.values()}) == len(boxes) == len(found)
+    resnet, _, shared, poly = (boxes_of(axes) for axes in pictures[""].axes)
+    assert all(len(colours) == 1 for colours in resnet.values())
+    assert [len(shared[symbol]) for symbol in ("$A$", "$B$")] == [2, 2]
+    assert len(poly["$A$"]) == 2
+    assert poly["$A$"] == shared["$A$"]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mgnet-a", "mgnet-ab", "mgnet", "q2", "q8", "q6", "mgnet-hx"])
+def test_figure_1_counts_the_modules_own_weights(monkeypatch, name):
+    """Each application in order, as a hook of its own sees them, and each weight once."""
+    monkeypatch.setattr(figure1, "NETWORKS", {name: name})
+    network = pr.models.build(name, image_size=32, scale=0.25)
+    monkeypatch.setattr(figure1, "build", lambda _: network)
+    (computed,) = figure1.compute(Request())
+    inside = [module for part in network.resolutions[1] for module in part.modules() if isinstance(module, nn.Conv2d)]
+    seen = []
+    for module in inside:
+        module.register_forward_hook(lambda module, *_: seen.append(module))
+    with torch.no_grad():
+        network(torch.zeros(1, 3, 32, 32))
+    calls = [call for group in computed.data["panels"][0]["groups"] for call in group["calls"]]
+    assert [network.get_submodule(call["module"]) for call in calls] == seen
+    of_symbol = {}
+    for call in calls:
+        of_symbol.setdefault((call["kind"], call["number"]), set()).add(
+            id(network.get_submodule(call["module"]).weight)
+        )
+    assert all(len(weights) == 1 for weights in of_symbol.values())
+    assert len(of_symbol) == len({id(module.weight) for module in inside})
+    total = sum(weight.numel() for weight in {id(m.weight): m.weight for m in inside}.values())
+    assert f"{total:,} weights" in computed.words[0]
+
+
+# Figure 3
+
+
+def test_figure_3_is_of_the_papers_size(monkeypatch):
+    """The default: the spectrum of a fresh 64 x 64 x 3 x 3 at 32 x 32, with degree 3."""
+    before = torch.random.get_rng_state()
+    (computed,) = figure3.compute(Request(seed=3))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    values, roots = computed.data["values"], computed.data["roots"]
+    assert len(values) == 64 * 32 * 32
+    torch.manual_seed(3)
+    Lambda = pr.eigenvalues(ConvOperator(64).weight, 32)
+    assert np.array_equal(values, Lambda.values)
+    assert np.array_equal(np.sort_complex(roots), np.sort_complex(pr.select_roots(Lambda)))
+    # The extreme real parts, and the pair with the largest imaginary part.
+    real, pair = roots[roots.imag == 0].real, roots[roots.imag > 0]
+    assert sorted(real) == [Lambda.min_real, Lambda.max_real]
+    assert pair.imag == [Lambda.max_imag]
+    assert "4 roots damp " in computed.words[0]
+
+
+def test_figure_3_of_a_checkpoint_takes_its_level(init_file):
+    checkpoint = load_checkpoint(init_file)
+    computed, pictures = drawn("3", Request(checkpoint=checkpoint, level=2, degree=2, strategy="leja"))
+    Lambda = pr.eigenvalues(checkpoint.weights["levels.1.A.weight"], 4)
+    assert np.array_equal(computed.data["values"], Lambda.values)
+    expected = pr.select_roots(Lambda, 2, "leja")
+    assert np.array_equal(np.sort_complex(computed.data["roots"]), np.sort_complex(expected))
+    assert computed.stem == "figure3-level2"
+    assert set(pictures) == {"", "-flat"}
+    for picture in pictures.values():
+        (title,) = [text for text in texts(picture) if "level 2 of a q4" in text]
+        assert "12 x 12 x 3 x 3, 4 x 4 pixels; roots 'leja'" in title
+        assert "|q_{3}(" in title
+
+
+def test_figure_3_of_several_A_shows_each(tmp_path):
+    torch.manual_seed(37)
+    model = pr.models.build("q4", image_size=8, in_channels=1, channels=(4, 8), steps_per_A=1)
+    checkpoint = Checkpoint(model.config, model.state_dict())
+    computed = figure3.compute(Request(checkpoint=checkpoint, level=2))
+    assert [one.stem for one in computed] == [f"figure3-level2-{number}" for number in (1, 2, 3)]
+    for one, A in zip(computed, model.levels[1].A, strict=True):
+        assert np.array_equal(one.data["values"], pr.eigenvalues(A.weight, 4).values)
+    save_checkpoint(tmp_path / "a.pt", checkpoint)
+
+
+# Figure 4
+
+
+def test_figure_4_has_real_spectra_and_the_blocks_curves(small_A):
+    computed, pictures = drawn("4", Request(seed=5))
+    for row, subject in zip(
+        computed.data["rows"], [subjects_of(Request(seed=5), i)[0] for i in ("kaiming", "shifted")], strict=True
+    ):
+        A = dense_operator(subject.weight.double().numpy(), (8, 8))
+        expected = np.linalg.eigvalsh((A + A.T) / 2)
+        np.testing.assert_allclose(np.sort(row["values"]), expected, atol=1e-12)
+        for choice in row["choices"]:
+            q = np.prod([1 - expected / root for root in choice["roots"]], axis=0)
+            assert choice["max_abs"] == pytest.approx(np.abs(q).max(), rel=1e-6)
+        assert sorted(row["choices"][0]["roots"]) == pytest.approx([expected[0], expected[-1]])
+    # On both sides of 0 no two roots damp everything, on one side the last choice is the best one.
+    assert [row["choices"][3]["strategy"] for row in computed.data["rows"]] == ["least-squares", "minimax"]
+    bests = [choice["max_abs"] for choice in computed.data["rows"][1]["choices"]]
+    assert min(bests) == bests[3] < 1
+    panels = [axes for axes in pictures[""].axes if axes.lines]
+    assert len(panels) == 8
+    for axes, choice in zip(panels, [c for row in computed.data["rows"] for c in row["choices"]], strict=True):
+        lines = {line.get_label(): line.get_data() for line in axes.lines}
+        t, product = lines["$q_2$, their product"]
+        one, other = (lines[f"block {n}: $1 - \\lambda/\\lambda_{n}$"][1] for n in (1, 2))
+        np.testing.assert_allclose(product, one * other)
+        np.testing.assert_allclose(one, 1 - t / choice["roots"][0])
+        assert sorted(lines["roots"][0]) == sorted(choice["roots"])
+        low, high = axes.get_xlim()
+        assert low < min(lines["eigenvalues"][0]) <= max(lines["eigenvalues"][0]) < high
+
+
+def test_figure_4_of_a_network_is_its_symmetric_part(init_file):
+    checkpoint = load_checkpoint(init_file)
+    (computed,) = figure4.compute(Request(checkpoint=checkpoint, level=2))
+    assert computed.stem == "figure4-level2"
+    (row,) = computed.data["rows"]
+    A = dense_operator(checkpoint.weights["levels.1.A.weight"].double().numpy(), (4, 4))
+    np.testing.assert_allclose(np.sort(row["values"]), np.linalg.eigvalsh((A + A.T) / 2), atol=1e-12)
+
+
+# strategies
+
+
+def test_every_strategy_is_on_the_picture(small_A):
+    computed, pictures = drawn("strategies", Request(seed=5, degree=3))
+    rows, values = computed.data["rows"], computed.data["values"]
+    assert {row["strategy"] for row in rows} == set(STRATEGIES) - {"given"}
+    for row in rows:
+        assert row["max_abs"] == pytest.approx(np.abs(pr.ResidualPolynomial(row["roots"])(values)).max(), rel=1e-9)
+        assert row["max_abs"] >= computed.data["best"]
+    assert [row["max_abs"] for row in rows] == sorted(row["max_abs"] for row in rows)
+    panels = {axes.get_title().split("\n")[0]: axes for axes in pictures[""].axes}
+    for row in rows:
+        roots = panels[row["strategy"]].lines[-1]
+        shown = np.sort_complex(np.asarray(roots.get_xdata()) + 1j * np.asarray(roots.get_ydata()))
+        assert np.allclose(shown, np.sort_complex(row["roots"]))
+
+
+def test_strategies_without_roots_say_so(init_file):
+    """Around 0 no four roots are a smoother."""
+    computed, pictures = drawn("strategies", Request(checkpoint=load_checkpoint(init_file)))
+    without = [row["strategy"] for row in computed.data["rows"] if row["error"]]
+    assert "minimax" in without
+    assert "extremal" not in without
+    assert texts(pictures[""]).count("no roots here") == len(without)
+    assert any(
+        word.startswith("'minimax': A of level 1 of a q4: 'minimax' has no useful roots") for word in computed.words
+    )
+
+
+# smoothing
+
+
+def test_smoothing_is_what_the_symbol_says():
+    """Each norm follows from the eigenvalues 4 - 2 cos - 2 cos of the Laplacian at the Fourier coefficients."""
+    (computed,) = smoothing.compute(Request(seed=5))
+    n = smoothing.SIZE
+    theta = 2 * np.pi * np.fft.fftfreq(n)
+    eigenvalues = 4 - 2 * np.cos(theta)[:, None] - 2 * np.cos(theta)
+    f = np.random.default_rng(5).standard_normal((n, n))
+    f_hat = np.fft.fft2(f - f.mean())
+    is_high = (np.abs(theta)[:, None] >= np.pi / 2) | (np.abs(theta) >= np.pi / 2)
+    jacobi = 1 - 0.8 * eigenvalues / 4
+    for panel in computed.data["panels"]:
+        part = is_high if panel["region"] == "high" else np.ones_like(is_high)
+        curves = {curve["strategy"]: curve for curve in panel["curves"]}
+        assert set(curves) == set(STRATEGIES) - {"given", "complex"} | {"damped Jacobi 4/5"}
+        curve = curves["damped Jacobi 4/5"]
+        expected = [np.linalg.norm((jacobi**k * f_hat)[part]) for k in curve["applications"]]
+        np.testing.assert_allclose(curve["norms"], np.array(expected) / expected[0], rtol=1e-10)
+    # Its smoothing factor is 3/5: no step is worse, and the last ones come near.
+    ratios = curve["norms"][1:] / curve["norms"][:-1]
+    assert ratios.max() < 0.6
+    assert ratios[-1] > 0.56
+    # The best four roots for the high frequencies beat four steps of it.
+    assert curves["minimax"]["norms"][-1] < 1e-2 * curve["norms"][-1]
+
+
+def test_what_grows_is_named_and_not_drawn():
+    computed, pictures = drawn("smoothing", Request(seed=5))
+    for axes, panel in zip(pictures[""].axes, computed.data["panels"], strict=True):
+        growing = [curve["strategy"] for curve in panel["curves"] if curve["norms"][-1] > 1]
+        assert "smallest" in growing
+        assert axes.get_xlabel() == f"applications of $A$\nnot shown, growing: {', '.join(growing)}"
+        names = [text.get_text() for text in axes.texts]
+        assert sorted(names + growing) == sorted(curve["strategy"] for curve in panel["curves"])
+
+
+# All of them
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["1", "2", "3", "4", "strategies", "smoothing"])
+def test_no_word_is_cut(small_A, name, width):
+    _, pictures = drawn(name, Request(seed=5), width)
+    for figure in pictures.values():
+        assert figure.get_size_inches()[0] <= WIDTHS[width]
+        require_nothing_is_cut(figure)
+
+
+def test_strategies_of_a_real_spectrum_have_no_hull(monkeypatch):
+    values = np.linspace(1, 2, 9) + 0j
+    row = {"strategy": "real", "error": "", "roots": np.array([1.0]), "max_abs": 1.0}
+    data = {"title": "", "shape": "", "values": values, "best": 0.0, "rows": [row]}
+    with pytest.raises(pr.InputError, match="lie on a line"):
+        strategies.draw(data, 7)
