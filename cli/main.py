@@ -13,6 +13,7 @@ from .figures import figures
 from .init import init
 from .models import models
 from .options import is_first_process
+from .report import report
 from .spectrum import spectrum
 from .train import train
 
@@ -48,5 +49,5 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, spectrum, init, models, figures):
+for command in (train, evaluate, spectrum, init, models, figures, report):
     main.add_command(command)

@@ -49,7 +49,7 @@ def compute(request: Request) -> list[Computed]:
                 for row in rows
             ],
         }
-        words = [f"'{row.strategy}': {row.error or f'max|q| = {row.max_abs:.4g}'}.".replace("$", "") for row in rows]
+        words = [f"'{row.strategy}': {row.error or f'max|q| = {row.max_abs:.4g}'}." for row in rows]
         computed.append(Computed(f"strategies{subject.suffix}", data, words))
     return computed
 

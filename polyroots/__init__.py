@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from polyroots.layers import model_spectra
     from polyroots.nonnormal import departure_from_normality, numerical_range, pseudospectrum, residual_norm
     from polyroots.polynomial import ResidualPolynomial
+    from polyroots.report import write_report
     from polyroots.roots import select_roots
     from polyroots.singular import singular_values
     from polyroots.spectrum import Spectrum, eigenvalues, symbol
@@ -44,6 +45,7 @@ _NAMES = {
     "select_roots": "roots",
     "singular_values": "singular",
     "symbol": "spectrum",
+    "write_report": "report",
 }
 _MODULES = ("models", "plotting", "training")
 
@@ -69,6 +71,7 @@ __all__ = [
     "singular_values",
     "symbol",
     "training",
+    "write_report",
 ]
 
 

@@ -146,6 +146,29 @@ def draw_alphas(
         [(step, alpha_init.draw(len(step.powers), A.in_channels)) for A, steps in groups_of(network) for step in steps]
     )
 
+    return report_as_is(network, operands, str(alpha_init), on_level)
+
+
+def report_as_is(
+    network: PolyMgNet,
+    operands: Sequence[Operand],
+    origin: str = "as they are",
+    on_level: Callable[[LevelReport], None] | None = None,
+) -> InitReport:
+    """Report the coefficients that a network has, such as trained ones, and what they do to its spectra.
+
+    Parameters
+    ----------
+    network : PolyMgNet
+    operands : of `operands_of`
+    origin : what set the coefficients
+
+    Raises
+    ------
+    InputError
+        If all coefficients of a block are zero: it does nothing.
+    """
+
     def report(operand: Operand, steps: Sequence[PolyStep]) -> LevelReport:
         roots = [roots_of_block(step.letter, step.alphas.tolist()) for step in steps]
         blocks = [
@@ -155,7 +178,7 @@ def draw_alphas(
         return operand.report_blocks(blocks, ResidualPolynomial([root for of_step in roots for root in of_step]))
 
     reports = (report(operand, steps) for operand, (_, steps) in zip(operands, groups_of(network), strict=True))
-    return _report(None, {}, operands, reports, network, on_level, str(alpha_init))
+    return _report(None, {}, operands, reports, network, on_level, origin)
 
 
 def report_on(

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from commands import run
+from small_runs import small
 
 import polyroots as pr
 from polyroots.checkpoint import Checkpoint, save_checkpoint
+from polyroots.training import open_data, train
 
 # Small networks gain nothing from more threads, and on a busy machine waiting for them takes minutes.
 torch.set_num_threads(1)
@@ -66,3 +68,12 @@ def trained(tmp_path_factory, init_file):
     out = tmp_path_factory.mktemp("runs") / "first"
     result = run("train", "--init", init_file, "--epochs", 2, "--limit", 60, "--device", "cpu", "--out", out)
     return out, result.stdout
+
+
+@pytest.fixture(scope="session")
+def tracked(tmp_path_factory):
+    """A run of five epochs, of which the first, every second and the last are stored."""
+    out = tmp_path_factory.mktemp("tracked") / "run"
+    source = open_data("digits")
+    train(small(source, limit=100, epochs=5, track_spectrum=2), source, out)
+    return out

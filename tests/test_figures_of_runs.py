@@ -12,21 +12,12 @@ from commands import fails, run
 from matplotlib.colors import to_hex
 from pictures import require_nothing_is_cut, texts
 from PIL import Image
-from small_runs import small
 
 import polyroots as pr
 from polyroots.plotting.style import WIDTHS
 from polyroots.study import results_of, series_of
-from polyroots.training import load_run, open_data, train
+from polyroots.training import load_run
 from polyroots_figures import FIGURES, Request, store
-
-
-@pytest.fixture(scope="module")
-def tracked(tmp_path_factory):
-    out = tmp_path_factory.mktemp("tracked") / "run"
-    source = open_data("digits")
-    train(small(source, limit=60, epochs=2, track_spectrum=1), source, out)
-    return out
 
 
 @pytest.fixture

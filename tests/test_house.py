@@ -144,6 +144,7 @@ def test_imports_run_downwards():
         "checkpoint",
         "training",
         "study",
+        "report",
         "__init__",
         "__main__",
     ]

@@ -19,15 +19,6 @@ from polyroots.training.run import Run
 from polyroots.training.tracking import Tracker
 
 
-@pytest.fixture(scope="module")
-def tracked(tmp_path_factory):
-    """A run of five epochs, of which the first, every second and the last are stored."""
-    out = tmp_path_factory.mktemp("tracked") / "run"
-    source = open_data("digits")
-    train(small(source, limit=100, epochs=5, track_spectrum=2), source, out)
-    return out
-
-
 def test_snapshots_are_the_networks_spectra_and_coefficients(tracked):
     found = load_run(tracked)
     snapshots = found.snapshots

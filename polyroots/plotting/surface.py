@@ -192,11 +192,13 @@ def hull(values: Complex128[np.ndarray, "N"]) -> Complex128[np.ndarray, "M"]:
     return values[np.append(corners, corners[0])]
 
 
-def fill(boundary: Complex128[np.ndarray, "M"]) -> Complex128[np.ndarray, "R T"]:
-    """Grid over a convex polygon: rays from its centre to its boundary."""
+def fill(
+    boundary: Complex128[np.ndarray, "M"], rings: int = _RADII, rays: int = _ANGLES
+) -> Complex128[np.ndarray, "rings rays"]:
+    """Grid over a convex polygon: rays from its centre to its boundary, the first one repeated at the end."""
     centre = boundary[:-1].mean()
-    angles = np.linspace(0, 2 * np.pi, _ANGLES)
-    radii: Float64[np.ndarray, "T"] = np.full(_ANGLES, np.inf)
+    angles = np.linspace(0, 2 * np.pi, rays)
+    radii: Float64[np.ndarray, "rays"] = np.full(rays, np.inf)
     for start, end in zip(boundary[:-1] - centre, boundary[1:] - centre, strict=True):
         # The ray t exp(i angle) meets the edge's line where its component along the outer normal is the edge's.
         normal = -1j * (end - start)
@@ -204,7 +206,7 @@ def fill(boundary: Complex128[np.ndarray, "M"]) -> Complex128[np.ndarray, "R T"]
         distance = (start * np.conj(normal)).real
         with np.errstate(divide="ignore"):
             radii = np.where(along > 0, np.minimum(radii, distance / along), radii)
-    return centre + np.outer(np.linspace(0, 1, _RADII), radii * np.exp(1j * angles))
+    return centre + np.outer(np.linspace(0, 1, rings), radii * np.exp(1j * angles))
 
 
 def _padded(numbers: Float64[np.ndarray, "M"]) -> tuple[float, float]:

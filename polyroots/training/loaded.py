@@ -77,11 +77,7 @@ class LoadedRun:
         """
         if (self.run.spectra / "epoch-000000.npz").exists():
             return self.snapshots[0]
-        start = load_checkpoint(self.run.start) if self.run.start.exists() else None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.config.seed)
-            network, _ = network_at_start(self.config, start)
-        beginning = Snapshot.of(network, 0)
+        beginning = Snapshot.of(self._first_network(), 0)
         levels = (self.init or {}).get("levels", [])
         for level, operator in zip(levels, beginning.operators, strict=bool(levels)):
             same = level["radius"] is None or math.isclose(level["radius"], operator.radius, rel_tol=1e-6)
@@ -91,6 +87,13 @@ class LoadedRun:
                     "another version of torch does; train with --track-spectrum, which stores its spectra"
                 )
         return beginning
+
+    def _first_network(self) -> nn.Module:
+        """The network that training began with: from its file, or drawn once more."""
+        start = load_checkpoint(self.run.start) if self.run.start.exists() else None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            return network_at_start(self.config, start)[0]
 
     @cached_property
     def end(self) -> Snapshot:

@@ -1,0 +1,155 @@
+"use strict";
+// Browsers keep 8 to 16 drawings by WebGL; the one that left the view first goes when another comes.
+const MOST_SURFACES = 6;
+const live = [];
+const moments = {};  // section -> the moment that it shows
+const isTouched = matchMedia("(pointer: coarse)").matches;
+const settings = {
+  responsive: true,
+  displaylogo: false,
+  displayModeBar: isTouched ? false : "hover",
+  modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage", "resetCameraLastSave3d", "tableRotation"],
+};
+const hasWebGL = (() => {
+  const canvas = document.createElement("canvas");
+  return Boolean(canvas.getContext("webgl") || canvas.getContext("experimental-webgl"));
+})();
+
+function specification(plot) {
+  const { data, layout } = JSON.parse(document.getElementById(`${plot.id}-data`).textContent);
+  const moment = moments[plot.closest("section").id];
+  for (const trace of data) {
+    if (moment && trace.meta) trace.visible = trace.meta === moment;
+  }
+  // A finger on a flat plot scrolls the page, and a tap shows a value.
+  if (isTouched && !plot.classList.contains("surface")) layout.dragmode = false;
+  if (layout.meta && moment) {
+    layout.xaxis.range = layout.meta[moment]["xaxis.range"];
+    layout.yaxis.range = layout.meta[moment]["yaxis.range"];
+  }
+  layout.autosize = true;
+  return { data, layout };
+}
+
+async function create(plot) {
+  if (plot.dataset.state) return;
+  plot.dataset.state = "drawing";
+  const { data, layout } = specification(plot);
+  await Plotly.newPlot(plot, data, layout, settings);
+  plot.dataset.state = "drawn";
+}
+
+function remove(plot) {
+  plot.style.minHeight = `${plot.offsetHeight}px`;
+  Plotly.purge(plot);
+  delete plot.dataset.state;
+}
+
+function show(plot, moment) {
+  if (plot.dataset.state !== "drawn" || !plot.data.some((trace) => trace.meta)) return;
+  const visible = plot.data.map((trace) => !trace.meta || trace.meta === moment);
+  Plotly.update(plot, { visible }, plot.layout.meta?.[moment] ?? {});
+}
+
+function turn(plot, key) {
+  const camera = plot.layout.scene.camera;
+  const { x, y, z } = camera.eye;
+  const radius = Math.hypot(x, y, z);
+  let azimuth = Math.atan2(y, x);
+  let elevation = Math.asin(z / radius);
+  let factor = 1;
+  if (key === "ArrowLeft") azimuth -= Math.PI / 12;
+  else if (key === "ArrowRight") azimuth += Math.PI / 12;
+  else if (key === "ArrowUp") elevation = Math.min(elevation + Math.PI / 18, 1.5);
+  else if (key === "ArrowDown") elevation = Math.max(elevation - Math.PI / 18, -1.5);
+  else if (key === "+" || key === "=") factor = 1 / 1.2;
+  else if (key === "-") factor = 1.2;
+  else if (key === "0") {
+    Plotly.relayout(plot, { "scene.camera": specification(plot).layout.scene.camera });
+    return true;
+  } else return false;
+  const flat = factor * radius * Math.cos(elevation);
+  const eye = { x: flat * Math.cos(azimuth), y: flat * Math.sin(azimuth), z: factor * radius * Math.sin(elevation) };
+  Plotly.relayout(plot, { "scene.camera": { ...camera, eye } });
+  return true;
+}
+
+// Points of the plane in the order of their real parts: roots and eigenvalues of the moment that is shown.
+function points(plot) {
+  const found = [];
+  plot.calcdata.forEach((calculated, curveNumber) => {
+    const { trace } = calculated[0];
+    if (trace.type !== "scatter" || trace.visible !== true || trace.mode !== "markers") return;
+    calculated.forEach((point, pointNumber) => found.push({ curveNumber, pointNumber, x: point.x, y: point.y, trace }));
+  });
+  return found.sort((a, b) => a.x - b.x || a.y - b.y);
+}
+
+function step(plot, key) {
+  const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -25, PageDown: 25 }[key];
+  if (!by) return false;
+  const all = points(plot);
+  if (!all.length) return false;
+  const before = Number(plot.dataset.at ?? (by > 0 ? -1 : all.length));
+  const at = Math.min(Math.max(before + by, 0), all.length - 1);
+  plot.dataset.at = at;
+  const { curveNumber, pointNumber, x, y, trace } = all[at];
+  Plotly.Fx.hover(plot, [{ curveNumber, pointNumber }]);
+  const size = trace.customdata ? `, |q| ${Number(trace.customdata[pointNumber]).toPrecision(4)}` : "";
+  const what = trace.name.startsWith("roots") ? "root" : "eigenvalue";
+  plot.closest("figure").querySelector(".said").textContent =
+    `${what} ${x.toPrecision(5)} ${y < 0 ? "−" : "+"} ${Math.abs(y).toPrecision(5)} i${size}`;
+  return true;
+}
+
+document.querySelectorAll(".moments").forEach((choice) => {
+  const section = choice.closest("section");
+  moments[section.id] = choice.querySelector(":checked").value;
+  choice.addEventListener("change", (event) => {
+    moments[section.id] = event.target.value;
+    section.querySelectorAll(".plot").forEach((plot) => {
+      delete plot.dataset.at;
+      if (plot.dataset.state === "drawn") Plotly.Fx.unhover(plot);
+      plot.closest("figure").querySelector(".said").textContent = "";
+      show(plot, event.target.value);
+    });
+  });
+});
+
+document.querySelectorAll(".plot").forEach((plot) => {
+  plot.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || plot.dataset.state !== "drawn") return;
+    const isDone = plot.classList.contains("surface") ? turn(plot, event.key) : step(plot, event.key);
+    if (isDone) event.preventDefault();
+  });
+});
+
+document.querySelectorAll(".controls button").forEach((button) => {
+  button.addEventListener("click", () => {
+    const plot = document.getElementById(button.parentElement.dataset.plot);
+    if (plot.dataset.state === "drawn") turn(plot, button.dataset.key);
+  });
+});
+
+if (!hasWebGL) document.body.classList.add("flat");
+const observer = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    target.dataset.near = isIntersecting ? "yes" : "";
+    if (!isIntersecting || target.dataset.state) continue;
+    live.push(target);
+    create(target);
+    while (live.length > MOST_SURFACES) {
+      const far = live.findIndex((plot) => !plot.dataset.near && plot.dataset.state === "drawn");
+      if (far < 0) break;
+      remove(live.splice(far, 1)[0]);
+    }
+  }
+}, { rootMargin: "300px" });
+
+(async () => {
+  for (const plot of document.querySelectorAll(".plot:not(.surface)")) await create(plot);
+  if (hasWebGL) document.querySelectorAll(".plot.surface").forEach((plot) => observer.observe(plot));
+  document.body.dataset.state = "ready";
+})();
+
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));

@@ -1,0 +1,227 @@
+"""The page of a run in a real browser."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+
+import pytest
+from PIL import Image
+
+import polyroots as pr
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# Software drawing, so that WebGL is there without a GPU.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (on Debian: apt install chromium)")
+
+
+@pytest.fixture(scope="module")
+def address(tracked, tmp_path_factory):
+    path = pr.write_report(tracked, tmp_path_factory.mktemp("report") / "report.html")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, env=os.environ | {"LC_ALL": "C"})
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser, address):
+    """The page on a desk, with all that it complained of and asked for."""
+    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    page.complaints, page.requests = [], []
+    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("request", lambda request: page.requests.append(request.url))
+    page.goto(address)
+    page.wait_for_selector("body[data-state=ready]", timeout=60_000)
+    return page
+
+
+def drawn(page, name):
+    """A plot, brought into view and drawn."""
+    plot = page.locator(f"#{name}")
+    plot.scroll_into_view_if_needed()
+    page.wait_for_function("plot => plot.dataset.state === 'drawn'", arg=plot.element_handle(), timeout=60_000)
+    return plot
+
+
+def picture(plot):
+    return Image.open(io.BytesIO(plot.screenshot())).convert("RGB")
+
+
+def colours(plot):
+    return len(picture(plot).getcolors(2**24))
+
+
+def eye(plot):
+    return plot.evaluate("plot => plot.layout.scene.camera.eye")
+
+
+def test_every_plot_is_drawn_without_a_complaint(page):
+    names = page.eval_on_selector_all(".plot", "plots => plots.map(plot => plot.id)")
+    assert len(names) == 7
+    for name in names:
+        plot = drawn(page, name)
+        page.wait_for_timeout(300)
+        if name.startswith("surface"):
+            assert plot.locator("canvas").count() >= 1
+            # A surface has its colour map, shaded; an empty scene has axes and a legend.
+            assert colours(plot) > 1000
+        else:
+            assert plot.locator(".scatterlayer .trace path.point, .scatterlayer .trace path.js-line").count() > 3
+    assert page.complaints == []
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in page.requests)
+
+
+def test_a_drag_turns_the_surface_and_keys_do(page):
+    plot = drawn(page, "surface-0")
+    before, image = eye(plot), picture(plot)
+    box = plot.bounding_box()
+    x, y = box["x"] + 0.45 * box["width"], box["y"] + 0.45 * box["height"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 120, y + 20, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    after = eye(plot)
+    assert abs(after["x"] - before["x"]) + abs(after["y"] - before["y"]) > 0.1
+    assert picture(plot).tobytes() != image.tobytes()
+    plot.focus()
+    page.keyboard.press("ArrowRight")
+    turned = "([plot, x]) => plot.layout.scene.camera.eye.x !== x"
+    page.wait_for_function(turned, arg=[plot.element_handle(), after["x"]])
+    radius = sum(value**2 for value in eye(plot).values())
+    page.keyboard.press("+")
+    page.wait_for_timeout(300)
+    assert sum(value**2 for value in eye(plot).values()) == pytest.approx(radius / 1.2**2)
+    page.locator('.controls[data-plot="surface-0"] button[data-key="0"]').click()
+    page.wait_for_timeout(300)
+    assert eye(plot) == pytest.approx(before)
+
+
+def test_hovering_shows_the_eigenvalue_and_q(page):
+    plot = drawn(page, "plane-0")
+    x, y = plot.evaluate(
+        """plot => {
+            const roots = plot.data.findIndex((t) => t.name?.startsWith("roots") && t.visible === true);
+            const { xaxis, yaxis } = plot._fullLayout;
+            const point = plot.calcdata[roots].find((p) => p.y > 0) ?? plot.calcdata[roots][0];
+            const box = plot.getBoundingClientRect();
+            return [box.left + xaxis._offset + xaxis.l2p(point.x), box.top + yaxis._offset + yaxis.l2p(point.y)];
+        }"""
+    )
+    page.mouse.move(x - 30, y)
+    page.mouse.move(x, y, steps=4)
+    label = plot.locator(".hovertext").first
+    label.wait_for(timeout=10_000)
+    words = label.text_content()
+    assert "Re " in words
+    assert "Im " in words
+    page.mouse.move(0, 0)
+    plot.focus()
+    page.keyboard.press("ArrowRight")
+    said = page.locator("#level-1 .said").first
+    page.wait_for_function("said => said.textContent !== ''", arg=said.element_handle())
+    first = said.text_content()
+    assert first.startswith(("eigenvalue ", "root "))
+    smallest = plot.evaluate(
+        """plot => Math.min(...plot.calcdata.filter((c) => c[0].trace.mode === "markers" && c[0].trace.visible === true)
+                                            .flatMap((c) => c.map((p) => p.x)))"""
+    )
+    assert float(first.split()[1]) == pytest.approx(smallest, rel=1e-4)
+    page.keyboard.press("PageDown")
+    assert said.text_content() != first
+
+
+def test_the_moment_before_training_can_be_shown(page):
+    visible = "plot => plot.data.filter((t) => t.visible === true).map((t) => t.meta)"
+    plots = [drawn(page, name) for name in ("plane-1", "surface-1")]
+    assert all(set(plot.evaluate(visible)) == {"after"} for plot in plots)
+    before = plots[0].evaluate("plot => plot.layout.xaxis.range")
+    page.locator('#level-2 input[value="before"]').check()
+    page.wait_for_timeout(500)
+    assert all(set(plot.evaluate(visible)) == {"before"} for plot in plots)
+    assert plots[0].evaluate("plot => plot.layout.xaxis.range") != before
+    # Other levels stay as they are.
+    assert set(drawn(page, "plane-0").evaluate(visible)) == {"after"}
+    page.locator('#level-2 input[value="after"]').check()
+
+
+def test_all_can_be_reached_by_the_keyboard(page):
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    reached = set()
+    for _ in range(100):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                """(() => {
+                    const { id, dataset, name, tagName } = document.activeElement;
+                    return id || dataset.key || name || tagName;
+                })()"""
+            )
+        )
+    assert {"curves", "plane-0", "surface-0", "flow-0", "plane-1", "surface-1", "flow-1"} <= reached
+    assert {"ArrowLeft", "+", "moment-1", "moment-2", "SUMMARY", "A"} <= reached
+
+
+def test_print_has_still_pictures(page):
+    page.emulate_media(media="print")
+    assert page.locator(".still").first.is_visible()
+    assert not page.locator(".plot.surface").first.is_visible()
+    assert not page.locator(".controls").first.is_visible()
+    assert page.locator("#plane-0").is_visible()
+    pdf = page.pdf(format="A4")
+    assert pdf.startswith(b"%PDF")
+    assert page.locator("details").first.evaluate("part => part.open")
+    page.emulate_media(media="screen")
+    assert not page.locator(".still").first.is_visible()
+
+
+def test_a_telephone_can_read_it(browser, address):
+    context = browser.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    page = context.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("body[data-state=ready]", timeout=60_000)
+    # Nothing is wider than the screen but what scrolls by itself.
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    for name in ("curves", "plane-0", "surface-0"):
+        assert drawn(page, name).bounding_box()["width"] <= 360
+    # A finger on a flat plot scrolls the page.
+    assert page.locator("#plane-0").evaluate("plot => plot.layout.dragmode") is False
+    assert complaints == []
+    context.close()
+
+
+def test_without_webgl_there_are_still_pictures(browser, address):
+    page = browser.new_page()
+    page.add_init_script(
+        """const original = HTMLCanvasElement.prototype.getContext;
+           HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+             return String(kind).includes("webgl") ? null : original.call(this, kind, ...rest);
+           };"""
+    )
+    page.goto(address)
+    page.wait_for_selector("body[data-state=ready]", timeout=60_000)
+    assert page.locator(".still").first.is_visible()
+    assert not page.locator(".plot.surface").first.is_visible()
+    page.close()
