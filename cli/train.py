@@ -160,5 +160,7 @@ def _print_result(result: TrainResult) -> None:
     say(f"  polyroots spectrum {last}")
     if config.model.is_polynomial:
         say(f"  polyroots figures --only 3 --checkpoint {last} --level 1 --out figures")
+    run = shlex.quote(str(result.run.path))
     if config.track_spectrum:
-        say(f"  polyroots figures --only flow --run {shlex.quote(str(result.run.path))} --out figures")
+        say(f"  polyroots figures --only flow --run {run} --out figures")
+    say(f"  polyroots report {run}")

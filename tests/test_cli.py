@@ -31,7 +31,7 @@ def test_train_prints_levels_epochs_accuracy_and_next_steps(trained):
 def test_the_next_commands_run(trained, tmp_path):
     _, printed = trained
     commands = [line.split()[1:] for line in printed.splitlines() if line.startswith("  polyroots ")]
-    assert len(commands) == 3
+    assert [command[0] for command in commands] == ["evaluate", "spectrum", "figures", "report"]
     for command in commands:
         run(*(str(tmp_path) if word == "figures" and i else word for i, word in enumerate(command)))
     assert {path.stem for path in tmp_path.iterdir()} == {"figure3-level1", "figure3-level1-flat"}
@@ -100,7 +100,7 @@ def test_models_lists_every_name():
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("train",), ("evaluate",), ("spectrum",), ("init",), ("models",), ("figures",)]
+    "command", [(), ("train",), ("evaluate",), ("spectrum",), ("init",), ("models",), ("figures",), ("report",)]
 )
 def test_help_has_an_example(command):
     result = run(*command, "--help")

@@ -89,6 +89,9 @@ def test_every_plot_is_drawn_without_a_complaint(page):
             assert plot.locator(".scatterlayer .trace path.point, .scatterlayer .trace path.js-line").count() > 3
     assert page.complaints == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in page.requests)
+    buttons = page.eval_on_selector_all(".modebar-btn", "all => all.map(button => button.dataset.title)")
+    assert buttons
+    assert not [title for title in buttons if "Share" in title or "cloud" in title.lower()]
 
 
 def test_a_drag_turns_the_surface_and_keys_do(page):

@@ -7,6 +7,9 @@ const isTouched = matchMedia("(pointer: coarse)").matches;
 const settings = {
   responsive: true,
   displaylogo: false,
+  // Nothing of a run leaves the page.
+  showSendToCloud: false,
+  plotlyServerURL: "",
   displayModeBar: isTouched ? false : "hover",
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage", "resetCameraLastSave3d", "tableRotation"],
 };

@@ -1,0 +1,27 @@
+"""Make the small pictures of docs/pictures from those of 'polyroots figures'.
+
+python docs/gallery.py FIGURES...
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+WIDTH = 1000
+
+
+def main() -> None:
+    """Shrink each picture, with a palette that its few colours fit into."""
+    target = Path(__file__).parent / "pictures"
+    for name in sys.argv[1:]:
+        with Image.open(name) as image:
+            height = round(image.height * WIDTH / image.width)
+            small = image.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
+        small.quantize(160, dither=Image.Dither.NONE).save(target / Path(name).name, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
