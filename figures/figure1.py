@@ -20,7 +20,7 @@ from polyroots.errors import count_of
 from polyroots.models import build
 from polyroots.models.network import Network
 from polyroots.models.step import PolyStep, Step
-from polyroots.plotting.style import COLOURS, REFERENCE, WIDTHS, style
+from polyroots.plotting.style import COLOURS, REFERENCE, WIDTHS, style, wrapped
 from polyroots_figures.request import Computed, Request
 
 #: The paper's four networks, and what it calls them.
@@ -79,12 +79,11 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     depth = max(sum(_height(group) + _GAP for group in panel["groups"]) for panel in panels)
     with style(width):
         figure = Figure(figsize=(width, rows * (0.22 * depth + 0.8) + 0.35), layout="constrained")
-        words = (
-            f"Convolutions on resolution {data['level']} in their order",
-            "(batch norm and ReLU left out):",
-            "one colour is one weight tensor",
+        title = (
+            f"Convolutions on resolution {data['level']} in their order (batch norm and ReLU left out): "
+            "one colour is one weight tensor"
         )
-        figure.suptitle(("\n" if columns < len(panels) else " ").join(words))
+        figure.suptitle(wrapped(title, width))
         for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).ravel(), panels, strict=True):
             _draw_panel(axes, panel, depth)
     return {"": figure}

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from polyroots.errors import InputError
-from polyroots.plotting.style import COLOURS, EIGENVALUE, REFERENCE, ROOT, WIDTHS, style
+from polyroots.plotting.style import COLOURS, EIGENVALUE, REFERENCE, ROOT, WIDTHS, style, wrapped
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.roots import select_roots
 from polyroots.spectrum import Spectrum, eigenvalues
@@ -73,7 +73,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         # Any: matplotlib types the result as one of several things.
         parts: Any = figure.subfigures(len(rows), 1, hspace=0.02, squeeze=False)[:, 0]
         for part, row in zip(parts, rows, strict=True):
-            part.suptitle(row["title"] + ("\n" if is_small else ", ") + row["shape"])
+            part.suptitle(wrapped(f"{row['title']}, {row['shape']}", width))
             axes_of = part.subplots(-(-len(row["choices"]) // columns), columns, sharex=True, sharey=True).ravel()
             for axes, choice in zip(axes_of, row["choices"], strict=True):
                 _draw_choice(axes, row["values"], choice)

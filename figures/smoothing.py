@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from polyroots.errors import PolyrootsError, count_of
 from polyroots.matrices import linear_operator
 from polyroots.plotting.labels import End, label_ends
-from polyroots.plotting.style import REFERENCE, STRATEGY_LINES, WIDTHS, style
+from polyroots.plotting.style import REFERENCE, STRATEGY_LINES, WIDTHS, style, wrapped
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.roots import options_of, select_roots
 from polyroots.spectrum import Spectrum, eigenvalues
@@ -67,7 +67,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     height = 2.5
     with style(width):
         figure = Figure(figsize=(width, 2 * height + 1.3 if is_small else height + 0.8), layout="constrained")
-        figure.suptitle(data["title"])
+        figure.suptitle(wrapped(data["title"], width))
         axes_of = figure.subplots(2, 1) if is_small else figure.subplots(1, 2)
         for axes, panel in zip(axes_of, data["panels"], strict=True):
             _draw_panel(axes, panel, height)

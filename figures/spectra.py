@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from polyroots.plotting.plane import frame
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, START, WIDTHS, style
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, START, WIDTHS, style, wrapped
 from polyroots.training import Snapshot
 from polyroots_figures.request import Computed, Request
 
@@ -78,7 +78,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             axes.remove()
         for axes in axes_of[::columns]:
             axes.set_ylabel("Im $\\lambda$")
-        figure.suptitle(f"Spectra of the convolutions $A$ of a {data['title']}")
+        figure.suptitle(wrapped(f"Spectra of the convolutions $A$ of a {data['title']}", figure.get_figwidth()))
         handles, labels = axes_of[0].get_legend_handles_labels()
         figure.legend(
             handles,

@@ -13,7 +13,7 @@ from polyroots.errors import count_of
 from polyroots.levels import Operand
 from polyroots.operators import Operator
 from polyroots.plotting.contours import draw_bands
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, WIDTHS, style
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, WIDTHS, style, wrapped
 from polyroots.plotting.surface import fill, hull
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.ranking import rank
@@ -73,7 +73,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         # Any: matplotlib types the result as one of several things.
         parts: Any = figure.subfigures(2, 1, height_ratios=(lines * width / columns * 1.1 + 0.5, 1.7))
         above, below = parts
-        above.suptitle(data["title"] + ("\n" if is_small else ", ") + data["shape"])
+        above.suptitle(wrapped(f"{data['title']}, {data['shape']}", width))
         axes_of = above.subplots(lines, columns, squeeze=False).ravel()
         bands = None
         for axes, row in zip(axes_of, rows, strict=False):

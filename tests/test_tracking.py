@@ -7,6 +7,7 @@ import pytest
 import torch
 from commands import fails, run
 from matplotlib.text import Text
+from pictures import require_nothing_is_cut
 from small_runs import small
 
 import polyroots as pr
@@ -14,6 +15,7 @@ from polyroots.checkpoint import Checkpoint, load_checkpoint
 from polyroots.initialization import polynomials_of
 from polyroots.plotting import Moment, draw_flow
 from polyroots.plotting.flow import _ways
+from polyroots.plotting.style import WIDTHS
 from polyroots.training import Reporter, Snapshot, load_run, open_data, train
 from polyroots.training.run import Run
 from polyroots.training.tracking import Tracker
@@ -147,6 +149,15 @@ def test_the_flow_has_spectra_roots_and_heights(tracked):
         for root in moment.q.roots:
             if abs(root) < 2:
                 assert low < root.real < high
+
+
+@pytest.mark.parametrize("width", WIDTHS.values())
+def test_no_word_of_the_flow_is_cut(tracked, width):
+    operators = [(snapshot.epoch, snapshot.operators[1]) for snapshot in load_run(tracked).snapshots]
+    moments = [Moment(epoch, operator.values, operator.q) for epoch, operator in operators]
+    title = "$A$ of level 2 of a q4 while it trained, 16 x 16 pixels, circular padding"
+    remark = "batch norm cancels the size of the coefficients of blocks 1 (L) and 2 (L): their roots mean little"
+    require_nothing_is_cut(draw_flow(moments, title, remark, width))
 
 
 def test_the_flow_of_other_spectra(rng):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from polyroots.errors import count_of
 from polyroots.plotting.plane import frame
-from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style
+from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style, wrapped
 from polyroots.polynomial import ResidualPolynomial
 
 _CELLS = 400
@@ -115,7 +115,7 @@ def draw_contours(
         axes.set_aspect("equal")
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
-        axes.set_title(title)
+        axes.set_title(wrapped(title, across))
         bar = figure.colorbar(bands, ax=axes, shrink=0.9, pad=0.02, ticks=BANDS, format="%g")
         bar.set_label("$|q|$")
         legend = figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.4)

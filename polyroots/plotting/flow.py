@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from polyroots.errors import InputError
 from polyroots.plotting.plane import frame
-from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style
+from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style, wrapped
 from polyroots.plotting.surface import hull
 from polyroots.polynomial import ResidualPolynomial
 
@@ -60,7 +60,7 @@ def draw_flow(moments: Sequence[Moment], title: str, remark: str = "", width: fl
     with style(width):
         is_narrow = width is not None and width < _NARROW
         across = width or 9.2
-        figure = Figure(figsize=(across, 1.75 * across if is_narrow else 0.48 * across), layout="constrained")
+        figure = Figure(figsize=(across, 1.65 * across if is_narrow else 0.48 * across), layout="constrained")
         if is_narrow:
             plane, over_epochs = figure.subplots(2, 1, height_ratios=(1.25, 1))
         else:
@@ -78,7 +78,7 @@ def draw_flow(moments: Sequence[Moment], title: str, remark: str = "", width: fl
         over_epochs.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         over_epochs.set_xlim(moments[0].epoch, moments[-1].epoch)
         over_epochs.spines[["top", "right"]].set_visible(False)
-        figure.suptitle(f"{title}\n{remark}" if remark else title)
+        figure.suptitle(wrapped(f"{title}\n{remark}" if remark else title, across))
     return figure
 
 
@@ -113,7 +113,7 @@ def _draw_plane(axes: Axes, moments: Sequence[Moment], colours: ScalarMappable) 
     axes.plot(ways[0].real, ways[0].imag, "o", markerfacecolor="none", markeredgecolor=ROOT, markersize=9)
     # In the order of the reading, with what there is.
     colour = colours.to_rgba(np.array((moments[0].epoch + moments[-1].epoch) / 2))
-    axes.plot([], [], "-", color=colour, label="outlines of the spectrum, by epoch")
+    axes.plot([], [], "-", color=colour, label="outlines by epoch")
     axes.plot([], [], ".", color=EIGENVALUE, label="eigenvalues in the end")
     if ways.shape[1]:
         axes.plot([], [], "o", markerfacecolor="none", markeredgecolor=ROOT, markersize=9, label="roots at first")
@@ -124,7 +124,7 @@ def _draw_plane(axes: Axes, moments: Sequence[Moment], colours: ScalarMappable) 
     axes.set_aspect("equal")
     axes.set_xlabel("Re $\\lambda$" + (f"\n{far} of {ways.shape[1]} roots are in the end far outside" if far else ""))
     axes.set_ylabel("Im $\\lambda$")
-    _legend_below(axes, 0.2 if far else 0.14)
+    _legend_below(axes, (0.2 if far else 0.14) * _spread(axes))
 
 
 def _outline(values: Complex[np.ndarray, "N"]) -> Complex[np.ndarray, "corners"]:
@@ -152,7 +152,7 @@ def _draw_damping(axes: Axes, moments: Sequence[Moment]) -> None:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel("$|q|$ on the spectrum")
-    _legend_below(axes)
+    _legend_below(axes, 0.14 * _spread(axes))
 
 
 def _draw_extent(axes: Axes, moments: Sequence[Moment]) -> None:
@@ -167,10 +167,16 @@ def _draw_extent(axes: Axes, moments: Sequence[Moment]) -> None:
         axes.plot(epochs, [measure(moment.values) for moment in moments], line, color=EIGENVALUE, label=label)
     axes.axhline(0, color=REFERENCE, linewidth=0.4)
     axes.set_ylabel("extent of the spectrum")
-    _legend_below(axes)
+    _legend_below(axes, 0.14 * _spread(axes))
 
 
-def _legend_below(axes: Axes, distance: float = 0.14) -> None:
+def _spread(axes: Axes) -> float:
+    """How much more room names below an axis take in a small picture."""
+    figure = axes.get_figure(root=True)
+    return 1.3 if figure is not None and figure.get_figwidth() < _NARROW else 1.0
+
+
+def _legend_below(axes: Axes, distance: float) -> None:
     """Under the axes, where it hides nothing."""
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -distance), ncols=2, columnspacing=1.2)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 from polyroots.files import replacing
 
@@ -76,6 +79,21 @@ def style(width: float | None = None) -> Iterator[None]:
     }
     with mpl.rc_context(settings):
         yield
+
+
+def wrapped(title: str, width: float) -> str:
+    r"""Break the lines of a title so that it fits into a picture of some inches; formulas stay whole.
+
+    >>> with style(3.4):
+    ...     wrapped("a title with $A = I + N$ that is too long for half a column", 1.7)
+    'a title with $A = I + N$\nthat is too long for half a\ncolumn'
+    """
+    size = FontProperties(size=mpl.rcParams["figure.titlesize"]).get_size_in_points()
+    # Letters are 0.56 times as wide as they are high, about.
+    letters = max(12, int(72 * width / (0.56 * size)))
+    whole = re.sub(r"\$[^$]*\$", lambda formula: formula[0].replace(" ", "\xa0"), title)
+    lines = (textwrap.fill(line, letters, break_long_words=False) for line in whole.split("\n"))
+    return "\n".join(lines).replace("\xa0", " ")
 
 
 def save_figure(figure: Figure, stem: str | Path, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
 from polyroots.errors import InputError
-from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style
+from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style, wrapped
 from polyroots.polynomial import ResidualPolynomial
 
 _RADII, _ANGLES = 160, 361
@@ -147,7 +147,7 @@ def draw_surface(
         axes.set_zticks([tick for tick in axes.get_zticks() if 0 <= tick <= top])
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
-        figure.suptitle(title, y=0.985)
+        figure.suptitle(wrapped(title, across), y=0.985)
         if has_plane:
             axes.plot([], [], [], "-", color=REFERENCE, linewidth=4, alpha=0.35, label="$|q| = 1$")
         figure.legend(
