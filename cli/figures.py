@@ -75,7 +75,7 @@ def figures(
       polyroots figures --only flow --only spectra --run runs/first --out figures
       polyroots figures --redraw --width one --out figures
     """
-    from polyroots.errors import unknown_name
+    from polyroots.errors import InputError, unknown_name
     from polyroots.files import make_directory
     from polyroots_figures import FIGURES, impossible, make
     from polyroots_figures import redraw as redraw_all
@@ -102,13 +102,22 @@ def figures(
         raise click.UsageError("--seed draws a fresh A, --checkpoint and --run bring one; leave one of them out.")
     request = _request(checkpoint, run, level, study, degree, strategy, seed)
     make_directory(out)
+    failed = []
     for name in dict.fromkeys(chosen):
         why_not = "" if only else impossible(name, request)
         if why_not:
             _say([], [f"Figure {name} is left out: {why_not}."])
             continue
-        for made in make(name, request, out, width):
-            _say(made.paths, made.words)
+        try:
+            for made in make(name, request, out, width):
+                _say(made.paths, made.words)
+        except InputError as error:
+            if len(chosen) == 1:
+                raise
+            _say([], [f"Figure {name} is left out: {error}."])
+            failed.append(name)
+    if failed:
+        raise click.ClickException(f"of figure {', '.join(failed)} there is no picture, for the reasons above")
 
 
 def _request(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from polyroots.errors import InputError
 from polyroots.plotting import draw_contours, draw_surface
 from polyroots.polynomial import ResidualPolynomial
-from polyroots.roots import select_roots
+from polyroots.roots import options_of, select_roots
 from polyroots.spectrum import eigenvalues
 from polyroots_figures.operators import subjects_of
 from polyroots_figures.request import Computed, Request
@@ -24,7 +26,8 @@ def compute(request: Request) -> list[Computed]:
     computed = []
     for subject in subjects_of(request):
         Lambda = eigenvalues(subject.weight, subject.size, name=subject.name)
-        q = ResidualPolynomial(select_roots(Lambda, request.degree, request.strategy))
+        options = {"seed": request.seed} if "seed" in options_of(request.strategy) else {}
+        q = ResidualPolynomial(select_roots(Lambda, request.degree, request.strategy, **options))
         title = f"$|q_{{{len(q.roots)}}}(\\Lambda)|$ over the spectrum of {subject.source}\n{subject.shape}"
         if (request.degree, request.strategy) != (3, "extremal"):
             title += f"; roots '{request.strategy}'"
@@ -34,9 +37,10 @@ def compute(request: Request) -> list[Computed]:
 
 
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
-    """Draw the surface, and log |q| as a flat picture beside it."""
+    """Draw log |q| as a flat picture, and the surface where the eigenvalues span an area."""
     q = ResidualPolynomial(data["roots"])
-    return {
-        "": draw_surface(data["values"], q, data["title"], width=width),
-        "-flat": draw_contours(data["values"], q, data["title"], width=width),
-    }
+    pictures = {"-flat": draw_contours(data["values"], q, data["title"], width=width)}
+    # Over eigenvalues on a line a surface has nothing to stand on.
+    with suppress(InputError):
+        pictures[""] = draw_surface(data["values"], q, data["title"], width=width)
+    return pictures

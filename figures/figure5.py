@@ -80,7 +80,9 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlabel(f"weights\n{_caption(data['series'])}")
         axes.set_ylabel("test accuracy in %")
-        figure.suptitle(f"{data['data']}, after the last epoch")
+        # A dollar sign would begin mathematics.
+        name = data["data"].replace("$", r"\$")
+        figure.suptitle(f"{name}, after the last epoch")
         label_ends(axes, ends, height)
     return {"": figure}
 

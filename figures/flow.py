@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,28 +30,29 @@ def compute(request: Request) -> list[Computed]:
         raise InputError(
             f"{run.run.path} has tracked {len(snapshots)} epochs, two are needed; train with --track-spectrum K"
         )
-    computed, seen = [], dict[int, int]()
+    computed = []
+    count_at, seen = Counter(A.level for A in snapshots[0].operators), Counter[int]()
     for index, operator in enumerate(snapshots[0].operators):
+        level = operator.level
         tracked = [snapshot.operators[index] for snapshot in snapshots]
-        seen[operator.level] = number = seen.get(operator.level, 0) + 1
-        H, W = run.config.model.sizes[operator.level - 1]
-        title = (
-            f"$A$ of level {operator.level} of a {run.config.model.title} while it trained, {H} x {W} pixels, "
-            "circular padding"
-        )
-        remark = inert_remark(run, operator.level)
+        seen[level] += 1
+        number = f"-{seen[level]}" if count_at[level] > 1 else ""
+        name = f"$A$ number {seen[level]}" if number else "$A$"
+        H, W = run.config.model.sizes[level - 1]
+        title = f"{name} of level {level} of a {run.config.model.title} while it trained, {H} x {W} pixels"
+        remark = inert_remark(run, index)
         moments = [
             {"epoch": snapshot.epoch, "values": A.values, "roots": None if A.q is None else A.q.roots}
             for snapshot, A in zip(snapshots, tracked, strict=True)
         ]
-        first, last = (A.radius for A in (tracked[0], tracked[-1]))
-        words = [f"Level {operator.level}: {remark}."] if remark else []
+        where = f"Level {level}" + (f", A {seen[level]}" if number else "")
+        words = [f"{where}: {remark}."] if remark else []
         words.append(
-            f"Level {operator.level}: the spectral radius went from {first:.4g} to {last:.4g} in epochs "
+            f"{where}: the spectral radius went from {tracked[0].radius:.4g} to {tracked[-1].radius:.4g} in epochs "
             f"{snapshots[0].epoch} to {snapshots[-1].epoch}."
         )
-        stem = f"flow-level{operator.level}" + (f"-{number}" if number > 1 else "")
-        computed.append(Computed(stem, {"title": title, "remark": remark, "moments": moments}, words))
+        data = {"title": title, "remark": remark, "moments": moments}
+        computed.append(Computed(f"flow-level{level}{number}", data, words))
     return computed
 
 
@@ -67,12 +69,10 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     return {"": draw_flow(moments, data["title"], data["remark"], width)}
 
 
-def inert_remark(run: LoadedRun, level: int) -> str:
-    """Say of which blocks of a level batch norm cancels the size of coefficients; nothing if there are none."""
-    inert = (run.init or {}).get("inert", ())
-    blocks = sorted({item["block"]: item["letter"] for item in inert if item["level"] == level}.items())
+def inert_remark(run: LoadedRun, index: int) -> str:
+    """Say of which blocks of an A batch norm cancels the size of coefficients; nothing if there are none."""
+    blocks = run.inert_blocks(index)
     if not blocks:
         return ""
     word = "block" if len(blocks) == 1 else "blocks"
-    named = " and ".join(f"{number} ({letter})" for number, letter in blocks)
-    return f"batch norm cancels the size of the coefficients of {word} {named}: their roots mean little"
+    return f"batch norm cancels the size of the coefficients of {word} {' and '.join(blocks)}: their roots mean little"

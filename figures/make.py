@@ -85,9 +85,11 @@ def make(name: str, request: Request, out: Path, width: str = "two") -> Iterator
         If there is nothing to compute it from, or files can't be written.
     """
     for computed in FIGURES[name].compute(request):
+        # What can't be drawn leaves no data to draw again.
+        pictures = _draw(name, computed.data, out / computed.stem, width)
         path = out / f"{computed.stem}.npz"
         store.save(path, name, computed.data)
-        yield Made([path, *_draw(name, computed.data, out / computed.stem, width)], computed.words)
+        yield Made([path, *pictures], computed.words)
 
 
 def redraw(out: Path, names: Collection[str] = (), width: str = "two") -> Iterator[Made]:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from polyroots.errors import count_of
 from polyroots.plotting.plane import frame
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, START, WIDTHS, style, wrapped
 from polyroots.training import Snapshot
@@ -34,13 +35,15 @@ def compute(request: Request) -> list[Computed]:
     """
     if request.checkpoint is None and request.run is not None:
         config = request.run.config.model
-        snapshots = {_BEFORE: request.run.beginning, _AFTER: request.run.end}
+        after = _AFTER if request.run.result else f"after {count_of(request.run.end.epoch, 'epoch')}"
+        snapshots = {_BEFORE: request.run.beginning, after: request.run.end}
     else:
         checkpoint = request.network
         assert checkpoint is not None
         config = checkpoint.config
-        epoch = (checkpoint.training or {}).get("epoch", 0)
-        snapshots = {_AFTER if epoch else _BEFORE: Snapshot.of(checkpoint.model(), epoch)}
+        training = checkpoint.training or {}
+        is_trained = training.get("epoch", 0) or training.get("step", 0)
+        snapshots = {_AFTER if is_trained else _BEFORE: Snapshot.of(checkpoint.model(), training.get("epoch", 0))}
     levels, words, seen = [], [], dict[int, int]()
     count_at = Counter(operator.level for operator in next(iter(snapshots.values())).operators)
     names = [operator.name for operator in next(iter(snapshots.values())).operators]
@@ -79,10 +82,15 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         for axes in axes_of[::columns]:
             axes.set_ylabel("Im $\\lambda$")
         figure.suptitle(wrapped(f"Spectra of the convolutions $A$ of a {data['title']}", figure.get_figwidth()))
-        handles, labels = axes_of[0].get_legend_handles_labels()
+        # What one panel lacks, such as roots that are near, another one may have.
+        named = {
+            label: handle
+            for axes in axes_of[: len(levels)]
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
         figure.legend(
-            handles,
-            labels,
+            named.values(),
+            named.keys(),
             loc="outside lower center",
             ncols=2 if figure.get_figwidth() < _NARROW else 5,
             columnspacing=1.2,
@@ -98,9 +106,8 @@ def _draw_level(axes: Axes, level: Mapping[str, Any]) -> None:
     shown = []
     # The larger cloud below the smaller one, so that both are seen.
     order = sorted(moments, key=lambda when: -float(np.abs(moments[when]["values"]).max()))
-    for when, colour, face in ((_BEFORE, START, "none"), (_AFTER, EIGENVALUE, ROOT)):
-        if when not in moments:
-            continue
+    for when in moments:
+        colour, face = (START, "none") if when == _BEFORE else (EIGENVALUE, ROOT)
         values, roots = moments[when]["values"], moments[when]["roots"]
         points = values[:: -(-len(values) // _POINTS)]
         axes.plot(

@@ -94,7 +94,7 @@ def _bounds(largest: Sequence[float]) -> list[float]:
     """Bands of |q|, a factor of about two each: from a tenth of the best maximum to the worst, if that isn't far."""
     best = max(min(largest, default=1.0), 1e-15)
     low, high = best / 10, min(max(largest, default=best), 200 * best)
-    steps = [factor * 10.0**power for power in range(-18, 19) for factor in (1, 2, 5)]
+    steps = [factor * 10.0**power for power in range(-18, 309) for factor in (1, 2, 5)]
     return [step for step in steps if low <= step <= max(1.01 * high, best)]
 
 
@@ -139,7 +139,7 @@ def _draw_ranking(axes: Axes, rows: Sequence[Mapping[str, Any]], best: float) ->
         axes.axvline(best, color="black", linewidth=0.8, linestyle="--", label="none gets below (proven)")
     axes.set_xscale("log")
     axes.set_yticks(range(len(there)), [row["strategy"] for row in there])
-    axes.set_ylim(len(there) - 0.5, -0.5)
+    axes.set_ylim(max(len(there), 1) - 0.5, -0.5)
     axes.grid(axis="y", color=REFERENCE, alpha=0.15, linewidth=0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from mpl_toolkits.mplot3d import Axes3D, proj3d
 
 import polyroots as pr
 from polyroots.plotting import draw_contours, draw_spectrum, draw_surface
 from polyroots.plotting.labels import End, label_ends, spread
-from polyroots.plotting.surface import _hidden, _inside, fill, hull
+from polyroots.plotting.surface import _hidden, _inside, _toward_eye, fill, hull
 
 
 @pytest.fixture
@@ -57,6 +58,63 @@ def test_a_surface_far_below_one_has_no_plane(rng):
     assert figure.axes[0].get_zlim()[1] < 0.5
 
 
+def test_surface_is_drawn_in_three_layers(Lambda, monkeypatch):
+    """|q| over the hull, the plane at 1, what is above it; with those eigenvalues that are not hidden, each on it."""
+    calls = {"plot_surface": [], "scatter": [], "contourf": []}
+    for name, found in calls.items():
+        original = getattr(Axes3D, name)
+
+        def record(self, *arguments, original=original, found=found, **options):
+            found.append((arguments, options))
+            return original(self, *arguments, **options)
+
+        monkeypatch.setattr(Axes3D, name, record)
+    q = pr.ResidualPolynomial(pr.select_roots(Lambda))
+    figure = draw_surface(Lambda.values, q, "the title")
+    axes = figure.axes[0]
+    (whole, _), (plane, _), (above, _) = calls["plot_surface"]
+    height = np.abs(q(whole[0] + 1j * whole[1]))
+    np.testing.assert_allclose(whole[2], height)
+    assert (np.asarray(plane[2]) == 1).all()
+    np.testing.assert_array_equal(above[2], np.where(height > 1, height, np.nan))
+    layers = [options["zorder"] for _, options in calls["plot_surface"]]
+    assert layers == sorted(layers)
+    (floor, options) = calls["contourf"][0]
+    np.testing.assert_allclose(floor[2], np.abs(q(floor[0] + 1j * floor[1])))
+    assert options["offset"] == axes.get_zlim()[0]
+    (below, _), (over, _) = calls["scatter"]
+    for (x, y, z, *_), is_over in ((below, False), (over, True)):
+        np.testing.assert_allclose(z, np.abs(q(x + 1j * y)))
+        assert ((z > 1) == is_over).all()
+    boundary = hull(Lambda.values)
+    scale = np.array([np.ptp(limits) for limits in (axes.get_xlim(), axes.get_ylim(), axes.get_zlim())])
+    top = float(height.max())
+    hidden = _hidden(Lambda.values, q, boundary, _toward_eye(scale), top)
+    assert 0 < hidden.sum() < len(hidden)
+    seen = np.concatenate([below[0] + 1j * below[1], over[0] + 1j * over[1]])
+    assert np.array_equal(np.sort_complex(seen), np.sort_complex(Lambda.values[~hidden]))
+    behind = _hidden(q.roots, q, boundary, _toward_eye(scale), top)
+    for line in axes.lines:
+        if str(line.get_label()).startswith("roots"):
+            x, y, _ = line.get_data_3d()
+            expected = q.roots[behind] if line.get_label() == "roots behind" else q.roots[~behind]
+            assert np.array_equal(np.sort_complex(np.asarray(x) + 1j * np.asarray(y)), np.sort_complex(expected))
+
+
+def test_the_eye_is_where_matplotlib_has_it(Lambda):
+    """What lies on one ray to it falls on one point of the picture, and nearer is nearer."""
+    figure = draw_surface(Lambda.values, pr.ResidualPolynomial([0.6, -0.6]), "")
+    axes = figure.axes[0]
+    figure.draw_without_rendering()
+    scale = np.array([np.ptp(limits) for limits in (axes.get_xlim(), axes.get_ylim(), axes.get_zlim())])
+    toward = _toward_eye(scale)
+    start = np.array([0.1, -0.2, 0.3])
+    near, far = (proj3d.proj_transform(*(start + t * toward), axes.get_proj()) for t in (0.3, 0.0))
+    np.testing.assert_allclose(near[:2], far[:2], atol=1e-9)
+    # matplotlib's depth grows away from the eye.
+    assert near[2] < far[2]
+
+
 def test_hull_encloses_the_spectrum_and_is_filled(Lambda):
     boundary = hull(Lambda.values)
     assert boundary[0] == boundary[-1]
@@ -67,6 +125,31 @@ def test_hull_encloses_the_spectrum_and_is_filled(Lambda):
     assert _inside(centre + (grid.ravel() - centre) * (1 - 1e-9), boundary).all()
     rim = grid[-1]
     assert not _inside(centre + 1.0001 * (rim - centre), boundary).any()
+
+
+@pytest.mark.parametrize("flat", [1.0, 1e-2, 1e-4])
+def test_the_hull_is_filled_however_flat(rng, flat):
+    values = rng.standard_normal(300) + 1j * flat * rng.standard_normal(300)
+    values = np.concatenate([values, values.conj()])
+    boundary = hull(values)
+    grid = fill(boundary)
+    rim = grid[-1]
+
+    def area(corners):
+        return 0.5 * abs(np.sum(corners.real * np.roll(corners.imag, -1) - corners.imag * np.roll(corners.real, -1)))
+
+    assert area(rim) == pytest.approx(area(boundary), rel=1e-9)
+    # Every corner is on the rim, so that the surface reaches the largest eigenvalue.
+    scale = np.ptp(boundary.real)
+    assert np.abs(boundary[:, None] - rim).min(axis=1).max() < 1e-9 * scale
+
+
+def test_what_is_outside_of_the_hull_hides_nothing():
+    """|1 - t^2| grows beyond the rim at 1.2, above a ray that leaves it there."""
+    boundary = 1.2 * np.exp(1j * np.linspace(0, 2 * np.pi, 61))
+    q = pr.ResidualPolynomial([1.0, -1.0])
+    outward = np.array([1.0, 0.0, 3.0])
+    assert _hidden(np.array([1.19 + 0j]), q, boundary, outward, top=2.5).tolist() == [False]
 
 
 def test_what_is_behind_the_surface_is_known():
@@ -126,7 +209,11 @@ def test_contours_show_the_roots_the_level_one_and_every_eigenvalue(rng):
     low, high = axes.get_xlim()
     assert low < values.real.min() < values.real.max() < high
     assert axes.get_ylim()[1] > values.imag.max()
-    # On the line |q| = 1, and only there.
+    # Each line of a band, and that of 1, is where |q| has its value.
+    white = axes.collections[-2]
+    for level, path in zip(white.levels, white.get_paths(), strict=True):
+        if len(path.vertices):
+            np.testing.assert_allclose(np.abs(q(path.vertices[:, 0] + 1j * path.vertices[:, 1])), level, rtol=0.1)
     one = axes.collections[-1].get_paths()[0].vertices
     assert np.abs(np.abs(q(one[:, 0] + 1j * one[:, 1])) - 1).max() < 0.02
 
@@ -173,3 +260,9 @@ def test_names_beside_curves_do_not_overlap():
     boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
     assert len(boxes) == 6
     assert all(low.y1 <= high.y0 for low, high in pairwise(boxes))
+    # Lines lead from the curves' ends to the names.
+    for line, text in zip(axes.lines, axes.texts, strict=True):
+        (start, _, end), heights = line.get_xdata(), line.get_ydata()
+        assert (start, heights[0]) == pytest.approx((1.0, 0.5 + 0.001 * int(text.get_text()[-1])))
+        assert heights[2] == text.get_position()[1]
+        assert end < text.get_position()[0]

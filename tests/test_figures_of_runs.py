@@ -12,11 +12,13 @@ from commands import fails, run
 from matplotlib.colors import to_hex
 from pictures import require_nothing_is_cut, texts
 from PIL import Image
+from small_runs import small
 
 import polyroots as pr
-from polyroots.plotting.style import WIDTHS
+from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from polyroots.plotting.style import EIGENVALUE, START, WIDTHS
 from polyroots.study import results_of, series_of
-from polyroots.training import load_run
+from polyroots.training import load_run, open_data, train
 from polyroots_figures import FIGURES, Request, store
 
 
@@ -32,7 +34,7 @@ def study(tmp_path, trained):
                 directory = tmp_path / "study" / f"{name}-{width}" / str(seed)
                 directory.mkdir(parents=True)
                 (directory / "config.json").write_text(json.dumps(config))
-                accuracy = (0.9 if name == "q4" else 0.8) + width / 100 + (seed - 12) / 1000
+                accuracy = (0.9 if name == "q4" else 0.8) + width / 100 + (seed - 11) ** 2 / 1000
                 scores = {"last": {"test_accuracy": accuracy}, "best": {"test_accuracy": accuracy + 0.01}}
                 (directory / "result.json").write_text(json.dumps({"data": "some digits", **scores}))
     (tmp_path / "study" / "q2-4" / "13" / "result.json").unlink()
@@ -53,11 +55,11 @@ def test_figure_5_has_mean_and_spread_of_each_network(study):
         for point in points:
             config = pr.models.model_config(name, image_size=8, in_channels=1, channels=point["channels"])
             assert point["weights"] == pr.models.count_weights(pr.models.build(config))
-    assert series["q4"][0]["accuracies"] == pytest.approx([0.939, 0.94, 0.941])
+    assert series["q4"][0]["accuracies"] == pytest.approx([0.94, 0.941, 0.944])
     assert series["q2"][0]["seeds"] == [11, 12]
     assert computed.words[-1] == f"1 run not done, left out: {study / 'q2-4' / '13'}."
     assert any(
-        word.startswith("q4, channels 4,8, ") and word.endswith(" weights: 94.00 +- 0.10 % (3 seeds).")
+        word.startswith("q4, channels 4,8, ") and word.endswith(" weights: 94.17 +- 0.21 % (3 seeds).")
         for word in computed.words
     )
     for width in WIDTHS.values():
@@ -68,6 +70,9 @@ def test_figure_5_has_mean_and_spread_of_each_network(study):
         assert {text.get_text() for text in axes.texts} == {"q2", "q4"}
         assert "some digits, after the last epoch" in texts(figure)
         assert axes.get_xlabel() == "weights\nmean and standard deviation of 2 to 3 seeds"
+        seeds = sorted(y for line in axes.lines if line.get_marker() == "." for y in line.get_ydata())
+        expected = [100 * a for points in series.values() for point in points for a in point["accuracies"]]
+        assert seeds == pytest.approx(sorted(expected))
         for container, name in zip(axes.containers, series, strict=True):
             line, _, (bars,) = container
             x, y = line.get_data()
@@ -77,6 +82,68 @@ def test_figure_5_has_mean_and_spread_of_each_network(study):
                 assert np.ptp(segment[:, 1]) == pytest.approx(200 * point["accuracies"].std(ddof=1))
             (label,) = [text for text in axes.texts if text.get_text() == name]
             assert to_hex(label.get_color()) == to_hex(line.get_color())
+
+
+def edited(path, **fields):
+    """Change fields of a run's configuration."""
+    document = json.loads((path / "config.json").read_text())
+    document["config"] |= fields
+    (path / "config.json").write_text(json.dumps(document))
+
+
+def labels(study):
+    return sorted(one.label for one in series_of(results_of(study).done))
+
+
+@pytest.mark.parametrize(
+    ("fields", "mark"),
+    [
+        ({"epochs": 30}, "epochs 30"),
+        ({"limit": 50}, "limit 50"),
+        ({"val_fraction": 0.2}, "val_fraction 0.2"),
+        ({"lr": 0.05}, "lr 0.05"),
+        ({"devices": 2}, "processes 2"),
+    ],
+)
+def test_what_decides_a_run_is_in_the_label(study, fields, mark):
+    for seed in (11, 12, 13):
+        edited(study / "q4-8" / str(seed), **fields)
+    (label,) = [label for label in labels(study) if label.endswith(mark)]
+    assert label.startswith("q4, ")
+
+
+def test_what_a_run_began_with_is_in_the_label(study, trained):
+    """Roots for another region; a network that was trained before."""
+    for seed in (11, 12, 13):
+        init = json.loads((trained[0] / "init.json").read_text())
+        (study / "q4-8" / str(seed) / "init.json").write_text(json.dumps(init | {"region": "high"}))
+        shutil.copy(trained[0] / "last.pt", study / "q2-8" / str(seed) / "start.pt")
+    found = labels(study)
+    assert any(label.startswith("q4, region high") for label in found)
+    assert "q2, start trained" in found
+    assert "q2, start fresh" in found
+
+
+def test_networks_whose_titles_are_the_same_are_told_apart(study):
+    for seed, blocks in ((11, "L,L,L,L,C,C,C"), (12, "C,C,C,L,L,L,L")):
+        path = study / "q4-8" / str(seed) / "config.json"
+        document = json.loads(path.read_text())
+        document["config"]["model"] |= {"name": blocks}
+        path.write_text(json.dumps(document))
+    assert {"L,L,L,L,C,C,C", "C,C,C,L,L,L,L"} < set(labels(study))
+
+
+def test_one_seed_counts_once(study):
+    shutil.copytree(study / "q4-8" / "11", study / "again")
+    with pytest.raises(pr.InputError, match="are one configuration with one seed, 11, and would count twice"):
+        labels(study)
+
+
+def test_a_dollar_in_a_name_is_no_mathematics(study):
+    for result in study.rglob("result.json"):
+        result.write_text(result.read_text().replace("some digits", "$\\\\foo$ digits"))
+    (computed,) = FIGURES["5"].compute(Request(study=study))
+    FIGURES["5"].draw(computed.data, 7)[""].draw_without_rendering()
 
 
 def test_what_else_differs_is_in_the_label(study):
@@ -130,6 +197,11 @@ def test_spectra_before_and_after_training(tracked):
                 values = moment["values"]
                 assert low < values.real.min() <= values.real.max() < high
                 assert bottom < values.imag.min() <= values.imag.max() < top
+            clouds = [line for line in axes.lines if line.get_label().startswith("_") and line.get_marker() == "."]
+            radii = [np.hypot(*line.get_data()).max() for line in clouds]
+            assert [to_hex(line.get_color()) for line in clouds] == [START, EIGENVALUE]
+            # The larger one doesn't hide the smaller one.
+            assert (radii[0] < radii[1]) == (clouds[0].get_zorder() > clouds[1].get_zorder())
             roots = [line for line in axes.lines if line.get_label() == "roots after training"]
             shown = {complex(x, y) for line in roots for x, y in zip(*line.get_data(), strict=True)}
             assert shown <= set(level["moments"]["after training"]["roots"].tolist())
@@ -148,13 +220,38 @@ def test_the_network_at_the_start_is_drawn_once_more(tracked, tmp_path):
     document = json.loads((copy / "init.json").read_text())
     document["levels"][1]["radius"] *= 1.01
     (copy / "init.json").write_text(json.dumps(document))
-    with pytest.raises(pr.InputError, match=r"no longer draws the network .* began with"):
+    with pytest.raises(pr.InputError, match=r"may no longer draw the network .* began with"):
         load_run(copy).beginning  # noqa: B018
+
+
+@pytest.mark.parametrize("alpha_init", ["uniform:0.5,1.5", "constant:2"])
+def test_coefficients_without_a_spectrum_are_drawn_once_more(alpha_init, tmp_path):
+    source = open_data("digits")
+    config = small(source, limit=40, epochs=1, track_spectrum=1, alpha_init=alpha_init)
+    train(config, source, tmp_path / "run")
+    tracked = load_run(tmp_path / "run").snapshots[0]
+    shutil.rmtree(tmp_path / "run" / "spectra")
+    for operator, expected in zip(load_run(tmp_path / "run").beginning.operators, tracked.operators, strict=True):
+        assert [a.tolist() for a in operator.alphas] == [a.tolist() for a in expected.alphas]
+
+
+def test_a_network_without_roots_is_drawn_by_the_same_torch_only(tmp_path):
+    source = open_data("digits")
+    train(small(source, name="mgnet-ab", limit=40, epochs=1, track_spectrum=1), source, tmp_path / "run")
+    first = load_run(tmp_path / "run").snapshots[0]
+    shutil.rmtree(tmp_path / "run" / "spectra")
+    again = load_run(tmp_path / "run").beginning
+    assert all(np.array_equal(a.values, b.values) for a, b in zip(first.operators, again.operators, strict=True))
+    document = json.loads((tmp_path / "run" / "config.json").read_text())
+    document["environment"]["torch"] = "1.0"
+    (tmp_path / "run" / "config.json").write_text(json.dumps(document))
+    with pytest.raises(pr.InputError, match="another version of torch"):
+        load_run(tmp_path / "run").beginning  # noqa: B018
 
 
 def test_a_run_from_a_file_begins_with_it(trained, init_file):
     beginning = load_run(trained[0]).beginning
-    weights = pr.checkpoint.load_checkpoint(init_file).weights
+    weights = load_checkpoint(init_file).weights
     for index, operator in enumerate(beginning.operators):
         size = 8 // 2**index
         assert np.array_equal(operator.values, pr.eigenvalues(weights[f"levels.{index}.A.weight"], size).values)
@@ -263,6 +360,20 @@ def test_mistakes_of_figures(arguments, message, tmp_path):
     assert not (tmp_path / "f").exists()
 
 
+def test_what_cannot_be_drawn_does_not_stop_the_others(tmp_path, init_file):
+    """A is zero at level 2: no roots, no strategies; the message is at its place, and the exit status says it."""
+    checkpoint = load_checkpoint(init_file)
+    weights = {key: value.clone() for key, value in checkpoint.weights.items()}
+    weights["levels.1.A.weight"].zero_()
+    save_checkpoint(tmp_path / "zero.pt", Checkpoint(checkpoint.config, weights))
+    out = tmp_path / "f"
+    result = run("figures", "--checkpoint", tmp_path / "zero.pt", "--level", 2, "--out", out, exit_code=1)
+    assert "Figure 3 is left out: " in result.stdout
+    assert "of figure 3, 4, strategies there is no picture" in result.stderr
+    assert {path.stem for path in out.iterdir()} == {"figure1", "figure2", "spectra", "smoothing"}
+    run("figures", "--redraw", "--out", out)
+
+
 def test_nothing_to_draw_again(tmp_path):
     assert f"{tmp_path} holds no data that 'polyroots figures" in fails("figures", "--redraw", "--out", tmp_path)
     message = fails("figures", "--redraw", "--only", 3, "--out", tmp_path)
@@ -272,7 +383,7 @@ def test_nothing_to_draw_again(tmp_path):
 def test_a_resnet_has_no_levels(tmp_path):
     config = pr.models.model_config("resnet20", image_size=8, in_channels=1)
     model = pr.models.build(config)
-    pr.checkpoint.save_checkpoint(tmp_path / "r.pt", pr.checkpoint.Checkpoint(config, model.state_dict()))
+    save_checkpoint(tmp_path / "r.pt", Checkpoint(config, model.state_dict()))
     message = fails("figures", "--only", 3, "--checkpoint", tmp_path / "r.pt", "--out", tmp_path / "f")
     assert "resnet20 has no levels" in message
     printed = run("figures", "--checkpoint", tmp_path / "r.pt", "--out", tmp_path / "all").stdout

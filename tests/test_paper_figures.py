@@ -7,14 +7,14 @@ import pytest
 import torch
 from dense import dense_operator
 from matplotlib.colors import to_hex
-from matplotlib.patches import Rectangle
+from matplotlib.patches import FancyArrowPatch, Rectangle
 from pictures import require_nothing_is_cut, texts
 from torch import nn
 
 import polyroots as pr
 from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from polyroots.models import ConvOperator
-from polyroots.plotting.style import WIDTHS
+from polyroots.models import ConvOperator, PolyStep
+from polyroots.plotting.style import COLOURS, WIDTHS
 from polyroots.strategies import STRATEGIES
 from polyroots_figures import FIGURES, Request, figure1, figure3, figure4, smoothing, strategies
 from polyroots_figures.operators import subjects_of
@@ -93,8 +93,34 @@ def test_figure_1_counts_the_modules_own_weights(monkeypatch, name):
         )
     assert all(len(weights) == 1 for weights in of_symbol.values())
     assert len(of_symbol) == len({id(module.weight) for module in inside})
+    # What a step makes of the residual, by the powers of its own polynomial.
+    words = texts(FIGURES["1"].draw(computed.data, 7)[""])
+    formulas = {(0,): "\\alpha_0\\,r", (1,): "\\alpha_1 A\\,r", (0, 1): "(\\alpha_0 + \\alpha_1 A)\\,r"}
+    steps = [m for part in network.resolutions[1] for m in part.modules() if isinstance(m, PolyStep)]
+    for powers, formula in formulas.items():
+        assert words.count(f"$\\delta = {formula}$") == sum(step.powers == powers for step in steps)
+    if name != "resnet18":
+        assert "$r \\leftarrow r - A\\,\\delta$" in " ".join(words).replace("A_", "A")
     total = sum(weight.numel() for weight in {id(m.weight): m.weight for m in inside}.values())
     assert f"{total:,} weights" in computed.words[0]
+
+
+# Figure 2
+
+
+def test_figure_2_has_the_formulas_and_their_directions():
+    _, pictures = drawn("2", Request())
+    (axes,) = pictures[""].axes
+    words = " ".join(texts(pictures[""]))
+    for formula in ("f_\\ell - A_\\ell\\,u_\\ell", "\\Pi\\,u_\\ell", "R\\,\\sigma(r_\\ell)", "p_d(A_\\ell)\\,r_\\ell"):
+        assert formula in words
+    arrows = {}
+    for patch in axes.patches:
+        if isinstance(patch, FancyArrowPatch):
+            (x, y), (to_x, to_y) = patch._posA_posB
+            arrows[to_hex(patch.get_edgecolor())] = (np.sign(to_x - x), np.sign(to_y - y))
+    a, b, restriction, features = COLOURS[:4]
+    assert arrows == {a: (0, -1), b: (0, 1), restriction: (1, 0), features: (1, 0)}
 
 
 # Figure 3
@@ -131,6 +157,14 @@ def test_figure_3_of_a_checkpoint_takes_its_level(init_file):
         (title,) = [text for text in texts(picture) if "level 2 of a q4" in text]
         assert "12 x 12 x 3 x 3, 4 x 4 pixels; roots 'leja'" in title
         assert "|q_{3}(" in title
+
+
+def test_figure_3_of_eigenvalues_on_a_line_is_flat():
+    weight = torch.zeros(1, 1, 3, 3)
+    weight[0, 0] = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]])
+    values = pr.eigenvalues(weight, 8).values
+    data = {"title": "", "values": values, "roots": np.array([2.0, 6.0])}
+    assert set(figure3.draw(data, 7)) == {"-flat"}
 
 
 def test_figure_3_of_several_A_shows_each(tmp_path):
@@ -196,11 +230,32 @@ def test_every_strategy_is_on_the_picture(small_A):
         assert row["max_abs"] == pytest.approx(np.abs(pr.ResidualPolynomial(row["roots"])(values)).max(), rel=1e-9)
         assert row["max_abs"] >= computed.data["best"]
     assert [row["max_abs"] for row in rows] == sorted(row["max_abs"] for row in rows)
+    *_, ranking = pictures[""].axes
+    lines = {line.get_label(): line for line in ranking.lines}
+    assert set(lines["none gets below (proven)"].get_xdata()) == {computed.data["best"]}
+    names = [label.get_text() for label in ranking.get_yticklabels()]
+    (dots,) = [line for line in ranking.lines if line.get_marker() == "o"]
+    assert dict(zip(names, dots.get_xdata(), strict=True)) == {row["strategy"]: row["max_abs"] for row in rows}
     panels = {axes.get_title().split("\n")[0]: axes for axes in pictures[""].axes}
+    for row in rows:
+        q = pr.ResidualPolynomial(row["roots"])
+        white = panels[row["strategy"]].collections[-2]
+        for level, path in zip(white.levels, white.get_paths(), strict=True):
+            at = path.vertices[:, 0] + 1j * path.vertices[:, 1]
+            np.testing.assert_allclose(np.abs(q(at)), level, rtol=0.15)
     for row in rows:
         roots = panels[row["strategy"]].lines[-1]
         shown = np.sort_complex(np.asarray(roots.get_xdata()) + 1j * np.asarray(roots.get_ydata()))
         assert np.allclose(shown, np.sort_complex(row["roots"]))
+
+
+def test_bands_are_there_however_large_q_is():
+    values = np.array([1 + 1j, 1 - 1j, -1 + 1j, -1 - 1j])
+    row = {"strategy": "real", "error": "", "roots": np.array([1e-25]), "max_abs": 1.5e25}
+    data = {"title": "", "shape": "", "values": values, "best": 1.0, "rows": [row]}
+    strategies.draw(data, 7)
+    data["rows"] = [{"strategy": "minimax", "error": "none"}]
+    assert "no roots here" in texts(strategies.draw(data, 7)[""])
 
 
 def test_strategies_without_roots_say_so(init_file):
@@ -235,6 +290,16 @@ def test_smoothing_is_what_the_symbol_says():
         curve = curves["damped Jacobi 4/5"]
         expected = [np.linalg.norm((jacobi**k * f_hat)[part]) for k in curve["applications"]]
         np.testing.assert_allclose(curve["norms"], np.array(expected) / expected[0], rtol=1e-10)
+    # As many applications as there are roots, and the mean factor of one of them.
+    for panel in computed.data["panels"]:
+        for each in panel["curves"]:
+            count = 1 if each["strategy"].startswith("damped") else 4
+            assert each["applications"].tolist() == list(range(0, 25, count))
+            rate = each["norms"][-1] ** (1 / 24)
+            sentence = (
+                f"{panel['title']}, '{each['strategy']}': a factor of {rate:.3g} per application of A on average."
+            )
+            assert sentence in computed.words
     # Its smoothing factor is 3/5: no step is worse, and the last ones come near.
     ratios = curve["norms"][1:] / curve["norms"][:-1]
     assert ratios.max() < 0.6

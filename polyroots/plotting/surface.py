@@ -23,8 +23,8 @@ _ELEVATION, _AZIMUTH = 30, -58
 _BOX = (1.0, 1.0, 0.8)
 # Inches.
 _SMALL = 4.5
-# A surface that is all below this would be flat under a plane at 1.
-_FAR_BELOW = 0.4
+#: A surface that is all below this would be flat under a plane at 1.
+FAR_BELOW = 0.4
 
 
 def draw_surface(
@@ -58,7 +58,7 @@ def draw_surface(
     grid = fill(boundary)
     height = np.abs(q(grid))
     points = values[:: max(1, -(-len(values) // max_points))]
-    has_plane = float(height.max()) >= _FAR_BELOW
+    has_plane = float(height.max()) >= FAR_BELOW
     top = max(float(height.max()), 1.0) if has_plane else float(height.max())
     floor = -0.35 * top
 
@@ -98,8 +98,8 @@ def draw_surface(
                 part,
                 cmap=COLOUR_MAP,
                 norm=norm,
-                rcount=_RADII,
-                ccount=_ANGLES,
+                rcount=grid.shape[0],
+                ccount=grid.shape[1],
                 linewidth=0,
                 antialiased=False,
                 rasterized=True,
@@ -195,18 +195,24 @@ def hull(values: Complex128[np.ndarray, "N"]) -> Complex128[np.ndarray, "M"]:
 def fill(
     boundary: Complex128[np.ndarray, "M"], rings: int = _RADII, rays: int = _ANGLES
 ) -> Complex128[np.ndarray, "rings rays"]:
-    """Grid over a convex polygon: rays from its centre to its boundary, the first one repeated at the end."""
+    """Grid over a convex polygon: rays from its centre to its boundary, through every corner, the first one repeated.
+
+    Their directions are even where the polygon is as high as wide, so that a flat one is filled as well.
+    """
+    width, height = np.ptp(boundary.real), np.ptp(boundary.imag)
     centre = boundary[:-1].mean()
-    angles = np.linspace(0, 2 * np.pi, rays)
-    radii: Float64[np.ndarray, "rays"] = np.full(rays, np.inf)
-    for start, end in zip(boundary[:-1] - centre, boundary[1:] - centre, strict=True):
+    corners = (boundary.real - centre.real) / width + 1j * (boundary.imag - centre.imag) / height
+    angles = np.union1d(np.linspace(-np.pi, np.pi, rays), np.angle(corners))
+    radii: Float64[np.ndarray, "rays"] = np.full(len(angles), np.inf)
+    for start, end in pairwise(corners):
         # The ray t exp(i angle) meets the edge's line where its component along the outer normal is the edge's.
         normal = -1j * (end - start)
         along = (np.exp(1j * angles) * np.conj(normal)).real
         distance = (start * np.conj(normal)).real
         with np.errstate(divide="ignore"):
             radii = np.where(along > 0, np.minimum(radii, distance / along), radii)
-    return centre + np.outer(np.linspace(0, 1, rings), radii * np.exp(1j * angles))
+    grid = np.outer(np.linspace(0, 1, rings), radii * np.exp(1j * angles))
+    return centre + width * grid.real + 1j * height * grid.imag
 
 
 def _padded(numbers: Float64[np.ndarray, "M"]) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,8 @@ class LevelFacts:
     title : such as "Level 1" or "Level 1, A 2"
     size : (H, W) in pixels
     channels : of A
-    moments : by `BEFORE` and `AFTER`; the first one is missing where it can't be known
+    moments : by `BEFORE` and `AFTER`; one is missing where it can't be known
+    first_block : number of its first block in the level, from 1
     inert : blocks whose coefficients' size batch norm cancels, as "1 (L)"
     """
 
@@ -47,7 +48,13 @@ class LevelFacts:
     size: tuple[int, int]
     channels: int
     moments: Mapping[str, Moment]
+    first_block: int
     inert: tuple[str, ...]
+
+    @property
+    def last(self) -> str:
+        """The later one of its moments."""
+        return AFTER if AFTER in self.moments else BEFORE
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class Facts:
     epoch : epochs that are done
     levels : one for each A, finest level first; none of a ResNet
     flow : spectra while it trained; fewer than two where they were not tracked
+    padding : boundary of the operators that roots were chosen for and that diagnoses are of
     remarks : what can't be shown, and why, a sentence each
     """
 
@@ -71,6 +79,7 @@ class Facts:
     epoch: int
     levels: tuple[LevelFacts, ...]
     flow: tuple[Snapshot, ...]
+    padding: str
     remarks: tuple[str, ...]
 
 
@@ -83,31 +92,33 @@ def facts_of(run: LoadedRun) -> Facts:
         If the run is damaged, or was killed before its first network was saved.
     """
     network = run.model
-    levels: tuple[LevelFacts, ...] = ()
-    remarks = []
+    snapshots: dict[str, Snapshot] = {}
+    reports: dict[str, Sequence[Mapping[str, Any]]] = {}
+    remarks: list[str] = []
     if run.config.model.is_resnet:
         remarks.append(f"A {run.config.model.name} has no convolution A, and so no roots.")
     else:
-        moments = {AFTER: run.end}
-        reports = {AFTER: _reports_of_end(run, remarks)}
-        try:
-            moments = {BEFORE: run.beginning} | moments
-            reports[BEFORE] = (run.init or {}).get("levels", ())
-        except InputError as error:
-            remarks.append(f"The network before training is not shown: {error}.")
-        levels = _levels(run, moments, reports)
+        for when, what in ((BEFORE, "before training"), (AFTER, "as it was last saved")):
+            try:
+                snapshots[when] = run.beginning if when == BEFORE else run.end
+            except InputError as error:
+                remarks.append(f"The network {what} is not shown: {error}.")
+        reports[BEFORE] = (run.init or {}).get("levels", ())
+        if AFTER in snapshots:
+            reports[AFTER] = _reports_of_end(run, remarks)
     return Facts(
         run,
         run.run.read_config(),
         count_weights(network),
         (run.last.training or {}).get("epoch", 0),
-        levels,
+        _levels(run, snapshots, reports),
         tuple(run.snapshots),
+        (run.init or {}).get("padding", "circular"),
         tuple(remarks),
     )
 
 
-def _reports_of_end(run: LoadedRun, remarks: list[str]) -> list[Mapping[str, Any]]:
+def _reports_of_end(run: LoadedRun, remarks: list[str]) -> Sequence[Mapping[str, Any]]:
     """Roots, coefficients and diagnosis of the last network, on the spectra that those of the first one were for."""
     network = run.model
     if not isinstance(network, PolyMgNet):
@@ -116,34 +127,36 @@ def _reports_of_end(run: LoadedRun, remarks: list[str]) -> list[Mapping[str, Any
     init = run.init or {}
     try:
         operands = operands_of(network, region=init.get("region", "all"), padding=init.get("padding", "circular"))
-        levels: list[Mapping[str, Any]] = report_as_is(network, operands).to_dict()["levels"]
+        levels: Sequence[Mapping[str, Any]] = report_as_is(network, operands).to_dict()["levels"]
     except InputError as error:
         remarks.append(f"The roots after training are not shown: {error}.")
         return []
     return levels
 
 
-def _levels(run: LoadedRun, snapshots: Mapping[str, Snapshot], reports: Mapping[str, Any]) -> tuple[LevelFacts, ...]:
+def _levels(
+    run: LoadedRun, snapshots: Mapping[str, Snapshot], reports: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> tuple[LevelFacts, ...]:
     config = run.config.model
-    inert = (run.init or {}).get("inert", ())
-    operators = snapshots[AFTER].operators
-    count_at, seen = Counter(operator.level for operator in operators), Counter[int]()
+    operators = next(iter(snapshots.values())).operators if snapshots else ()
+    count_at, seen, blocks = Counter(A.level for A in operators), Counter[int](), Counter[int]()
     levels = []
     for index, operator in enumerate(operators):
         number = operator.level
         seen[number] += 1
         moments = {}
         for when, snapshot in snapshots.items():
-            of_moment = reports.get(when) or ()
+            of_moment = reports.get(when, ())
             moments[when] = Moment(snapshot.operators[index], of_moment[index] if index < len(of_moment) else None)
-        blocks = {item["block"]: f"{item['block']} ({item['letter']})" for item in inert if item["level"] == number}
         levels.append(
             LevelFacts(
                 f"Level {number}" + (f", A {seen[number]}" if count_at[number] > 1 else ""),
                 config.sizes[number - 1],
                 config.channels[number - 1],
                 moments,
-                tuple(blocks[block] for block in sorted(blocks)),
+                blocks[number] + 1,
+                run.inert_blocks(index) if AFTER in snapshots else (),
             )
         )
+        blocks[number] += len(operator.letters)
     return tuple(levels)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
@@ -30,15 +29,14 @@ _PLOTTED = 32
 # Pictures for print and for browsers that run no scripts.
 _PICTURED, _DPI = 8, 110
 
-_WHEN = {BEFORE: "before training", AFTER: "after training"}
 # Rows of the table of diagnoses: field, name, what it means.
 _DIAGNOSES = (
-    ("max_abs", "max |q|", "over the spectrum, null space left out"),
+    ("max_abs", "max |q|", "null space left out"),
     ("mean_abs", "mean |q|", ""),
     ("rms", "root mean square of |q|", ""),
     ("damped", "damped", "share of the eigenvalues with |q| < 1"),
     ("smoothing_factor", "smoothing factor", "max |q| over the high frequencies"),
-    ("norm", "‖q(A)‖", "what one step multiplies a residual by at worst"),
+    ("norm", "‖q(A)‖", "what all blocks together multiply a residual by at worst"),
     ("growth", "growth", "largest partial product of the factors"),
     ("best", "best possible max |q|", "of a polynomial with as many roots"),
     ("best_bound", "no polynomial gets below", "proven"),
@@ -53,7 +51,7 @@ class Plot:
     ----------
     name : of its element
     words : what it shows, for those who don't see it
-    json : for plotly
+    json : for plotly, which has escaped what could end a script element
     is_surface : whether it is drawn by WebGL and turned
     picture : the same as a PNG data address, for print; empty without one
     """
@@ -101,42 +99,45 @@ def render(facts: Facts) -> str:
     config = facts.run.config
     result = facts.run.result
     metrics = facts.run.metrics
+    after = "after training" if result else f"after {facts.epoch} of {config.epochs} epochs"
+    when = {BEFORE: "before training", AFTER: after}
     return environment.get_template("report.html").render(
         title=f"{config.model.title} on {(result or {}).get('data', config.dataset)}",
         facts=facts,
         config=config,
         result=result,
-        done=len(metrics["epoch"]),
         command=_command(facts.document),
         fields=_fields(config.model_dump(mode="json")),
         environment=facts.document.get("environment", {}),
-        curves=Plot("curves", "Loss, accuracy and learning rate by epoch", _json(draw_curves(metrics)))
+        curves=Plot("curves", "Loss, accuracy and learning rate by epoch", draw_curves(metrics).to_json())
         if len(metrics["epoch"])
         else None,
-        levels=[_level(index, level, facts) for index, level in enumerate(facts.levels)],
+        levels=[_level(index, level, facts, when) for index, level in enumerate(facts.levels)],
         plotted=_PLOTTED,
         diagnoses=_DIAGNOSES,
-        when=_WHEN,
+        when=when,
         plotly=get_plotlyjs(),
     )
 
 
-def _level(index: int, level: LevelFacts, facts: Facts) -> dict[str, Any]:
+def _level(index: int, level: LevelFacts, facts: Facts, when: Mapping[str, str]) -> dict[str, Any]:
     """Plots of one A, and its blocks with roots and coefficients at each moment."""
     count = min(len(facts.levels), _PLOTTED)
     plots = []
     if index < _PLOTTED:
         plane = draw_plane(level, count)
         words = f"{level.title}: eigenvalues and roots in the complex plane; arrow keys go from one to the next"
-        plots.append(Plot(f"plane-{index}", words, _json(plane)))
+        plots.append(Plot(f"plane-{index}", words, plane.to_json()))
         surface = draw_surface(level, count)
         if surface is not None:
             words = f"{level.title}: the surface of |q| over the spectrum; arrow keys turn it, + and - zoom"
-            plots.append(Plot(f"surface-{index}", words, _json(surface), True, _picture(level, index)))
+            plots.append(
+                Plot(f"surface-{index}", words, surface.to_json(), True, _picture(level, index, when[level.last]))
+            )
     flow = None
     if len(facts.flow) > 1 and index < _PLOTTED:
         words = f"{level.title}: extent of the spectrum and |q| on it by epoch"
-        flow = Plot(f"flow-{index}", words, _json(draw_flow(facts.flow, index)))
+        flow = Plot(f"flow-{index}", words, draw_flow(facts.flow, index).to_json())
     return {"facts": level, "plots": plots, "flow": flow, "blocks": _blocks(level)}
 
 
@@ -145,31 +146,29 @@ def _blocks(level: LevelFacts) -> list[dict[str, Any]]:
     known = {when: moment.report["blocks"] for when, moment in level.moments.items() if moment.report}
     letters = [block["letter"] for block in next(iter(known.values()), ())]
     return [
-        {"letter": letter, "moments": {when: blocks[index] for when, blocks in known.items()}}
+        {
+            "number": level.first_block + index,
+            "letter": letter,
+            "moments": {when: blocks[index] for when, blocks in known.items()},
+        }
         for index, letter in enumerate(letters)
     ]
 
 
-def _picture(level: LevelFacts, index: int) -> str:
+def _picture(level: LevelFacts, index: int, when: str) -> str:
     """The surface as a still picture."""
-    moment = level.moments[AFTER]
+    moment = level.moments[level.last]
     q = moment.operator.q
     if q is None or index >= _PICTURED or not np.abs(q(moment.operator.values)).max() < BEYOND:
         return ""
     try:
-        figure = draw_static_surface(moment.operator.values, q, f"{level.title}, {_WHEN[AFTER]}")
+        figure = draw_static_surface(moment.operator.values, q, f"{level.title}, {when}")
     except InputError:  # no area
         return ""
     stream = io.BytesIO()
     with style():
         figure.savefig(stream, format="png", dpi=_DPI)
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
-
-
-def _json(figure: go.Figure) -> str:
-    """A plot for a script element, where no tag may end."""
-    text: str = figure.to_json()
-    return text.replace("</", "<\\/")
 
 
 def _command(document: Mapping[str, Any]) -> str:

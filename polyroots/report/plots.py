@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 from polyroots.errors import InputError
 from polyroots.plotting.plane import frame
 from polyroots.plotting.style import COLOUR_MAP, COLOURS, EIGENVALUE, REFERENCE, ROOT, START
-from polyroots.plotting.surface import fill, hull
+from polyroots.plotting.surface import FAR_BELOW, fill, hull
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.report.facts import AFTER, BEFORE, LevelFacts
 from polyroots.training import Snapshot
@@ -109,13 +109,13 @@ def draw_plane(level: LevelFacts, operators: int) -> go.Figure:
     ranges = {}
     for when, moment in level.moments.items():
         values, q = moment.operator.values, moment.operator.q
-        visible = when == AFTER
+        visible = when == level.last
         points = thinned(values, operators)
         shown = values if q is None else np.concatenate([values, _near(q.roots, values)])
         low, high, top = frame(shown)
         ranges[when] = {"xaxis.range": [low, high], "yaxis.range": [-top, top]}
         if q is not None:
-            _add_bands(figure, q, values, (low, high, top), when, operators)
+            _add_bands(figure, q, values, (low, high, top), when, visible, operators)
         size = None if q is None else np.abs(q(points))
         figure.add_scatter(
             x=points.real,
@@ -142,7 +142,7 @@ def draw_plane(level: LevelFacts, operators: int) -> go.Figure:
                 meta=when,
             )
     figure.update_layout(**_LAYOUT, height=560, hovermode="closest", meta=ranges)
-    shown_first = ranges[AFTER]
+    shown_first = ranges[level.last]
     # Beside its colour bar.
     square = {"zerolinecolor": REFERENCE, "constrain": "domain"}
     figure.update_xaxes(title_text="Re λ", range=shown_first["xaxis.range"], constraintoward="right", **square)
@@ -161,11 +161,9 @@ def draw_surface(level: LevelFacts, operators: int) -> go.Figure | None:
             boundary = hull(moment.operator.values)
         except InputError:
             continue
-        _add_surface(figure, q, moment.operator.values, boundary, when, operators)
+        _add_surface(figure, q, moment.operator.values, boundary, when, when == level.last, operators)
     if not figure.data:
         return None
-    if not any(trace.visible for trace in figure.data):
-        figure.update_traces(visible=True)
     axis = {"backgroundcolor": "#f7f7f7", "showbackground": True, "gridcolor": "#cccccc"}
     figure.update_layout(
         **_LAYOUT,
@@ -273,16 +271,20 @@ def _add_bands(
     values: Complex128[np.ndarray, "N"],
     limits: tuple[float, float, float],
     when: str,
+    visible: bool,
     operators: int,
 ) -> None:
     """Bands of log10 |q| up to what it is on the spectrum, and the line |q| = 1."""
     low, high, top = limits
-    highest = int(np.clip(np.ceil(np.log10(max(float(np.abs(q(values)).max()), 1e-9))), 1, _HIGHEST))
+    with np.errstate(over="ignore", invalid="ignore"):
+        largest = float(np.nan_to_num(np.abs(q(values)), nan=np.inf).max())
+    highest = int(np.ceil(np.log10(min(max(largest, 10.0), 10.0**_HIGHEST))))
     cells = int(_CELLS * _share(operators))
     x, y = np.linspace(low, high, cells), np.linspace(-top, top, cells)
-    with np.errstate(divide="ignore", over="ignore"):
-        z = np.clip(np.log10(np.abs(q(x + 1j * y[:, None]))), _LOWEST - 0.5, highest + 0.5).astype(np.float32)
-    common = {"visible": when == AFTER, "meta": when, "hoverinfo": "skip"}
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        exponents = np.nan_to_num(np.log10(np.abs(q(x + 1j * y[:, None]))), nan=np.inf)
+    z = np.clip(exponents, _LOWEST - 0.5, highest + 0.5).astype(np.float32)
+    common = {"visible": visible, "meta": when, "hoverinfo": "skip"}
     ticks = list(range(_LOWEST, highest + 1, 1 + (highest - _LOWEST) // 7))
     figure.add_contour(
         x=x.astype(np.float32),
@@ -321,12 +323,13 @@ def _add_surface(
     values: Complex128[np.ndarray, "N"],
     boundary: Complex128[np.ndarray, "M"],
     when: str,
+    visible: bool,
     operators: int,
 ) -> None:
-    visible = when == AFTER
     share = _share(operators)
     grid = fill(boundary, int(_RINGS * share), int(_RAYS * share))
-    height = np.abs(q(grid))
+    with np.errstate(over="ignore", invalid="ignore"):
+        height = np.abs(q(grid))
     top = float(height.max())
     if not top < BEYOND:
         return
@@ -348,7 +351,7 @@ def _add_surface(
         name="|q|",
         **common,
     )
-    if top >= 0.4:
+    if top >= FAR_BELOW:
         (left, right), (low, high) = _ends(boundary.real), _ends(boundary.imag)
         figure.add_surface(
             x=np.array([left, right], dtype=np.float32),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from polyroots.checkpoint import load_checkpoint
 from polyroots.errors import FileError, InputError
 from polyroots.models import build_empty, count_weights
-from polyroots.training import Run, TrainConfig, load_run
+from polyroots.training import LoadedRun, Run, TrainConfig, load_run
 
 # What doesn't distinguish one network from another: the machine, what is recorded, and what has a place of its own.
 _ASIDE = (
@@ -36,6 +37,7 @@ class Result:
     ----------
     path : of its directory
     config : its configuration
+    start : what else it began with: the roots' region, padding and options, and whether the network came from a file
     data : what results on its data are called
     weights : number of trained weights
     last : test accuracy after the last epoch, a share of the images
@@ -44,6 +46,7 @@ class Result:
 
     path: Path
     config: TrainConfig
+    start: Mapping[str, Any]
     data: str
     weights: int
     last: float
@@ -99,6 +102,7 @@ def results_of(directory: str | Path) -> Results:
             Result(
                 run.path,
                 config,
+                _start_of(loaded),
                 loaded.result.get("data", config.dataset),
                 count_weights(build_empty(config.model)),
                 loaded.result["last"]["test_accuracy"],
@@ -118,7 +122,7 @@ def series_of(results: Sequence[Result]) -> list[Series]:
     Raises
     ------
     InputError
-        If the runs are of different data sets, whose accuracies don't compare.
+        If the runs are of different data sets, whose accuracies don't compare, or one seed was trained twice.
     """
     data = sorted({result.data for result in results})
     if len(data) > 1:
@@ -126,33 +130,57 @@ def series_of(results: Sequence[Result]) -> list[Series]:
             f"expected runs on one data set, whose accuracies compare, got {' and '.join(data)}; put them into "
             "directories of their own"
         )
-    fields = {id(result): _fields(result.config) for result in results}
+    # A name may be too long for a title, and titles may be the same.
+    titles = {result.config.model.name: result.config.model.title for result in results}
+    title_of = titles if len(set(titles.values())) == len(titles) else {name: name for name in titles}
     series: dict[str, dict[tuple[int, ...], list[Result]]] = {}
-    for name in dict.fromkeys(result.config.model.name for result in results):
-        of_name = [result for result in results if result.config.model.name == name]
-        different = [
-            key for key in fields[id(of_name[0])] if len({repr(fields[id(result)][key]) for result in of_name}) > 1
-        ]
-        for result in of_name:
-            marks = [f"{key.removeprefix('model.')} {fields[id(result)][key]}" for key in different]
-            label = ", ".join([result.config.model.title, *marks])
+    for name, title in title_of.items():
+        of_name = [(result, _fields(result)) for result in results if result.config.model.name == name]
+        different = [key for key in of_name[0][1] if len({repr(fields[key]) for _, fields in of_name}) > 1]
+        for result, fields in of_name:
+            label = ", ".join([title, *(f"{key.removeprefix('model.')} {fields[key]}" for key in different)])
             series.setdefault(label, {}).setdefault(result.config.model.channels, []).append(result)
     return [
         Series(
             label,
             tuple(
-                sorted(
-                    (Point(channels, found[0].weights, tuple(found)) for channels, found in points.items()),
-                    key=lambda point: point.weights,
-                )
+                sorted((_point(channels, found) for channels, found in points.items()), key=lambda point: point.weights)
             ),
         )
         for label, points in series.items()
     ]
 
 
-def _fields(config: TrainConfig) -> dict[str, Any]:
+def _point(channels: tuple[int, ...], results: Sequence[Result]) -> Point:
+    paths: dict[int, Path] = {}
+    for result in results:
+        seed = result.config.seed
+        if seed in paths:
+            raise InputError(
+                f"{paths[seed]} and {result.path} are one configuration with one seed, {seed}, and would count twice; "
+                "leave one of them out"
+            )
+        paths[seed] = result.path
+    return Point(channels, results[0].weights, tuple(results))
+
+
+def _start_of(run: LoadedRun) -> dict[str, Any]:
+    """What a run began with, beside its configuration."""
+    init = run.init or {}
+    options = {name: value for name, value in init.get("options", {}).items() if name != "seed"}
+    start = {"region": init.get("region"), "spectrum padding": init.get("padding"), "options": options or None}
+    if not run.run.start.exists():
+        return start | {"start": "fresh"}
+    training = load_checkpoint(run.run.start).training or {}
+    return start | {"start": "trained" if training.get("epoch") or training.get("step") else "fresh"}
+
+
+def _fields(result: Result) -> dict[str, Any]:
     """What decides a run, but for what `_ASIDE` names."""
+    config = result.config
     document = config.model_dump(mode="json")
     document |= {f"model.{key}": value for key, value in document.pop("model").items()}
-    return {key: value for key, value in document.items() if key not in _ASIDE}
+    # Without synchronisation batch norm sees the images of one process.
+    processes = 1 if config.sync_batch_norm else config.processes
+    decisive = {key: value for key, value in document.items() if key not in _ASIDE}
+    return decisive | dict(result.start) | {"processes": processes}

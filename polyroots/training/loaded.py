@@ -77,23 +77,37 @@ class LoadedRun:
         """
         if (self.run.spectra / "epoch-000000.npz").exists():
             return self.snapshots[0]
-        beginning = Snapshot.of(self._first_network(), 0)
-        levels = (self.init or {}).get("levels", [])
-        for level, operator in zip(levels, beginning.operators, strict=bool(levels)):
-            same = level["radius"] is None or math.isclose(level["radius"], operator.radius, rel_tol=1e-6)
-            if level["name"] == operator.name and not same:
-                raise InputError(
-                    f"the seed {self.config.seed} no longer draws the network that {self.run.path} began with, as "
-                    "another version of torch does; train with --track-spectrum, which stores its spectra"
-                )
-        return beginning
-
-    def _first_network(self) -> nn.Module:
-        """The network that training began with: from its file, or drawn once more."""
-        start = load_checkpoint(self.run.start) if self.run.start.exists() else None
+        if self.run.start.exists():
+            return Snapshot.of(load_checkpoint(self.run.start).model(), 0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            return network_at_start(self.config, start)[0]
+            network, init = network_at_start(self.config, None)
+        if not self._began_with(init):
+            raise InputError(
+                f"the seed {self.config.seed} may no longer draw the network that {self.run.path} began with, as "
+                "another version of torch draws; train with --track-spectrum, which stores its spectra"
+            )
+        return Snapshot.of(network, 0)
+
+    def _began_with(self, init: dict[str, Any] | None) -> bool:
+        """Whether a network drawn once more is the first one: by its spectra, or by the version of torch."""
+        if init is None or self.init is None:
+            return bool(self.run.read_config().get("environment", {}).get("torch") == torch.__version__)
+        pairs = zip(self.init["levels"], init["levels"], strict=True)
+        return all(
+            first["radius"] is None or math.isclose(first["radius"], again["radius"], rel_tol=1e-6)
+            for first, again in pairs
+        )
+
+    def inert_blocks(self, index: int) -> tuple[str, ...]:
+        """Blocks of an A, counted as in `end`, of whose coefficients batch norm cancels the size, such as "2 (L)"."""
+        operators = self.end.operators
+        before = [A for A in operators[:index] if A.level == operators[index].level]
+        first = 1 + sum(len(A.letters) for A in before)
+        own = range(first, first + len(operators[index].letters))
+        inert = (self.init or {}).get("inert", ())
+        blocks = {item["block"]: item["letter"] for item in inert if item["level"] == operators[index].level}
+        return tuple(f"{block} ({letter})" for block, letter in sorted(blocks.items()) if block in own)
 
     @cached_property
     def end(self) -> Snapshot:
