@@ -26,11 +26,20 @@ _NEEDS = {
 )
 @click.option("--out", type=PATH, required=True, help="Directory for the pictures (PNG, PDF, SVG) and their data.")
 @click.option("--checkpoint", type=PATH, help="3, 4, spectra, strategies: take A from this network.")
-@click.option("--run", type=PATH, help="flow, spectra: this run. 3, 4, strategies: take A from its last network.")
+@click.option(
+    "--run", type=PATH, help="flow, spectra: this run. 3, 4, strategies: its last network, if there is no --checkpoint."
+)
 @click.option("--level", type=int, help="3, 4, strategies: the network's level, from 1. [default: 1]")
 @click.option("--study", type=PATH, help="5: directory with the runs to compare, also in directories below.")
 @click.option("--degree", type=click.IntRange(min=0), default=3, show_default=True, help="3, strategies, smoothing.")
-@click.option("--roots", "strategy", default="extremal", show_default=True, metavar="NAME", help="3: the strategy.")
+@click.option(
+    "--roots",
+    "strategy",
+    default="extremal",
+    show_default=True,
+    metavar="NAME",
+    help="3: the strategy; or own, the roots that the network has.",
+)
 @click.option(
     "--width",
     type=click.Choice(["one", "two"]),
@@ -136,8 +145,15 @@ def _request(
 
     if level is not None and not (checkpoint or run):
         raise click.UsageError("--level is a level of the network in --checkpoint or --run; give one of them, too.")
-    with usage_errors():
-        require_strategy(strategy)
+    if strategy == "given":
+        raise click.UsageError("roots by hand are for 'polyroots init --root ... --plot DIR'; choose another strategy.")
+    if strategy != "own":
+        with usage_errors():
+            require_strategy(strategy)
+    elif not (checkpoint or run):
+        raise click.UsageError("--roots own are those of a network; add --run RUN or --checkpoint FILE.")
+    elif was_given("degree"):
+        raise click.UsageError("--roots own brings the network's degree; leave --degree out.")
     request = Request(
         checkpoint=load_checkpoint(checkpoint) if checkpoint else None,
         run=load_run(run) if run else None,

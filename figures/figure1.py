@@ -184,7 +184,7 @@ def _draw_panel(axes: Axes, panel: Mapping[str, Any], depth: float) -> None:
                 lift = 0.25 if group["step"] else 0.0
                 axes.text(_LINE + 0.18, centre - lift, words, ha="left", va="center", **_SMALL)
         if not main:
-            words = f"$\\delta = {_SMOOTHERS[group['letter']]}$"
+            words = f"$\\delta = {_smoother(group)}$"
             axes.text(_LINE + 0.18, y + height / 2 - 0.25, words, ha="left", va="center", **_SMALL)
         for call in group["calls"]:
             if call["is_shortcut"]:
@@ -214,7 +214,13 @@ def _words(call: Mapping[str, Any], group: Mapping[str, Any]) -> str:
         return _BETWEEN.get(call["kind"], "")
     if call["kind"] == "B":
         return f"$\\delta = {_symbol(call)}\\,r$"
-    return f"$\\delta = {_SMOOTHERS[group['letter']]}$" if group["letter"] else ""
+    return f"$\\delta = {_smoother(group)}$" if group["letter"] else ""
+
+
+def _smoother(group: Mapping[str, Any]) -> str:
+    """p(A) r of a step, with coefficients of its own."""
+    number = f"^{{({group['step']})}}"
+    return _SMOOTHERS[group["letter"]].replace("alpha_0", f"alpha_0{number}").replace("alpha_1", f"alpha_1{number}")
 
 
 def _symbol(call: Mapping[str, Any]) -> str:

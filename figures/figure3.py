@@ -12,28 +12,47 @@ from polyroots.errors import InputError
 from polyroots.plotting import draw_contours, draw_surface
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.roots import options_of, select_roots
-from polyroots.spectrum import eigenvalues
-from polyroots_figures.operators import subjects_of
+from polyroots.spectrum import Spectrum, eigenvalues
+from polyroots_figures.operators import Subject, subjects_of
 from polyroots_figures.request import Computed, Request
+
+#: Instead of a strategy: the roots that the network's own coefficients make.
+OWN = "own"
 
 
 def compute(request: Request) -> list[Computed]:
-    """Compute the spectrum of each A, and choose roots from it, whatever the network's coefficients are.
+    """Compute the spectrum of each A, and choose roots from it, or take those of the network's own coefficients.
 
     By default those of the paper: smallest and largest real part, and the conjugate pair with the largest imaginary
     part.
+
+    Raises
+    ------
+    InputError
+        If the network has no polynomials, and its own roots are asked for.
     """
     computed = []
     for subject in subjects_of(request):
         Lambda = eigenvalues(subject.weight, subject.size, name=subject.name)
-        options = {"seed": request.seed} if "seed" in options_of(request.strategy) else {}
-        q = ResidualPolynomial(select_roots(Lambda, request.degree, request.strategy, **options))
-        title = f"$|q_{{{len(q.roots)}}}(\\Lambda)|$ over the spectrum of {subject.source}\n{subject.shape}"
-        if (request.degree, request.strategy) != (3, "extremal"):
-            title += f"; roots '{request.strategy}'"
+        q, origin = _polynomial(request, subject, Lambda)
+        title = f"$|q_{{{len(q.roots)}}}(\\Lambda)|$ over the spectrum of {subject.source}\n{subject.shape}; {origin}"
         data = {"title": title, "values": Lambda.values, "roots": q.roots}
         computed.append(Computed(f"figure3{subject.suffix}", data, q.diagnose(Lambda).sentences()))
     return computed
+
+
+def _polynomial(request: Request, subject: Subject, Lambda: Spectrum) -> tuple[ResidualPolynomial, str]:
+    """The polynomial, and where its roots come from."""
+    if request.strategy == OWN:
+        if subject.own is None:
+            raise InputError(
+                f"{subject.name} has no coefficients of its own; choose roots by a strategy such as 'extremal', or the "
+                "checkpoint of a Poly-MgNet"
+            )
+        return subject.own, "roots of the network's own coefficients"
+    options = {"seed": request.seed} if "seed" in options_of(request.strategy) else {}
+    roots = select_roots(Lambda, request.degree, request.strategy, **options)
+    return ResidualPolynomial(roots), f"roots '{request.strategy}'"
 
 
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:

@@ -77,6 +77,8 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             axes_of = part.subplots(-(-len(row["choices"]) // columns), columns, sharex=True, sharey=True).ravel()
             for axes, choice in zip(axes_of, row["choices"], strict=True):
                 _draw_choice(axes, row["values"], choice)
+            for axes in axes_of[::columns]:
+                axes.set_ylabel("$q_2$ and blocks")
             for axes in axes_of[-columns:]:
                 axes.set_xlabel("$\\lambda$")
         handles, labels = parts[0].axes[0].get_legend_handles_labels()

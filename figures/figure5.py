@@ -10,11 +10,13 @@ from matplotlib.figure import Figure
 
 from polyroots.errors import FileError, count_of
 from polyroots.plotting.labels import End, label_ends
-from polyroots.plotting.style import COLOURS, REFERENCE, WIDTHS, style
+from polyroots.plotting.style import COLOURS, REFERENCE, WIDTHS, style, wrapped
 from polyroots.study import results_of, series_of
 from polyroots_figures.request import Computed, Request
 
 _MARKERS, _LINES = "osD^vP*X", ("-", "--", ":")
+# Letters.
+_SHORT = 16
 
 
 def compute(request: Request) -> list[Computed]:
@@ -47,29 +49,45 @@ def compute(request: Request) -> list[Computed]:
     if results.unfinished:
         names = ", ".join(str(path) for path in results.unfinished)
         words.append(f"{count_of(len(results.unfinished), 'run')} not done, left out: {names}.")
+    if results.repeated:
+        names = ", ".join(str(path) for path in results.repeated)
+        words.append(f"Left out, as another run has the same configuration and seed: {names}.")
     return [Computed("figure5", {"data": results.done[0].data, "series": series}, words)]
 
 
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     """Draw each network's mean and standard deviation over the seeds, and each seed as a small point."""
+    labels = [series["label"] for series in data["series"]]
+    # Beside the lines there is room for a few short names.
+    has_legend = len(labels) > len(COLOURS) or max(map(len, labels)) > _SHORT
     height = 2.4
+    below = 0.6 + (0.14 * len(labels) if has_legend else 0.0)
     with style(width):
-        figure = Figure(figsize=(width, height + (0.6 if width > WIDTHS["one"] else 0.75)), layout="constrained")
+        figure = Figure(figsize=(width, height + below + (0.15 if width <= WIDTHS["one"] else 0)), layout="constrained")
         axes = figure.add_subplot()
         ends = []
         for index, series in enumerate(data["series"]):
-            colour, marker = COLOURS[index % len(COLOURS)], _MARKERS[index % len(_MARKERS)]
+            colour = COLOURS[index % len(COLOURS)]
+            # Another round of colours has other markers and lines.
+            marker = _MARKERS[(index + index // len(COLOURS)) % len(_MARKERS)]
             line = _LINES[index // len(COLOURS) % len(_LINES)]
             weights = np.array([point["weights"] for point in series["points"]])
             accuracies = [100 * point["accuracies"] for point in series["points"]]
             means = np.array([a.mean() for a in accuracies])
             spreads = np.array([a.std(ddof=1) if len(a) > 1 else 0.0 for a in accuracies])
             for x, of_seeds in zip(weights, accuracies, strict=True):
-                axes.plot(
-                    np.full(len(of_seeds), x), of_seeds, ".", color=colour, markersize=3, alpha=0.4, markeredgewidth=0
-                )
+                at = np.full(len(of_seeds), x)
+                axes.plot(at, of_seeds, ".", color=colour, markersize=3, alpha=0.4, markeredgewidth=0)
             axes.errorbar(
-                weights, means, spreads, fmt=f"{line}{marker}", color=colour, markersize=4, linewidth=1, capsize=2
+                weights,
+                means,
+                spreads,
+                fmt=f"{line}{marker}",
+                color=colour,
+                markersize=4,
+                linewidth=1,
+                capsize=2,
+                label=series["label"],
             )
             ends.append(End(float(weights[-1]), float(means[-1]), series["label"], colour))
         axes.set_xscale("log")
@@ -82,8 +100,11 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         axes.set_ylabel("test accuracy in %")
         # A dollar sign would begin mathematics.
         name = data["data"].replace("$", r"\$")
-        figure.suptitle(f"{name}, after the last epoch")
-        label_ends(axes, ends, height)
+        figure.suptitle(wrapped(f"{name}, after the last epoch", width))
+        if has_legend:
+            figure.legend(loc="outside lower center", ncols=1)
+        else:
+            label_ends(axes, ends, height)
     return {"": figure}
 
 

@@ -39,7 +39,7 @@ def compute(request: Request) -> list[Computed]:
         number = f"-{seen[level]}" if count_at[level] > 1 else ""
         name = f"$A$ number {seen[level]}" if number else "$A$"
         H, W = run.config.model.sizes[level - 1]
-        title = f"{name} of level {level} of a {run.config.model.title} while it trained, {H} x {W} pixels"
+        title = f"{name} of level {level} of {run.config.model.title} while it trained, {H} x {W} pixels"
         remark = inert_remark(run, index)
         moments = [
             {"epoch": snapshot.epoch, "values": A.values, "roots": None if A.q is None else A.q.roots}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from polyroots.errors import FileError
+from polyroots.errors import FileError, InputError
 from polyroots.plotting import save_figure
 from polyroots.plotting.style import WIDTHS
 from polyroots_figures import figure1, figure2, figure3, figure4, figure5, flow, smoothing, spectra, store, strategies
@@ -86,7 +86,7 @@ def make(name: str, request: Request, out: Path, width: str = "two") -> Iterator
     """
     for computed in FIGURES[name].compute(request):
         # What can't be drawn leaves no data to draw again.
-        pictures = _draw(name, computed.data, out / computed.stem, width)
+        pictures = _save(FIGURES[name].draw(computed.data, WIDTHS[width]), out / computed.stem)
         path = out / f"{computed.stem}.npz"
         store.save(path, name, computed.data)
         yield Made([path, *pictures], computed.words)
@@ -107,14 +107,17 @@ def redraw(out: Path, names: Collection[str] = (), width: str = "two") -> Iterat
             continue
         is_there = True
         name, data = found
-        yield Made(_draw(name, data, path.with_suffix(""), width), [])
+        try:
+            pictures = FIGURES[name].draw(data, WIDTHS[width])
+        except (InputError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise FileError(f"{path} is damaged, its data can't be drawn: {error}; compute it anew") from error
+        yield Made(_save(pictures, path.with_suffix("")), [])
     if not is_there:
         which = f"of {' or '.join(names)} " if names else ""
         raise FileError(f"{out} holds no data {which}that 'polyroots figures --out {out}' wrote; leave --redraw out")
 
 
-def _draw(name: str, data: Mapping[str, Any], stem: Path, width: str) -> list[Path]:
-    pictures = FIGURES[name].draw(data, WIDTHS[width])
+def _save(pictures: Mapping[str, Figure], stem: Path) -> list[Path]:
     return [
         path
         for suffix, figure in pictures.items()

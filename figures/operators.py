@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from polyroots.models import ConvOperator, MgNet, SmoothingLevel
+from polyroots.errors import InputError
+from polyroots.models import ConvOperator, Level, MgNet, PolyStep, SmoothingLevel
 from polyroots.models.operator import Init
+from polyroots.polynomial import ResidualPolynomial, polynomial_of_blocks
 from polyroots_figures.request import Request
 
 #: The paper's operator: A of 64 x 64 x 3 x 3 at its level's 32 x 32 pixels.
@@ -24,12 +27,14 @@ class Subject(NamedTuple):
     size : (H, W) in pixels
     source : what titles call it
     suffix : for the names of files; empty for a fresh A
+    own : polynomial that the network's coefficients make; None for a fresh A, and for a network without them
     """
 
     weight: Tensor
     size: tuple[int, int]
     source: str
     suffix: str
+    own: ResidualPolynomial | None = None
 
     @property
     def name(self) -> str:
@@ -64,11 +69,24 @@ def subjects_of(request: Request, init: Init = "kaiming") -> list[Subject]:
     level = network.levels[index]
     assert isinstance(level, SmoothingLevel)
     operators = list(dict.fromkeys(level.operators))
-    size, title = checkpoint.config.sizes[index], checkpoint.config.title
-    of = f"level {request.level} of a {title}"
-    if len(operators) == 1:
-        return [Subject(operators[0].weight.detach(), size, f"$A$ of {of}", f"-level{request.level}")]
+    own = {A: _polynomial(steps) for A, steps in level.groups} if isinstance(level, Level) else {}
+    size, where = checkpoint.config.sizes[index], f"level {request.level} of {checkpoint.config.title}"
+    many = len(operators) > 1
     return [
-        Subject(A.weight.detach(), size, f"$A$ number {number} of {of}", f"-level{request.level}-{number}")
+        Subject(
+            A.weight.detach(),
+            size,
+            f"$A$ number {number} of {where}" if many else f"$A$ of {where}",
+            f"-level{request.level}" + (f"-{number}" if many else ""),
+            own.get(A),
+        )
         for number, A in enumerate(operators, 1)
     ]
+
+
+def _polynomial(steps: Sequence[PolyStep]) -> ResidualPolynomial | None:
+    """The residual polynomial of steps that share an A; None if all coefficients of one are zero."""
+    try:
+        return polynomial_of_blocks((step.letter, step.alphas.tolist()) for step in steps)
+    except InputError:
+        return None

@@ -40,9 +40,11 @@ def compute(request: Request) -> list[Computed]:
     # Without its mean, which no step can change: the periodic equation has a solution only for such a right-hand side.
     f = rng.standard_normal((SIZE, SIZE))
     f -= f.mean()
+    total = max(_APPLICATIONS, _STEPS * (request.degree + 1))
     panels, words = [], []
     for region, title in (("all", "residual"), ("high", "its high-frequency part")):
-        curves = []
+        curves: list[dict[str, Any]] = []
+        without: list[str] = []
         for strategy in STRATEGIES:
             options = {"seed": request.seed} if "seed" in options_of(strategy) else {}
             if strategy == "given":
@@ -50,13 +52,14 @@ def compute(request: Request) -> list[Computed]:
             try:
                 roots = select_roots(Lambda, request.degree, strategy, region=region, **options)
             except PolyrootsError as error:
-                words.append(f"{title}, '{strategy}': {error}.")
+                words.append(f"{title}: {error}.")
+                without.append(strategy)
                 continue
-            curves.append(_curve(strategy, Lambda, ResidualPolynomial(roots), f, region))
+            curves.append(_curve(strategy, Lambda, ResidualPolynomial(roots), f, region, total))
         # One root at 5: 1 - t/5 = 1 - (4/5) t/4.
-        curves.append(_curve(_JACOBI, Lambda, ResidualPolynomial([5.0]), f, region))
+        curves.append(_curve(_JACOBI, Lambda, ResidualPolynomial([5.0]), f, region, total))
         words += [f"{title}, {_rate(curve)}." for curve in curves]
-        panels.append({"title": title, "region": region, "curves": curves})
+        panels.append({"title": title, "region": region, "curves": curves, "without": without})
     title = f"2-D Poisson, {SIZE} x {SIZE}, random right-hand side, {count_of(request.degree + 1, 'root')}"
     return [Computed("smoothing", {"title": title, "panels": panels}, words)]
 
@@ -75,7 +78,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
 
 
 def _curve(
-    name: str, Lambda: Spectrum, q: ResidualPolynomial, f: Float64[np.ndarray, "H W"], region: str
+    name: str, Lambda: Spectrum, q: ResidualPolynomial, f: Float64[np.ndarray, "H W"], region: str, total: int
 ) -> dict[str, Any]:
     """Norm of the residual, or of its high-frequency part, after each step, relative to the beginning."""
     product = linear_operator(Lambda.operator).matvec
@@ -89,7 +92,7 @@ def _curve(
         return float(np.linalg.norm(part)) / SIZE
 
     norms = [norm()]
-    steps = max(_APPLICATIONS // len(q.roots), _STEPS)
+    steps = total // len(q.roots)
     for _ in range(steps):
         r = r - product(q.apply(product, r))
         norms.append(norm())
@@ -125,6 +128,8 @@ def _draw_panel(axes: Axes, panel: Mapping[str, Any], height: float) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     region = "the spectrum" if panel["region"] == "all" else "the high frequencies"
     axes.set_title(f"{panel['title']}; roots from {region}")
-    axes.set_xlabel("applications of $A$" + (f"\nnot shown, growing: {', '.join(growing)}" if growing else ""))
+    notes = [f"not shown, growing: {', '.join(growing)}"] if growing else []
+    notes += [f"without roots: {', '.join(panel['without'])}"] if panel["without"] else []
+    axes.set_xlabel("\n".join(["applications of $A$", *notes]))
     axes.set_ylabel("norm, relative to the start")
     label_ends(axes, ends, height)

@@ -60,7 +60,11 @@ def compute(request: Request) -> list[Computed]:
         levels.append({"title": f"{title}: {H} x {W}", "name": name, "moments": moments})
         radii = " to ".join(f"{A.radius:.4g}" for A in of_level.values())
         words.append(f"{name}: spectral radius {radii}.")
-    return [Computed("spectra", {"title": config.title, "levels": levels}, words)]
+    remark = ""
+    if request.checkpoint is None and request.run is not None and any(map(request.run.inert_blocks, range(len(names)))):
+        remark = "batch norm cancels the size of some coefficients, whose roots after training mean little"
+        words.append(f"{remark[0].upper()}{remark[1:]}.")
+    return [Computed("spectra", {"title": config.title, "remark": remark, "levels": levels}, words)]
 
 
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
@@ -81,7 +85,8 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             axes.remove()
         for axes in axes_of[::columns]:
             axes.set_ylabel("Im $\\lambda$")
-        figure.suptitle(wrapped(f"Spectra of the convolutions $A$ of a {data['title']}", figure.get_figwidth()))
+        title = f"Spectra of the convolutions $A$ of {data['title']}\n{data['remark']}".rstrip()
+        figure.suptitle(wrapped(title, figure.get_figwidth()))
         # What one panel lacks, such as roots that are near, another one may have.
         named = {
             label: handle
@@ -137,12 +142,13 @@ def _draw_level(axes: Axes, level: Mapping[str, Any]) -> None:
             )
         shown += [values, near]
     everything = np.concatenate(shown)
-    if float(np.abs(everything).max()) >= 0.5:
-        circle = np.exp(1j * np.linspace(0, 2 * np.pi, 361))
-        axes.plot(circle.real, circle.imag, "--", color=REFERENCE, linewidth=0.8, label="unit circle")
     low, high, top = frame(everything)
     half = max(top, (high - low) / 2)
     middle = (low + high) / 2
+    # Of a circle that is larger than the picture nothing but corners would be seen.
+    if half - abs(middle) >= 1:
+        circle = np.exp(1j * np.linspace(0, 2 * np.pi, 361))
+        axes.plot(circle.real, circle.imag, "--", color=REFERENCE, linewidth=0.8, label="unit circle")
     axes.set_xlim(middle - half, middle + half)
     axes.set_ylim(-half, half)
     axes.set_aspect("equal")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from polyroots.errors import count_of
 from polyroots.levels import Operand
 from polyroots.operators import Operator
-from polyroots.plotting.contours import draw_bands
+from polyroots.plotting.contours import bounds_between, draw_bands
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, WIDTHS, style, wrapped
 from polyroots.plotting.surface import fill, hull
 from polyroots.polynomial import ResidualPolynomial
@@ -20,8 +20,6 @@ from polyroots.ranking import rank
 from polyroots_figures.operators import subjects_of
 from polyroots_figures.request import Computed, Request
 
-# Roots farther out than so many spectral radii are not shown.
-_FAR = 1.5
 _POINTS = 1200
 
 
@@ -67,7 +65,10 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     is_small = width <= WIDTHS["one"]
     columns = 3 if is_small else 4
     lines = -(-len(rows) // columns)
-    bounds = _bounds([row["max_abs"] for row in rows if not row["error"]])
+    # From a tenth of the best maximum to the worst, if that isn't far.
+    largest = [row["max_abs"] for row in rows if not row["error"]]
+    best = min(largest, default=1.0)
+    bounds = bounds_between(best / 10, min(max(largest, default=1.0), 200 * best))
     with style(width):
         figure = Figure(figsize=(width, lines * width / columns * 1.1 + 2.2), layout="constrained")
         # Any: matplotlib types the result as one of several things.
@@ -90,16 +91,11 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     return {"": figure}
 
 
-def _bounds(largest: Sequence[float]) -> list[float]:
-    """Bands of |q|, a factor of about two each: from a tenth of the best maximum to the worst, if that isn't far."""
-    best = max(min(largest, default=1.0), 1e-15)
-    low, high = best / 10, min(max(largest, default=best), 200 * best)
-    steps = [factor * 10.0**power for power in range(-18, 309) for factor in (1, 2, 5)]
-    return [step for step in steps if low <= step <= max(1.01 * high, best)]
-
-
 def _title(row: Mapping[str, Any]) -> str:
-    return f"{row['strategy']}\n" + ("" if row["error"] else f"max$|q|$ = {row['max_abs']:.3g}")
+    if row["error"]:
+        return f"{row['strategy']}\n"
+    largest = f"{row['max_abs']:.3g}" if row["max_abs"] < 1e3 else f"{row['max_abs']:.1e}".replace("e+0", "e")
+    return f"{row['strategy']}\nmax$|q|$ = {largest}"
 
 
 def _draw_panel(axes: Axes, row: Mapping[str, Any], values: Any, boundary: Any, bounds: Sequence[float]) -> Any:
@@ -112,7 +108,7 @@ def _draw_panel(axes: Axes, row: Mapping[str, Any], values: Any, boundary: Any, 
     axes.spines[:].set_visible(False)
     axes.plot(boundary.real, boundary.imag, "-", color=REFERENCE, linewidth=0.6)
     if row["error"]:
-        axes.text(boundary.real.mean(), 0, "no roots here", ha="center", va="center", color=REFERENCE)
+        axes.text(boundary.real.mean(), 0, "no roots here", ha="center", va="center", fontsize="small", color=REFERENCE)
         return None
     q = ResidualPolynomial(row["roots"])
     grid = fill(boundary)
@@ -121,9 +117,11 @@ def _draw_panel(axes: Axes, row: Mapping[str, Any], values: Any, boundary: Any, 
     axes.plot(
         points.real, points.imag, ".", color=EIGENVALUE, markersize=1.2, markeredgewidth=0, alpha=0.5, rasterized=True
     )
-    near = q.roots[np.abs(q.roots) <= _FAR * np.abs(values).max()]
-    if len(near) < len(q.roots):
-        axes.set_xlabel(f"{count_of(len(q.roots) - len(near), 'root')} far outside", fontsize="small")
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    roots = q.roots
+    near = roots[(left <= roots.real) & (roots.real <= right) & (low <= roots.imag) & (roots.imag <= high)]
+    if len(near) < len(roots):
+        axes.set_xlabel(f"{count_of(len(roots) - len(near), 'root')} outside", fontsize="small")
     if len(near):  # matplotlib takes a line without points for an infinite one where it isn't clipped
         marker: dict[str, Any] = {"markerfacecolor": ROOT, "markeredgecolor": "white", "markersize": 4.5}
         axes.plot(near.real, near.imag, "o", **marker, clip_on=False, zorder=4)
@@ -144,4 +142,4 @@ def _draw_ranking(axes: Axes, rows: Sequence[Mapping[str, Any]], best: float) ->
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel("max$|q|$ over the spectrum")
-    axes.legend(loc="best", ncols=2)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2)

@@ -147,7 +147,7 @@ def test_nan_names_the_layer(tmp_path, init_file):
     assert not (tmp_path / "none").exists()
     arguments = ("--only", 3, "--checkpoint", tmp_path / "nan.pt", "--level", 2, "--out", tmp_path / "figures")
     message = fails("figures", *arguments)
-    assert "A of level 2 of a q4: 2 of 1296 entries are NaN" in message
+    assert "A of level 2 of q4: 2 of 1296 entries are NaN" in message
 
 
 @pytest.mark.parametrize(

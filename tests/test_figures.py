@@ -236,7 +236,7 @@ def test_contours_tell_high_from_low_frequencies(rng):
     assert np.isin(low.get_xdata() + 1j * low.get_ydata(), Lambda.values[~Lambda.high]).all()
     # Nothing is cut: title and legend lie within the figure.
     figure.draw_without_rendering()
-    for part in (figure.axes[0].title, figure.legends[0]):
+    for part in (figure._suptitle, figure.legends[0]):
         box = part.get_window_extent()
         assert figure.bbox.y0 <= box.y0
         assert box.y1 <= figure.bbox.y1

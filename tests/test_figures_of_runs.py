@@ -100,7 +100,7 @@ def labels(study):
     [
         ({"epochs": 30}, "epochs 30"),
         ({"limit": 50}, "limit 50"),
-        ({"val_fraction": 0.2}, "val_fraction 0.2"),
+        ({"val_fraction": 0.2}, "val-fraction 0.2"),
         ({"lr": 0.05}, "lr 0.05"),
         ({"devices": 2}, "processes 2"),
     ],
@@ -121,6 +121,12 @@ def test_what_a_run_began_with_is_in_the_label(study, trained):
     found = labels(study)
     assert any(label.startswith("q4, region high") for label in found)
     assert "q2, start trained" in found
+    # Long names stand below the picture.
+    (computed,) = FIGURES["5"].compute(Request(study=study))
+    for width in WIDTHS.values():
+        figure = FIGURES["5"].draw(computed.data, width)[""]
+        require_nothing_is_cut(figure)
+        assert {text.get_text() for text in figure.legends[0].get_texts()} == set(found)
     assert "q2, start fresh" in found
 
 
@@ -134,9 +140,11 @@ def test_networks_whose_titles_are_the_same_are_told_apart(study):
 
 
 def test_one_seed_counts_once(study):
-    shutil.copytree(study / "q4-8" / "11", study / "again")
-    with pytest.raises(pr.InputError, match="are one configuration with one seed, 11, and would count twice"):
-        labels(study)
+    shutil.copytree(study / "q4-8" / "11", study / "z")
+    edited(study / "z", track_spectrum=3)
+    (computed,) = FIGURES["5"].compute(Request(study=study))
+    assert all(point["seeds"] in ([11, 12], [11, 12, 13]) for one in computed.data["series"] for point in one["points"])
+    assert computed.words[-1] == f"Left out, as another run has the same configuration and seed: {study / 'z'}."
 
 
 def test_a_dollar_in_a_name_is_no_mathematics(study):
@@ -154,8 +162,8 @@ def test_what_else_differs_is_in_the_label(study):
         path.write_text(json.dumps(document))
     assert sorted(one.label for one in series_of(results_of(study).done)) == [
         "q2",
-        "q4, alpha_init spectrum",
-        "q4, alpha_init xavier",
+        "q4, alpha-init spectrum",
+        "q4, alpha-init xavier",
     ]
 
 
@@ -352,6 +360,8 @@ def test_figures_that_can_be_drawn_are(tmp_path, monkeypatch, trained):
         (("--only", "4", "--only", "1", "--roots", "leja"), "--roots has no say in figure 4 and 1; leave it out."),
         (("--redraw", "--seed", "3"), "--redraw draws what was computed before, --seed asks for something else."),
         (("--roots", "lejja"), "unknown strategy 'lejja': did you mean 'leja'?"),
+        (("--roots", "given"), "roots by hand are for 'polyroots init --root"),
+        (("--roots", "own"), "--roots own are those of a network; add --run RUN"),
         (("--degree", "-1"), "-1 is not in the range x>=0"),
     ],
 )
@@ -372,6 +382,12 @@ def test_what_cannot_be_drawn_does_not_stop_the_others(tmp_path, init_file):
     assert "of figure 3, 4, strategies there is no picture" in result.stderr
     assert {path.stem for path in out.iterdir()} == {"figure1", "figure2", "spectra", "smoothing"}
     run("figures", "--redraw", "--out", out)
+
+
+def test_damaged_data_is_said(tmp_path):
+    run("figures", "--only", 2, "--out", tmp_path)
+    store.save(tmp_path / "figure3.npz", "3", {"title": "x", "values": np.array(["a", "b"]), "roots": np.array([1.0])})
+    assert f"{tmp_path / 'figure3.npz'} is damaged" in fails("figures", "--redraw", "--only", 3, "--out", tmp_path)
 
 
 def test_nothing_to_draw_again(tmp_path):

@@ -16,6 +16,7 @@ from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.models import ConvOperator, PolyStep
 from polyroots.plotting.style import COLOURS, WIDTHS
 from polyroots.strategies import STRATEGIES
+from polyroots.training import load_run
 from polyroots_figures import FIGURES, Request, figure1, figure3, figure4, smoothing, strategies
 from polyroots_figures.operators import subjects_of
 
@@ -95,10 +96,11 @@ def test_figure_1_counts_the_modules_own_weights(monkeypatch, name):
     assert len(of_symbol) == len({id(module.weight) for module in inside})
     # What a step makes of the residual, by the powers of its own polynomial.
     words = texts(FIGURES["1"].draw(computed.data, 7)[""])
-    formulas = {(0,): "\\alpha_0\\,r", (1,): "\\alpha_1 A\\,r", (0, 1): "(\\alpha_0 + \\alpha_1 A)\\,r"}
+    formulas = {(0,): "{0}\\,r", (1,): "{1} A\\,r", (0, 1): "({0} + {1} A)\\,r"}
     steps = [m for part in network.resolutions[1] for m in part.modules() if isinstance(m, PolyStep)]
-    for powers, formula in formulas.items():
-        assert words.count(f"$\\delta = {formula}$") == sum(step.powers == powers for step in steps)
+    for number, step in enumerate(steps, 1):
+        alphas = [f"\\alpha_{power}^{{({number})}}" for power in (0, 1)]
+        assert f"$\\delta = {formulas[step.powers].format(*alphas)}$" in words
     if name != "resnet18":
         assert "$r \\leftarrow r - A\\,\\delta$" in " ".join(words).replace("A_", "A")
     total = sum(weight.numel() for weight in {id(m.weight): m.weight for m in inside}.values())
@@ -154,9 +156,21 @@ def test_figure_3_of_a_checkpoint_takes_its_level(init_file):
     assert computed.stem == "figure3-level2"
     assert set(pictures) == {"", "-flat"}
     for picture in pictures.values():
-        (title,) = [text for text in texts(picture) if "level 2 of a q4" in text]
+        (title,) = [text for text in texts(picture) if "level 2 of q4" in text]
         assert "12 x 12 x 3 x 3, 4 x 4 pixels; roots 'leja'" in title
         assert "|q_{3}(" in title
+
+
+def test_figure_3_can_have_the_networks_own_roots(trained):
+    loaded = load_run(trained[0])
+    for level, operator in enumerate(loaded.end.operators, 1):
+        (computed,) = figure3.compute(Request(run=loaded, level=level, strategy="own"))
+        assert np.array_equal(computed.data["values"], operator.values)
+        assert np.array_equal(computed.data["roots"], operator.q.roots)
+        assert "roots of the network's own coefficients" in computed.data["title"]
+    mgnet = pr.models.build("mgnet-ab", image_size=8, in_channels=1, channels=(4, 8))
+    with pytest.raises(pr.InputError, match="A of level 1 of mgnet-ab has no coefficients of its own"):
+        figure3.compute(Request(checkpoint=Checkpoint(mgnet.config, mgnet.state_dict()), strategy="own"))
 
 
 def test_figure_3_of_eigenvalues_on_a_line_is_flat():
@@ -266,7 +280,7 @@ def test_strategies_without_roots_say_so(init_file):
     assert "extremal" not in without
     assert texts(pictures[""]).count("no roots here") == len(without)
     assert any(
-        word.startswith("'minimax': A of level 1 of a q4: 'minimax' has no useful roots") for word in computed.words
+        word.startswith("'minimax': A of level 1 of q4: 'minimax' has no useful roots") for word in computed.words
     )
 
 
@@ -313,7 +327,8 @@ def test_what_grows_is_named_and_not_drawn():
     for axes, panel in zip(pictures[""].axes, computed.data["panels"], strict=True):
         growing = [curve["strategy"] for curve in panel["curves"] if curve["norms"][-1] > 1]
         assert "smallest" in growing
-        assert axes.get_xlabel() == f"applications of $A$\nnot shown, growing: {', '.join(growing)}"
+        notes = f"not shown, growing: {', '.join(growing)}\nwithout roots: complex"
+        assert axes.get_xlabel() == f"applications of $A$\n{notes}"
         names = [text.get_text() for text in axes.texts]
         assert sorted(names + growing) == sorted(curve["strategy"] for curve in panel["curves"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -9,11 +10,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 from commands import fails, run
 from small_runs import small
 
 import polyroots as pr
-from polyroots.report.facts import AFTER, BEFORE, facts_of
+from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from polyroots.diagnosis import floored
+from polyroots.plotting import draw_surface
+from polyroots.report.facts import AFTER, BEFORE, Moment, facts_of
 from polyroots.report.page import render
 from polyroots.report.plots import thinned
 from polyroots.training import load_run, open_data, train, train_config
@@ -67,7 +72,9 @@ def array(value):
 
 
 def trace(plot, moment, name):
-    (found,) = [t for t in plot["data"] if t.get("meta") == moment and t.get("name", "").endswith(name)]
+    found = [t for t in plot["data"] if t.get("meta") == moment and t.get("name", "").endswith(name)]
+    assert len(found) == 1
+    (found,) = found
     return found
 
 
@@ -95,6 +102,19 @@ def test_every_level_has_its_spectrum_roots_and_surface(parts, tracked):
             (left, right), (bottom, top) = (plane["layout"]["meta"][moment][f"{axis}axis.range"] for axis in "xy")
             assert left < values.real.min() <= values.real.max() < right
             assert bottom < values.imag.min() <= values.imag.max() < top
+            if moment == AFTER:
+                assert [left, right] == plane["layout"]["xaxis"]["range"]
+            bands = next(t for t in plane["data"] if t.get("meta") == moment and t["type"] == "contour")
+            x, y = array(bands["x"]).astype(float), array(bands["y"]).astype(float)
+            size = np.abs(operator.q(x + 1j * y[:, None]))
+            drawn = array(bands["z"]).reshape(size.shape)
+            inside = (size > 0.01) & (size < size.max())
+            np.testing.assert_allclose(drawn[inside], np.log10(size)[inside], atol=1e-3)
+            one = trace(plane, moment, "|q| = 1")
+            line = array(one["x"]).astype(float) + 1j * array(one["y"]).astype(float)
+            np.testing.assert_allclose(np.abs(operator.q(line[np.isfinite(line)])), 1, atol=0.05)
+            stands = [t for t in surface["data"] if t.get("meta") == moment and t.get("name") == "|q| = 1"]
+            assert all((array(t["z"]) == 1).all() for t in stands)
             height = trace(surface, moment, "|q|")
             grid = array(height["x"]) + 1j * array(height["y"])
             np.testing.assert_allclose(array(height["z"]), np.abs(operator.q(grid)), rtol=1e-4, atol=1e-4)
@@ -112,12 +132,33 @@ def test_the_page_has_the_runs_numbers(parts, tracked):
     assert f"Test accuracy {100 * loaded.result['last']['test_accuracy']:.2f} % after 5 epochs" in words
     assert "so its accuracy is optimistic" in words
     assert "track_spectrum 2" in words
-    assert "Batch norm cancels the size of the coefficients of block 1 (L) and 2 (L)" in words
+    assert "Batch norm cancels the size of the coefficients of blocks 1 (L) and 2 (L)" in words
+    for name in ("last", "best"):
+        scores = loaded.result[name]
+        assert f"{name} {scores['epoch']} {100 * scores['test_accuracy']:.2f} % {scores['test_loss']:.4g}" in words
+    last = facts_of(loaded).levels[0].moments[AFTER].report["diagnosis"]
+    first = loaded.init["levels"][0]["diagnosis"]
+    for row, field in (
+        ("mean |q|", "mean_abs"),
+        ("root mean square of |q|", "rms"),
+        ("max |q| over the high frequencies", "smoothing_factor"),
+        ("all blocks together multiply a residual by at worst", "norm"),
+        ("largest partial product of the factors", "growth"),
+        ("of a polynomial with as many roots", "best"),
+    ):
+        assert f"{row} {first[field]:.4g} {last[field]:.4g}" in words
+    assert f"proven {floored(first['best_bound'])} {floored(last['best_bound'])}" in words
+    assert "Over the spectrum of A with circular padding." in words
+    for level, channels in zip(loaded.init["levels"], loaded.config.model.channels, strict=True):
+        assert f"A has {channels} channels on {level['size'][0]} x {level['size'][1]} pixels" in words
     curves = {(t["name"], t.get("yaxis")): t for t in parts.plots["curves"]["data"]}
     np.testing.assert_allclose(array(curves["training", "y"]["y"]), loaded.metrics["train_loss"])
     np.testing.assert_allclose(array(curves["test", "y2"]["y"]), 100 * loaded.metrics["test_accuracy"])
     flow = {t["name"]: t for t in parts.plots["flow-1"]["data"]}
     assert array(flow["radius"]["x"]).tolist() == [0, 2, 4, 5]
+    sizes = [np.abs(s.operators[1].q(s.operators[1].values)) for s in loaded.snapshots]
+    for name, share in (("largest |q|", 1.0), ("90 % are below", 0.9), ("median", 0.5)):
+        assert array(flow[name]["y"]) == pytest.approx([np.quantile(size, share) for size in sizes])
     assert array(flow["radius"]["y"]) == pytest.approx([s.operators[1].radius for s in loaded.snapshots])
     for level, operator in zip(loaded.init["levels"], loaded.end.operators, strict=True):
         assert f"{level['radius']:.4g} before training, {operator.radius:.4g} after training." in words
@@ -149,6 +190,76 @@ def test_diagnoses_are_of_the_same_operator_before_and_after(tmp_path):
             assert moment.report["diagnosis"]["region"] == "high"
 
 
+def test_diagnoses_are_of_the_padding_that_roots_were_chosen_for(tmp_path):
+    """Of the zero-padded operator before and after, and the page says that plots are not."""
+    run("init", "--model", "q2", "--channels", "4,8", "--spectrum-padding", "zeros", "--out", tmp_path / "i.pt")
+    run("train", "--init", tmp_path / "i.pt", "--limit", 40, "--epochs", 1, "--lr", 1e-9, "--out", tmp_path / "run")
+    facts = facts_of(load_run(tmp_path / "run"))
+    assert facts.remarks == ()
+    for level in facts.levels:
+        before, after = (level.moments[when].report["diagnosis"]["max_abs"] for when in (BEFORE, AFTER))
+        assert before == pytest.approx(after, rel=1e-3)
+        operator = level.moments[AFTER].operator
+        assert np.abs(operator.q(operator.values)).max() != pytest.approx(after, rel=1e-2)
+    words = words_of(parts_of(render(facts)))
+    assert "of A with zeros padding, unlike the plots, which are of A with circular padding." in words
+
+
+def test_each_A_has_its_own_blocks(tmp_path):
+    source = open_data("digits")
+    model = pr.models.model_config("q4", image_size=8, in_channels=1, channels=(4, 8), steps_per_A=1)
+    config = train_config("digits", model, limit=40, epochs=1, batch_size=16, device="cpu", track_spectrum=1)
+    train(config, source, tmp_path / "run")
+    facts = facts_of(load_run(tmp_path / "run"))
+    # In q4 the linear blocks are inert, the quadratic one is not.
+    assert [(level.title, level.first_block, level.inert) for level in facts.levels[-3:]] == [
+        ("Level 2, A 1", 1, ("1 (L)",)),
+        ("Level 2, A 2", 2, ("2 (L)",)),
+        ("Level 2, A 3", 3, ()),
+    ]
+    run("figures", "--only", "flow", "--only", "spectra", "--run", tmp_path / "run", "--out", tmp_path / "f")
+    stems = {path.stem for path in (tmp_path / "f").glob("*.npz")}
+    assert {f"flow-level2-{number}" for number in (1, 2, 3)} < stems
+
+
+def test_a_run_that_diverged_has_a_page(tracked, tmp_path):
+    """Weights that are not finite: what is known is there."""
+    copy = tmp_path / "copy"
+    shutil.copytree(tracked, copy)
+    checkpoint = load_checkpoint(copy / "last.pt")
+    weights = {name: value * torch.nan if "A" in name else value for name, value in checkpoint.weights.items()}
+    save_checkpoint(copy / "last.pt", Checkpoint(checkpoint.config, weights, checkpoint.init, checkpoint.training))
+    parts = parts_of(render(facts_of(load_run(copy))))
+    assert "The network as it was last saved is not shown: levels.0.A.weight: 144 of 144 entries are NaN" in words_of(
+        parts
+    )
+    assert {"curves", "plane-0", "surface-0"} <= set(parts.plots)
+    assert {t["meta"] for t in parts.plots["plane-0"]["data"]} == {BEFORE}
+    assert all(t["visible"] for t in parts.plots["plane-0"]["data"])
+
+
+def test_a_polynomial_beyond_float64_has_a_page(tracked):
+    facts = facts_of(load_run(tracked))
+    moment = facts.levels[0].moments[AFTER]
+    huge = dataclasses.replace(moment.operator, letters=("C",) * 12, alphas=(np.array([1e30, 1e30]),) * 12)
+    level = dataclasses.replace(facts.levels[0], moments={AFTER: Moment(huge, None)})
+    render(dataclasses.replace(facts, levels=(level,), flow=()))
+
+
+def test_the_still_picture_is_of_the_last_network(tracked, monkeypatch):
+    seen = []
+
+    def record(values, q, title):
+        seen.append(values)
+        return draw_surface(values, q, title)
+
+    monkeypatch.setattr("polyroots.report.page.draw_static_surface", record)
+    loaded = load_run(tracked)
+    render(facts_of(loaded))
+    for values, operator in zip(seen, loaded.end.operators, strict=True):
+        assert np.array_equal(values, operator.values)
+
+
 @pytest.mark.parametrize(("name", "remark"), [("mgnet-ab", "has no polynomials"), ("resnet20", "has no convolution A")])
 def test_networks_without_polynomials(name, remark, tmp_path):
     source = open_data("digits")
@@ -169,6 +280,15 @@ def test_a_run_that_is_not_done(tracked, tmp_path):
     assert "Not done: 5 of 5 epochs" in words
     assert "This run is not done yet" in words
     assert "curves" not in parts.plots
+    assert "after 5 of 5 epochs" in words
+
+
+def test_epochs_that_are_lost_are_said(tracked, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(tracked, copy)
+    lines = (copy / "metrics.csv").read_text().splitlines()
+    (copy / "metrics.csv").write_text("\n".join(lines[:3]) + "\n")
+    assert "metrics.csv has 2 of 5 epochs: the others are lost." in facts_of(load_run(copy)).remarks
 
 
 def test_what_users_wrote_is_no_markup(tracked, tmp_path):
@@ -206,6 +326,9 @@ def test_thinning_keeps_the_extremes(rng):
         assert part(few).min() == part(values).min()
     assert np.abs(few).max() == np.abs(values).max()
     assert np.isin(few, values).all()
+    # With the lower one of two imaginary extremes, too.
+    values = np.concatenate([values, [-9j]])
+    assert thinned(values, 1).imag.min() == -9
 
 
 def test_the_command_writes_the_page(tracked, tmp_path, monkeypatch):

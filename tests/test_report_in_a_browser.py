@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import polyroots as pr
+from polyroots.training import load_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Software drawing, so that WebGL is there without a GPU.
@@ -152,6 +153,21 @@ def test_hovering_shows_the_eigenvalue_and_q(page):
     assert float(first.split()[1]) == pytest.approx(smallest, rel=1e-4)
     page.keyboard.press("PageDown")
     assert said.text_content() != first
+
+
+def test_keys_go_from_epoch_to_epoch(page, tracked):
+    plot = drawn(page, "curves")
+    plot.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    said = page.locator("#curves-section .said").text_content()
+    metrics = load_run(tracked).metrics
+    assert said.startswith("epoch 2: ")
+    assert float(said.split("training loss ")[1].split(",")[0]) == pytest.approx(metrics["train_loss"][1], rel=1e-3)
+    assert float(said.split("test accuracy ")[1].split(",")[0]) == pytest.approx(
+        100 * metrics["test_accuracy"][1], rel=1e-3
+    )
+    assert plot.locator(".hoverlayer .legend, .hoverlayer .hovertext").count() > 0
 
 
 def test_the_moment_before_training_can_be_shown(page):

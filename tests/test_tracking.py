@@ -15,7 +15,7 @@ from polyroots.checkpoint import Checkpoint, load_checkpoint
 from polyroots.initialization import polynomials_of
 from polyroots.plotting import Moment, draw_flow
 from polyroots.plotting.flow import _ways
-from polyroots.plotting.style import WIDTHS
+from polyroots.plotting.style import ROOT, WIDTHS
 from polyroots.training import Reporter, Snapshot, load_run, open_data, train
 from polyroots.training.run import Run
 from polyroots.training.tracking import Tracker
@@ -144,6 +144,11 @@ def test_the_flow_has_spectra_roots_and_heights(tracked):
         assert y == pytest.approx([np.quantile(np.abs(m.q(m.values)), share) for m in moments])
     assert "the title\nthe remark" in [text.get_text() for text in figure.findobj(Text)]
     low, high = plane.get_xlim()
+    filled = [line for line in plane.lines if line.get_marker() == "o" and line.get_markerfacecolor() == ROOT]
+    rings = [line for line in plane.lines if line.get_marker() == "o" and line.get_markerfacecolor() == "none"]
+    for line, moment in ((filled[0], moments[-1]), (rings[0], moments[0])):
+        drawn = np.sort_complex(np.asarray(line.get_xdata()) + 1j * np.asarray(line.get_ydata()))
+        assert np.allclose(drawn, np.sort_complex(moment.q.roots))
     for moment in moments:
         assert low < moment.values.real.min() < moment.values.real.max() < high
         for root in moment.q.roots:
@@ -155,7 +160,9 @@ def test_the_flow_has_spectra_roots_and_heights(tracked):
 def test_no_word_of_the_flow_is_cut(tracked, width):
     operators = [(snapshot.epoch, snapshot.operators[1]) for snapshot in load_run(tracked).snapshots]
     moments = [Moment(epoch, operator.values, operator.q) for epoch, operator in operators]
-    title = "$A$ of level 2 of a q4 while it trained, 16 x 16 pixels, circular padding"
+    no_roots = [Moment(epoch, operator.values, None) for epoch, operator in operators]
+    require_nothing_is_cut(draw_flow(no_roots, "a title", "", width))
+    title = "$A$ of level 2 of q4 while it trained, 16 x 16 pixels, circular padding"
     remark = "batch norm cancels the size of the coefficients of blocks 1 (L) and 2 (L): their roots mean little"
     require_nothing_is_cut(draw_flow(moments, title, remark, width))
 

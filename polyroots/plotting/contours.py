@@ -17,6 +17,7 @@ from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, st
 from polyroots.polynomial import ResidualPolynomial
 
 _CELLS = 400
+_MOST_BANDS = 11
 #: Bands of |q|: a factor of about two each, with a boundary at 1.
 BANDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 # Pale, so that eigenvalues show on all of it; the whole of the project's map, which is lighter where |q| is larger.
@@ -72,7 +73,9 @@ def draw_contours(
         y = np.linspace(0, top, max(2, round(_CELLS * top / (high - low))))
         upper = np.abs(q(x + 1j * y[:, None]))
         y, height = np.append(-y[:0:-1], y), np.concatenate([upper[:0:-1], upper])
-        bands = draw_bands(axes, x, y, height)
+        largest = float(np.abs(q(damped)).max())
+        bounds = BANDS if 0.2 <= largest <= BANDS[-1] else bounds_between(min(BANDS[0], largest / 50), largest)
+        bands = draw_bands(axes, x, y, height, bounds)
         axes.plot([], [], "-", color="black", linewidth=1.1, label="$|q| = 1$")
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
@@ -115,14 +118,33 @@ def draw_contours(
         axes.set_aspect("equal")
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
-        axes.set_title(wrapped(title, across))
-        bar = figure.colorbar(bands, ax=axes, shrink=0.9, pad=0.02, ticks=BANDS, format="%g")
+        figure.suptitle(wrapped(title, across))
+        bar = figure.colorbar(bands, ax=axes, shrink=0.9, pad=0.02, ticks=bounds, format="%g")
         bar.set_label("$|q|$")
         legend = figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.4)
         for handle in legend.legend_handles:
             if handle is not None:
                 handle.set_alpha(1)
     return figure
+
+
+def bounds_between(low: float, high: float) -> tuple[float, ...]:
+    """Bounds of bands of |q| between two values: 1, 2, 5 times powers of ten, or fewer where these would be many.
+
+    >>> bounds_between(0.004, 0.1)
+    (0.005, 0.01, 0.02, 0.05, 0.1)
+    >>> bounds_between(0.05, 3e5)
+    (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0, 100000.0)
+    """
+    low = max(low, 1e-300)
+    high = max(min(high, 1e300), 10 * low)
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for factors, every in (((1, 2, 5), 1), *(((1,), every) for every in range(1, len(powers) + 1))):
+        steps = [float(f"{factor}e{power}") for power in powers[::every] for factor in factors]
+        inside = tuple(step for step in steps if low <= step <= 1.001 * high)
+        if 2 <= len(inside) <= _MOST_BANDS:
+            return inside
+    return low, high
 
 
 def draw_bands(

@@ -39,7 +39,8 @@ STRATEGY_LINES: dict[str, tuple[str, str]] = {
     "smallest": (COLOURS[4], "--"),
     "leja": (COLOURS[2], "-"),
     "chebyshev": (COLOURS[1], "-"),
-    "minimax": (COLOURS[7], "-"),
+    # On top of chebyshev, with which it is one on an interval.
+    "minimax": (COLOURS[7], "--"),
     "least-squares": (COLOURS[3], "-"),
     "harmonic-ritz": (COLOURS[5], "-"),
     "random": (COLOURS[6], ":"),

@@ -67,7 +67,7 @@ def draw_surface(
         # Letters are as large in a small picture, and take more of it.
         is_small = across < _SMALL
         figure = Figure(figsize=(across, (0.95 if is_small else 0.8) * across))
-        place = (-0.06, 0.02, 0.96, 0.8) if is_small else (-0.03, 0.0, 0.92, 0.92)
+        place = (-0.08, 0.02, 0.94, 0.8) if is_small else (-0.03, 0.0, 0.92, 0.92)
         # Any: matplotlib types the result as two-dimensional axes.
         axes: Any = figure.add_axes(place, projection="3d", computed_zorder=False)
         axes.set_proj_type("ortho")
@@ -78,6 +78,7 @@ def draw_surface(
                 axis.set_major_locator(MaxNLocator(4))
                 axis.set_tick_params(pad=-3)
                 axis.labelpad = -5
+            axes.zaxis.set_tick_params(pad=1)
         axes.set_xlim(*_padded(boundary.real))
         axes.set_ylim(*_padded(boundary.imag))
         axes.set_zlim(floor, 1.02 * top)
@@ -156,7 +157,7 @@ def draw_surface(
             bbox_to_anchor=(0.01, 0.91 if is_small else 0.89),
             ncols=2 if is_small else 1,
         )
-        bar = figure.add_axes((0.84, 0.25, 0.022, 0.42) if is_small else (0.89, 0.28, 0.022, 0.5))
+        bar = figure.add_axes((0.81, 0.25, 0.022, 0.42) if is_small else (0.89, 0.28, 0.022, 0.5))
         figure.colorbar(ScalarMappable(norm, COLOUR_MAP), cax=bar, label=f"$|q_{{{len(roots)}}}(\\lambda)|$")
     return figure
 

@@ -106,6 +106,9 @@ def facts_of(run: LoadedRun) -> Facts:
         reports[BEFORE] = (run.init or {}).get("levels", ())
         if AFTER in snapshots:
             reports[AFTER] = _reports_of_end(run, remarks)
+    epochs = (run.result or {}).get("epochs", 0)
+    if len(run.metrics["epoch"]) < epochs:
+        remarks.append(f"metrics.csv has {len(run.metrics['epoch'])} of {epochs} epochs: the others are lost.")
     return Facts(
         run,
         run.run.read_config(),

@@ -15,7 +15,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from polyroots.diagnosis import share
+from polyroots.diagnosis import floored, share
 from polyroots.errors import InputError
 from polyroots.files import replacing
 from polyroots.plotting import draw_surface as draw_static_surface
@@ -95,7 +95,7 @@ def render(facts: Facts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "share": share, "root": _root}
+    environment.filters |= {"number": _number, "share": share, "root": _root, "floored": floored}
     config = facts.run.config
     result = facts.run.result
     metrics = facts.run.metrics

@@ -141,7 +141,10 @@ def draw_plane(level: LevelFacts, operators: int) -> go.Figure:
                 visible=visible,
                 meta=when,
             )
-    figure.update_layout(**_LAYOUT, height=560, hovermode="closest", meta=ranges)
+    (left, right), (bottom, top) = ranges[level.last].values()
+    # A flat spectrum needs less height.
+    height = int(np.clip(200 + 360 * (top - bottom) / (right - left), 320, 560))
+    figure.update_layout(**_LAYOUT, height=height, hovermode="closest", meta=ranges)
     shown_first = ranges[level.last]
     # Beside its colour bar.
     square = {"zerolinecolor": REFERENCE, "constrain": "domain"}
@@ -250,7 +253,11 @@ def _axis(values: Float64[np.ndarray, "n"]) -> dict[str, Any]:
     """A logarithmic axis for what goes over more than a power of ten."""
     positive = values[np.isfinite(values) & (values > 0)]
     is_wide = len(positive) > 0 and positive.max() > 10 * positive.min()
-    return {"type": "log", "dtick": 1, "exponentformat": "power"} if is_wide else {"type": "linear"}
+    if not is_wide:
+        return {"type": "linear"}
+    # A few powers of ten alone would say little.
+    dtick = "D2" if positive.max() < 1000 * positive.min() else 1
+    return {"type": "log", "dtick": dtick, "exponentformat": "power"}
 
 
 def _near(roots: Complex128[np.ndarray, "d"], values: Complex128[np.ndarray, "N"]) -> Complex128[np.ndarray, "n"]:

@@ -54,10 +54,18 @@ class Result:
 
 
 class Results(NamedTuple):
-    """The runs of a directory that are done, and the directories of those that are not."""
+    """The runs of a directory.
+
+    Attributes
+    ----------
+    done : each configuration with each seed once
+    unfinished : directories of those that are not done
+    repeated : directories of those that another one of `done` has the configuration and seed of
+    """
 
     done: list[Result]
     unfinished: list[Path]
+    repeated: list[Path]
 
 
 class Point(NamedTuple):
@@ -86,7 +94,8 @@ def results_of(directory: str | Path) -> Results:
     directory = Path(directory)
     if not directory.is_dir():
         raise FileError(f"no directory {directory}: expected one with runs of 'polyroots train' in it")
-    done, unfinished = [], []
+    done: dict[str, Result] = {}
+    unfinished, repeated = [], []
     for path in sorted(directory.rglob("config.json")):
         run = Run(path.parent)
         try:
@@ -98,20 +107,23 @@ def results_of(directory: str | Path) -> Results:
             unfinished.append(run.path)
             continue
         config = loaded.config
-        done.append(
-            Result(
-                run.path,
-                config,
-                _start_of(loaded),
-                loaded.result.get("data", config.dataset),
-                count_weights(build_empty(config.model)),
-                loaded.result["last"]["test_accuracy"],
-                loaded.result["best"]["test_accuracy"],
-            )
+        result = Result(
+            run.path,
+            config,
+            _start_of(loaded),
+            loaded.result.get("data", config.dataset),
+            count_weights(build_empty(config.model)),
+            loaded.result["last"]["test_accuracy"],
+            loaded.result["best"]["test_accuracy"],
         )
+        key = repr((config.model.name, config.model.channels, config.seed, result.data, _fields(result)))
+        if key in done:
+            repeated.append(run.path)
+        else:
+            done[key] = result
     if not done and not unfinished:
         raise FileError(f"{directory} holds no run: expected runs of 'polyroots train', such as {directory}/first")
-    return Results(done, unfinished)
+    return Results(list(done.values()), unfinished, repeated)
 
 
 def series_of(results: Sequence[Result]) -> list[Series]:
@@ -122,7 +134,7 @@ def series_of(results: Sequence[Result]) -> list[Series]:
     Raises
     ------
     InputError
-        If the runs are of different data sets, whose accuracies don't compare, or one seed was trained twice.
+        If the runs are of different data sets, whose accuracies don't compare.
     """
     data = sorted({result.data for result in results})
     if len(data) > 1:
@@ -138,30 +150,26 @@ def series_of(results: Sequence[Result]) -> list[Series]:
         of_name = [(result, _fields(result)) for result in results if result.config.model.name == name]
         different = [key for key in of_name[0][1] if len({repr(fields[key]) for _, fields in of_name}) > 1]
         for result, fields in of_name:
-            label = ", ".join([title, *(f"{key.removeprefix('model.')} {fields[key]}" for key in different)])
+            label = ", ".join([title, *(_mark(key, fields[key]) for key in different)])
             series.setdefault(label, {}).setdefault(result.config.model.channels, []).append(result)
     return [
         Series(
             label,
             tuple(
-                sorted((_point(channels, found) for channels, found in points.items()), key=lambda point: point.weights)
+                sorted(
+                    (Point(channels, found[0].weights, tuple(found)) for channels, found in points.items()),
+                    key=lambda point: point.weights,
+                )
             ),
         )
         for label, points in series.items()
     ]
 
 
-def _point(channels: tuple[int, ...], results: Sequence[Result]) -> Point:
-    paths: dict[int, Path] = {}
-    for result in results:
-        seed = result.config.seed
-        if seed in paths:
-            raise InputError(
-                f"{paths[seed]} and {result.path} are one configuration with one seed, {seed}, and would count twice; "
-                "leave one of them out"
-            )
-        paths[seed] = result.path
-    return Point(channels, results[0].weights, tuple(results))
+def _mark(name: str, value: Any) -> str:
+    """What distinguishes a run, in the words of the options."""
+    option = name.removeprefix("model.").replace("_", "-").lower()
+    return f"{option} {'default' if value is None else value}"
 
 
 def _start_of(run: LoadedRun) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import csv
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ class LoadedRun:
     def _began_with(self, init: dict[str, Any] | None) -> bool:
         """Whether a network drawn once more is the first one: by its spectra, or by the version of torch."""
         if init is None or self.init is None:
-            return bool(self.run.read_config().get("environment", {}).get("torch") == torch.__version__)
+            return bool(self.run.read_config().get("environment", {}).get("torch") == version("torch"))
         pairs = zip(self.init["levels"], init["levels"], strict=True)
         return all(
             first["radius"] is None or math.isclose(first["radius"], again["radius"], rel_tol=1e-6)

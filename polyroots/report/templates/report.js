@@ -30,6 +30,11 @@ function specification(plot) {
     layout.xaxis.range = layout.meta[moment]["xaxis.range"];
     layout.yaxis.range = layout.meta[moment]["yaxis.range"];
   }
+  if (plot.clientWidth < 500) {
+    // On a telephone: flat plots are as narrow as it is, and a surface is seen from farther away to be whole.
+    if (layout.scene) for (const axis of "xyz") layout.scene.camera.eye[axis] *= 1.35;
+    else layout.height *= 0.8;
+  }
   layout.autosize = true;
   return { data, layout };
 }
@@ -77,6 +82,21 @@ function turn(plot, key) {
   return true;
 }
 
+// Curves: all values at one epoch after the other.
+function stepEpoch(plot, by) {
+  const traces = plot.data.filter((trace) => trace.visible !== false);
+  const epochs = [...new Set(plot.calcdata.flatMap((calculated) => calculated.map((point) => point.x)))].sort((a, b) => a - b);
+  const before = Number(plot.dataset.at ?? (by > 0 ? -1 : epochs.length));
+  const at = Math.min(Math.max(before + by, 0), epochs.length - 1);
+  plot.dataset.at = at;
+  Plotly.Fx.hover(plot, { xval: epochs[at] }, "xy");
+  const values = plot.calcdata.flatMap((calculated, index) => calculated
+    .filter((point) => point.x === epochs[at] && Number.isFinite(point.y))
+    .map((point) => `${traces[index].hovertemplate.split(" %")[0]} ${Number(point.y).toPrecision(4)}`));
+  plot.closest("figure").querySelector(".said").textContent = `epoch ${epochs[at]}: ${values.join(", ")}`;
+  return true;
+}
+
 // Points of the plane in the order of their real parts: roots and eigenvalues of the moment that is shown.
 function points(plot) {
   const found = [];
@@ -92,7 +112,7 @@ function step(plot, key) {
   const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -25, PageDown: 25 }[key];
   if (!by) return false;
   const all = points(plot);
-  if (!all.length) return false;
+  if (!all.length) return stepEpoch(plot, by);
   const before = Number(plot.dataset.at ?? (by > 0 ? -1 : all.length));
   const at = Math.min(Math.max(before + by, 0), all.length - 1);
   plot.dataset.at = at;
