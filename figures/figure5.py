@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from polyroots.errors import FileError, count_of
 from polyroots.plotting.labels import End, label_ends
@@ -61,7 +63,9 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     # Beside the lines there is room for a few short names.
     has_legend = len(labels) > len(COLOURS) or max(map(len, labels)) > _SHORT
     height = 2.4
-    below = 0.6 + (0.14 * len(labels) if has_legend else 0.0)
+    # Inches for the lines of a legend.
+    lines = sum(1 + int(len(label) / (14 * width)) for label in labels) if has_legend else 0
+    below = 0.6 + 0.14 * lines
     with style(width):
         figure = Figure(figsize=(width, height + below + (0.15 if width <= WIDTHS["one"] else 0)), layout="constrained")
         axes = figure.add_subplot()
@@ -87,13 +91,14 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
                 markersize=4,
                 linewidth=1,
                 capsize=2,
-                label=series["label"],
+                label=wrapped(series["label"], 0.85 * width),
             )
             ends.append(End(float(weights[-1]), float(means[-1]), series["label"], colour))
         axes.set_xscale("log")
         axes.margins(x=0.08)
         axes.set_xlim(*axes.get_xlim())
         axes.set_ylim(*axes.get_ylim())
+        _mark_weights(axes)
         axes.grid(color=REFERENCE, alpha=0.15, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlabel(f"weights\n{_caption(data['series'])}")
@@ -106,6 +111,15 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         else:
             label_ends(axes, ends, height)
     return {"": figure}
+
+
+def _mark_weights(axes: Axes) -> None:
+    """Powers of ten, or of less than one of them 1, 2 and 5 times."""
+    low, high = axes.get_xlim()
+    if high < 20 * low:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _caption(series: list[Mapping[str, Any]]) -> str:

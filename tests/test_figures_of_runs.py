@@ -126,7 +126,7 @@ def test_what_a_run_began_with_is_in_the_label(study, trained):
     for width in WIDTHS.values():
         figure = FIGURES["5"].draw(computed.data, width)[""]
         require_nothing_is_cut(figure)
-        assert {text.get_text() for text in figure.legends[0].get_texts()} == set(found)
+        assert {text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()} == set(found)
     assert "q2, start fresh" in found
 
 

@@ -50,6 +50,8 @@ STRATEGY_LINES: dict[str, tuple[str, str]] = {
 #: Inches, of a picture that stands in one column of a paper or across two.
 WIDTHS = {"one": 3.4, "two": 7.0}
 
+# Characters that no title has.
+_PRIVATE = 0xE000
 # Points; on paper and on a screen.
 _PRINTED, _SHOWN = 7.5, 9.0
 
@@ -87,14 +89,20 @@ def wrapped(title: str, width: float) -> str:
 
     >>> with style(3.4):
     ...     wrapped("a title with $A = I + N$ that is too long for half a column", 1.7)
-    'a title with $A = I + N$\nthat is too long for half a\ncolumn'
+    'a title with $A = I + N$ that\nis too long for half a\ncolumn'
     """
     size = FontProperties(size=mpl.rcParams["figure.titlesize"]).get_size_in_points()
     # Letters are 0.56 times as wide as they are high, about.
     letters = max(12, int(72 * width / (0.56 * size)))
-    whole = re.sub(r"\$[^$]*\$", lambda formula: formula[0].replace(" ", "\xa0"), title)
-    lines = (textwrap.fill(line, letters, break_long_words=False) for line in whole.split("\n"))
-    return "\n".join(lines).replace("\xa0", " ")
+    formulas = re.findall(r"\$[^$]*\$", title)
+    # A formula is one word, as long as it looks: commands and braces are not seen.
+    for index, formula in enumerate(formulas):
+        seen = re.sub(r"\\[a-zA-Z]+", "x", formula.strip("$")).translate(str.maketrans("", "", "{}_^"))
+        title = title.replace(formula, chr(_PRIVATE + index) * len(seen), 1)
+    wrapped_title = "\n".join(textwrap.fill(line, letters, break_long_words=False) for line in title.split("\n"))
+    for index, formula in enumerate(formulas):
+        wrapped_title = re.sub(f"{chr(_PRIVATE + index)}+", formula.replace("\\", r"\\"), wrapped_title)
+    return wrapped_title
 
 
 def save_figure(figure: Figure, stem: str | Path, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:

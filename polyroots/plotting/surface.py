@@ -148,17 +148,23 @@ def draw_surface(
         axes.set_zticks([tick for tick in axes.get_zticks() if 0 <= tick <= top])
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
-        figure.suptitle(wrapped(title, across), y=0.985)
+        lines = wrapped(title, across)
+        figure.suptitle(lines, y=0.985)
+        # Two lines have their room.
+        more = max(0, lines.count("\n") - 1)
         if has_plane:
             axes.plot([], [], [], "-", color=REFERENCE, linewidth=4, alpha=0.35, label="$|q| = 1$")
         figure.legend(
             *axes.get_legend_handles_labels(),
             loc="upper left",
-            bbox_to_anchor=(0.01, 0.91 if is_small else 0.89),
+            bbox_to_anchor=(0.01, 0.91 - 0.042 * more if is_small else 0.89 - 0.03 * more),
             ncols=2 if is_small else 1,
         )
-        bar = figure.add_axes((0.81, 0.25, 0.022, 0.42) if is_small else (0.89, 0.28, 0.022, 0.5))
-        figure.colorbar(ScalarMappable(norm, COLOUR_MAP), cax=bar, label=f"$|q_{{{len(roots)}}}(\\lambda)|$")
+        bar = figure.add_axes((0.85, 0.25, 0.022, 0.42) if is_small else (0.89, 0.28, 0.022, 0.5))
+        name = f"$|q_{{{len(roots)}}}(\\lambda)|$"
+        figure.colorbar(ScalarMappable(norm, COLOUR_MAP), cax=bar, label="" if is_small else name)
+        if is_small:
+            bar.set_title(name)
     return figure
 
 
