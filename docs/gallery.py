@@ -10,17 +10,18 @@ from pathlib import Path
 
 from PIL import Image
 
-WIDTH = 1000
+WIDTH = 760
 
 
 def main() -> None:
-    """Shrink each picture, with a palette that its few colours fit into."""
+    """Shrink each picture."""
     target = Path(__file__).parent / "pictures"
     for name in sys.argv[1:]:
         with Image.open(name) as image:
             height = round(image.height * WIDTH / image.width)
             small = image.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
-        small.quantize(160, dither=Image.Dither.NONE).save(target / Path(name).name, optimize=True)
+        # In full colour: a palette would lose the few red points.
+        small.save(target / Path(name).name, optimize=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ function specification(plot) {
   }
   if (plot.clientWidth < 500) {
     // On a telephone: flat plots are as narrow as it is, and a surface is seen from farther away to be whole.
-    if (layout.scene) for (const axis of "xyz") layout.scene.camera.eye[axis] *= 1.35;
+    if (layout.scene) for (const axis of "xyz") layout.scene.camera.eye[axis] *= 1.6;
     else layout.height *= 0.8;
   }
   layout.autosize = true;
