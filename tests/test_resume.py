@@ -82,7 +82,7 @@ def test_a_signal_saves_and_stops_at_the_step(tmp_path, monkeypatch, whole, numb
 def test_a_signal_before_the_first_step_takes_the_run_back(tmp_path, monkeypatch):
     source = open_data("digits")
     monkeypatch.setattr(
-        "polyroots.training.trainer.build", lambda config: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(1)
+        "polyroots.training.beginning.build", lambda config: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(1)
     )
     with pytest.raises(KeyboardInterrupt):
         train(small(source, limit=20), source, tmp_path / "run")

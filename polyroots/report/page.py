@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
@@ -21,7 +20,7 @@ from polyroots.files import replacing
 from polyroots.plotting import draw_surface as draw_static_surface
 from polyroots.plotting.style import style
 from polyroots.report.facts import AFTER, BEFORE, Facts, LevelFacts, facts_of
-from polyroots.report.plots import BEYOND, draw_curves, draw_flow, draw_plane, draw_surface
+from polyroots.report.plots import BEYOND, draw_curves, draw_flow, draw_plane, draw_surface, size_of
 from polyroots.training import LoadedRun, load_run
 
 # A page of more is too large for a telephone: of the others there are the tables.
@@ -159,7 +158,7 @@ def _picture(level: LevelFacts, index: int, when: str) -> str:
     """The surface as a still picture."""
     moment = level.moments[level.last]
     q = moment.operator.q
-    if q is None or index >= _PICTURED or not np.abs(q(moment.operator.values)).max() < BEYOND:
+    if q is None or index >= _PICTURED or not size_of(q, moment.operator.values).max() < BEYOND:
         return ""
     try:
         figure = draw_static_surface(moment.operator.values, q, f"{level.title}, {when}")

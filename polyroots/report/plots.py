@@ -116,7 +116,7 @@ def draw_plane(level: LevelFacts, operators: int) -> go.Figure:
         ranges[when] = {"xaxis.range": [low, high], "yaxis.range": [-top, top]}
         if q is not None:
             _add_bands(figure, q, values, (low, high, top), when, visible, operators)
-        size = None if q is None else np.abs(q(points))
+        size = None if q is None else size_of(q, points)
         figure.add_scatter(
             x=points.real,
             y=points.imag,
@@ -209,7 +209,7 @@ def draw_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
         )
     if has_q:
         sizes = [
-            np.full(1, np.nan) if q is None else np.abs(q(operator.values))
+            np.full(1, np.nan) if q is None else size_of(q, operator.values)
             for q, operator in zip(polynomials, operators, strict=True)
         ]
         for name, share, dash in (
@@ -232,6 +232,12 @@ def draw_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
     figure.update_yaxes(title_text="spectrum", row=1, col=1)
     figure.update_xaxes(title_text="epoch", row=1 + has_q, col=1)
     return figure
+
+
+def size_of(q: ResidualPolynomial, z: Complex128[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
+    """|q|, infinite where it is beyond float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.nan_to_num(np.abs(q(z)), nan=np.inf, posinf=np.inf)
 
 
 def _share(operators: int) -> float:
@@ -283,13 +289,12 @@ def _add_bands(
 ) -> None:
     """Bands of log10 |q| up to what it is on the spectrum, and the line |q| = 1."""
     low, high, top = limits
-    with np.errstate(over="ignore", invalid="ignore"):
-        largest = float(np.nan_to_num(np.abs(q(values)), nan=np.inf).max())
+    largest = float(size_of(q, values).max())
     highest = int(np.ceil(np.log10(min(max(largest, 10.0), 10.0**_HIGHEST))))
     cells = int(_CELLS * _share(operators))
     x, y = np.linspace(low, high, cells), np.linspace(-top, top, cells)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        exponents = np.nan_to_num(np.log10(np.abs(q(x + 1j * y[:, None]))), nan=np.inf)
+    with np.errstate(divide="ignore"):
+        exponents = np.log10(size_of(q, x + 1j * y[:, None]))
     z = np.clip(exponents, _LOWEST - 0.5, highest + 0.5).astype(np.float32)
     common = {"visible": visible, "meta": when, "hoverinfo": "skip"}
     ticks = list(range(_LOWEST, highest + 1, 1 + (highest - _LOWEST) // 7))
@@ -335,8 +340,7 @@ def _add_surface(
 ) -> None:
     share = _share(operators)
     grid = fill(boundary, int(_RINGS * share), int(_RAYS * share))
-    with np.errstate(over="ignore", invalid="ignore"):
-        height = np.abs(q(grid))
+    height = size_of(q, grid)
     top = float(height.max())
     if not top < BEYOND:
         return
@@ -375,7 +379,7 @@ def _add_surface(
     figure.add_scatter3d(
         x=points.real.astype(np.float32),
         y=points.imag.astype(np.float32),
-        z=np.abs(q(points)).astype(np.float32),
+        z=size_of(q, points).astype(np.float32),
         mode="markers",
         marker={"size": 1.8, "color": _COLOURS[when]},
         name=_counted(points, values),
