@@ -237,7 +237,9 @@ def test_coefficients_without_a_spectrum_are_drawn_once_more(alpha_init, tmp_pat
     source = open_data("digits")
     config = small(source, limit=40, epochs=1, track_spectrum=1, alpha_init=alpha_init)
     train(config, source, tmp_path / "run")
-    tracked = load_run(tmp_path / "run").snapshots[0]
+    loaded = load_run(tmp_path / "run")
+    assert loaded.init["alpha_init"] == alpha_init
+    tracked = loaded.snapshots[0]
     shutil.rmtree(tmp_path / "run" / "spectra")
     for operator, expected in zip(load_run(tmp_path / "run").beginning.operators, tracked.operators, strict=True):
         assert [a.tolist() for a in operator.alphas] == [a.tolist() for a in expected.alphas]
