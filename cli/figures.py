@@ -109,7 +109,7 @@ def figures(
             raise click.UsageError(f"{option} has no say in figure {' and '.join(chosen)}; leave it out.")
     if (checkpoint or run) and was_given("seed") and set(chosen) <= {"3", "4"}:
         raise click.UsageError("--seed draws a fresh A, --checkpoint and --run bring one; leave one of them out.")
-    request = _request(checkpoint, run, level, study, degree, strategy, seed)
+    request = _request(checkpoint, run, study, level=level, degree=degree, strategy=strategy, seed=seed)
     make_directory(out)
     failed = []
     for name in dict.fromkeys(chosen):
@@ -132,8 +132,9 @@ def figures(
 def _request(
     checkpoint: Path | None,
     run: Path | None,
-    level: int | None,
     study: Path | None,
+    *,
+    level: int | None,
     degree: int,
     strategy: str,
     seed: int,

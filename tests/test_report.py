@@ -20,7 +20,7 @@ from polyroots.diagnosis import floored
 from polyroots.plotting import draw_surface
 from polyroots.report.facts import AFTER, BEFORE, Moment, facts_of
 from polyroots.report.page import render
-from polyroots.report.plots import thinned
+from polyroots.report.planes import thinned
 from polyroots.training import load_run, open_data, train, train_config
 
 
@@ -243,7 +243,11 @@ def test_a_polynomial_beyond_float64_has_a_page(tracked):
     moment = facts.levels[0].moments[AFTER]
     huge = dataclasses.replace(moment.operator, letters=("C",) * 12, alphas=(np.array([1e30, 1e30]),) * 12)
     level = dataclasses.replace(facts.levels[0], moments={AFTER: Moment(huge, None)})
-    render(dataclasses.replace(facts, levels=(level,), flow=()))
+    parts = parts_of(render(dataclasses.replace(facts, levels=(level,), flow=())))
+    # There are eigenvalues and no surface, or one that float32 holds.
+    assert "plane-0" in parts.plots
+    for plot in parts.plots.values():
+        assert all(np.isfinite(array(t["z"])).all() for t in plot["data"] if "z" in t)
 
 
 def test_the_still_picture_is_of_the_last_network(tracked, monkeypatch):

@@ -10,6 +10,7 @@ from jaxtyping import Complex128, Float64
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
@@ -126,7 +127,7 @@ def draw_surface(
             if height.max() > 1:
                 draw_part(np.where(height > 1, height, np.nan), seen & (on_points > 1), 3)
         shown = f"eigenvalues ({len(points):,} of {len(values):,})" if len(points) < len(values) else "eigenvalues"
-        axes.plot([], [], [], ".", color=EIGENVALUE, markersize=4, label=shown)
+        handles = [Line2D([], [], linestyle="", marker=".", color=EIGENVALUE, markersize=4, label=shown)]
         roots = q.roots
         for root in roots:
             axes.plot([root.real] * 2, [root.imag] * 2, [floor, 0], color=ROOT, linewidth=0.8, linestyle=":", zorder=4)
@@ -152,10 +153,11 @@ def draw_surface(
         figure.suptitle(lines, y=0.985)
         # Two lines have their room.
         more = max(0, lines.count("\n") - 1)
+        handles += axes.get_legend_handles_labels()[0]
         if has_plane:
-            axes.plot([], [], [], "-", color=REFERENCE, linewidth=4, alpha=0.35, label="$|q| = 1$")
+            handles.append(Line2D([], [], color=REFERENCE, linewidth=4, alpha=0.35, label="$|q| = 1$"))
         figure.legend(
-            *axes.get_legend_handles_labels(),
+            handles=handles,
             loc="upper left",
             bbox_to_anchor=(0.01, 0.91 - 0.042 * more if is_small else 0.89 - 0.03 * more),
             ncols=2 if is_small else 1,

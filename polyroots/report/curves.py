@@ -1,0 +1,123 @@
+"""The plots of a report over the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float64
+from plotly.subplots import make_subplots
+
+from polyroots.plotting.style import COLOURS, EIGENVALUE, REFERENCE, ROOT
+from polyroots.report.look import LAYOUT, size_of
+from polyroots.training import Snapshot
+
+
+def draw_curves(metrics: Mapping[str, Float64[np.ndarray, "epochs"]]) -> go.Figure:
+    """Losses, accuracies and the learning rate over the epochs."""
+    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.4, 0.4, 0.2])
+    epochs = metrics["epoch"]
+    for part, name, colour in (
+        ("train", "training", COLOURS[1]),
+        ("val", "validation", COLOURS[2]),
+        ("test", "test", COLOURS[0]),
+    ):
+        for row, what, factor in ((1, "loss", 1), (2, "accuracy", 100)):
+            values = factor * metrics[f"{part}_{what}"]
+            if np.isfinite(values).any():
+                unit = " %" if what == "accuracy" else ""
+                figure.add_scatter(
+                    x=epochs,
+                    y=values,
+                    name=name,
+                    legendgroup=part,
+                    showlegend=row == 1,
+                    # One epoch's value is a point.
+                    mode="lines+markers" if len(epochs) <= 40 else "lines",
+                    connectgaps=False,
+                    line={"color": colour, "width": 2},
+                    hovertemplate=f"{name} {what} %{{y:.4g}}{unit}<extra></extra>",
+                    row=row,
+                    col=1,
+                )
+    figure.add_scatter(
+        x=epochs,
+        y=metrics["lr"],
+        name="learning rate",
+        showlegend=False,
+        line={"color": REFERENCE, "width": 2},
+        hovertemplate="learning rate %{y:.3g}<extra></extra>",
+        row=3,
+        col=1,
+    )
+    figure.update_layout(**LAYOUT, height=560, hovermode="x unified")
+    figure.update_layout(legend={"orientation": "h", "y": 1.06, "x": 0}, margin={"t": 28})
+    losses = np.concatenate([metrics[f"{part}_loss"] for part in ("train", "val", "test")])
+    figure.update_yaxes(title_text="loss", **_axis(losses), row=1, col=1)
+    figure.update_yaxes(title_text="accuracy in %", row=2, col=1)
+    figure.update_yaxes(title_text="rate", row=3, col=1)
+    figure.update_xaxes(title_text="epoch", row=3, col=1)
+    return figure
+
+
+def draw_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
+    """Extent of the spectrum of one A, and |q| on it, over the epochs."""
+    operators = [snapshot.operators[index] for snapshot in snapshots]
+    epochs = [snapshot.epoch for snapshot in snapshots]
+    polynomials = [operator.q for operator in operators]
+    has_q = any(q is not None for q in polynomials)
+    figure = make_subplots(rows=1 + has_q, cols=1, shared_xaxes=True, vertical_spacing=0.08)
+    for name, colour, dash, extent in (
+        ("radius", EIGENVALUE, "solid", [operator.radius for operator in operators]),
+        ("largest Re", COLOURS[1], "solid", [float(operator.values.real.max()) for operator in operators]),
+        ("smallest Re", COLOURS[1], "dash", [float(operator.values.real.min()) for operator in operators]),
+        ("largest Im", COLOURS[2], "dot", [float(operator.values.imag.max()) for operator in operators]),
+    ):
+        figure.add_scatter(
+            x=epochs,
+            y=extent,
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "dash": dash, "width": 2},
+            hovertemplate=f"{name} %{{y:.4g}}<extra></extra>",
+            row=1,
+            col=1,
+        )
+    if has_q:
+        sizes = [
+            np.full(1, np.nan) if q is None else size_of(q, operator.values)
+            for q, operator in zip(polynomials, operators, strict=True)
+        ]
+        for name, share, dash in (
+            ("largest |q|", 1.0, "solid"),
+            ("90 % are below", 0.9, "dash"),
+            ("median", 0.5, "dot"),
+        ):
+            figure.add_scatter(
+                x=epochs,
+                y=[float(np.quantile(size, share)) for size in sizes],
+                name=name,
+                mode="lines+markers",
+                line={"color": ROOT, "dash": dash, "width": 2},
+                hovertemplate=f"{name} %{{y:.4g}}<extra></extra>",
+                row=2,
+                col=1,
+            )
+        figure.update_yaxes(title_text="|q|", **_axis(np.concatenate(sizes)), row=2, col=1)
+    figure.update_layout(**LAYOUT, height=300 + 200 * has_q, hovermode="x unified")
+    figure.update_yaxes(title_text="spectrum", row=1, col=1)
+    figure.update_xaxes(title_text="epoch", row=1 + has_q, col=1)
+    return figure
+
+
+def _axis(values: Float64[np.ndarray, "n"]) -> dict[str, Any]:
+    """A logarithmic axis for what goes over more than a power of ten."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    is_wide = len(positive) > 0 and positive.max() > 10 * positive.min()
+    if not is_wide:
+        return {"type": "linear"}
+    # A few powers of ten alone would say little.
+    dtick = "D2" if positive.max() < 1000 * positive.min() else 1
+    return {"type": "log", "dtick": dtick, "exponentformat": "power"}
