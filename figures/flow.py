@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,13 +30,10 @@ def compute(request: Request) -> list[Computed]:
             f"{run.run.path} has tracked {len(snapshots)} epochs, two are needed; train with --track-spectrum K"
         )
     computed = []
-    count_at, seen = Counter(A.level for A in snapshots[0].operators), Counter[int]()
-    for index, operator in enumerate(snapshots[0].operators):
+    for index, (operator, number) in enumerate(zip(snapshots[0].operators, snapshots[0].numbers, strict=True)):
         level = operator.level
         tracked = [snapshot.operators[index] for snapshot in snapshots]
-        seen[level] += 1
-        number = f"-{seen[level]}" if count_at[level] > 1 else ""
-        name = f"$A$ number {seen[level]}" if number else "$A$"
+        name = f"$A$ number {number}" if number else "$A$"
         H, W = run.config.model.sizes[level - 1]
         title = f"{name} of level {level} of {run.config.model.title} while it trained, {H} x {W} pixels"
         remark = inert_remark(run, index)
@@ -45,14 +41,14 @@ def compute(request: Request) -> list[Computed]:
             {"epoch": snapshot.epoch, "values": A.values, "roots": None if A.q is None else A.q.roots}
             for snapshot, A in zip(snapshots, tracked, strict=True)
         ]
-        where = f"Level {level}" + (f", A {seen[level]}" if number else "")
+        where = f"Level {level}" + (f", A {number}" if number else "")
         words = [f"{where}: {remark}."] if remark else []
         words.append(
             f"{where}: the spectral radius went from {tracked[0].radius:.4g} to {tracked[-1].radius:.4g} in epochs "
             f"{snapshots[0].epoch} to {snapshots[-1].epoch}."
         )
         data = {"title": title, "remark": remark, "moments": moments}
-        computed.append(Computed(f"flow-level{level}{number}", data, words))
+        computed.append(Computed(f"flow-level{level}" + (f"-{number}" if number else ""), data, words))
     return computed
 
 

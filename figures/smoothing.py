@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,7 +17,7 @@ from polyroots.plotting.style import REFERENCE, STRATEGY_LINES, WIDTHS, style, w
 from polyroots.polynomial import ResidualPolynomial
 from polyroots.roots import options_of, select_roots
 from polyroots.spectrum import Spectrum, eigenvalues
-from polyroots.strategies import STRATEGIES
+from polyroots.strategies import STRATEGIES, high_frequency_part
 from polyroots_figures.request import Computed, Request
 
 #: The 5-point Laplacian, times the mesh width squared, on a periodic grid.
@@ -82,14 +82,10 @@ def _curve(
 ) -> dict[str, Any]:
     """Norm of the residual, or of its high-frequency part, after each step, relative to the beginning."""
     product = linear_operator(Lambda.operator).matvec
-    is_high = high_frequencies(f.shape)
     r = f.ravel()
 
     def norm() -> float:
-        if region == "all":
-            return float(np.linalg.norm(r))
-        part = np.fft.fft2(r.reshape(f.shape))[is_high]
-        return float(np.linalg.norm(part)) / SIZE
+        return float(np.linalg.norm(r if region == "all" else high_frequency_part(r, Lambda.operator)))
 
     norms = [norm()]
     steps = total // len(q.roots)
@@ -98,12 +94,6 @@ def _curve(
         norms.append(norm())
     relative = np.array(norms) / norms[0]
     return {"strategy": name, "applications": len(q.roots) * np.arange(steps + 1), "norms": relative}
-
-
-def high_frequencies(size: tuple[int, ...]) -> Bool[np.ndarray, "H W"]:
-    """Mask of the frequencies with some |theta| >= pi / 2, in the order of the Fourier transform."""
-    y, x = (np.abs(np.fft.fftfreq(n)) >= 0.25 for n in size)
-    return y[:, None] | x
 
 
 def _rate(curve: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,24 +43,25 @@ def compute(request: Request) -> list[Computed]:
         training = checkpoint.training or {}
         is_trained = training.get("epoch", 0) or training.get("step", 0)
         snapshots = {_AFTER if is_trained else _BEFORE: Snapshot.of(checkpoint.model(), training.get("epoch", 0))}
-    levels, words, seen = [], [], dict[int, int]()
-    count_at = Counter(operator.level for operator in next(iter(snapshots.values())).operators)
-    names = [operator.name for operator in next(iter(snapshots.values())).operators]
-    for index, name in enumerate(names):
+    levels, words = [], []
+    first = next(iter(snapshots.values()))
+    for index, (operator, number) in enumerate(zip(first.operators, first.numbers, strict=True)):
         of_level = {when: snapshot.operators[index] for when, snapshot in snapshots.items()}
-        number = next(iter(of_level.values())).level
-        H, W = config.sizes[number - 1]
+        H, W = config.sizes[operator.level - 1]
         moments = {
             when: {"values": A.values, "roots": np.empty(0) if A.q is None else A.q.roots}
             for when, A in of_level.items()
         }
-        seen[number] = seen.get(number, 0) + 1
-        title = f"level {number}" + (f", $A$ {seen[number]}" if count_at[number] > 1 else "")
-        levels.append({"title": f"{title}: {H} x {W}", "name": name, "moments": moments})
+        title = f"level {operator.level}" + (f", $A$ {number}" if number else "")
+        levels.append({"title": f"{title}: {H} x {W}", "name": operator.name, "moments": moments})
         radii = " to ".join(f"{A.radius:.4g}" for A in of_level.values())
-        words.append(f"{name}: spectral radius {radii}.")
+        words.append(f"{operator.name}: spectral radius {radii}.")
     remark = ""
-    if request.checkpoint is None and request.run is not None and any(map(request.run.inert_blocks, range(len(names)))):
+    if (
+        request.checkpoint is None
+        and request.run is not None
+        and any(map(request.run.inert_blocks, range(len(levels))))
+    ):
         remark = "batch norm cancels the size of some coefficients, whose roots after training mean little"
         words.append(f"{remark[0].upper()}{remark[1:]}.")
     return [Computed("spectra", {"title": config.title, "remark": remark, "levels": levels}, words)]

@@ -289,7 +289,7 @@ def harmonic_ritz(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
     A = linear_operator(operator)
     b = np.random.default_rng(require_seed(seed)).standard_normal(A.shape[0])
     if target.region == "high":
-        b = _high_frequencies(b, operator)
+        b = high_frequency_part(b, operator)
     if target.null:
         b = A.matvec(b)
     b /= np.linalg.norm(b)
@@ -347,7 +347,7 @@ def require_seed(seed: int) -> int:
     return seed
 
 
-def _high_frequencies(b: NDArray[np.float64], operator: Operator) -> NDArray[np.float64]:
+def high_frequency_part(b: NDArray[np.float64], operator: Operator) -> NDArray[np.float64]:
     """Leave the low frequencies out of a vector."""
     H, W = operator.size
     ky, kx = np.abs(np.fft.fftfreq(H)), np.abs(np.fft.fftfreq(W))

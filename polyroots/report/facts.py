@@ -141,25 +141,26 @@ def _levels(
     run: LoadedRun, snapshots: Mapping[str, Snapshot], reports: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> tuple[LevelFacts, ...]:
     config = run.config.model
-    operators = next(iter(snapshots.values())).operators if snapshots else ()
-    count_at, seen, blocks = Counter(A.level for A in operators), Counter[int](), Counter[int]()
+    if not snapshots:
+        return ()
+    first = next(iter(snapshots.values()))
+    blocks = Counter[int]()
     levels = []
-    for index, operator in enumerate(operators):
-        number = operator.level
-        seen[number] += 1
+    for index, (operator, number) in enumerate(zip(first.operators, first.numbers, strict=True)):
+        level = operator.level
         moments = {}
         for when, snapshot in snapshots.items():
             of_moment = reports.get(when, ())
             moments[when] = Moment(snapshot.operators[index], of_moment[index] if index < len(of_moment) else None)
         levels.append(
             LevelFacts(
-                f"Level {number}" + (f", A {seen[number]}" if count_at[number] > 1 else ""),
-                config.sizes[number - 1],
-                config.channels[number - 1],
+                f"Level {level}" + (f", A {number}" if number else ""),
+                config.sizes[level - 1],
+                config.channels[level - 1],
                 moments,
-                blocks[number] + 1,
+                blocks[level] + 1,
                 run.inert_blocks(index) if AFTER in snapshots else (),
             )
         )
-        blocks[number] += len(operator.letters)
+        blocks[level] += len(operator.letters)
     return tuple(levels)

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -73,6 +74,16 @@ class Snapshot:
 
     epoch: int
     operators: tuple[TrackedOperator, ...]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Number of each A in its level, from 1; 0 where the level has but one."""
+        count_at, seen = Counter(A.level for A in self.operators), Counter[int]()
+        numbers = []
+        for A in self.operators:
+            seen[A.level] += 1
+            numbers.append(seen[A.level] if count_at[A.level] > 1 else 0)
+        return tuple(numbers)
 
     @classmethod
     def of(cls, network: nn.Module, epoch: int) -> Snapshot:
