@@ -15,6 +15,7 @@ from .models import models
 from .options import is_first_process
 from .report import report
 from .spectrum import spectrum
+from .study import study
 from .train import train
 
 
@@ -49,5 +50,5 @@ def main() -> None:
     """
 
 
-for command in (train, evaluate, spectrum, init, models, figures, report):
+for command in (train, evaluate, spectrum, init, models, figures, report, study):
     main.add_command(command)

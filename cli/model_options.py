@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -41,23 +39,14 @@ class Scale(click.ParamType):
     name = "S"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number.
+        """Return the number."""
+        from polyroots.errors import InputError
+        from polyroots.models import parse_scale
 
-        >>> [round(Scale().convert(text, None, None), 4) for text in ("0.5", "sqrt2", "1/sqrt(8)", "3/4")]
-        [0.5, 1.4142, 0.3536, 0.75]
-        """
-        if isinstance(value, float):
-            return value
-        numbers = []
-        for part in str(value).replace(" ", "").split("/"):
-            found = re.fullmatch(r"(sqrt)?\(?((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\)?", part)
-            numbers.append(math.nan if found is None else float(found[2]) ** (0.5 if found[1] else 1))
-        scale = math.nan
-        if len(numbers) <= 2 and all(numbers):
-            scale = numbers[0] / numbers[1] if len(numbers) == 2 else numbers[0]
-        if not 0 < scale < math.inf:
-            self.fail(f"expected a positive number such as 0.5, sqrt2 or 1/sqrt8, got {value!r}", param, ctx)
-        return scale
+        try:
+            return value if isinstance(value, float) else parse_scale(str(value))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
 
 
 @dataclass(frozen=True)

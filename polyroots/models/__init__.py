@@ -6,7 +6,7 @@ from polyroots.models.cost import Cost, cost
 from polyroots.models.geometry import Convolution, convolutions, trace_convolutions
 from polyroots.models.inert import Inert, inert_coefficients
 from polyroots.models.level import Level, MgLevel, SmoothingLevel
-from polyroots.models.names import NAMED_BLOCKS, NAMES, name_for_blocks, name_for_degree
+from polyroots.models.names import NAMED_BLOCKS, NAMES, name_for_blocks, name_for_degree, parse_scale
 from polyroots.models.network import MgNet, PolyMgNet
 from polyroots.models.operator import ConvOperator
 from polyroots.models.placement import PLACEMENTS, Placement
@@ -43,5 +43,6 @@ __all__ = [
     "model_config",
     "name_for_blocks",
     "name_for_degree",
+    "parse_scale",
     "trace_convolutions",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -141,6 +142,31 @@ def default_channels(name: str, image_size: Sequence[int], scale: float = 1.0) -
     if mgnet is not None and mgnet.is_full:
         return (w,) * levels
     return tuple(w * min(4, 2**level) for level in range(levels))
+
+
+def parse_scale(text: str) -> float:
+    """Read a scale of the channels: a positive number, also as a square root or a reciprocal.
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+
+    Examples
+    --------
+    >>> [round(parse_scale(text), 4) for text in ("0.5", "sqrt2", "1/sqrt(8)", "3/4")]
+    [0.5, 1.4142, 0.3536, 0.75]
+    """
+    numbers = []
+    for part in text.replace(" ", "").split("/"):
+        found = re.fullmatch(r"(sqrt)?\(?((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\)?", part)
+        numbers.append(math.nan if found is None else float(found[2]) ** (0.5 if found[1] else 1))
+    scale = math.nan
+    if len(numbers) <= 2 and all(numbers):
+        scale = numbers[0] / numbers[1] if len(numbers) == 2 else numbers[0]
+    if not 0 < scale < math.inf:
+        raise InputError(f"expected a positive number such as 0.5, sqrt2 or 1/sqrt8, got {text!r}")
+    return scale
 
 
 def scaled_width(width: int, scale: Any) -> int:

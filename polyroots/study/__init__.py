@@ -1,5 +1,44 @@
-"""Many runs at once: what came of them, side by side."""
+"""Many runs at once: grids of runs from a file, who runs them, and what came of them, side by side."""
 
+from polyroots.study.cluster import Jobs, Resources, minutes_of
+from polyroots.study.conduct import Outcome, run_study, unfinished
+from polyroots.study.local import Processes
+from polyroots.study.plan import Plan, PlannedRun, StudyDirectory, make_plan, text_of
+from polyroots.study.progress import Phase, Runner, RunProgress
 from polyroots.study.results import Point, Result, Results, Series, results_of, series_of
+from polyroots.study.settings import SETTINGS, Machine
+from polyroots.study.table import Difference, Row, Sample, StudyTable, study_table
+from polyroots.study.timing import Estimate, estimate
 
-__all__ = ["Point", "Result", "Results", "Series", "results_of", "series_of"]
+__all__ = [
+    "SETTINGS",
+    "Difference",
+    "Estimate",
+    "Jobs",
+    "Machine",
+    "Outcome",
+    "Phase",
+    "Plan",
+    "PlannedRun",
+    "Point",
+    "Processes",
+    "Resources",
+    "Result",
+    "Results",
+    "Row",
+    "RunProgress",
+    "Runner",
+    "Sample",
+    "Series",
+    "StudyDirectory",
+    "StudyTable",
+    "estimate",
+    "make_plan",
+    "minutes_of",
+    "results_of",
+    "run_study",
+    "series_of",
+    "study_table",
+    "text_of",
+    "unfinished",
+]

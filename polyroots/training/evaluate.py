@@ -21,8 +21,8 @@ from polyroots.training.data import Progress, Source, Split, open_data
 from polyroots.training.device import one_device
 from polyroots.training.normalisation import Normalisation
 
-# Enough to fill the device, small enough for its memory.
-_BATCH = 512
+#: Images at once: enough to fill the device, small enough for its memory.
+EVALUATION_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def evaluation_sums(
     """Return summed loss and number of images classified rightly, on the device; not all of it if `stops` says so."""
     model.eval()
     sums = torch.zeros(2, device=device)
-    for chosen in torch.arange(len(split), device=split.labels.device).split(_BATCH):
+    for chosen in torch.arange(len(split), device=split.labels.device).split(EVALUATION_BATCH):
         if stops():
             break
         images, labels = (values.to(device) for values in split.take(chosen))

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# Ctrl-C; what a scheduler sends before the time is up; a terminal that is gone.
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+#: Ctrl-C; what a scheduler sends before the time is up; a terminal that is gone.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interruption:
@@ -30,9 +30,9 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before: dict[signal.Signals, Any] = {number: signal.getsignal(number) for number in _SIGNALS}
+        before: dict[signal.Signals, Any] = {number: signal.getsignal(number) for number in SIGNALS}
         # What the caller ignores, as a shell does for its background jobs, stays ignored. None: no handler of Python's.
-        taken = [number for number in _SIGNALS if before[number] not in (signal.SIG_IGN, None)]
+        taken = [number for number in SIGNALS if before[number] not in (signal.SIG_IGN, None)]
         for number in taken:
             signal.signal(number, self._handle)
         try:

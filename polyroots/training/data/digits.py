@@ -19,6 +19,7 @@ class Digits(Source):
     channels = 1
     size = (8, 8)
     classes = tuple(str(digit) for digit in range(10))
+    counts = (1437, 360)
 
     def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
         """Read the images of some splits."""

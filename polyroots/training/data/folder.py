@@ -44,6 +44,7 @@ class Folder(Source):
         self.title = f"folder {data_dir.resolve().name}"
         self._splits = {part: _find_images(data_dir / part) for part in PARTS}
         self.classes = self._splits["train"][0]
+        self.counts = (len(self._splits["train"][1]), len(self._splits["test"][1]))
         if self._splits["test"][0] != self.classes:
             train, test = (set(self._splits[part][0]) for part in PARTS)
             alone = [("train/", train - test), ("test/", test - train)]

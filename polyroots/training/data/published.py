@@ -29,6 +29,7 @@ class Publication:
     loader : torchvision's class
     channels, size : shape of its images
     classes : their names; of CIFAR-100 they are in its files
+    counts : number of training and of test images
     """
 
     title: str
@@ -36,13 +37,16 @@ class Publication:
     channels: int
     size: tuple[int, int]
     classes: tuple[str, ...]
+    counts: tuple[int, int]
 
 
 PUBLISHED = {
-    "cifar10": Publication("CIFAR-10", "CIFAR10", 3, (32, 32), _CIFAR10),
-    "cifar100": Publication("CIFAR-100", "CIFAR100", 3, (32, 32), tuple(f"class {i}" for i in range(100))),
-    "mnist": Publication("MNIST", "MNIST", 1, (28, 28), _DIGITS),
-    "fashion-mnist": Publication("FashionMNIST", "FashionMNIST", 1, (28, 28), _CLOTHES),
+    "cifar10": Publication("CIFAR-10", "CIFAR10", 3, (32, 32), _CIFAR10, (50_000, 10_000)),
+    "cifar100": Publication(
+        "CIFAR-100", "CIFAR100", 3, (32, 32), tuple(f"class {i}" for i in range(100)), (50_000, 10_000)
+    ),
+    "mnist": Publication("MNIST", "MNIST", 1, (28, 28), _DIGITS, (60_000, 10_000)),
+    "fashion-mnist": Publication("FashionMNIST", "FashionMNIST", 1, (28, 28), _CLOTHES, (60_000, 10_000)),
 }
 
 
@@ -53,6 +57,7 @@ class Published(Source):
         known = PUBLISHED[name]
         self.name, self.data_dir = name, data_dir
         self.title, self.channels, self.size, self.classes = known.title, known.channels, known.size, known.classes
+        self.counts = known.counts
 
     def open(self, download: bool) -> None:
         """Check the files, after downloading them if need be and allowed."""

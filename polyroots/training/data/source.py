@@ -25,6 +25,7 @@ class Source(ABC):
     data_dir : where it lies; None if it is embedded
     channels, size : shape of its images
     classes : their names
+    counts : number of training and of test images
     """
 
     name: str
@@ -33,6 +34,7 @@ class Source(ABC):
     channels: int
     size: tuple[int, int]
     classes: tuple[str, ...]
+    counts: tuple[int, int]
 
     def load(self, limit: int | None = None, progress: Progress | None = None, val_fraction: float = 0.0) -> DataSet:
         """Read all images.

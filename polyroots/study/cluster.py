@@ -1,0 +1,251 @@
+"""Runs of a study as jobs of a SLURM cluster, through submitit."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from polyroots.errors import InputError, PolyrootsError
+from polyroots.files import make_directory, read_json, write_json
+from polyroots.study.local import Processes
+from polyroots.study.plan import StudyDirectory
+from polyroots.study.progress import OVER, Phase, Runner, last_lines_of
+
+# The controller has other things to do than to answer us.
+_SECONDS_BETWEEN_QUESTIONS = 5.0
+# A shared file system shows files late: so long a job may be gone without a result.
+_PATIENCE = 10.0
+# What SLURM takes by default, MaxArraySize.
+_LARGEST_ARRAY = 1000
+# Nobody wants a study to end because it has taken many turns.
+_MOST_TURNS = 10_000
+_SECONDS_TO_SAVE = 120
+
+_RUNNING = ("RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What each job asks SLURM for.
+
+    Attributes
+    ----------
+    gpus : of a job; its run trains on all of them
+    cpus : of each task; None leaves it to the cluster
+    minutes : after which a job is saved and put back into the queue
+    partition : None leaves it to the cluster
+    jobs_at_once : most jobs that run at once; None for no limit
+    runs_per_job : runs that share a job's GPU and cores
+    more : other options of sbatch, such as account or mem
+    """
+
+    gpus: int = 1
+    cpus: int | None = None
+    minutes: int = 240
+    partition: str | None = None
+    jobs_at_once: int | None = None
+    runs_per_job: int = 1
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.runs_per_job > 1 and self.gpus > 1:
+            raise InputError(
+                f"{self.runs_per_job} runs in a job share one GPU, got {self.gpus}; ask for one GPU or one run a job"
+            )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a job does: its runs, as processes of its own.
+
+    Before the time is up SLURM sends SIGUSR2. The runs are stopped, which saves them, and submitit puts the job back
+    into the queue, where it goes on with the same runs.
+    """
+
+    directory: Path
+    names: tuple[str, ...]
+
+    def __call__(self) -> None:
+        signals: list[tuple[Any, ...]] = []
+        requeue: Any = signal.getsignal(signal.SIGUSR2)
+        signal.signal(signal.SIGUSR2, lambda *caught: signals.append(caught))
+        runner = Processes(StudyDirectory(self.directory), self.names, jobs=len(self.names))
+        while True:
+            runner.advance()
+            phases = runner.phases
+            if all(phase in OVER for phase in phases.values()):
+                break
+            if signals:
+                runner.stop()
+                if any(phase is Phase.STOPPED for phase in runner.phases.values()):
+                    requeue(*signals[0])
+                return
+            time.sleep(0.5)
+        bad = [f"{name} {phase}" for name, phase in phases.items() if phase is not Phase.DONE]
+        if bad:
+            raise PolyrootsError(", ".join(bad))
+
+    def checkpoint(self) -> Any:
+        """Return what the job does when it is its turn again."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+class Jobs(Runner):
+    """Runs as an array of jobs; those whose jobs are in the queue from before are waited for, not submitted again.
+
+    Parameters
+    ----------
+    directory : StudyDirectory
+        On a file system that all nodes share.
+    names : of runs, in the order in which they begin
+    resources : what each job asks for
+
+    Raises
+    ------
+    InputError
+        If there is no SLURM here, or it refuses the jobs.
+    """
+
+    def __init__(self, directory: StudyDirectory, names: Sequence[str], resources: Resources) -> None:
+        if shutil.which("sbatch") is None or shutil.which("squeue") is None:
+            raise InputError("there is no SLURM here (no sbatch and squeue); use --cluster local, or log in to a node")
+        self.directory = directory
+        self._table = directory.jobs / "jobs.json"
+        make_directory(directory.jobs)
+        self._queue: dict[str, str] = _queue()
+        known: dict[str, str] = read_json(self._table, "the jobs of a study") if self._table.exists() else {}
+        self._jobs = {name: known[name] for name in names if known.get(name) in self._queue}
+        new = [name for name in names if name not in self._jobs]
+        size = resources.runs_per_job
+        groups = [tuple(new[i : i + size]) for i in range(0, len(new), size)]
+        for first in range(0, len(groups), _LARGEST_ARRAY):
+            self._jobs |= self._submit(groups[first : first + _LARGEST_ARRAY], resources)
+            # Whoever is interrupted here must not submit them twice.
+            write_json(self._table, known | self._jobs)
+        self._phases = dict.fromkeys(names, Phase.WAITING)
+        self._gone_since: dict[str, float] = {}
+        self._asked = -_SECONDS_BETWEEN_QUESTIONS
+
+    @property
+    def phases(self) -> dict[str, Phase]:
+        """Phase of each run."""
+        return dict(self._phases)
+
+    def advance(self) -> None:
+        """Ask SLURM for the jobs that are not over, now and then."""
+        for name, phase in self._phases.items():
+            if phase is not Phase.DONE and self.directory.run(name).result.exists():
+                self._phases[name] = Phase.DONE
+        now = time.monotonic()
+        if now - self._asked < _SECONDS_BETWEEN_QUESTIONS:
+            return
+        self._asked = now
+        try:
+            self._queue = _queue()
+        except InputError:  # the controller may be busy, or start anew
+            return
+        for name, phase in self._phases.items():
+            if phase not in OVER:
+                self._phases[name] = self._phase_of(name, now)
+
+    def stop(self) -> None:
+        """Leave the jobs to SLURM: they go on without anybody who waits."""
+
+    def last_lines(self, name: str) -> list[str]:
+        """Return what SLURM and submitit have written about a run's job."""
+        job = self._jobs[name]
+        lines = last_lines_of(self.directory.jobs / f"{job}_0_log.err", 2)
+        return [*lines, f"(job {job} is no longer in the queue)"]
+
+    def _phase_of(self, name: str, now: float) -> Phase:
+        state = self._queue.get(self._jobs[name])
+        if state is not None:
+            self._gone_since.pop(name, None)
+            return Phase.RUNNING if state in _RUNNING else Phase.WAITING
+        if now - self._gone_since.setdefault(name, now) < _PATIENCE:
+            return self._phases[name]
+        said = last_lines_of(self.directory.log(name), 1)
+        return Phase.STOPPED if said and said[0].startswith("Stopped") else Phase.FAILED
+
+    def _submit(self, groups: Sequence[tuple[str, ...]], resources: Resources) -> dict[str, str]:
+        """Submit a job for each group, as one array, and return the job of each run."""
+        import submitit
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+        executor = submitit.AutoExecutor(
+            self.directory.jobs.resolve(), cluster="slurm", slurm_max_num_timeout=_MOST_TURNS
+        )
+        options: dict[str, Any] = {
+            "name": "polyroots",
+            "timeout_min": resources.minutes,
+            "tasks_per_node": max(1, resources.gpus),
+            "gpus_per_node": resources.gpus or None,
+            "cpus_per_task": resources.cpus,
+            "slurm_partition": resources.partition,
+            "slurm_array_parallelism": resources.jobs_at_once,
+            "slurm_signal_delay_s": min(_SECONDS_TO_SAVE, 30 * resources.minutes),
+            "slurm_additional_parameters": dict(resources.more),
+        }
+        executor.update_parameters(**{name: value for name, value in options.items() if value is not None})
+        work = [_Job(self.directory.path.resolve(), names) for names in groups]
+        try:
+            with executor.batch():
+                jobs = [executor.submit(job) for job in work]
+        except (FailedJobError, FailedSubmissionError, subprocess.SubprocessError, OSError) as error:
+            reason = [line for line in str(error).splitlines() if line.strip()]
+            raise InputError(f"SLURM refuses the jobs: {reason[-1].strip() if reason else error!r}") from error
+        return {name: job.job_id for job, names in zip(jobs, groups, strict=True) for name in names}
+
+
+def _queue() -> dict[str, str]:
+    """Return the state of each of the user's jobs in the queue, elements of arrays one by one."""
+    try:
+        result = subprocess.run(
+            ["squeue", "--me", "--noheader", "--array", "--format=%i %T"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        raise InputError(
+            f"SLURM doesn't answer: {said[-1] if said else error!r}; is its controller running?"
+        ) from error
+    return dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if line.strip())
+
+
+def minutes_of(text: str) -> int:
+    """Read a time as SLURM does: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]].
+
+    Raises
+    ------
+    InputError
+        If it is none.
+
+    Examples
+    --------
+    >>> [minutes_of(text) for text in ("90", "5:30", "4:00:00", "1-12", "1-2:30")]
+    [90, 6, 240, 2160, 1590]
+    """
+    days, dash, clock = text.strip().rpartition("-")
+    parts = clock.split(":")
+    numbers = [*([days] if dash else []), *parts]
+    if not all(part.isascii() and part.isdigit() for part in numbers) or len(parts) > 3:
+        raise InputError(f"expected a time such as 90 (minutes), 4:00:00 or 1-12 (days-hours), got {text!r}")
+    values = [int(part) for part in parts]
+    # Behind days comes the hour; otherwise one number is minutes, and two are minutes and seconds.
+    before = 0 if dash or len(values) == 3 else 1
+    hours, minutes, seconds = ([0] * before + values + [0, 0])[:3]
+    total = int(days or 0) * 1440 + hours * 60 + minutes + (seconds > 0)
+    if total < 1:
+        raise InputError(f"expected a time of at least a minute, got {text!r}")
+    return total

@@ -1,0 +1,75 @@
+"""A study that is going on: its runs are started, looked after and counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from polyroots.study.plan import Plan, StudyDirectory
+from polyroots.study.progress import OVER, Phase, Runner, RunProgress, last_lines_of, progress_of
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a study's runs.
+
+    Attributes
+    ----------
+    progress : how far each run is
+    last_lines : name of each run that has failed or was stopped -> the end of its output
+    """
+
+    progress: tuple[RunProgress, ...]
+    last_lines: Mapping[str, Sequence[str]]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every run is done."""
+        return all(progress.phase is Phase.DONE for progress in self.progress)
+
+    def counts(self) -> dict[Phase, int]:
+        """Return the number of runs in each phase."""
+        return {phase: sum(progress.phase is phase for progress in self.progress) for phase in Phase}
+
+
+def unfinished(plan: Plan, directory: StudyDirectory) -> list[str]:
+    """Return the names of the runs that are not done."""
+    return [run.name for run in plan.runs if not directory.run(run.name).result.exists()]
+
+
+def run_study(
+    plan: Plan,
+    directory: StudyDirectory,
+    runner: Runner,
+    on_look: Callable[[tuple[RunProgress, ...]], None] = lambda progress: None,
+) -> Outcome:
+    """Let a runner do the runs that it was given, until all are over.
+
+    Parameters
+    ----------
+    plan, directory : the study
+    runner : who does those that are not done
+    on_look : told of all runs at each look, about twice a second
+
+    Raises
+    ------
+    KeyboardInterrupt
+        As it came, after `Runner.stop`.
+    """
+    while True:
+        try:
+            runner.advance()
+            phases = runner.phases
+            progress = tuple(progress_of(directory, run, phases.get(run.name, Phase.DONE)) for run in plan.runs)
+            on_look(progress)
+            if all(phase in OVER for phase in phases.values()):
+                break
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        except BaseException:
+            runner.stop()
+            raise
+    bad = [name for name, phase in phases.items() if phase is not Phase.DONE]
+    return Outcome(progress, {name: last_lines_of(directory.log(name)) + runner.last_lines(name) for name in bad})

@@ -1,0 +1,218 @@
+"""Study files: a base configuration, axes, combinations beside them, exclusions."""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polyroots.errors import FileError, InputError, unknown_name
+from polyroots.files import cannot_read
+from polyroots.study.lines import Place, line_of
+from polyroots.study.settings import require_setting
+from polyroots.training import TrainConfig
+
+_PARTS = ("title", "question", "seeds", "base", "axes", "include", "exclude")
+# Seeds of a study that says how many, not which: the first is that of 'polyroots train'.
+_FIRST_SEED: int = TrainConfig.model_fields["seed"].default
+_MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What one run, but for its seed, is asked to be.
+
+    Attributes
+    ----------
+    own : its settings by axes or in ``[[include]]``, in the order of the file
+    settings : these, and what the base says of the rest
+    table : where its own settings are said, ``("axes",)`` or ``("include", index)``
+    """
+
+    own: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    table: Place
+
+
+@dataclass(frozen=True)
+class Description:
+    """A study file, read and found to hold together; what its settings mean is the plan's.
+
+    Attributes
+    ----------
+    path, text : the file
+    title : what the study is called
+    question : what it is to find out
+    seeds : of each combination
+    combinations : without those that are excluded
+    """
+
+    path: Path
+    text: str
+    title: str
+    question: str
+    seeds: tuple[int, ...]
+    combinations: tuple[Combination, ...]
+
+    def error(self, place: Place, message: str, value: Any = None) -> InputError:
+        """Return an error with the line at fault."""
+        return _error(self.path, self.text, place, message, value)
+
+
+def read_description(path: str | Path) -> Description:
+    """Read a study file.
+
+    Raises
+    ------
+    FileError
+        If it can't be read.
+    InputError
+        With the line at fault, if it is no TOML or no study.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except FileNotFoundError as error:
+        raise FileError(f"no file {path}: expected a study file, such as studies/quick.toml of polyroots") from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text: expected a study file in TOML") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is no TOML: {error}") from error
+    return _Reader(path, text, document).read()
+
+
+class _Reader:
+    """Checks a document part by part."""
+
+    def __init__(self, path: Path, text: str, document: Mapping[str, Any]) -> None:
+        self.path, self.text, self.document = path, text, document
+
+    def read(self) -> Description:
+        for name in self.document:
+            if name not in _PARTS:
+                raise self._error((name,), str(unknown_name("part of a study", name, _PARTS)))
+        base = self._table(("base",))
+        self._require_settings(("base",), base)
+        if "data-dir" in base:
+            # The file's own directory, not the one that the command is called in.
+            base = base | {"data-dir": str(self.path.parent / str(base["data-dir"]))}
+        grid = list(self._grid(("axes",)))
+        combinations = [
+            Combination(own, {**base, **own}, ("axes",)) for own in self._without_excluded(grid) if own or base
+        ]
+        for index, _ in enumerate(self._tables("include")):
+            table = ("include", index)
+            combinations += [Combination(own, {**base, **own}, table) for own in self._grid(table)]
+        if not combinations:
+            raise InputError(
+                f'{self.path} describes no run: write an [axes] table such as model = ["q2", "q4"], and exclude less'
+            )
+        return Description(
+            self.path,
+            self.text,
+            self._words("title") or self.path.stem,
+            self._words("question"),
+            self._seeds(),
+            tuple(combinations),
+        )
+
+    def _error(self, place: Place, message: str, value: Any = None) -> InputError:
+        return _error(self.path, self.text, place, message, value)
+
+    def _words(self, name: str) -> str:
+        words = self.document.get(name, "")
+        if not isinstance(words, str):
+            raise self._error((name,), f"expected the {name} in quotes, got {words!r}")
+        return words
+
+    def _seeds(self) -> tuple[int, ...]:
+        seeds = self.document.get("seeds", 1)
+        if isinstance(seeds, int) and not isinstance(seeds, bool):
+            if not 1 <= seeds <= _MOST_SEEDS:
+                raise self._error(("seeds",), f"expected 1 to {_MOST_SEEDS} seeds, got {seeds}")
+            return tuple(range(_FIRST_SEED, _FIRST_SEED + seeds))
+        is_list = isinstance(seeds, list) and seeds and all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds)
+        if not is_list:
+            raise self._error(("seeds",), f"expected their number, or a list such as [11, 23], got {seeds!r}")
+        if len(set(seeds)) < len(seeds):
+            raise self._error(("seeds",), f"expected each seed once, got {seeds}")
+        return tuple(seeds)
+
+    def _table(self, place: Place) -> dict[str, Any]:
+        """Return a table of the document, an empty one if it is not there."""
+        found: Any = self.document
+        for part in place:
+            found = found[part] if isinstance(part, int) else found.get(part, {})
+        if not isinstance(found, dict):
+            raise self._error(place, f"expected a table [{place[0]}] with settings, got {found!r}")
+        return found
+
+    def _tables(self, name: str) -> list[Any]:
+        found = self.document.get(name, [])
+        if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
+            raise self._error((name,), f"expected tables under [[{name}]], in double brackets")
+        return found
+
+    def _require_settings(self, place: Place, table: Mapping[str, Any]) -> None:
+        for name in table:
+            try:
+                require_setting(name)
+            except InputError as error:
+                raise self._error((*place, name), str(error)) from None
+
+    def _values(self, place: Place) -> dict[str, list[Any]]:
+        """Return the values of each setting of a table, one or several."""
+        table = self._table(place)
+        self._require_settings(place, table)
+        values = {name: _several(name, value) for name, value in table.items()}
+        for name, several in values.items():
+            where = (*place, name)
+            if not several:
+                raise self._error(where, f"{name} has no value: write at least one, or leave it out")
+            for index, value in enumerate(several):
+                if isinstance(value, dict):
+                    raise self._error(where, f"expected a value of {name}, or a list of them, got a table")
+                if value in several[:index]:
+                    raise self._error(where, f"{name} has {value!r} twice; leave one of them out", value)
+        return values
+
+    def _grid(self, place: Place) -> Iterator[dict[str, Any]]:
+        """Return each combination of a table's values; nothing for a table that isn't there."""
+        values = self._values(place)
+        if not values and place != ("axes",):
+            raise self._error(place, "this table says nothing; write settings in it, or leave it out")
+        # A base alone is a study of one run.
+        if values or ("axes" not in self.document and "include" not in self.document):
+            for combination in itertools.product(*values.values()):
+                yield dict(zip(values, combination, strict=True))
+
+    def _without_excluded(self, grid: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        left = grid
+        for index, _ in enumerate(self._tables("exclude")):
+            place: Place = ("exclude", index)
+            values = self._values(place)
+            for name in values:
+                if not any(name in own for own in grid):
+                    raise self._error((*place, name), f"{name} is no axis: [[exclude]] takes runs out of [axes]")
+            excluded = [own for own in grid if all(own[name] in several for name, several in values.items())]
+            if not values or not excluded:
+                raise self._error(place, "this excludes none of the runs of [axes]; mend it, or leave it out")
+            left = [own for own in left if own not in excluded]
+        return left
+
+
+def _several(name: str, value: Any) -> list[Any]:
+    """Return the values that a setting is to have: channels are a list in themselves."""
+    is_one = not isinstance(value, list) or (name == "channels" and not any(isinstance(item, list) for item in value))
+    return [value] if is_one else value
+
+
+def _error(path: Path, text: str, place: Place, message: str, value: Any = None) -> InputError:
+    line = line_of(text, place, value)
+    return InputError(f"{path}: {message}" if line is None else f"{path}, line {line}: {message}")

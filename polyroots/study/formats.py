@@ -1,0 +1,307 @@
+"""Tables of a study as rows of text, and as Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from polyroots.errors import InputError
+from polyroots.study.plan import text_of
+from polyroots.study.table import MEASURES, Difference, Measure, Row, Sample, StudyTable
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A table of text.
+
+    Attributes
+    ----------
+    heads : of the columns
+    rows : a text for each column
+    names : so many columns on the left are names, the others numbers
+    notes : what has to be known to read it
+    """
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    names: int
+    notes: tuple[str, ...]
+
+
+def long_cells(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, str] | None = None) -> Cells:
+    """Return a line for each combination, with everything that is known of it.
+
+    Parameters
+    ----------
+    table : StudyTable
+    rows : settings to sort by, and to show first; all others follow
+    base : settings of the row that others are compared with, see `StudyTable.base_of`
+    """
+    base = base or {}
+    keys = _in_order(table, rows)
+    lines = []
+    for row in _sorted(table, rows):
+        sample, difference = row.samples["last"], _difference(table, row, base, "last")
+        lines.append(
+            (
+                *(text_of(row.settings[key]) for key in keys),
+                f"{row.weights:,}",
+                str(row.epochs),
+                _seeds(len(sample), row.planned),
+                _mean(sample),
+                _mean(row.samples["best"]),
+                "base" if table.base_of(row, base) is row else _points(difference),
+                _interval(difference),
+            )
+        )
+    heads = (*keys, "weights", "epochs", "seeds", "last epoch", "best epoch", "difference", "95 % interval")
+    notes = (
+        "Test accuracy in percent, mean +- standard deviation over the seeds.",
+        _about_best(table),
+        f"Differences in points, of the last epoch, to {_base_in_words(table, base)}, seed by seed; interval by "
+        "Student's t.",
+    )
+    return Cells(heads, tuple(lines), len(keys), notes)
+
+
+def cross_cells(
+    table: StudyTable,
+    columns: Sequence[str],
+    rows: Sequence[str] = (),
+    measure: Measure = "last",
+    base: Mapping[str, str] | None = None,
+) -> Cells:
+    """Return a line for each combination of the other settings, with the values of some settings as columns.
+
+    Parameters
+    ----------
+    table : StudyTable
+    columns : settings whose values are columns; nothing is averaged over any but the seeds
+    rows : settings to sort by, and to show first; all others follow
+    measure : what the cells show
+    base : if given, cells show differences to its rows instead, see `StudyTable.base_of`
+    """
+    table.require_keys(columns)
+    for key in rows:
+        if key in columns:
+            raise InputError(f"{key} can't be both in rows and in columns; name it once")
+    keys = [key for key in _in_order(table, rows) if key not in columns]
+    heads = list(dict.fromkeys(_values(row, columns) for row in _sorted(table, columns)))
+    lines: dict[tuple[str, ...], dict[tuple[str, ...], Row]] = {}
+    for row in _sorted(table, rows):
+        lines.setdefault(_values(row, keys), {})[_values(row, columns)] = row
+
+    def cell(row: Row | None) -> str:
+        if row is None:
+            return "-"
+        sample = row.samples[measure]
+        if base:
+            if table.base_of(row, base) is row:
+                return "base"
+            difference = _difference(table, row, base, measure)
+            return "-" if difference is None else f"{_points(difference)} {_interval(difference)}"
+        return _mean(sample) + (f" ({_seeds(len(sample), row.planned)})" if len(sample) else "")
+
+    body = tuple(
+        (*names, _weights(found), *(cell(found.get(head)) for head in heads)) for names, found in lines.items()
+    )
+    shown = f"{measure} epoch"
+    notes = [
+        f"Test accuracy of the {shown} in percent, mean +- standard deviation (number of seeds); {_over(columns)}."
+    ]
+    if base:
+        notes = [
+            f"Differences in test accuracy of the {shown} in points, seed by seed, to {_base_in_words(table, base)}, "
+            f"with their 95 % intervals by Student's t; {_over(columns)}."
+        ]
+    if measure == "best":
+        notes.append(_about_best(table))
+    return Cells((*keys, "weights", *(_head(columns, head) for head in heads)), body, len(keys), tuple(notes))
+
+
+def run_cells(table: StudyTable, rows: Sequence[str] = ()) -> Cells:
+    """Return a line for each run that is done."""
+    keys = _in_order(table, rows)
+    lines = [
+        (
+            *(text_of(row.settings[key]) for key in keys),
+            str(seed),
+            f"{row.weights:,}",
+            str(row.epochs),
+            *(_percent(row.samples[measure].values[seed]) for measure in MEASURES),
+        )
+        for row in _sorted(table, rows)
+        for seed in row.samples["last"].values
+    ]
+    notes = ("Test accuracy in percent.", _about_best(table))
+    return Cells((*keys, "seed", "weights", "epochs", "last epoch", "best epoch"), tuple(lines), len(keys), notes)
+
+
+def markdown(cells: Cells) -> str:
+    """Write a table in Markdown."""
+
+    def line(values: Sequence[str]) -> str:
+        return "| " + " | ".join(value.replace("|", "\\|").replace("+-", "±") for value in values) + " |"
+
+    rule = ["---"] * cells.names + ["---:"] * (len(cells.heads) - cells.names)
+    return (
+        "\n".join([line(cells.heads), line(rule), *map(line, cells.rows), "", *cells.notes]).replace("+-", "±") + "\n"
+    )
+
+
+def latex(cells: Cells) -> str:
+    r"""Write a table in LaTeX, with the rules of booktabs; the notes are comments."""
+
+    def line(values: Sequence[str]) -> str:
+        return "  " + " & ".join(map(_escaped, values)) + r" \\"
+
+    columns = "l" * cells.names + "r" * (len(cells.heads) - cells.names)
+    return "\n".join(
+        [
+            *(f"% {note}" for note in cells.notes),
+            f"\\begin{{tabular}}{{{columns}}}",
+            r"  \toprule",
+            line(cells.heads),
+            r"  \midrule",
+            *map(line, cells.rows),
+            r"  \bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def long_csv(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, str] | None = None) -> str:
+    """Write a line for each combination in CSV, unrounded; accuracies are shares, what is missing is empty."""
+    keys = _in_order(table, rows)
+    heads = [*keys, "weights", "epochs", "seeds_planned", "seeds_done"]
+    heads += ["last_mean", "last_deviation", "best_mean", "best_deviation"]
+    heads += ["difference", "difference_low", "difference_high"]
+    lines = []
+    for row in _sorted(table, rows):
+        last, best = row.samples["last"], row.samples["best"]
+        difference = _difference(table, row, base or {}, "last")
+        compared = (None, None, None) if difference is None else (difference.mean, difference.low, difference.high)
+        lines.append(
+            [
+                *(_plain(row.settings[key]) for key in keys),
+                *(row.weights, row.epochs, row.planned, len(last)),
+                *map(_number, (last.mean, last.deviation, best.mean, best.deviation, *compared)),
+            ]
+        )
+    return _csv(heads, lines)
+
+
+def cells_csv(cells: Cells) -> str:
+    """Write the texts of a table in CSV."""
+    return _csv(
+        cells.heads,
+        [
+            [value.replace(",", "") if value.replace(",", "").isdigit() else value for value in row]
+            for row in cells.rows
+        ],
+    )
+
+
+def _difference(table: StudyTable, row: Row, base: Mapping[str, str], measure: Measure) -> Difference | None:
+    """Difference of a row to its base; None for the base itself, and where there is nothing to compare."""
+    against = table.base_of(row, base)
+    return (
+        None
+        if against is None or against is row
+        else Difference.between(row.samples[measure], against.samples[measure])
+    )
+
+
+def _csv(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _in_order(table: StudyTable, first: Sequence[str]) -> list[str]:
+    table.require_keys(first)
+    return [*first, *(key for key in table.keys if key not in first)]
+
+
+def _sorted(table: StudyTable, keys: Sequence[str]) -> list[Row]:
+    """Rows with equal values of these settings together, in the order in which the study has the values."""
+    ranks: dict[str, dict[str, int]] = {key: {} for key in keys}
+    for row in table.rows:
+        for key in keys:
+            ranks[key].setdefault(text_of(row.settings[key]), len(ranks[key]))
+    return sorted(table.rows, key=lambda row: [ranks[key][text_of(row.settings[key])] for key in keys])
+
+
+def _values(row: Row, keys: Sequence[str]) -> tuple[str, ...]:
+    return tuple(text_of(row.settings[key]) for key in keys)
+
+
+def _weights(found: Mapping[tuple[str, ...], Row]) -> str:
+    several = sorted({row.weights for row in found.values()})
+    return f"{several[0]:,}" if len(several) == 1 else f"{several[0]:,} to {several[-1]:,}"
+
+
+def _head(keys: Sequence[str], values: Sequence[str]) -> str:
+    """Name a column by the values of its settings."""
+    return ", ".join(f"no {key}" if value == "-" else value for key, value in zip(keys, values, strict=True))
+
+
+def _seeds(done: int, planned: int) -> str:
+    return str(done) if done == planned else f"{done} of {planned}"
+
+
+def _percent(accuracy: float) -> str:
+    return f"{100 * accuracy:.2f}"
+
+
+def _mean(sample: Sample) -> str:
+    if not len(sample):
+        return "missing"
+    return _percent(sample.mean) + (f" +- {_percent(sample.deviation)}" if len(sample) > 1 else "")
+
+
+def _points(difference: Difference | None) -> str:
+    return "-" if difference is None else f"{100 * difference.mean:+.2f}"
+
+
+def _interval(difference: Difference | None) -> str:
+    if difference is None or math.isnan(difference.low):
+        return "-"
+    return f"[{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]"
+
+
+def _about_best(table: StudyTable) -> str:
+    if "test" not in table.chosen_on:
+        return "Best epoch: the one with the best accuracy on the validation images."
+    return "Best epoch: the one with the best accuracy on the test images, which is optimistic."
+
+
+def _base_in_words(table: StudyTable, base: Mapping[str, str]) -> str:
+    if base:
+        return "the same with " + ", ".join(f"{key} {value}" for key, value in base.items())
+    settings = table.rows[0].settings.values()
+    return "the first row of the study, " + ", ".join(text_of(value) for value in settings if value is not None)
+
+
+def _over(columns: Sequence[str]) -> str:
+    return f"columns: {', '.join(columns)}"
+
+
+def _escaped(text: str) -> str:
+    for character in ("\\", "&", "%", "$", "#", "_", "{", "}"):
+        text = text.replace(character, r"\textbackslash " if character == "\\" else "\\" + character)
+    return text.replace("+-", r"$\pm$")
+
+
+def _plain(value: object) -> str:
+    return "" if value is None else text_of(value)
+
+
+def _number(value: float | None) -> object:
+    return "" if value is None or math.isnan(value) else value

@@ -1,0 +1,136 @@
+"""Runs of a study as processes on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import IO
+
+from polyroots.errors import FileError
+from polyroots.files import cannot_write, make_directory
+from polyroots.pool import usable_cores
+from polyroots.study.plan import StudyDirectory
+from polyroots.study.progress import Phase, Runner
+from polyroots.study.worker import STOPPED
+from polyroots.training.interruption import SIGNALS
+
+# A run saves at the end of its step.
+_SECONDS_TO_STOP = 60.0
+
+
+class Processes(Runner):
+    """Runs as processes, so many at once.
+
+    Cores, and CUDA devices, are divided among them; where there are more processes than devices, they share these.
+
+    Parameters
+    ----------
+    directory : StudyDirectory
+    names : of runs, in the order in which they begin
+    jobs : how many at once
+    devices_per_job : CUDA devices of each; 0 leaves all of them visible to all
+    """
+
+    def __init__(
+        self, directory: StudyDirectory, names: Sequence[str], *, jobs: int = 1, devices_per_job: int = 0
+    ) -> None:
+        self.directory = directory
+        self._phases = dict.fromkeys(names, Phase.WAITING)
+        self._slots: list[str | None] = [None] * jobs
+        self._devices_per_job = devices_per_job
+        self._visible = _visible_devices() if devices_per_job else []
+        self._running: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+
+    @property
+    def phases(self) -> dict[str, Phase]:
+        """Phase of each run."""
+        return dict(self._phases)
+
+    def advance(self) -> None:
+        """Note which runs have ended, and start others in their places."""
+        for slot, name in enumerate(self._slots):
+            if name is not None and (status := self._running[name][0].poll()) is not None:
+                self._finish(name, status)
+                self._slots[slot] = None
+        for slot, running in enumerate(self._slots):
+            if running is None and (name := self._next()) is not None:
+                self._start(name, slot)
+
+    def stop(self) -> None:
+        """Ask the runs to save and to end; those that don't are killed."""
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        for process, _ in self._running.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for name, (process, _) in list(self._running.items()):
+            try:
+                status = process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                status = process.wait()
+            self._finish(name, status)
+        self._slots = [None] * len(self._slots)
+
+    def _next(self) -> str | None:
+        return next((name for name, phase in self._phases.items() if phase is Phase.WAITING), None)
+
+    def _start(self, name: str, slot: int) -> None:
+        log = self.directory.log(name)
+        make_directory(log.parent)
+        try:
+            output = log.open("ab")
+        except OSError as error:
+            raise cannot_write(log, error) from error
+        command = [sys.executable, "-m", "polyroots.study.worker", str(self.directory.path), name]
+        try:
+            # In a session of its own, so that Ctrl-C reaches it through `stop` alone.
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment(slot),
+                start_new_session=True,
+            )
+        except OSError as error:
+            output.close()
+            raise FileError(f"cannot start {' '.join(command)}: {error.strerror or error}") from error
+        self._running[name] = process, output
+        self._slots[slot], self._phases[name] = name, Phase.RUNNING
+
+    def _finish(self, name: str, status: int) -> None:
+        _, output = self._running.pop(name)
+        is_stopped = status in (STOPPED, *(-number for number in SIGNALS))
+        if status < 0:  # it could not say so itself
+            kind = "Stopped" if is_stopped else "Error"
+            output.write(f"{kind}: ended by the signal {signal.Signals(-status).name}\n".encode())
+        output.close()
+        if self.directory.run(name).result.exists():
+            self._phases[name] = Phase.DONE
+        else:
+            self._phases[name] = Phase.STOPPED if is_stopped else Phase.FAILED
+
+    def _environment(self, slot: int) -> dict[str, str]:
+        """Share of the machine of the process in a slot: threads, and devices."""
+        environment = dict(os.environ)
+        cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or usable_cores())
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // len(self._slots))))
+        if self._visible:
+            first = slot * self._devices_per_job
+            chosen = [self._visible[(first + i) % len(self._visible)] for i in range(self._devices_per_job)]
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
+        return environment
+
+
+def _visible_devices() -> list[str]:
+    """CUDA devices that this process may use, by number or identifier."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [device for device in named.split(",") if device]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]

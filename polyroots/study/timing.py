@@ -1,0 +1,121 @@
+"""How long the runs of a study will take, from a step of each that is timed."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import timeit
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from polyroots.models import build
+from polyroots.study.plan import Plan, PlannedRun
+from polyroots.training import TrainConfig, describe_data
+from polyroots.training.device import describe, memory_errors, one_device
+from polyroots.training.evaluate import EVALUATION_BATCH
+from polyroots.training.optimizer import make_optimizer
+
+# Short steps are timed more often, for about so long.
+_SECONDS = 0.3
+_MOST_TIMES = 50
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds that runs will take.
+
+    Attributes
+    ----------
+    device : where steps were timed
+    seconds : name of each run -> seconds of its training and evaluation, without reading images and finding roots
+    """
+
+    device: str
+    seconds: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        """Seconds of all runs, one after another."""
+        return sum(self.seconds.values())
+
+
+def estimate(plan: Plan, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Estimate:
+    """Time a step and an evaluation of each network that a plan has, and work out the time of its runs.
+
+    Raises
+    ------
+    InputError
+        If the device is not there, or has too little memory.
+    """
+    kinds: dict[str, list[PlannedRun]] = {}
+    for run in plan.runs:
+        config = run.config
+        kind = (config.model.model_dump(mode="json"), config.batch_size, config.precision, config.device)
+        kinds.setdefault(json.dumps(kind), []).append(run)
+    seconds: dict[str, float] = {}
+    device = ""
+    for done, runs in enumerate(kinds.values()):
+        on_progress(done, len(kinds))
+        device, step, evaluation = _time(runs[0].config)
+        seconds |= {run.name: _seconds_of(run.config, step, evaluation) for run in runs}
+    on_progress(len(kinds), len(kinds))
+    return Estimate(device, seconds)
+
+
+def _seconds_of(config: TrainConfig, step: float, evaluation: float) -> float:
+    """Seconds of a run, with those of a step and of the evaluation of an image."""
+    train, test = (
+        count if config.limit is None else min(count, config.limit)
+        for count in describe_data(config.dataset, config.data_dir).counts
+    )
+    held_out = round(train * config.val_fraction)
+    steps = -(-(train - held_out) // config.batch_size)
+    # With images for validation the test images are evaluated in the end, for the last and the best epoch.
+    evaluated = config.epochs * held_out + 2 * test if held_out else config.epochs * test
+    return config.epochs * steps * step + evaluated * evaluation
+
+
+def _time(config: TrainConfig) -> tuple[str, float, float]:
+    """Return the device's name and seconds of a training step and of an image's evaluation."""
+    fabric = one_device(config.device, config.precision)
+    with torch.random.fork_rng(devices=[]), memory_errors(config):
+        model = build(config.model).to(memory_format=torch.channels_last)
+        network, optimizer = fabric.setup(model, make_optimizer(model, config))
+        shape = (config.model.in_channels, *config.model.image_size)
+
+        def images(count: int) -> torch.Tensor:
+            return torch.randn(count, *shape, device=fabric.device).contiguous(memory_format=torch.channels_last)
+
+        batch = images(config.batch_size // config.processes)
+        labels = torch.zeros(len(batch), dtype=torch.int64, device=fabric.device)
+
+        def step() -> None:
+            optimizer.zero_grad(set_to_none=True)
+            fabric.backward(cross_entropy(network(batch), labels))
+            optimizer.step()
+
+        wait = torch.cuda.synchronize if fabric.device.type == "cuda" else (lambda: None)
+        seconds = _median(step, wait)
+        several = images(EVALUATION_BATCH)
+        network.eval()
+        return describe(fabric), seconds, _median(lambda: _forward(network, several), wait) / len(several)
+
+
+@torch.no_grad()
+def _forward(network: nn.Module, images: torch.Tensor) -> None:
+    network(images)
+
+
+def _median(function: Callable[[], None], wait: Callable[[], None]) -> float:
+    """Median of the seconds that a function takes; `wait` returns when the device has done what it was given."""
+
+    def times(count: int) -> list[float]:
+        return timeit.repeat(lambda: [call() for call in (function, wait)], number=1, repeat=count)
+
+    times(1)  # the first call makes plans and takes memory
+    (once,) = times(1)
+    return statistics.median([once, *times(min(_MOST_TIMES, int(_SECONDS / once)))])

@@ -1,0 +1,101 @@
+"""One run of a study in a process of its own: ``python -m polyroots.study.worker DIR NAME``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+
+from polyroots.errors import FileError, PolyrootsError, count_of
+from polyroots.study.plan import StudyDirectory
+from polyroots.training import Beginning, Reporter, StoppedError, open_data, resume, train
+
+#: Exit status of a run that was stopped and can go on: sysexits' "try again later".
+STOPPED = 75
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class _LogReporter(Reporter):
+    """Writes a line for what happens."""
+
+    def on_start(self, beginning: Beginning) -> None:
+        """Say what is trained, and from where on."""
+        config = beginning.config
+        print(
+            f"{config.model.title}, {beginning.weights:,} weights; {beginning.source.title}; {beginning.device}; "
+            f"{beginning.epoch} of {count_of(config.epochs, 'epoch')} done",
+            flush=True,
+        )
+
+    def on_epoch(self, row: dict[str, float]) -> None:
+        """Say how an epoch went."""
+        values = ", ".join(f"{name} {value:.6g}" for name, value in row.items() if name != "epoch")
+        print(f"epoch {row['epoch']:.0f}: {values}", flush=True)
+
+    def on_warning(self, message: str) -> None:
+        """Pass it on."""
+        print(f"Warning: {message}", flush=True)
+
+
+def work(directory: StudyDirectory, name: str) -> None:
+    """Train a run of a study, or go on with it; one that is done is left as it is.
+
+    Raises
+    ------
+    FileError
+        If the study has no such run.
+    PolyrootsError
+        As `polyroots.training.train` and `resume`.
+    """
+    planned = {run.name: run for run in directory.read().runs}
+    if name not in planned:
+        raise FileError(f"{directory.plan} has no run {name}")
+    run, config = directory.run(name), planned[name].config
+    if run.result.exists():
+        return
+    if run.config.exists():
+        resume(run.path, reporter=_LogReporter(), data_dir=config.data_dir, device=config.device)
+    else:
+        train(config, open_data(config.dataset, config.data_dir), run.path, reporter=_LogReporter())
+
+
+def stop_without_parent() -> None:
+    """Ask this process to stop, as by SIGTERM, once the one that started it is gone."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main(directory: str, name: str) -> int:
+    """Run, and return the exit status: 0 done, `STOPPED`, or 1, with the reason as the last line of the output."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    stop_without_parent()
+    try:
+        work(StudyDirectory(directory), name)
+    except (StoppedError, KeyboardInterrupt) as error:
+        print(f"Stopped: {error}" if str(error) else "Stopped", flush=True)
+        return STOPPED
+    except PolyrootsError as error:
+        print(f"Error: {error}", flush=True)
+        return 1
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if hasattr(signal, "SIGUSR2"):
+        # SLURM sends it to all processes of a job before the time is up; whoever started this one passes it on.
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    sys.exit(main(*sys.argv[1:]))
