@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from seeds import measure as measure_seeds
 from timing import in_turns, seconds_of
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -274,6 +275,8 @@ def main() -> None:
     parser.add_argument("--plain-steps", type=int, default=8)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--networks", nargs="+", default=list(NAMES))
+    parser.add_argument("--seeds", type=int, help="instead: so many seeds of a network on one device, in three ways")
+    parser.add_argument("--scale", type=float, default=0.25, help="of the channels, with --seeds")
     options = parser.parse_args()
     variants = [Variant()]
     if options.device == "cuda":
@@ -286,6 +289,13 @@ def main() -> None:
         f"of {options.batch}; medians of {options.runs} runs of {options.steps} steps, spread (max - min) in brackets."
         "\n"
     )
+    if options.seeds:
+        print(f"{options.seeds} seeds at {options.scale:g} of the channels; images of all seeds together.\n")
+        print("| network | way | images/s | to one after another | largest difference of a weight |")
+        print("| --- | --- | --- | --- | --- |", flush=True)
+        for name in options.networks:
+            print(*measure_seeds(name, options), sep="\n", flush=True)
+        return
     print("| network | way | images/s | to plain | GPU busy | a step of ours |")
     print("| --- | --- | --- | --- | --- | --- |", flush=True)
     for name in options.networks:

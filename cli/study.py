@@ -153,7 +153,17 @@ def run(
       polyroots study run studies/quick.toml --out quick --jobs 2
       polyroots study run studies/degree.toml --out degree --data-dir data --cluster slurm --partition gpu
     """
-    from polyroots.study import Machine, StudyDirectory, make_plan, run_study, unfinished
+    from polyroots.study import (
+        Jobs,
+        Machine,
+        Processes,
+        Resources,
+        StudyDirectory,
+        make_plan,
+        minutes_of,
+        run_study,
+        unfinished,
+    )
 
     from .console import say
     from .study_live import StudyDisplay
@@ -161,20 +171,22 @@ def run(
     with usage_errors():
         _refuse_foreign(cluster)
         gpus = _gpus(gpus_per_job, device, cluster)
+        limit, more = minutes_of(time), _pairs(sbatch, "--sbatch")
+        resources = Resources(gpus, cpus_per_job, limit, partition, jobs, runs_per_job, more)
     planned, description = make_plan(file, Machine(data_dir, device, max(1, gpus)))
     directory = StudyDirectory(out)
     directory.write(planned, description.text)
     left = unfinished(planned, directory)
     done = len(planned.runs) - len(left)
+    if cluster == "slurm":
+        runner: Runner = Jobs(directory, left, resources)
+        again = "the jobs go on; look at them with the same command"
+    else:
+        runner = Processes(directory, left, jobs=jobs or _jobs(gpus), devices_per_job=gpus)
+        again = "go on with the same command"
     say(f"{planned.title}: {count_of(len(planned.runs), 'run')}" + (f", {done} of them done before" if done else ""))
-    again = "go on with the same command"
     with StudyDisplay(planned) as display:
         try:
-            if cluster == "slurm":
-                runner = _slurm(directory, left, gpus, jobs, runs_per_job, cpus_per_job, time, partition, sbatch)
-                again = "the jobs go on; look at them with the same command"
-            else:
-                runner = _processes(directory, left, gpus, jobs)
             outcome = run_study(planned, directory, runner, display.show)
         except KeyboardInterrupt:
             raise click.ClickException(f"interrupted; {again}") from None
@@ -319,34 +331,13 @@ def _gpus(given: int | None, device: str, cluster: str) -> int:
     return int(torch.cuda.is_available())
 
 
-def _processes(directory: StudyDirectory, names: Sequence[str], gpus: int, jobs: int | None) -> Runner:
-    from polyroots.study import Processes
+def _jobs(gpus: int) -> int:
+    """How many runs at once on this machine: as many as there are GPUs for them."""
+    if not gpus:
+        return 1
+    import torch
 
-    if jobs is None:
-        jobs = 1
-        if gpus:
-            import torch
-
-            jobs = max(1, torch.cuda.device_count() // gpus)
-    return Processes(directory, names, jobs=jobs, devices_per_job=gpus)
-
-
-def _slurm(
-    directory: StudyDirectory,
-    names: Sequence[str],
-    gpus: int,
-    jobs: int | None,
-    runs_per_job: int,
-    cpus: int | None,
-    time: str,
-    partition: str | None,
-    sbatch: Sequence[str],
-) -> Runner:
-    from polyroots.study import Jobs, Resources, minutes_of
-
-    with usage_errors():
-        resources = Resources(gpus, cpus, minutes_of(time), partition, jobs, runs_per_job, _pairs(sbatch, "--sbatch"))
-    return Jobs(directory, names, resources)
+    return max(1, torch.cuda.device_count() // gpus)
 
 
 def _names(text: str | None) -> tuple[str, ...]:

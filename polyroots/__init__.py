@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polyroots import models, plotting, training
+    from polyroots import models, plotting, study, training
     from polyroots.errors import ConvergenceError, FileError, InputError, PolyrootsError, PrecisionWarning
     from polyroots.extremes import extreme_eigenvalues
     from polyroots.initialization import initialize
@@ -47,7 +47,7 @@ _NAMES = {
     "symbol": "spectrum",
     "write_report": "report",
 }
-_MODULES = ("models", "plotting", "training")
+_MODULES = ("models", "plotting", "study", "training")
 
 __all__ = [
     "ConvergenceError",
@@ -69,6 +69,7 @@ __all__ = [
     "residual_norm",
     "select_roots",
     "singular_values",
+    "study",
     "symbol",
     "training",
     "write_report",

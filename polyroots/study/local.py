@@ -94,6 +94,7 @@ class Processes(Runner):
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self._environment(slot),
+                preexec_fn=_ignore_time_limit,
                 start_new_session=True,
             )
         except OSError as error:
@@ -124,6 +125,12 @@ class Processes(Runner):
             chosen = [self._visible[(first + i) % len(self._visible)] for i in range(self._devices_per_job)]
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
         return environment
+
+
+def _ignore_time_limit() -> None:
+    """Leave SIGUSR2, which SLURM sends to all processes of a job before its time is up, to the job itself."""
+    if hasattr(signal, "SIGUSR2"):
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def _visible_devices() -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from polyroots.errors import InputError, unknown_name
+from polyroots.errors import FileError, InputError, unknown_name
 from polyroots.files import read_json
 from polyroots.study.plan import Plan, PlannedRun, StudyDirectory, text_of
 
@@ -183,6 +183,12 @@ def _result(directory: StudyDirectory, run: PlannedRun) -> dict[str, Any] | None
     if not path.exists():
         return None
     document: dict[str, Any] = read_json(path, "the result of a run")
+    try:
+        for measure in MEASURES:
+            float(document[measure]["test_accuracy"])
+        str(document["chosen_on"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileError(f"{path} is damaged: expected the result of a run, {error!r}") from error
     return document
 
 

@@ -95,7 +95,4 @@ def main(directory: str, name: str) -> int:
 
 
 if __name__ == "__main__":
-    if hasattr(signal, "SIGUSR2"):
-        # SLURM sends it to all processes of a job before the time is up; whoever started this one passes it on.
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,50 @@
+"""Small studies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+FOUR = """\
+title = "Four"
+seeds = [11, 23]
+
+[base]
+epochs = {epochs}
+limit = 60
+batch-size = 16
+channels = [4, 8]
+
+[axes]
+model = ["q2", "mgnet-ab"]
+"""
+
+
+def four(directory, *, epochs=2, text=FOUR):
+    """A study file of four short runs."""
+    path = directory / "four.toml"
+    path.write_text(text.format(epochs=epochs))
+    return path
+
+
+def command(*arguments, **options):
+    """The command in a process of its own, with its output in one pipe."""
+    words = [sys.executable, "-m", "polyroots", "study", "run", *map(str, arguments)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+def wait_for(condition, seconds=120.0):
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def epochs_done(run):
+    """Epochs in a run's metrics.csv."""
+    try:
+        return max(0, len((run / "metrics.csv").read_text().splitlines()) - 1)
+    except FileNotFoundError:
+        return 0

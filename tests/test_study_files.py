@@ -1,0 +1,289 @@
+"""Study files: what they say, what is wrong with them and where, and the runs that they mean."""
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import fails, run
+
+from polyroots.errors import FileError, InputError
+from polyroots.study import Machine, StudyDirectory, estimate, make_plan, timing
+from polyroots.study.description import read_description
+from polyroots.study.lines import line_of
+
+STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
+
+TEXT = """\
+# A study.
+title = "Test"
+seeds = [11, 23]
+
+[base]
+epochs = 2
+scale = 0.25
+
+[axes]
+model = ["q2", "q4"]
+alpha-init = [
+  "spectrum",
+  "xavier",
+]
+
+[[include]]
+model = ["resnet18", "mgnet-ab"]
+
+[[exclude]]
+model = "q4"
+alpha-init = "xavier"
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Writes a study file, with parts of it replaced."""
+
+    def write(*changes, text=TEXT):
+        for old, new in changes:
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        path = tmp_path / "study.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_grid_has_every_combination_with_every_seed_but_those_that_are_excluded(study):
+    plan, _ = make_plan(study())
+    asked = [(r.settings["model"], r.settings["alpha-init"], r.config.seed) for r in plan.runs]
+    once = [("q2", "spectrum"), ("q2", "xavier"), ("q4", "spectrum"), ("resnet18", None), ("mgnet-ab", None)]
+    # All combinations of a seed before the next: a study that is broken off has whole seeds.
+    assert asked == [(*pair, seed) for seed in (11, 23) for pair in once]
+    assert plan.keys == ("model", "alpha-init")
+    assert plan.seeds == (11, 23)
+    assert {r.config.epochs for r in plan.runs} == {2}
+    assert plan.runs[1].config.alpha_init == "xavier"
+    assert plan.runs[1].config.model.channels == (8, 16)
+    assert plan.runs[1].name == "q2_alpha-init-xavier_seed-11"
+    assert plan.runs[3].name == "resnet18_seed-11"
+    assert len({r.name for r in plan.runs}) == 10
+    assert [len(runs) for runs in plan.by_combination()] == [2] * 5
+
+
+def test_a_number_of_seeds_counts_from_the_default_one(study):
+    assert make_plan(study(("seeds = [11, 23]", "seeds = 3")))[0].seeds == (7, 8, 9)
+    assert make_plan(study(("seeds = [11, 23]\n", "")))[0].seeds == (7,)
+
+
+def test_a_base_alone_is_one_run(study):
+    plan, _ = make_plan(study(text='[base]\nmodel = "q2"\nepochs = 1\n'))
+    (only,) = plan.runs
+    assert (only.name, only.config.model.name, dict(only.settings)) == ("seed-7", "q2", {})
+
+
+def test_channels_are_one_value_or_several(study):
+    one = make_plan(study(text="[axes]\nchannels = [4, 8]\n"))[0]
+    two = make_plan(study(text='[base]\nmodel = "q2"\n[axes]\nchannels = [[4, 8], [8, 16]]\n'))[0]
+    assert [r.config.model.channels for r in one.runs] == [(4, 8)]
+    assert [r.config.model.channels for r in two.runs] == [(4, 8), (8, 16)]
+    assert [r.name for r in two.runs] == ["channels-4-8_seed-7", "channels-8-16_seed-7"]
+
+
+def test_settings_are_those_of_train_in_its_words(study, tmp_path):
+    text = (
+        '[base]\nmodel = "L,C"\nscale = "1/sqrt8"\npadding = "circular"\na-init = "shifted"\nsteps-per-a = 1\n'
+        'placement = "smoother"\nroots = "leja"\nrecipe = "quick"\nclip = 2.0\nlr = 0.05\nlimit = 100\n'
+        'alphas = "fixed"\nval-fraction = 0.1\n'
+    )
+    config = make_plan(study(text=text))[0].runs[0].config
+    options = text.replace("[base]\n", "").replace(" = ", " ").replace('"', "").split()
+    words = [f"--{word}" if index % 2 == 0 else word for index, word in enumerate(options)]
+    run("train", *words, "--epochs", 2, "--device", "cpu", "--out", tmp_path / "run")
+    theirs = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    ours = config.model_dump(mode="json") | {"epochs": 2, "device": "cpu"}
+    assert ours == theirs
+
+
+def test_data_lie_where_the_file_or_the_command_says(study, image_folder, tmp_path):
+    (tmp_path / "images").symlink_to(image_folder)
+    path = study(text='[base]\nmodel = "q2"\ndataset = "folder"\ndata-dir = "images"\n')
+    assert make_plan(path)[0].runs[0].config.data_dir == image_folder.resolve()
+    with pytest.raises(FileError, match="no directory"):
+        make_plan(path, Machine(tmp_path / "elsewhere"))
+    with pytest.raises(InputError, match="needs --data-dir"):
+        make_plan(study(text='[base]\ndataset = "folder"\n'))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ('title = "Test"', "title = 3", 2, "expected the title in quotes, got 3"),
+        ("seeds = [11, 23]", "seeds = [11, 11]", 3, "expected each seed once"),
+        ("seeds = [11, 23]", "seeds = 0", 3, "expected 1 to 1000 seeds, got 0"),
+        ("seeds = [11, 23]", 'seeds = "five"', 3, "expected their number, or a list such as"),
+        ("seeds = [11, 23]", "seeds = [true]", 3, "expected their number, or a list such as"),
+        ("seeds = [11, 23]", "seed = 3", 3, "unknown part of a study 'seed': did you mean 'seeds'"),
+        ("epochs = 2", "epoks = 2", 6, "unknown setting 'epoks': did you mean 'epochs'"),
+        ("epochs = 2", "seed = 2", 6, "seeds are for the whole study"),
+        ("epochs = 2", 'device = "cuda"', 6, "device is a matter of the machine"),
+        ("epochs = 2", "epochs = 0", 6, "epochs: input should be greater than 0, got 0"),
+        ("epochs = 2", 'recipe = "papr"', 6, "unknown recipe 'papr': did you mean 'paper'"),
+        ("epochs = 2", "roots = 3", 6, "expected a name in quotes as roots, got 3"),
+        ("epochs = 2", 'roots = "leja"', 13, "and roots leja chooses them from it"),
+        ("scale = 0.25", "scale = -1", 7, "expected a positive number of at most"),
+        ("scale = 0.25", 'scale = "sqrtt2"', 7, "such as 0.5, sqrt2 or 1/sqrt8"),
+        ("scale = 0.25", "degree = 5", 10, "degree 5 does not fit the blocks L,L"),
+        ('model = ["q2", "q4"]', 'model = ["q2", "q9", "q4"]', 10, "unknown model 'q9'"),
+        ('model = ["q2", "q4"]', 'model = ["q2", "q4", "q2"]', 10, "model has 'q2' twice"),
+        ('model = ["q2", "q4"]', 'model = ["q2", {a = 1}]', 10, "expected a value of model"),
+        ('model = ["q2", "q4"]', 'model = ["q2", "q4"]\nlr = []', 11, "lr has no value"),
+        ('model = ["q2", "q4"]', 'model = ["q2", "q4", "resnet18"]', 12, "resnet18 has no coefficients"),
+        ('  "xavier",', '  "xavier", "uniform:1",', 13, "uniform"),
+        ('model = ["resnet18", "mgnet-ab"]', 'model = ["resnet18", "q2"]', 16, "asks once more for the run model q2"),
+        ('model = ["resnet18", "mgnet-ab"]', "", 16, "this table says nothing"),
+        ("[[include]]", "[include]", 16, "expected tables under [[include]], in double brackets"),
+        ('model = "q4"\nalpha', 'model = "q8"\nalpha', 19, "this excludes none of the runs"),
+        ('model = "q4"\nalpha', 'lr = 0.1\nmodel = "q4"\nalpha', 20, "lr is no axis"),
+        ("[axes]", "[axis]", 9, "unknown part of a study 'axis': did you mean 'axes'"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(study, old, new, line, words):
+    path = study((old, new))
+    with pytest.raises(InputError) as caught:
+        make_plan(path)
+    assert str(caught.value).startswith(f"{path}, line {line}: ")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert fails("study", "plan", path).startswith(f"Error: {path}, line {line}: ")
+
+
+def test_an_error_of_a_combination_names_the_run(study):
+    path = study(("[[exclude]]", '[[include]]\nmodel = "q2"\nroots = "leja"\nalpha-init = "xavier"\n\n[[exclude]]'))
+    with pytest.raises(InputError, match=r"line 22: alpha-init xavier .*\(of the run model q2, roots leja, alpha-init"):
+        make_plan(path)
+
+
+def test_a_file_that_is_none(study, tmp_path):
+    with pytest.raises(InputError, match=r"is no TOML: .* \(at line 6, column 10\)"):
+        make_plan(study(("epochs = 2", "epochs = ")))
+    with pytest.raises(InputError, match="describes no run"):
+        make_plan(study(text='title = "Empty"\n'))
+    with pytest.raises(InputError, match="describes no run"):
+        make_plan(study(text='[axes]\nmodel = "q2"\n[[exclude]]\nmodel = "q2"\n'))
+    with pytest.raises(FileError, match="no file"):
+        make_plan(tmp_path / "none.toml")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="is no text"):
+        make_plan(tmp_path / "binary")
+    with pytest.raises(FileError, match="cannot read"):
+        make_plan(tmp_path)
+
+
+def test_exclusions_may_overlap(study):
+    text = TEXT + '\n[[exclude]]\nalpha-init = "xavier"\n'
+    plan, _ = make_plan(study(text=text))
+    assert {r.settings["alpha-init"] for r in plan.runs} == {"spectrum", None}
+
+
+def test_a_line_is_found_whatever_the_way_of_writing():
+    text = '# c\nbase.epochs = 3 # model = "q2"\n\naxes = { model = ["q2"], "alpha-init" = ["xavier"] }\n[[include]]\n'
+    text += '# a comment\nlr = [ # these\n  0.5,\n\n  0.25,\n]\n[[include]]\nmodel="q4"\n'
+    assert line_of(text, ("base", "epochs")) == 2
+    assert line_of(text, ("axes", "alpha-init")) == 4
+    assert line_of(text, ("include", 0, "lr")) == 7
+    assert line_of(text, ("include", 0, "lr"), 0.25) == 10
+    assert line_of(text, ("include", 1)) == 12
+    assert line_of(text, ("include", 1, "model")) == 13
+    assert line_of(text, ("include", 2)) is None
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_the_studies_that_come_with_polyroots_are_sound(path):
+    plan, description = make_plan(path)
+    assert description.question.endswith("?")
+    assert len(plan.runs) == len(description.combinations) * len(plan.seeds)
+    for runs in plan.by_combination():
+        assert len({repr(r.config.model_copy(update={"seed": 0})) for r in runs}) == 1
+    # Nothing is asked twice under two names.
+    configs = [r.config.model_dump_json() for r in plan.runs]
+    assert len(set(configs)) == len(configs)
+    if path.stem != "quick":
+        assert {(r.config.dataset, r.config.epochs) for r in plan.runs} == {("cifar10", 400)}
+
+
+def test_there_is_a_study_for_each_subject_of_the_paper():
+    assert {path.stem for path in STUDIES} >= {
+        *("initial-coefficients", "degree", "relu-placement", "batch-norm-placement", "accuracy-weights"),
+        *("roots-in-smoothers", "quick"),
+    }
+
+
+def test_weights_are_those_of_the_networks():
+    plan, _ = make_plan(next(path for path in STUDIES if path.stem == "accuracy-weights"))
+    weights = {(r.settings["model"], r.settings["scale"]): r.weights for r in plan.runs}
+    assert weights["q2", 1] == 1_385_554
+    assert weights["q8", 1] == 1_391_198
+    assert weights["mgnet-ab", 1] == 2_749_514
+    assert weights["resnet18", 1] == 11_173_962
+    assert weights["resnet20", None] == 269_722
+
+
+def test_a_plan_is_stored_and_read_again(study, tmp_path):
+    plan, description = make_plan(study())
+    directory = StudyDirectory(tmp_path / "out")
+    directory.write(plan, description.text)
+    assert directory.read() == plan
+    assert directory.description.read_text() == TEXT
+    (tmp_path / "out" / "plan.json").write_text('{"title": "Test"}')
+    with pytest.raises(FileError, match="is damaged"):
+        directory.read()
+    with pytest.raises(FileError, match="no directory"):
+        StudyDirectory(tmp_path / "none").read()
+
+
+def test_the_command_prints_runs_weights_and_time(study):
+    path = study()
+    output = run("study", "plan", path, "--device", "cpu").stdout
+    rows = {tuple(line.split()[:2]): line.split()[2:] for line in output.splitlines() if line.startswith(" ")}
+    plan, _ = make_plan(path)
+    for runs in plan.by_combination():
+        first = runs[0]
+        words = rows[first.settings["model"], first.settings["alpha-init"] or "-"]
+        assert words[:3] == [f"{first.weights:,}", "2", "2"]
+        assert words[4] in ("s", "min")
+    assert "10 runs, seeds 11, 23" in output
+    assert "one after another on cpu" in output
+    assert f"polyroots study run {path} --out" in output
+    document = json.loads(run("study", "plan", path, "--no-timing", "--json").stdout)
+    assert [r["name"] for r in document["runs"]] == [r.name for r in plan.runs]
+    assert document["seconds"] is None
+
+
+def test_time_follows_from_steps_and_evaluated_images(study, monkeypatch):
+    monkeypatch.setattr(timing, "_time", lambda config: ("a device", 1000.0, 1.0))
+    # Digits: 1,437 images for training and 360 for testing.
+    for changes, steps, evaluated in [
+        ("batch-size = 64\nepochs = 3", 3 * 23, 3 * 360),
+        ("batch-size = 64\nepochs = 3\nlimit = 128", 3 * 2, 3 * 128),
+        ("batch-size = 100\nepochs = 2\nval-fraction = 0.1", 2 * 13, 2 * 144 + 2 * 360),
+    ]:
+        plan, _ = make_plan(study(text=f"[base]\n{changes}\n"))
+        found = estimate(plan)
+        assert found.total == pytest.approx(steps * 1000 + evaluated)
+        assert found.device == "a device"
+
+
+def test_images_are_counted_without_reading_them(image_folder):
+    from polyroots.training import describe_data, open_data
+
+    for name, data_dir in (("digits", None), ("folder", image_folder)):
+        source = open_data(name, data_dir)
+        data = source.load()
+        assert source.counts == (len(data.train), len(data.test))
+    assert describe_data("cifar10").counts == (50_000, 10_000)
+
+
+def test_a_description_keeps_the_order_of_the_file(study):
+    combinations = read_description(study()).combinations
+    assert [list(c.own) for c in combinations][:3] == [["model", "alpha-init"]] * 3
+    assert combinations[0].settings == {"epochs": 2, "scale": 0.25, "model": "q2", "alpha-init": "spectrum"}

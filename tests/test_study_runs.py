@@ -1,0 +1,246 @@
+"""Studies that run: as processes here, killed, gone on with, with runs that fail."""
+
+import io
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from commands import fails, run
+from rich.console import Console
+from small_runs import require_same
+
+from polyroots.errors import FileError
+from polyroots.study import Machine, Phase, Processes, StudyDirectory, make_plan, run_study
+from polyroots.study.progress import RunProgress, last_lines_of, progress_of
+from polyroots.training import load_run, open_data, train
+from polyroots_cli import study_live
+from studies import FOUR, command, epochs_done, four, wait_for
+
+NAMES = [f"{name}_seed-{seed}" for seed in (11, 23) for name in ("q2", "mgnet-ab")]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch):
+    """The number of threads decides the last bits."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A study that is done: its file, its directory, what the command printed."""
+    tmp = tmp_path_factory.mktemp("study")
+    path = four(tmp)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        output = run("study", "run", path, "--out", tmp / "out", "--jobs", 2, "--device", "cpu").stdout
+    return path, tmp / "out", output
+
+
+def test_every_run_is_done_and_told_of(done):
+    _, out, output = done
+    assert sorted(path.name for path in (out / "runs").iterdir()) == sorted(NAMES)
+    for name in NAMES:
+        result = load_run(out / "runs" / name).result
+        assert f"{name} running" in output
+        assert f"{name} done: {result['last']['test_accuracy']:.2%}" in output
+    assert "\n4 done\n" in output
+    assert f"polyroots study table {out}" in output
+
+
+def test_a_run_is_the_one_that_train_makes(done, tmp_path):
+    _, out, _ = done
+    for planned in StudyDirectory(out).read().runs[:2]:
+        train(planned.config, open_data("digits"), tmp_path / planned.name)
+        require_same(tmp_path / planned.name, out / "runs" / planned.name)
+
+
+def test_what_is_done_is_not_done_again(done):
+    path, out, _ = done
+    files = {file: file.stat().st_mtime_ns for file in (out / "runs").rglob("*") if file.is_file()}
+    assert files
+    output = run("study", "run", path, "--out", out, "--device", "cpu").stdout
+    assert "4 runs, 4 of them done before" in output
+    assert " running" not in output
+    assert {file: file.stat().st_mtime_ns for file in files} == files
+
+
+def test_more_seeds_are_added_to_what_is_there(done, tmp_path):
+    _, out, _ = done
+    shutil.copytree(out, tmp_path / "out")
+    path = four(tmp_path, text=FOUR.replace("[11, 23]", "[11, 23, 31]").replace('"q2", ', ""))
+    output = run("study", "run", path, "--out", tmp_path / "out", "--device", "cpu").stdout
+    assert "3 runs, 2 of them done before" in output
+    assert output.count(" running") == 1
+    assert epochs_done(tmp_path / "out" / "runs" / "mgnet-ab_seed-31") == 2
+
+
+def test_runs_of_another_configuration_are_not_taken_for_these(done, tmp_path):
+    _, out, _ = done
+    before = (out / "plan.json").read_bytes()
+    path = four(tmp_path, epochs=3)
+    line = fails("study", "run", path, "--out", out, "--device", "cpu")
+    assert "is a run with epochs 2, the study now asks for 3; choose another --out" in line
+    path = four(tmp_path, text=FOUR.replace("[4, 8]", "[4, 4]"))
+    line = fails("study", "run", path, "--out", out, "--device", "cpu")
+    assert "is a run with model channels 4,8, the study now asks for channels 4,4" in line
+    assert (out / "plan.json").read_bytes() == before
+
+
+def test_a_killed_study_goes_on_to_the_same_bits(tmp_path):
+    path = four(tmp_path, epochs=60, text=FOUR.replace("[11, 23]", "[11]"))
+    out = tmp_path / "out"
+    process = command(path, "--out", out, "--device", "cpu", "--jobs", 2)
+    first = out / "runs" / NAMES[0]
+    wait_for(lambda: epochs_done(first) >= 2)
+    process.kill()
+    process.communicate()
+    # Nobody is left who trains on: the runs notice, save and stop.
+    logs = [out / "logs" / f"{name}.log" for name in NAMES[:2]]
+    wait_for(lambda: all(line.startswith("Stopped") for log in logs for line in last_lines_of(log, 1) or [""]))
+    assert 2 <= epochs_done(first) < 60
+    run("study", "run", path, "--out", out, "--device", "cpu", "--jobs", 2)
+    for planned in StudyDirectory(out).read().runs:
+        train(planned.config, open_data("digits"), tmp_path / planned.name)
+        require_same(tmp_path / planned.name, out / "runs" / planned.name)
+    # It was not begun anew.
+    assert len(load_run(first).run.read_config()["resumed"]) == 1
+
+
+def test_ctrl_c_saves_what_runs(tmp_path):
+    path = four(tmp_path, epochs=3000)
+    process = command(path, "--out", tmp_path / "out", "--device", "cpu", preexec_fn=_take_ctrl_c)
+    runs = tmp_path / "out" / "runs"
+    wait_for(lambda: epochs_done(runs / NAMES[0]) >= 2)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert output.splitlines()[-1] == "Error: interrupted; go on with the same command"
+    assert last_lines_of(tmp_path / "out" / "logs" / f"{NAMES[0]}.log")[-1].startswith("Stopped: interrupted in epoch")
+    assert [path.name for path in runs.iterdir()] == NAMES[:1]
+
+
+def _take_ctrl_c():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_a_failed_run_is_reported_and_the_others_go_on(tmp_path):
+    text = FOUR.replace('model = ["q2", "mgnet-ab"]', 'model = "q2"\nlr = [0.1, 1e30]')
+    path = four(tmp_path, text=text.replace("[11, 23]", "[11]"))
+    result = run("study", "run", path, "--out", tmp_path / "out", "--device", "cpu", exit_code=1)
+    assert "1 done, 1 failed" in result.stdout
+    assert "q2_lr-0.1_seed-11 done" in result.stdout
+    assert "Next" not in result.stdout
+    assert f"q2_lr-1e+30_seed-11, from {tmp_path}" in result.stderr
+    assert "Error: the loss is" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1] == ("Error: 1 run is not done; the same command goes on with what is left")
+
+
+def test_an_unexpected_end_is_told_in_the_log(tmp_path):
+    """A process that is killed, as one that takes too much memory is, can't say why."""
+    path = four(tmp_path, epochs=3000)
+    plan, description = make_plan(path, Machine(device="cpu"))
+    directory = StudyDirectory(tmp_path / "out")
+    directory.write(plan, description.text)
+    runner = Processes(directory, [NAMES[0], NAMES[1]], jobs=2)
+    runner.advance()
+    assert runner.phases == dict.fromkeys(NAMES[:2], Phase.RUNNING)
+    first, second = (runner._running[name][0] for name in NAMES[:2])
+    first.kill()
+    second.send_signal(signal.SIGTERM)  # before it can listen
+    outcome = run_study(plan, directory, runner)
+    assert runner.phases == {NAMES[0]: Phase.FAILED, NAMES[1]: Phase.STOPPED}
+    assert outcome.last_lines[NAMES[0]] == ["Error: ended by the signal SIGKILL"]
+    assert outcome.last_lines[NAMES[1]] == ["Stopped: ended by the signal SIGTERM"]
+    assert not outcome.is_done
+
+
+def test_devices_and_threads_are_shared_out(tmp_path, monkeypatch):
+    directory = StudyDirectory(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "12")
+
+    def shares(jobs, devices):
+        runner = Processes(directory, [], jobs=jobs, devices_per_job=devices)
+        environments = [runner._environment(slot) for slot in range(jobs)]
+        return [(e["CUDA_VISIBLE_DEVICES"], e["OMP_NUM_THREADS"]) for e in environments]
+
+    assert shares(3, 1) == [("2", "4"), ("3", "4"), ("5", "4")]
+    assert shares(1, 2) == [("2,3", "12")]
+    # More processes than devices share them.
+    assert shares(5, 1) == [(device, "2") for device in ("2", "3", "5", "2", "3")]
+    assert shares(2, 0) == [("2,3,5", "6")] * 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert shares(2, 1) == [("2", "1"), ("3", "1")]
+
+
+def test_a_worker_says_what_is_wrong(tmp_path):
+    words = [sys.executable, "-m", "polyroots.study.worker", str(tmp_path / "none"), "q2"]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stdout == f"Error: no directory {tmp_path / 'none'}: expected one of 'polyroots study run'\n"
+
+
+def test_progress_is_read_while_it_is_written(done, tmp_path):
+    _, out, _ = done
+    planned = StudyDirectory(out).read().runs[0]
+    directory = StudyDirectory(tmp_path)
+    there = directory.run(planned.name)
+    assert progress_of(directory, planned, Phase.WAITING) == RunProgress(planned, Phase.WAITING, 0, None)
+    there.path.mkdir(parents=True)
+    text = (out / "runs" / planned.name / "metrics.csv").read_text()
+    accuracy = load_run(out / "runs" / planned.name).metrics["test_accuracy"]
+    lines = text.splitlines(keepends=True)
+    there.metrics.write_text(lines[0] + lines[1])
+    assert progress_of(directory, planned, Phase.RUNNING) == RunProgress(planned, Phase.RUNNING, 1, accuracy[0])
+    for end in range(len(text)):
+        there.metrics.write_text(text[:end])
+        assert progress_of(directory, planned, Phase.RUNNING).epochs in (0, 1, 2)
+    assert progress_of(directory, planned, Phase.DONE).epochs == 2
+
+
+def test_a_terminal_sees_all_runs(done, monkeypatch):
+    _, out, _ = done
+    plan = StudyDirectory(out).read()
+    screens = io.StringIO()
+    terminal = Console(file=screens, force_terminal=True, width=100, height=30, highlight=False)
+    monkeypatch.setattr(study_live, "console", lambda: terminal)
+    phases = [Phase.DONE, Phase.RUNNING, Phase.FAILED, Phase.WAITING]
+    progress = [RunProgress(r, p, 1, 0.5) for r, p in zip(plan.runs, phases, strict=True)]
+    with study_live.StudyDisplay(plan) as display:
+        display.show(progress)
+    for name, phase in zip(NAMES, phases, strict=True):
+        assert name in screens.getvalue()
+        assert phase in screens.getvalue()
+    assert "1 running, 1 done, 1 failed, 1 waiting" in screens.getvalue()
+    # Where there is no room, those that go on come first.
+    screens.truncate(0)
+    many = [progress[0]] * 40 + progress
+    with study_live.StudyDisplay(plan) as display:
+        display.show(many)
+    assert NAMES[1] in screens.getvalue()
+    assert "19 more not shown" in screens.getvalue()
+
+
+def test_options_that_do_not_go_together(tmp_path):
+    path = four(tmp_path)
+    out = ("--out", tmp_path / "out")
+    for words, said in [
+        (("--partition", "gpu"), "--partition is for --cluster slurm"),
+        (("--runs-per-job", "2"), "--runs-per-job is for --cluster slurm"),
+        (("--gpus-per-job", "1", "--device", "cpu"), "has no use with --device cpu"),
+        (("--jobs", "0"), "0 is not in the range"),
+    ]:
+        assert said in fails("study", "run", path, *out, *words, exit_code=2)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="cannot write"):
+        StudyDirectory(tmp_path / "file").write(*_plan_of(path))
+
+
+def _plan_of(path):
+    plan, description = make_plan(path)
+    return plan, description.text

@@ -1,0 +1,250 @@
+"""Tables of studies: numbers against scipy's, what is missing, every format."""
+
+import csv
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from commands import fails, run
+from scipy import stats
+
+from polyroots.errors import FileError, InputError
+from polyroots.study import Difference, Sample, StudyDirectory, make_plan, study_table
+from polyroots.study.formats import Cells, cross_cells, latex, long_cells, markdown
+
+TEXT = """\
+title = "Table"
+seeds = [11, 23, 31, 43]
+
+[base]
+epochs = 3
+channels = [4, 8]
+
+[axes]
+model = ["q2", "q4"]
+alpha-init = ["spectrum", "xavier"]
+
+[[include]]
+model = "mgnet-ab"
+"""
+MISSING = ("q4_alpha-init-xavier_seed-31", "q4_alpha-init-xavier_seed-43", "mgnet-ab_seed-23")
+
+
+def _write(directory, text, accuracies, missing=(), chosen_on="test"):
+    """A study with results, as runs would leave them."""
+    path = directory / "file.toml"
+    path.write_text(text)
+    plan, description = make_plan(path)
+    study = StudyDirectory(directory / "study")
+    study.write(plan, description.text)
+    for planned in plan.runs:
+        if planned.name in missing:
+            continue
+        last, best = accuracies[planned.name]
+        scores = {"last": {"epoch": 3, "test_accuracy": last}, "best": {"epoch": 2, "test_accuracy": best}}
+        run_path = study.run(planned.name).path
+        run_path.mkdir(parents=True)
+        document = {"data": "digits", "epochs": 3, "chosen_on": chosen_on, **scores}
+        (run_path / "result.json").write_text(json.dumps(document))
+    return study
+
+
+@pytest.fixture(scope="module")
+def accuracies():
+    rng = np.random.default_rng(2711)
+    names = [
+        f"{stem}_seed-{seed}"
+        for seed in (11, 23, 31, 43)
+        for stem in (*(f"{m}_alpha-init-{a}" for m in ("q2", "q4") for a in ("spectrum", "xavier")), "mgnet-ab")
+    ]
+    last = dict(zip(names, rng.uniform(0.5, 0.6, len(names)), strict=True))
+    return {name: (value, value + 0.01 + 0.01 * rng.uniform()) for name, value in last.items()}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, accuracies):
+    return _write(tmp_path_factory.mktemp("tables"), TEXT, accuracies, MISSING)
+
+
+def _values(accuracies, stem, measure, seeds=(11, 23, 31, 43)):
+    return np.array([accuracies[f"{stem}_seed-{seed}"][measure] for seed in seeds])
+
+
+def test_means_and_deviations_are_those_of_the_runs_that_are_done(study, accuracies):
+    rows = {tuple(row.settings.values()): row for row in study_table(study).rows}
+    assert list(rows) == [
+        *(("q2", "spectrum"), ("q2", "xavier"), ("q4", "spectrum"), ("q4", "xavier"), ("mgnet-ab", None)),
+    ]
+    for key, stem, seeds in [
+        (("q2", "spectrum"), "q2_alpha-init-spectrum", (11, 23, 31, 43)),
+        (("q4", "xavier"), "q4_alpha-init-xavier", (11, 23)),
+        (("mgnet-ab", None), "mgnet-ab", (11, 31, 43)),
+    ]:
+        for index, measure in enumerate(("last", "best")):
+            sample, values = rows[key].samples[measure], _values(accuracies, stem, index, seeds)
+            assert sample.mean == pytest.approx(np.mean(values), rel=1e-14)
+            assert sample.deviation == pytest.approx(np.std(values, ddof=1), rel=1e-12)
+            assert len(sample) == len(seeds)
+        assert (rows[key].planned, rows[key].epochs) == (4, 3)
+
+
+def test_differences_are_paired_and_their_intervals_those_of_scipy(accuracies):
+    stems = "q2_alpha-init-spectrum", "q2_alpha-init-xavier"
+    seeds = (11, 23, 31, 43)
+    one, other = (Sample(dict(zip(seeds, _values(accuracies, stem, 0), strict=True))) for stem in stems)
+    difference = Difference.between(one, other)
+    theirs = stats.ttest_rel(list(one.values.values()), list(other.values.values())).confidence_interval(0.95)
+    assert (difference.low, difference.high) == pytest.approx((theirs.low, theirs.high), rel=1e-10)
+    assert difference.mean == pytest.approx(one.mean - other.mean, rel=1e-10)
+    # Seeds that one of them lacks count for neither.
+    fewer = Sample({23: other.values[23], 43: other.values[43], 99: 0.9})
+    difference = Difference.between(one, fewer)
+    expected = np.mean([one.values[seed] - other.values[seed] for seed in (23, 43)])
+    assert (difference.count, difference.mean) == (2, pytest.approx(expected, rel=1e-12))
+    single = Difference.between(one, Sample({11: 0.5}))
+    assert (single.count, np.isnan(single.low), np.isnan(single.high)) == (1, True, True)
+    assert Difference.between(one, Sample({99: 0.5})) is None
+
+
+def _row(cells, *names):
+    (row,) = [row for row in cells.rows if row[: len(names)] == names]
+    return dict(zip(cells.heads, row, strict=True))
+
+
+def test_a_line_has_everything_and_keeps_last_and_best_apart(study, accuracies):
+    cells = long_cells(study_table(study))
+    values = {m: _values(accuracies, "q2_alpha-init-xavier", i) * 100 for i, m in enumerate(("last", "best"))}
+    row = _row(cells, "q2", "xavier")
+    for measure, found in values.items():
+        assert row[f"{measure} epoch"] == f"{found.mean():.2f} +- {found.std(ddof=1):.2f}"
+    base = _values(accuracies, "q2_alpha-init-spectrum", 0) * 100
+    interval = stats.ttest_rel(values["last"], base).confidence_interval(0.95)
+    assert row["difference"] == f"{values['last'].mean() - base.mean():+.2f}"
+    assert row["95 % interval"] == f"[{interval.low:+.2f}, {interval.high:+.2f}]"
+    assert row["seeds"] == "4"
+    assert _row(cells, "q2", "spectrum")["difference"] == "base"
+    assert _row(cells, "q4", "xavier")["seeds"] == "2 of 4"
+    assert _row(cells, "mgnet-ab", "-")["weights"] == f"{study.read().runs[4].weights:,}"
+    assert "the first row of the study, q2, spectrum" in cells.notes[2]
+    assert "optimistic" in cells.notes[1]
+
+
+def test_a_base_is_the_same_row_but_for_what_it_names(study, accuracies):
+    table = study_table(study)
+    cells = long_cells(table, base={"alpha-init": "xavier"})
+    assert [row[-2] for row in cells.rows][1::2] == ["base", "base"]
+    expected = _values(accuracies, "q4_alpha-init-spectrum", 0, (11, 23)) - _values(
+        accuracies, "q4_alpha-init-xavier", 0, (11, 23)
+    )
+    assert _row(cells, "q4", "spectrum")["difference"] == f"{100 * expected.mean():+.2f}"
+    assert _row(cells, "mgnet-ab", "-")["difference"] == "-"
+    one = long_cells(table, base={"model": "q4", "alpha-init": "spectrum"})
+    assert _row(one, "q4", "spectrum")["difference"] == "base"
+    assert _row(one, "mgnet-ab", "-")["difference"] != "-"
+
+
+def test_columns_are_values_and_nothing_else_is_averaged(study, accuracies):
+    table = study_table(study)
+    cells = cross_cells(table, ["alpha-init"], measure="best")
+    assert cells.heads == ("model", "weights", "spectrum", "xavier", "no alpha-init")
+    best = 100 * _values(accuracies, "q4_alpha-init-spectrum", 1)
+    assert _row(cells, "q4")["spectrum"] == f"{best.mean():.2f} +- {best.std(ddof=1):.2f} (4)"
+    assert _row(cells, "q4")["xavier"].endswith(" (2 of 4)")
+    assert _row(cells, "mgnet-ab")["spectrum"] == "-"
+    assert "best epoch" in cells.notes[0]
+    turned = cross_cells(table, ["model"])
+    assert turned.heads == ("alpha-init", "weights", "q2", "q4", "mgnet-ab")
+    assert [row[0] for row in turned.rows] == ["spectrum", "xavier", "-"]
+    compared = cross_cells(table, ["alpha-init"], base={"alpha-init": "spectrum"})
+    assert _row(compared, "q2")["spectrum"] == "base"
+    assert re.fullmatch(r"[+-]\d\.\d\d \[[+-]\d+\.\d\d, [+-]\d+\.\d\d\]", _row(compared, "q2")["xavier"])
+    assert _row(compared, "mgnet-ab")["no alpha-init"] == "-"
+
+
+def test_what_is_missing_is_shown_as_missing(tmp_path, accuracies):
+    empty = _write(tmp_path, TEXT, accuracies, missing=tuple(accuracies))
+    cells = long_cells(study_table(empty))
+    assert {row[-4] for row in cells.rows} == {"missing"}
+    assert {row[-5] for row in cells.rows} == {"0 of 4"}
+    assert {row[-2] for row in cells.rows[1:]} == {"-"}
+    assert set(cross_cells(study_table(empty), ["alpha-init"]).rows[0][2:]) == {"missing", "-"}
+    assert "missing" in run("study", "table", empty.path).stdout
+
+
+def test_a_single_seed_has_no_spread(tmp_path, accuracies):
+    single = _write(tmp_path, TEXT.replace("[11, 23, 31, 43]", "[11]"), accuracies)
+    row = _row(long_cells(study_table(single)), "q4", "xavier")
+    last = 100 * accuracies["q4_alpha-init-xavier_seed-11"][0]
+    assert row["last epoch"] == f"{last:.2f}"
+    assert (row["seeds"], row["95 % interval"]) == ("1", "-")
+    assert row["difference"] != "-"
+
+
+def test_best_epochs_of_validation_are_said_to_be(tmp_path, accuracies):
+    held_out = _write(tmp_path, TEXT, accuracies, chosen_on="validation")
+    assert "on the validation images" in long_cells(study_table(held_out)).notes[1]
+
+
+def test_csv_has_every_digit(study, accuracies):
+    rows = list(csv.DictReader(io.StringIO(run("study", "table", study.path, "--format", "csv").stdout)))
+    assert len(rows) == 5
+    values = _values(accuracies, "q2_alpha-init-xavier", 0)
+    assert float(rows[1]["last_mean"]) == pytest.approx(values.mean(), rel=1e-14)
+    assert float(rows[1]["last_deviation"]) == pytest.approx(values.std(ddof=1), rel=1e-12)
+    assert (rows[3]["seeds_planned"], rows[3]["seeds_done"]) == ("4", "2")
+    assert (rows[0]["difference"], rows[4]["alpha-init"]) == ("", "")
+    runs = list(csv.DictReader(io.StringIO(run("study", "table", study.path, "--runs", "--format", "csv").stdout)))
+    assert len(runs) == 20 - len(MISSING)
+    assert runs[0]["last epoch"] == f"{100 * accuracies['q2_alpha-init-spectrum_seed-11'][0]:.2f}"
+    assert runs[0]["weights"].isdigit()
+
+
+def test_markdown_has_a_rule_and_no_loose_bars():
+    cells = Cells(("a", "b"), (("x|y", "1.00 +- 0.10"),), 1, ("A note +- this.",))
+    assert markdown(cells) == "| a | b |\n| --- | ---: |\n| x\\|y | 1.00 ± 0.10 |\n\nA note ± this.\n"
+
+
+def test_latex_escapes_what_has_a_meaning_there():
+    cells = Cells(("a_b", "95 % interval"), (("A&B #1 {x} $", "1.00 +- 0.10"),), 1, ("100 %",))
+    lines = latex(cells).splitlines()
+    assert lines[0] == "% 100 %"
+    assert lines[1] == r"\begin{tabular}{lr}"
+    assert lines[3] == r"  a\_b & 95 \% interval \\"
+    assert lines[5] == r"  A\&B \#1 \{x\} \$ & 1.00 $\pm$ 0.10 \\"
+
+
+def test_rows_sort_and_come_first(study):
+    cells = long_cells(study_table(study), ["alpha-init"])
+    assert cells.heads[:2] == ("alpha-init", "model")
+    assert [row[:2] for row in cells.rows] == [
+        *(("spectrum", "q2"), ("spectrum", "q4"), ("xavier", "q2"), ("xavier", "q4"), ("-", "mgnet-ab")),
+    ]
+
+
+def test_mistakes_have_a_sentence(study, tmp_path):
+    for words, said in [
+        (("--rows", "modle"), "unknown setting in which the runs of this study differ 'modle': did you mean 'model'"),
+        (("--columns", "lr"), "unknown setting in which the runs of this study differ 'lr'"),
+        (("--rows", "model", "--columns", "model"), "model can't be both in rows and in columns"),
+        (("--base", "model"), "expected --base KEY=VALUE, got 'model'"),
+        (("--base", "model=q3"), "unknown model of this study 'q3'"),
+        (("--base", "model=mgnet-ab", "--base", "alpha-init=xavier"), "no row of this study has model=mgnet-ab"),
+        (("--measure", "best"), "--measure is for --columns"),
+        (("--runs", "--columns", "model"), "--runs shows single runs"),
+    ]:
+        assert said in fails("study", "table", study.path, *words, exit_code=2)
+    assert "expected the plan of a study" in fails("study", "table", tmp_path)
+    assert "no directory" in fails("study", "table", tmp_path / "none")
+    with pytest.raises(InputError, match="unknown setting"):
+        cross_cells(study_table(study), ["seed"])
+
+
+def test_a_damaged_result_is_said(tmp_path, accuracies):
+    broken = _write(tmp_path, TEXT, accuracies)
+    path = broken.run("mgnet-ab_seed-11").result
+    for text in ("{", '{"last": 3}', "[]"):
+        path.write_text(text)
+        with pytest.raises(FileError, match=re.escape(str(path))):
+            study_table(broken)
