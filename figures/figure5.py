@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from polyroots.errors import FileError, count_of
-from polyroots.plotting.labels import End, label_ends
+from polyroots.plotting.labels import End, label_ends, spread
 from polyroots.plotting.style import COLOURS, REFERENCE, WIDTHS, style, wrapped
 from polyroots.study import results_of, series_of
 from polyroots_figures.request import Computed, Request
@@ -19,6 +20,8 @@ from polyroots_figures.request import Computed, Request
 _MARKERS, _LINES = "osD^vP*X", ("-", "--", ":")
 # Letters.
 _SHORT = 16
+# Beside the points, of their extent, which is not taken for less; between points, in inches.
+_MARGIN, _LEAST_EXTENT, _GAP = 0.1, 0.1, 0.11
 
 
 def compute(request: Request) -> list[Computed]:
@@ -64,26 +67,31 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     has_legend = len(labels) > len(COLOURS) or max(map(len, labels)) > _SHORT
     height = 2.4
     # Inches for the lines of a legend.
-    lines = sum(1 + int(len(label) / (14 * width)) for label in labels) if has_legend else 0
+    columns = max(1, int(width / (0.075 * max(map(len, labels)) + 0.45)))
+    lines = sum(1 + int(len(label) / (14 * width)) for label in labels) / columns if has_legend else 0
     below = 0.6 + 0.14 * lines
     with style(width):
         figure = Figure(figsize=(width, height + below + (0.15 if width <= WIDTHS["one"] else 0)), layout="constrained")
         axes = figure.add_subplot()
+        weights = np.array([point["weights"] for series in data["series"] for point in series["points"]], dtype=float)
+        samples = [100 * point["accuracies"] for series in data["series"] for point in series["points"]]
+        places = _places(weights, np.array([[sample.min(), sample.max()] for sample in samples]), axes, width)
+        left = iter(places)
         ends = []
         for index, series in enumerate(data["series"]):
             colour = COLOURS[index % len(COLOURS)]
             # Another round of colours has other markers and lines.
             marker = _MARKERS[(index + index // len(COLOURS)) % len(_MARKERS)]
             line = _LINES[index // len(COLOURS) % len(_LINES)]
-            weights = np.array([point["weights"] for point in series["points"]])
+            where = np.array([next(left) for _ in series["points"]])
             accuracies = [100 * point["accuracies"] for point in series["points"]]
             means = np.array([a.mean() for a in accuracies])
             spreads = np.array([a.std(ddof=1) if len(a) > 1 else 0.0 for a in accuracies])
-            for x, of_seeds in zip(weights, accuracies, strict=True):
+            for x, of_seeds in zip(where, accuracies, strict=True):
                 at = np.full(len(of_seeds), x)
                 axes.plot(at, of_seeds, ".", color=colour, markersize=3, alpha=0.4, markeredgewidth=0)
             axes.errorbar(
-                weights,
+                where,
                 means,
                 spreads,
                 fmt=f"{line}{marker}",
@@ -93,24 +101,84 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
                 capsize=2,
                 label=wrapped(series["label"], 0.85 * width),
             )
-            ends.append(End(float(weights[-1]), float(means[-1]), series["label"], colour))
-        axes.set_xscale("log")
-        axes.margins(x=0.08)
-        axes.set_xlim(*axes.get_xlim())
+            ends.append(End(float(where[-1]), float(means[-1]), series["label"], colour))
         axes.set_ylim(*axes.get_ylim())
         _mark_weights(axes)
         axes.grid(color=REFERENCE, alpha=0.15, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_xlabel(f"weights\n{_caption(data['series'])}")
+        aside = "\npoints below a bracket have the weights beside it" if _bracket(axes, weights, places) else ""
+        axes.set_xlabel(f"weights\n{_caption(data['series'])}{aside}")
         axes.set_ylabel("test accuracy in %")
         # A dollar sign would begin mathematics.
         name = data["data"].replace("$", r"\$")
         figure.suptitle(wrapped(f"{name}, after the last epoch", width))
         if has_legend:
-            figure.legend(loc="outside lower center", ncols=1)
+            figure.legend(loc="outside lower center", ncols=columns)
         else:
             label_ends(axes, ends, height)
     return {"": figure}
+
+
+def _places(
+    weights: Float64[np.ndarray, "points"], bars: Float64[np.ndarray, "points 2"], axes: Axes, width: float
+) -> Float64[np.ndarray, "points"]:
+    """Limit the axis of the weights, and return where on it each point is.
+
+    Where points of about the same weights would cover each other, they stand side by side.
+    """
+    logs = np.log(weights)
+    extent = max(float(np.ptp(logs)), _LEAST_EXTENT)
+    gap = _GAP / width * (1 + 2 * _MARGIN) * extent
+    moved = spread(logs, gap) if _cover(logs, bars, gap) else logs
+    axes.set_xscale("log")
+    axes.set_xlim(np.exp(moved.min() - _MARGIN * extent), np.exp(moved.max() + _MARGIN * extent))
+    return weights if moved is logs else np.exp(moved)
+
+
+def _cover(logs: Float64[np.ndarray, "points"], bars: Float64[np.ndarray, "points 2"], gap: float) -> bool:
+    """Whether two points are too near, and their bars (lower and upper end) overlap."""
+    size = 0.05 * np.ptp(bars)
+    low, high = bars[:, 0] - size / 2, bars[:, 1] + size / 2
+    is_near = np.abs(logs[:, None] - logs) < gap
+    is_beside = (low[:, None] < high) & (low < high[:, None])
+    return bool(np.triu(is_near & is_beside, 1).any())
+
+
+def _bracket(axes: Axes, weights: Float64[np.ndarray, "points"], places: Float64[np.ndarray, "points"]) -> bool:
+    """Mark above the axes which points were moved, and their weights; say whether there are any."""
+    if places is weights:
+        return False
+    order = np.argsort(places)
+    is_moved = ~np.isclose(places, weights, rtol=1e-9)[order]
+    # Neighbours that were moved belong together where they touch.
+    gaps = np.diff(np.log(places[order]))
+    touching = is_moved[1:] & is_moved[:-1] & (gaps < 1.01 * gaps.min(initial=np.inf))
+    groups = np.split(order, np.flatnonzero(~touching) + 1)
+    for group in groups:
+        if len(group) < 2:
+            continue
+        ends = [places[group].min(), places[group].max()]
+        axes.plot(
+            ends,
+            [1.02, 1.02],
+            "-|",
+            color=REFERENCE,
+            linewidth=0.7,
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+        )
+        axes.annotate(
+            " to ".join(dict.fromkeys(f"{weight:,.0f}" for weight in (min(weights[group]), max(weights[group])))),
+            (float(np.sqrt(ends[0] * ends[1])), 1.02),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize="x-small",
+            color=REFERENCE,
+        )
+    return True
 
 
 def _mark_weights(axes: Axes) -> None:
