@@ -180,18 +180,17 @@ def test_points_that_would_cover_each_other_stand_side_by_side(study):
     points = {one["label"]: one["points"] for one in computed.data["series"]}
     for mine, other in zip(points["q2"], points["q4"], strict=True):
         other["accuracies"] = mine["accuracies"] + 0.001
+        other["weights"] = mine["weights"] + 1
     for width in WIDTHS.values():
         figure = FIGURES["5"].draw(computed.data, width)[""]
         require_nothing_is_cut(figure)
         (axes,) = figure.axes
-        drawn = [container[0].get_xdata() for container in axes.containers]
+        drawn = {name: container[0].get_xdata() for name, container in zip(points, axes.containers, strict=True)}
         # As far from each other as markers are wide, around the weights that they have.
-        moved = [index for index in range(2) if drawn[0][index] != points["q2"][index]["weights"]]
-        assert moved
         for index in range(2):
-            weights = sorted(points[name][index]["weights"] for name in points)
-            left, right = axes.transData.transform([(drawn[name][index], 85) for name in range(2)])[:, 0]
+            weights = points["q2"][index]["weights"]
+            left, right = axes.transData.transform([(drawn[name][index], 85) for name in ("q2", "q4")])[:, 0]
             assert right - left > 4 / 72 * figure.dpi
-            assert drawn[0][index] <= weights[0] < weights[1] <= drawn[1][index]
-            assert (f"{weights[0]:,} to {weights[1]:,}" in texts(figure)) == (index in moved)
+            assert drawn["q2"][index] < weights < drawn["q4"][index]
+            assert f"{weights:,} to {weights + 1:,}" in texts(figure)
         assert "points below a bracket have the weights beside it" in axes.get_xlabel()
