@@ -99,7 +99,8 @@ class Processes:
 
     def __init__(self, options: argparse.Namespace, name: str) -> None:
         context = mp.get_context("spawn")
-        self.barrier, self.queue = context.Barrier(options.seeds + 1), context.Queue()
+        # Whoever dies must not keep the others waiting.
+        self.barrier, self.queue = context.Barrier(options.seeds + 1, timeout=600), context.Queue()
         arguments = [(options, name, index, self.barrier, self.queue) for index in range(options.seeds)]
         self.processes = [context.Process(target=_worker, args=these, daemon=True) for these in arguments]
         for process in self.processes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def plan(file: Path, data_dir: Path | None, device: Any, no_timing: bool, as_jso
       polyroots study plan studies/quick.toml
       polyroots study plan studies/degree.toml --device cuda
     """
+    from polyroots.errors import InputError
     from polyroots.study import Machine, estimate, make_plan
 
     from .console import print_json, progress, say
@@ -62,7 +64,10 @@ def plan(file: Path, data_dir: Path | None, device: Any, no_timing: bool, as_jso
     if not no_timing:
         with progress() as bar:
             task = bar.add_task("timing a step", total=None)
-            timed = estimate(planned, lambda done, total: bar.update(task, completed=done, total=total))
+            try:
+                timed = estimate(planned, lambda done, total: bar.update(task, completed=done, total=total))
+            except InputError as error:
+                raise click.ClickException(f"no step can be timed here: {error}; --no-timing leaves it out") from error
     if as_json:
         seconds = timed.seconds if timed else {}
         runs = [
@@ -110,7 +115,7 @@ def plan(file: Path, data_dir: Path | None, device: Any, no_timing: bool, as_jso
     "--jobs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="So many at once. [default: one for each GPU, 1 without one]",
+    help="So many at once. [default: here one for each GPU, or 1; slurm no limit]",
 )
 @_GPUS_PER_JOB
 @click.option(
@@ -128,7 +133,9 @@ def plan(file: Path, data_dir: Path | None, device: Any, no_timing: bool, as_jso
     help="slurm: after so long a job is saved and put back into the queue.",
 )
 @click.option("--partition", help="slurm: where to. [default: the cluster's]")
-@click.option("--sbatch", multiple=True, metavar="KEY=VALUE", help="slurm: another option of sbatch, as account=mine.")
+@click.option(
+    "--sbatch", multiple=True, metavar="KEY[=VALUE]", help="slurm: another option of sbatch, as account=mine."
+)
 def run(
     file: Path,
     out: Path,
@@ -171,25 +178,29 @@ def run(
     with usage_errors():
         _refuse_foreign(cluster)
         gpus = _gpus(gpus_per_job, device, cluster)
-        limit, more = minutes_of(time), _pairs(sbatch, "--sbatch")
+        limit, more = minutes_of(time), {name: value or True for name, value in _pairs(sbatch, "--sbatch", "").items()}
         resources = Resources(gpus, cpus_per_job, limit, partition, jobs, runs_per_job, more)
     planned, description = make_plan(file, Machine(data_dir, device, max(1, gpus)))
     directory = StudyDirectory(out)
-    directory.write(planned, description.text)
-    left = unfinished(planned, directory)
-    done = len(planned.runs) - len(left)
-    if cluster == "slurm":
-        runner: Runner = Jobs(directory, left, resources)
-        again = "the jobs go on; look at them with the same command"
-    else:
-        runner = Processes(directory, left, jobs=jobs or _jobs(gpus), devices_per_job=gpus)
-        again = "go on with the same command"
-    say(f"{planned.title}: {count_of(len(planned.runs), 'run')}" + (f", {done} of them done before" if done else ""))
-    with StudyDisplay(planned) as display:
-        try:
-            outcome = run_study(planned, directory, runner, display.show)
-        except KeyboardInterrupt:
-            raise click.ClickException(f"interrupted; {again}") from None
+    with ExitStack() as stack:
+        stack.enter_context(directory.held())
+        planned = directory.write(planned, description.text)
+        left = unfinished(planned, directory)
+        done = len(planned.runs) - len(left)
+        if cluster == "slurm" and left:
+            runner: Runner = Jobs(directory, left, resources)
+            again = "the jobs go on; look at them with the same command"
+            stack.close()  # others may look, too
+        else:
+            runner = Processes(directory, left, jobs=jobs or _jobs(gpus), devices_per_job=gpus if left else 0)
+            again = "go on with the same command"
+        before = f", {done} of them done before" if done else ""
+        say(f"{planned.title}: {count_of(len(planned.runs), 'run')}{before}")
+        with StudyDisplay(planned) as display:
+            try:
+                outcome = run_study(planned, directory, runner, display.show)
+            except KeyboardInterrupt:
+                raise click.ClickException(f"interrupted; {again}") from None
     _report(outcome, directory)
 
 
@@ -238,8 +249,7 @@ def table(
       polyroots study table quick --columns alpha-init --base alpha-init=xavier
       polyroots study table quick --format latex > table.tex
     """
-    from polyroots.study import StudyDirectory, study_table
-    from polyroots.study import formats as made
+    from polyroots.study import StudyDirectory, formats, study_table
 
     from .console import say
     from .console import table as text_table
@@ -254,11 +264,11 @@ def table(
         against = _pairs(base, "--base")
         found.require_base(against)
         if runs:
-            cells = made.run_cells(found, first)
+            cells = formats.run_cells(found, first)
         elif across:
-            cells = made.cross_cells(found, across, first, measure, against)
+            cells = formats.cross_cells(found, across, first, measure, against)
         else:
-            cells = made.long_cells(found, first, against)
+            cells = formats.long_cells(found, first, against)
     if form == "text":
         shown = text_table(*cells.heads, left=cells.names)
         for row in cells.rows:
@@ -266,9 +276,9 @@ def table(
         say(f"{found.title}{f' on {found.data}' if found.data else ''}", shown, *cells.notes)
     elif form == "csv":
         is_long = not runs and not across
-        click.echo(made.long_csv(found, first, against) if is_long else made.cells_csv(cells), nl=False)
+        click.echo(formats.long_csv(found, first, against) if is_long else formats.cells_csv(cells), nl=False)
     else:
-        click.echo((made.markdown if form == "markdown" else made.latex)(cells), nl=False)
+        click.echo((formats.markdown if form == "markdown" else formats.latex)(cells), nl=False)
 
 
 def planned_name(file: Path) -> str:
@@ -344,14 +354,16 @@ def _names(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip()) if text else ()
 
 
-def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Read KEY=VALUE."""
+def _pairs(texts: Sequence[str], option: str, missing: str | None = None) -> dict[str, str]:
+    """Read KEY=VALUE; of KEY alone the value is `missing`, if that may be."""
     from polyroots.errors import InputError
 
     pairs = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        if not equals or not key:
+        if not equals and missing is not None:
+            value = missing
+        elif not equals or not key:
             raise InputError(f"expected {option} KEY=VALUE, got {text!r}")
         pairs[key.strip()] = value.strip()
     return pairs

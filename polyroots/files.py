@@ -6,7 +6,9 @@ import json
 import math
 import os
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,9 @@ from typing import Any
 from zipfile import BadZipFile
 
 from polyroots.errors import FileError
+
+if sys.platform != "win32":
+    import fcntl
 
 
 def require_readable(path: str | Path) -> None:
@@ -90,6 +95,30 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def held(path: Path, patience: float, message: str) -> Iterator[None]:
+    """Keep other processes from a directory that they ask for in the same way; the system releases what died.
+
+    Raises
+    ------
+    FileError
+        With the message, if another process has it for longer than some seconds, or if there is no such directory.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    try:
+        deadline = time.monotonic() + patience
+        while not _lock(handle):
+            if time.monotonic() > deadline:
+                raise FileError(message)
+            time.sleep(0.3)
+        yield
+    finally:
+        os.close(handle)
 
 
 def make_directory(path: str | Path) -> None:
@@ -177,6 +206,19 @@ def cannot_write(path: str | Path, error: OSError) -> FileError:
 
 def _json(document: Any) -> str:
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _lock(handle: int) -> bool:
+    """Take the lock of a directory if nobody has it, and say whether it is free; where there are no locks, it is."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without them
+        return True
+    return True
 
 
 def _umask() -> int:

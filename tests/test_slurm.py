@@ -10,7 +10,7 @@ import pytest
 from commands import fails, run
 from small_runs import require_same
 
-from polyroots.errors import InputError
+from polyroots.errors import FileError, InputError
 from polyroots.study import Phase, Resources, StudyDirectory, cluster, minutes_of
 from polyroots.study.progress import last_lines_of
 from polyroots.training import load_run, open_data, train
@@ -52,7 +52,7 @@ def _states():
 
 
 def _job_of(out, name):
-    return json.loads((out / "slurm" / "jobs.json").read_text())[name]
+    return json.loads((out / "slurm" / "jobs.json").read_text())[name]["job"]
 
 
 def _require_as_here(out, tmp_path):
@@ -157,7 +157,8 @@ def test_options_of_jobs(tmp_path):
     for words, said in [
         (("--time", "soon"), "expected a time such as 90 (minutes), 4:00:00 or 1-12"),
         (("--time", "0"), "expected a time of at least a minute"),
-        (("--sbatch", "exclusive"), "expected --sbatch KEY=VALUE, got 'exclusive'"),
+        (("--sbatch", "=1"), "expected --sbatch KEY=VALUE, got '=1'"),
+        (("--sbatch", "array=1-5"), "--sbatch array is decided here"),
     ]:
         line = fails("study", "run", path, "--out", out, *SLURM[:4], *words, exit_code=2)
         assert said in line
@@ -188,7 +189,12 @@ def test_jobs_are_followed_through_the_queue(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster.shutil, "which", lambda name: name)
     directory = StudyDirectory(tmp_path)
     directory.jobs.mkdir()
-    (directory.jobs / "jobs.json").write_text(json.dumps({"a": "9_0", "b": "9_1", "c": "9_2"}))
+    (directory.path / "logs").mkdir()
+    directory.log("c").write_text("Stopped: interrupted, before\n")
+    jobs = {"a": "9_0", "b": "9_1", "c": "9_2", "other": "8"}
+    document = {name: {"job": job, "log_size": 0} for name, job in jobs.items()}
+    document["c"]["log_size"] = directory.log("c").stat().st_size
+    (directory.jobs / "jobs.json").write_text(json.dumps(document))
     now = 100.0
     monkeypatch.setattr(cluster.time, "monotonic", lambda: now)
     jobs = cluster.Jobs(directory, ["a", "b", "c"], Resources())
@@ -199,19 +205,22 @@ def test_jobs_are_followed_through_the_queue(tmp_path, monkeypatch):
     jobs.advance()
     # A shared file system may show the result later.
     assert jobs.phases == {"a": Phase.WAITING, "b": Phase.RUNNING, "c": Phase.RUNNING}
-    (directory.path / "logs").mkdir()
     directory.log("b").write_text("epoch 1\nStopped: interrupted\n")
-    directory.log("c").write_text("Stopped: interrupted\nError: the loss is nan\n")
     directory.run("a").path.mkdir(parents=True)
     directory.run("a").result.write_text("{}")
     now += 10
     jobs.advance()
+    # Of the last one nothing was printed since it was submitted: what is there is from before.
     assert jobs.phases == {"a": Phase.DONE, "b": Phase.STOPPED, "c": Phase.FAILED}
     assert jobs.last_lines("c") == ["(job 9_2 is no longer in the queue)"]
 
     def silent():
         raise InputError("SLURM doesn't answer")
 
+    (directory.jobs / "jobs.json").write_text('{"a": "9_0"}')
+    with pytest.raises(FileError, match="is damaged"):
+        cluster.Jobs(directory, ["a"], Resources())
+    (directory.jobs / "jobs.json").write_text(json.dumps(document))
     queue["9_0"] = "RUNNING"
     jobs = cluster.Jobs(directory, ["a"], Resources())
     monkeypatch.setattr(cluster, "_queue", silent)

@@ -110,6 +110,9 @@ def test_data_lie_where_the_file_or_the_command_says(study, image_folder, tmp_pa
     assert make_plan(path)[0].runs[0].config.data_dir == image_folder.resolve()
     with pytest.raises(FileError, match="no directory"):
         make_plan(path, Machine(tmp_path / "elsewhere"))
+    path = study(text='[base]\nmodel = "q2"\ndataset = "folder"\ndata-dir = "none"\n')
+    with pytest.raises(InputError, match=f"line 4: no directory {tmp_path / 'none'}"):
+        make_plan(path)
     with pytest.raises(InputError, match="needs --data-dir"):
         make_plan(study(text='[base]\ndataset = "folder"\n'))
 
@@ -128,7 +131,7 @@ def test_data_lie_where_the_file_or_the_command_says(study, image_folder, tmp_pa
         ("epochs = 2", 'device = "cuda"', 6, "device is a matter of the machine"),
         ("epochs = 2", "epochs = 0", 6, "epochs: input should be greater than 0, got 0"),
         ("epochs = 2", 'recipe = "papr"', 6, "unknown recipe 'papr': did you mean 'paper'"),
-        ("epochs = 2", "roots = 3", 6, "expected a name in quotes as roots, got 3"),
+        ("epochs = 2", "roots = 3", 6, "expected a name in quotes for roots, got 3"),
         ("epochs = 2", 'roots = "leja"', 13, "and roots leja chooses them from it"),
         ("scale = 0.25", "scale = -1", 7, "expected a positive number of at most"),
         ("scale = 0.25", 'scale = "sqrtt2"', 7, "such as 0.5, sqrt2 or 1/sqrt8"),
@@ -170,6 +173,12 @@ def test_a_file_that_is_none(study, tmp_path):
         make_plan(study(text='title = "Empty"\n'))
     with pytest.raises(InputError, match="describes no run"):
         make_plan(study(text='[axes]\nmodel = "q2"\n[[exclude]]\nmodel = "q2"\n'))
+    with pytest.raises(InputError, match="expected 1 to 1000 seeds, got 1001"):
+        make_plan(study(text="seeds = 1001\n[base]\nepochs = 1\n"))
+    with pytest.raises(InputError, match="expected their number, or a list"):
+        make_plan(study(text="seeds = [4294967296]\n[base]\nepochs = 1\n"))
+    path = study(text="\ufeff[base]\nepochs = 1\n")
+    assert make_plan(path)[0].title == "study"
     with pytest.raises(FileError, match="no file"):
         make_plan(tmp_path / "none.toml")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
@@ -195,6 +204,115 @@ def test_a_line_is_found_whatever_the_way_of_writing():
     assert line_of(text, ("include", 1)) == 12
     assert line_of(text, ("include", 1, "model")) == 13
     assert line_of(text, ("include", 2)) is None
+    # Whole values alone, the last of several.
+    text = '[axes]\nlr = [\n 10,\n 1,\n 1,\n]\nmodel = [\n "q4",\n "L,q4",\n "q4",\n \'q4r\',\n]\n'
+    assert line_of(text, ("axes", "lr"), 1) == 5
+    assert line_of(text, ("axes", "lr"), 10) == 3
+    assert line_of(text, ("axes", "model"), "q4") == 10
+    assert line_of(text, ("axes", "model"), "q4r") == 11
+    # What other programs take for the end of a line is none.
+    assert line_of("# a\u2028b\x85c\nlr = 1\n", ("lr",)) == 2
+
+
+def test_an_axis_and_an_include_beat_the_base(study):
+    text = "[base]\nlr = 0.5\nepochs = 7\n[axes]\nlr = [0.1, 0.2]\n[[include]]\nlr = 0.3\nepochs = 9\n"
+    found = [(r.config.lr, r.config.epochs) for r in make_plan(study(text=text))[0].runs]
+    assert found == [(0.1, 7), (0.2, 7), (0.3, 9)]
+
+
+def test_every_exclusion_counts(study):
+    text = TEXT + '\n[[exclude]]\nmodel = "q2"\nalpha-init = "spectrum"\n'
+    asked = [(r.settings["model"], r.settings["alpha-init"]) for r in make_plan(study(text=text))[0].runs]
+    assert asked[:2] == [("q2", "xavier"), ("q4", "spectrum")]
+    # One that excludes what another one has excluded is no error, as each excludes something of the grid.
+    text += '\n[[exclude]]\nmodel = "q2"\n\n[[exclude]]\nmodel = "q2"\nalpha-init = "xavier"\n'
+    asked = {r.settings["model"] for r in make_plan(study(text=text))[0].runs}
+    assert asked == {"q4", "resnet18", "mgnet-ab"}
+
+
+@pytest.mark.parametrize(
+    "include",
+    [
+        'model = "q2"\nlr = 1.0',
+        'model = "q2"\naugment = "flip,crop"',
+        'model = "q2"\nchannels = [4, 8]',
+        'model = "L,L"',
+    ],
+)
+def test_the_same_computation_is_asked_for_once(study, include):
+    base = '[base]\naugment = "crop,flip"\nlr = 1\nscale = 0.125\n'
+    if "channels" in include:
+        base = base.replace("scale = 0.125\n", "")
+        include = include.replace("[4, 8]", "[32, 64]")
+    text = f'{base}[axes]\nmodel = ["q2"]\n[[include]]\n{include}\n'
+    if "L,L" in include:
+        assert len(make_plan(study(text=text))[0].runs) == 2  # by its blocks it has another name, in tables as well
+        return
+    with pytest.raises(InputError, match="asks once more for the run model q2"):
+        make_plan(study(text=text))
+
+
+def test_values_that_are_near_are_told_apart(study):
+    plan, _ = make_plan(study(text="[axes]\nlr = [0.1234567, 0.1234568]\n"))
+    assert [r.texts for r in plan.runs] == [("0.1234567",), ("0.1234568",)]
+    assert len({r.name for r in plan.runs}) == 2
+
+
+def test_names_are_short_and_the_same_whatever_else_there_is(study):
+    text = '[axes]\nmodel = ["{}"]\n'
+    many = ",".join("L" * 100)
+    (long,) = make_plan(study(text=text.format(many)))[0].runs
+    assert len(long.name) < 120
+    (other,) = make_plan(study(text=text.format(many[:-2])))[0].runs
+    assert long.name != other.name
+    uniform = "[axes]\nalpha-init = [{}]\n"
+    both = make_plan(study(text=uniform.format('"uniform:1,2", "uniform:-1,2"')))[0].runs
+    assert [r.name for r in both] == ["alpha-init-uniform-1-2_seed-7", "alpha-init-uniform--1-2_seed-7"]
+    (alone,) = make_plan(study(text=uniform.format('"uniform:1,2"')))[0].runs
+    assert alone.name == "alpha-init-uniform-1-2_seed-7"
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("lr = true", "expected a number for lr, got True"),
+        ('epochs = "2"', "expected no quotes for epochs, got '2'"),
+        ("nesterov = 1", "expected true or false for nesterov, got 1"),
+        ("padding = 1", "expected a name in quotes for padding, got 1"),
+        ("scale = true", "expected a name in quotes for scale, got True"),
+        ("degree = true", "expected a number for degree, got True"),
+        ("model = 4", "expected a name in quotes for model, got 4"),
+        ("precision = 32", "expected a name in quotes for precision, got 32"),
+    ],
+)
+def test_nothing_is_converted_without_a_word(study, setting, words):
+    with pytest.raises(InputError, match=f"line 2: {words}"):
+        make_plan(study(text=f"[base]\n{setting}\n"))
+
+
+def test_a_network_without_a_setting_has_none_in_the_table(study):
+    text = '[axes]\nmodel = ["q2", "mgnet-ab", "resnet18"]\n[[include]]\nmodel = "q4"\npadding = "circular"\n'
+    text += 'placement = "smoother"\nroots = "leja"\n[[include]]\nmodel = "q4"\nalpha-init = "xavier"\n'
+    found = {r.texts[0]: dict(r.settings) for r in make_plan(study(text=text))[0].runs[:4]}
+    assert found["resnet18"] == {
+        "model": "resnet18",
+        "padding": None,
+        "placement": None,
+        "roots": None,
+        "alpha-init": None,
+    }
+    assert found["mgnet-ab"] == {
+        "model": "mgnet-ab",
+        "padding": "zeros",
+        "placement": "default",
+        "roots": None,
+        "alpha-init": None,
+    }
+    assert found["q2"]["roots"] == "extremal"
+    # Without a spectrum no roots are chosen.
+    last = make_plan(study(text=text))[0].runs[-1]
+    assert last.settings["roots"] is None
+    assert last.settings["alpha-init"] == "xavier"
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
@@ -231,7 +349,7 @@ def test_weights_are_those_of_the_networks():
 def test_a_plan_is_stored_and_read_again(study, tmp_path):
     plan, description = make_plan(study())
     directory = StudyDirectory(tmp_path / "out")
-    directory.write(plan, description.text)
+    assert directory.write(plan, description.text) == plan
     assert directory.read() == plan
     assert directory.description.read_text() == TEXT
     (tmp_path / "out" / "plan.json").write_text('{"title": "Test"}')
@@ -265,12 +383,28 @@ def test_time_follows_from_steps_and_evaluated_images(study, monkeypatch):
     for changes, steps, evaluated in [
         ("batch-size = 64\nepochs = 3", 3 * 23, 3 * 360),
         ("batch-size = 64\nepochs = 3\nlimit = 128", 3 * 2, 3 * 128),
-        ("batch-size = 100\nepochs = 2\nval-fraction = 0.1", 2 * 13, 2 * 144 + 2 * 360),
+        ("batch-size = 100\nepochs = 5\nval-fraction = 0.1", 5 * 13, 5 * 144 + 2 * 360),
     ]:
         plan, _ = make_plan(study(text=f"[base]\n{changes}\n"))
         found = estimate(plan)
         assert found.total == pytest.approx(steps * 1000 + evaluated)
         assert found.device == "a device"
+
+
+def test_what_makes_steps_differ_is_timed_by_itself(study, monkeypatch):
+    timed = []
+    monkeypatch.setattr(timing, "_time", lambda config: timed.append(config) or ("a device", 1.0, 0.0))
+    text = (
+        '[base]\nmodel = "q2"\nepochs = 1\n[axes]\nlr = [0.1, 0.2]\nbatch-size = [16, 32]\nprecision = ["32", "bf16"]\n'
+    )
+    found = estimate(make_plan(study(text=text))[0])
+    assert sorted((c.batch_size, c.precision) for c in timed) == [(16, "32"), (16, "bf16"), (32, "32"), (32, "bf16")]
+    assert len(found.seconds) == 8
+    monkeypatch.undo()
+    # By the image, not by the batch of images.
+    (run_,) = make_plan(study(text="[base]\nchannels = [4, 8]\nlimit = 8\n"))[0].runs
+    _, step, evaluation = timing._time(run_.config)
+    assert 0 < evaluation < step
 
 
 def test_images_are_counted_without_reading_them(image_folder):

@@ -1,6 +1,7 @@
 """Studies that run: as processes here, killed, gone on with, with runs that fail."""
 
 import io
+import os
 import shutil
 import signal
 import subprocess
@@ -11,9 +12,10 @@ from commands import fails, run
 from rich.console import Console
 from small_runs import require_same
 
-from polyroots.errors import FileError
+from polyroots.errors import FileError, InputError
 from polyroots.study import Machine, Phase, Processes, StudyDirectory, make_plan, run_study
 from polyroots.study.progress import RunProgress, last_lines_of, progress_of
+from polyroots.study.worker import STOPPED
 from polyroots.training import load_run, open_data, train
 from polyroots_cli import study_live
 from studies import FOUR, command, epochs_done, four, wait_for
@@ -74,6 +76,25 @@ def test_more_seeds_are_added_to_what_is_there(done, tmp_path):
     assert "3 runs, 2 of them done before" in output
     assert output.count(" running") == 1
     assert epochs_done(tmp_path / "out" / "runs" / "mgnet-ab_seed-31") == 2
+
+
+def test_runs_are_known_by_what_they_compute(done, tmp_path):
+    """An axis more, or another order of them, gives other names; the runs are there."""
+    _, out, _ = done
+    shutil.copytree(out, tmp_path / "out")
+    text = FOUR.replace("[axes]", "[axes]\nlr = [0.1]\nlimit = 60").replace("limit = 60\nbatch", "batch")
+    output = run("study", "run", four(tmp_path, text=text), "--out", tmp_path / "out", "--device", "cpu").stdout
+    assert "4 runs, 4 of them done before" in output
+    table = run("study", "table", tmp_path / "out").stdout
+    assert "missing" not in table
+    assert "lr" in table
+
+
+def test_a_study_is_run_by_one_command_at_a_time(done):
+    path, out, _ = done
+    with StudyDirectory(out).held():
+        line = fails("study", "run", path, "--out", out, "--device", "cpu")
+    assert line == f"Error: another 'polyroots study run' is at work in {out}; wait until it is done, or stop it"
 
 
 def test_runs_of_another_configuration_are_not_taken_for_these(done, tmp_path):
@@ -175,10 +196,31 @@ def test_devices_and_threads_are_shared_out(tmp_path, monkeypatch):
     assert shares(2, 0) == [("2,3,5", "6")] * 2
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert shares(2, 1) == [("2", "1"), ("3", "1")]
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    # Two jobs of two devices: four processes.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, 1,2 ,3")
+    assert shares(2, 2) == [("0,1", "3"), ("2,3", "3")]
+    # A cluster that doesn't bind processes says how many cores are theirs.
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK")
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "6")
+    assert shares(2, 0)[0][1] == "3"
+    with pytest.raises(InputError, match="5 GPUs for each run, and 4 here"):
+        Processes(directory, [], devices_per_job=5)
+
+
+def test_a_worker_stops_whose_parent_is_gone(tmp_path):
+    """Also if that was before it could look."""
+    plan, description = make_plan(four(tmp_path, epochs=3000), Machine(device="cpu"))
+    directory = StudyDirectory(tmp_path / "out")
+    directory.write(plan, description.text)
+    words = [sys.executable, "-m", "polyroots.study.worker", str(directory.path), NAMES[0], "1"]
+    result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=100)
+    assert result.returncode in (STOPPED, -signal.SIGTERM)
+    assert epochs_done(directory.run(NAMES[0]).path) < 3000
 
 
 def test_a_worker_says_what_is_wrong(tmp_path):
-    words = [sys.executable, "-m", "polyroots.study.worker", str(tmp_path / "none"), "q2"]
+    words = [sys.executable, "-m", "polyroots.study.worker", str(tmp_path / "none"), "q2", str(os.getpid())]
     result = subprocess.run(words, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert result.stdout == f"Error: no directory {tmp_path / 'none'}: expected one of 'polyroots study run'\n"

@@ -123,7 +123,7 @@ def test_a_line_has_everything_and_keeps_last_and_best_apart(study, accuracies):
     interval = stats.ttest_rel(values["last"], base).confidence_interval(0.95)
     assert row["difference"] == f"{values['last'].mean() - base.mean():+.2f}"
     assert row["95 % interval"] == f"[{interval.low:+.2f}, {interval.high:+.2f}]"
-    assert row["seeds"] == "4"
+    assert (row["seeds"], row["pairs"], row["epochs"]) == ("4", "4", "3")
     assert _row(cells, "q2", "spectrum")["difference"] == "base"
     assert _row(cells, "q4", "xavier")["seeds"] == "2 of 4"
     assert _row(cells, "mgnet-ab", "-")["weights"] == f"{study.read().runs[4].weights:,}"
@@ -134,11 +134,12 @@ def test_a_line_has_everything_and_keeps_last_and_best_apart(study, accuracies):
 def test_a_base_is_the_same_row_but_for_what_it_names(study, accuracies):
     table = study_table(study)
     cells = long_cells(table, base={"alpha-init": "xavier"})
-    assert [row[-2] for row in cells.rows][1::2] == ["base", "base"]
+    assert [row[-3] for row in cells.rows][1::2] == ["base", "base"]
     expected = _values(accuracies, "q4_alpha-init-spectrum", 0, (11, 23)) - _values(
         accuracies, "q4_alpha-init-xavier", 0, (11, 23)
     )
     assert _row(cells, "q4", "spectrum")["difference"] == f"{100 * expected.mean():+.2f}"
+    assert _row(cells, "q4", "spectrum")["pairs"] == "2"
     assert _row(cells, "mgnet-ab", "-")["difference"] == "-"
     one = long_cells(table, base={"model": "q4", "alpha-init": "spectrum"})
     assert _row(one, "q4", "spectrum")["difference"] == "base"
@@ -148,28 +149,38 @@ def test_a_base_is_the_same_row_but_for_what_it_names(study, accuracies):
 def test_columns_are_values_and_nothing_else_is_averaged(study, accuracies):
     table = study_table(study)
     cells = cross_cells(table, ["alpha-init"], measure="best")
-    assert cells.heads == ("model", "weights", "spectrum", "xavier", "no alpha-init")
+    assert cells.heads == ("model", "weights", "epochs", "spectrum", "xavier", "no alpha-init")
     best = 100 * _values(accuracies, "q4_alpha-init-spectrum", 1)
     assert _row(cells, "q4")["spectrum"] == f"{best.mean():.2f} +- {best.std(ddof=1):.2f} (4)"
     assert _row(cells, "q4")["xavier"].endswith(" (2 of 4)")
     assert _row(cells, "mgnet-ab")["spectrum"] == "-"
     assert "best epoch" in cells.notes[0]
     turned = cross_cells(table, ["model"])
-    assert turned.heads == ("alpha-init", "weights", "q2", "q4", "mgnet-ab")
+    assert turned.heads == ("alpha-init", "weights", "epochs", "q2", "q4", "mgnet-ab")
     assert [row[0] for row in turned.rows] == ["spectrum", "xavier", "-"]
     compared = cross_cells(table, ["alpha-init"], base={"alpha-init": "spectrum"})
     assert _row(compared, "q2")["spectrum"] == "base"
-    assert re.fullmatch(r"[+-]\d\.\d\d \[[+-]\d+\.\d\d, [+-]\d+\.\d\d\]", _row(compared, "q2")["xavier"])
+    for index, measure in enumerate(("last", "best")):
+        compared = cross_cells(table, ["alpha-init"], measure=measure, base={"alpha-init": "spectrum"})
+        pair = [100 * _values(accuracies, f"q2_alpha-init-{kind}", index) for kind in ("xavier", "spectrum")]
+        interval = stats.ttest_rel(*pair).confidence_interval(0.95)
+        assert _row(compared, "q2")["xavier"] == (
+            f"{(pair[0] - pair[1]).mean():+.2f} [{interval.low:+.2f}, {interval.high:+.2f}] (4)"
+        )
+        assert ("optimistic" in " ".join(compared.notes)) == (measure == "best")
+    weights = sorted({row.weights for row in table.rows if row.settings["alpha-init"] == "spectrum"})
+    assert _row(turned, "spectrum")["weights"] == f"{weights[0]:,} to {weights[1]:,}"
     assert _row(compared, "mgnet-ab")["no alpha-init"] == "-"
 
 
 def test_what_is_missing_is_shown_as_missing(tmp_path, accuracies):
     empty = _write(tmp_path, TEXT, accuracies, missing=tuple(accuracies))
     cells = long_cells(study_table(empty))
-    assert {row[-4] for row in cells.rows} == {"missing"}
-    assert {row[-5] for row in cells.rows} == {"0 of 4"}
-    assert {row[-2] for row in cells.rows[1:]} == {"-"}
-    assert set(cross_cells(study_table(empty), ["alpha-init"]).rows[0][2:]) == {"missing", "-"}
+    assert {row[-5] for row in cells.rows} == {"missing"}
+    assert {row[-6] for row in cells.rows} == {"0 of 4"}
+    assert {row[-3] for row in cells.rows[1:]} == {"-"}
+    assert not [note for note in cells.notes if note.startswith("Best")]
+    assert set(cross_cells(study_table(empty), ["alpha-init"]).rows[0][3:]) == {"missing", "-"}
     assert "missing" in run("study", "table", empty.path).stdout
 
 
@@ -184,7 +195,10 @@ def test_a_single_seed_has_no_spread(tmp_path, accuracies):
 
 def test_best_epochs_of_validation_are_said_to_be(tmp_path, accuracies):
     held_out = _write(tmp_path, TEXT, accuracies, chosen_on="validation")
-    assert "on the validation images" in long_cells(study_table(held_out)).notes[1]
+    assert "on the validation images." in long_cells(study_table(held_out)).notes[1]
+    path = held_out.run("mgnet-ab_seed-11").result
+    path.write_text(path.read_text().replace("validation", "test"))
+    assert "of some runs chosen on the validation images, of others" in long_cells(study_table(held_out)).notes[1]
 
 
 def test_csv_has_every_digit(study, accuracies):
@@ -193,12 +207,38 @@ def test_csv_has_every_digit(study, accuracies):
     values = _values(accuracies, "q2_alpha-init-xavier", 0)
     assert float(rows[1]["last_mean"]) == pytest.approx(values.mean(), rel=1e-14)
     assert float(rows[1]["last_deviation"]) == pytest.approx(values.std(ddof=1), rel=1e-12)
+    best = _values(accuracies, "q2_alpha-init-xavier", 1)
+    assert float(rows[1]["best_mean"]) == pytest.approx(best.mean(), rel=1e-14)
+    assert float(rows[1]["best_deviation"]) == pytest.approx(best.std(ddof=1), rel=1e-12)
+    base = _values(accuracies, "q2_alpha-init-spectrum", 0)
+    interval = stats.ttest_rel(values, base).confidence_interval(0.95)
+    assert float(rows[1]["difference"]) == pytest.approx((values - base).mean(), rel=1e-10)
+    assert float(rows[1]["difference_low"]) == pytest.approx(interval.low, rel=1e-10)
+    assert float(rows[1]["difference_high"]) == pytest.approx(interval.high, rel=1e-10)
+    assert rows[1]["difference_pairs"] == "4"
     assert (rows[3]["seeds_planned"], rows[3]["seeds_done"]) == ("4", "2")
     assert (rows[0]["difference"], rows[4]["alpha-init"]) == ("", "")
     runs = list(csv.DictReader(io.StringIO(run("study", "table", study.path, "--runs", "--format", "csv").stdout)))
     assert len(runs) == 20 - len(MISSING)
     assert runs[0]["last epoch"] == f"{100 * accuracies['q2_alpha-init-spectrum_seed-11'][0]:.2f}"
-    assert runs[0]["weights"].isdigit()
+    assert runs[0]["best epoch"] == f"{100 * accuracies['q2_alpha-init-spectrum_seed-11'][1]:.2f}"
+    assert runs[0]["weights"] == str(study.read().runs[0].weights)
+
+
+def test_channels_stay_what_they_are_in_csv(tmp_path):
+    text = '[base]\nmodel = "q2"\nepochs = 3\n[axes]\nchannels = [[4, 8], [48]]\n'
+    names = ("channels-4-8_seed-7", "channels-48_seed-7")
+    channels = _write(tmp_path, text, dict.fromkeys(names, (0.5, 0.6)))
+    for words in (("--runs",), ("--columns", "channels"), ()):
+        output = run("study", "table", channels.path, "--format", "csv", *words).stdout
+        assert '"4,8"' in output
+        assert re.search(r"(^|,)48(,|$)", output, re.MULTILINE)
+
+
+def test_each_row_has_its_epochs(tmp_path):
+    text = '[base]\nmodel = "q2"\nchannels = [4]\n[axes]\nepochs = [3, 5]\n'
+    both = _write(tmp_path, text, dict.fromkeys(("epochs-3_seed-7", "epochs-5_seed-7"), (0.5, 0.6)))
+    assert [row.epochs for row in study_table(both).rows] == [3, 5]
 
 
 def test_markdown_has_a_rule_and_no_loose_bars():

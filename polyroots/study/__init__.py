@@ -2,8 +2,9 @@
 
 from polyroots.study.cluster import Jobs, Resources, minutes_of
 from polyroots.study.conduct import Outcome, run_study, unfinished
+from polyroots.study.directory import StudyDirectory
 from polyroots.study.local import Processes
-from polyroots.study.plan import Plan, PlannedRun, StudyDirectory, make_plan, text_of
+from polyroots.study.plan import Plan, PlannedRun, make_plan, text_of
 from polyroots.study.progress import Phase, Runner, RunProgress
 from polyroots.study.results import Point, Result, Results, Series, results_of, series_of
 from polyroots.study.settings import SETTINGS, Machine

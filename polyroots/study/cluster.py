@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -9,23 +10,28 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from polyroots.errors import InputError, PolyrootsError
+from polyroots.errors import FileError, InputError, PolyrootsError
 from polyroots.files import make_directory, read_json, write_json
+from polyroots.study.directory import StudyDirectory
 from polyroots.study.local import Processes
-from polyroots.study.plan import StudyDirectory
-from polyroots.study.progress import OVER, Phase, Runner, last_lines_of
+from polyroots.study.progress import OVER, Phase, Runner, last_lines_of, size_of
 
 # The controller has other things to do than to answer us.
 _SECONDS_BETWEEN_QUESTIONS = 5.0
 # A shared file system shows files late: so long a job may be gone without a result.
-_PATIENCE = 10.0
+_PATIENCE = 60.0
+# A job whose runs were stopped, but not by the end of its time, is about to be ended by SLURM or somebody else.
+_SECONDS_TO_BE_ENDED = 300.0
 # What SLURM takes by default, MaxArraySize.
 _LARGEST_ARRAY = 1000
 # Nobody wants a study to end because it has taken many turns.
 _MOST_TURNS = 10_000
 _SECONDS_TO_SAVE = 120
+
+# What a study, or an option of its own, decides.
+_OURS = ("array", "signal", "output", "error", "open-mode", "time", "partition", "ntasks-per-node", "requeue")
 
 _RUNNING = ("RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING")
 
@@ -40,9 +46,9 @@ class Resources:
     cpus : of each task; None leaves it to the cluster
     minutes : after which a job is saved and put back into the queue
     partition : None leaves it to the cluster
-    jobs_at_once : most jobs that run at once; None for no limit
+    jobs_at_once : most jobs of a submission that run at once; None for no limit
     runs_per_job : runs that share a job's GPU and cores
-    more : other options of sbatch, such as account or mem
+    more : other options of sbatch, such as account or mem; True for those without a value
     """
 
     gpus: int = 1
@@ -51,13 +57,23 @@ class Resources:
     partition: str | None = None
     jobs_at_once: int | None = None
     runs_per_job: int = 1
-    more: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, str | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in self.more:
+            if name in _OURS:
+                raise InputError(f"--sbatch {name} is decided here; leave it out, and see the other options")
         if self.runs_per_job > 1 and self.gpus > 1:
             raise InputError(
                 f"{self.runs_per_job} runs in a job share one GPU, got {self.gpus}; ask for one GPU or one run a job"
             )
+
+
+class _Submitted(TypedDict):
+    """The job of a run, and how long its log was when that was submitted."""
+
+    job: str
+    log_size: int
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,8 @@ class _Job:
     """What a job does: its runs, as processes of its own.
 
     Before the time is up SLURM sends SIGUSR2. The runs are stopped, which saves them, and submitit puts the job back
-    into the queue, where it goes on with the same runs.
+    into the queue, where it goes on with the same runs. Where SLURM stops them itself, to give the node to others, it
+    also puts the job back, if that waits for its end.
     """
 
     directory: Path
@@ -76,16 +93,20 @@ class _Job:
         requeue: Any = signal.getsignal(signal.SIGUSR2)
         signal.signal(signal.SIGUSR2, lambda *caught: signals.append(caught))
         runner = Processes(StudyDirectory(self.directory), self.names, jobs=len(self.names))
+        over_since: float | None = None
         while True:
             runner.advance()
-            phases = runner.phases
-            if all(phase in OVER for phase in phases.values()):
-                break
             if signals:
                 runner.stop()
-                if any(phase is Phase.STOPPED for phase in runner.phases.values()):
-                    requeue(*signals[0])
+            phases = runner.phases
+            is_stopped = Phase.STOPPED in phases.values()
+            if signals and is_stopped:
+                requeue(*signals[0])
                 return
+            if all(phase in OVER for phase in phases.values()):
+                over_since = over_since or time.monotonic()
+                if not is_stopped or time.monotonic() - over_since > _SECONDS_TO_BE_ENDED:
+                    break
             time.sleep(0.5)
         bad = [f"{name} {phase}" for name, phase in phases.items() if phase is not Phase.DONE]
         if bad:
@@ -121,15 +142,15 @@ class Jobs(Runner):
         self._table = directory.jobs / "jobs.json"
         make_directory(directory.jobs)
         self._queue: dict[str, str] = _queue()
-        known: dict[str, str] = read_json(self._table, "the jobs of a study") if self._table.exists() else {}
-        self._jobs = {name: known[name] for name in names if known.get(name) in self._queue}
+        known: dict[str, _Submitted] = self._read()
+        self._jobs = {name: known[name] for name in names if name in known and known[name]["job"] in self._queue}
         new = [name for name in names if name not in self._jobs]
         size = resources.runs_per_job
         groups = [tuple(new[i : i + size]) for i in range(0, len(new), size)]
         for first in range(0, len(groups), _LARGEST_ARRAY):
             self._jobs |= self._submit(groups[first : first + _LARGEST_ARRAY], resources)
             # Whoever is interrupted here must not submit them twice.
-            write_json(self._table, known | self._jobs)
+            write_json(self._table, {**known, **self._jobs})
         self._phases = dict.fromkeys(names, Phase.WAITING)
         self._gone_since: dict[str, float] = {}
         self._asked = -_SECONDS_BETWEEN_QUESTIONS
@@ -161,28 +182,41 @@ class Jobs(Runner):
 
     def last_lines(self, name: str) -> list[str]:
         """Return what SLURM and submitit have written about a run's job."""
-        job = self._jobs[name]
+        job = self._jobs[name]["job"]
         lines = last_lines_of(self.directory.jobs / f"{job}_0_log.err", 2)
-        return [*lines, f"(job {job} is no longer in the queue)"]
+        return [*self._said(name, 5), *lines, f"(job {job} is no longer in the queue)"]
+
+    def _said(self, name: str, count: int) -> list[str]:
+        """Last lines that a run has printed since it was submitted."""
+        return last_lines_of(self.directory.log(name), count, self._jobs[name]["log_size"])
+
+    def _read(self) -> dict[str, _Submitted]:
+        """Jobs that were submitted before, of each run the last one."""
+        if not self._table.exists():
+            return {}
+        known = read_json(self._table, "the jobs of a study")
+        is_whole = isinstance(known, dict) and all(
+            isinstance(job, dict) and job.keys() == {"job", "log_size"} for job in known.values()
+        )
+        if not is_whole:
+            raise FileError(f"{self._table} is damaged; remove it when none of the study's jobs is in the queue")
+        return known
 
     def _phase_of(self, name: str, now: float) -> Phase:
-        state = self._queue.get(self._jobs[name])
+        state = self._queue.get(self._jobs[name]["job"])
         if state is not None:
             self._gone_since.pop(name, None)
             return Phase.RUNNING if state in _RUNNING else Phase.WAITING
         if now - self._gone_since.setdefault(name, now) < _PATIENCE:
             return self._phases[name]
-        said = last_lines_of(self.directory.log(name), 1)
+        said = self._said(name, 1)
         return Phase.STOPPED if said and said[0].startswith("Stopped") else Phase.FAILED
 
-    def _submit(self, groups: Sequence[tuple[str, ...]], resources: Resources) -> dict[str, str]:
+    def _submit(self, groups: Sequence[tuple[str, ...]], resources: Resources) -> dict[str, _Submitted]:
         """Submit a job for each group, as one array, and return the job of each run."""
         import submitit
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        executor = submitit.AutoExecutor(
-            self.directory.jobs.resolve(), cluster="slurm", slurm_max_num_timeout=_MOST_TURNS
-        )
         options: dict[str, Any] = {
             "name": "polyroots",
             "timeout_min": resources.minutes,
@@ -190,26 +224,36 @@ class Jobs(Runner):
             "gpus_per_node": resources.gpus or None,
             "cpus_per_task": resources.cpus,
             "slurm_partition": resources.partition,
-            "slurm_array_parallelism": resources.jobs_at_once,
+            "slurm_array_parallelism": resources.jobs_at_once or len(groups),
             "slurm_signal_delay_s": min(_SECONDS_TO_SAVE, 30 * resources.minutes),
-            "slurm_additional_parameters": dict(resources.more),
+            "slurm_additional_parameters": {"requeue": True, **resources.more},
         }
-        executor.update_parameters(**{name: value for name, value in options.items() if value is not None})
         work = [_Job(self.directory.path.resolve(), names) for names in groups]
+        sizes = {name: size_of(self.directory.log(name)) for names in groups for name in names}
         try:
+            executor = submitit.AutoExecutor(
+                self.directory.jobs.resolve(), cluster="slurm", slurm_max_num_timeout=_MOST_TURNS
+            )
+            executor.update_parameters(**{name: value for name, value in options.items() if value is not None})
             with executor.batch():
                 jobs = [executor.submit(job) for job in work]
-        except (FailedJobError, FailedSubmissionError, subprocess.SubprocessError, OSError) as error:
+        except (FailedJobError, FailedSubmissionError, subprocess.SubprocessError, OSError, RuntimeError) as error:
             reason = [line for line in str(error).splitlines() if line.strip()]
             raise InputError(f"SLURM refuses the jobs: {reason[-1].strip() if reason else error!r}") from error
-        return {name: job.job_id for job, names in zip(jobs, groups, strict=True) for name in names}
+        return {
+            name: {"job": job.job_id, "log_size": sizes[name]}
+            for job, names in zip(jobs, groups, strict=True)
+            for name in names
+        }
 
 
 def _queue() -> dict[str, str]:
     """Return the state of each of the user's jobs in the queue, elements of arrays one by one."""
     try:
         result = subprocess.run(
-            ["squeue", "--me", "--noheader", "--array", "--format=%i %T"],
+            ["squeue", "--me", "--all", "--noheader", "--array", "--format=%i %T"],
+            # The user's own choices of what is shown are not for us.
+            env={name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")},
             capture_output=True,
             text=True,
             timeout=60,

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from polyroots.study.plan import Plan, StudyDirectory
-from polyroots.study.progress import OVER, Phase, Runner, RunProgress, last_lines_of, progress_of
+from polyroots.study.directory import StudyDirectory
+from polyroots.study.plan import Plan
+from polyroots.study.progress import OVER, Phase, Runner, RunProgress, progress_of
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -59,11 +60,16 @@ def run_study(
     KeyboardInterrupt
         As it came, after `Runner.stop`.
     """
+    known: dict[str, RunProgress] = {}  # of what is done nothing changes
     while True:
         try:
             runner.advance()
             phases = runner.phases
-            progress = tuple(progress_of(directory, run, phases.get(run.name, Phase.DONE)) for run in plan.runs)
+            progress = tuple(
+                known.get(run.name) or progress_of(directory, run, phases.get(run.name, Phase.DONE))
+                for run in plan.runs
+            )
+            known |= {found.planned.name: found for found in progress if found.phase is Phase.DONE}
             on_look(progress)
             if all(phase in OVER for phase in phases.values()):
                 break
@@ -72,4 +78,4 @@ def run_study(
             runner.stop()
             raise
     bad = [name for name, phase in phases.items() if phase is not Phase.DONE]
-    return Outcome(progress, {name: last_lines_of(directory.log(name)) + runner.last_lines(name) for name in bad})
+    return Outcome(progress, {name: runner.last_lines(name) for name in bad})

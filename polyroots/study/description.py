@@ -74,7 +74,7 @@ def read_description(path: str | Path) -> Description:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
     except FileNotFoundError as error:
         raise FileError(f"no file {path}: expected a study file, such as studies/quick.toml of polyroots") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from polyroots.errors import InputError
@@ -55,14 +55,15 @@ def long_cells(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, s
                 _mean(row.samples["best"]),
                 "base" if table.base_of(row, base) is row else _points(difference),
                 _interval(difference),
+                "-" if difference is None else str(difference.count),
             )
         )
-    heads = (*keys, "weights", "epochs", "seeds", "last epoch", "best epoch", "difference", "95 % interval")
+    heads = (*keys, "weights", "epochs", "seeds", "last epoch", "best epoch", "difference", "95 % interval", "pairs")
     notes = (
         "Test accuracy in percent, mean +- standard deviation over the seeds.",
-        _about_best(table),
-        f"Differences in points, of the last epoch, to {_base_in_words(table, base)}, seed by seed; interval by "
-        "Student's t.",
+        *_about_best(table),
+        f"Differences in points, of the last epoch, to {_base_in_words(table, base)}, over the pairs of equal seeds; "
+        "interval by Student's t.",
     )
     return Cells(heads, tuple(lines), len(keys), notes)
 
@@ -102,11 +103,19 @@ def cross_cells(
             if table.base_of(row, base) is row:
                 return "base"
             difference = _difference(table, row, base, measure)
-            return "-" if difference is None else f"{_points(difference)} {_interval(difference)}"
+            if difference is None:
+                return "-"
+            return f"{_points(difference)} {_interval(difference)} ({difference.count})"
         return _mean(sample) + (f" ({_seeds(len(sample), row.planned)})" if len(sample) else "")
 
     body = tuple(
-        (*names, _weights(found), *(cell(found.get(head)) for head in heads)) for names, found in lines.items()
+        (
+            *names,
+            _extent(row.weights for row in found.values()),
+            _extent(row.epochs for row in found.values()),
+            *(cell(found.get(head)) for head in heads),
+        )
+        for names, found in lines.items()
     )
     shown = f"{measure} epoch"
     notes = [
@@ -114,12 +123,12 @@ def cross_cells(
     ]
     if base:
         notes = [
-            f"Differences in test accuracy of the {shown} in points, seed by seed, to {_base_in_words(table, base)}, "
-            f"with their 95 % intervals by Student's t; {_over(columns)}."
+            f"Differences in test accuracy of the {shown} in points, to {_base_in_words(table, base)}, with "
+            f"their 95 % intervals by Student's t (number of pairs of equal seeds); {_over(columns)}."
         ]
     if measure == "best":
-        notes.append(_about_best(table))
-    return Cells((*keys, "weights", *(_head(columns, head) for head in heads)), body, len(keys), tuple(notes))
+        notes += _about_best(table)
+    return Cells((*keys, "weights", "epochs", *(_head(columns, head) for head in heads)), body, len(keys), tuple(notes))
 
 
 def run_cells(table: StudyTable, rows: Sequence[str] = ()) -> Cells:
@@ -136,7 +145,7 @@ def run_cells(table: StudyTable, rows: Sequence[str] = ()) -> Cells:
         for row in _sorted(table, rows)
         for seed in row.samples["last"].values
     ]
-    notes = ("Test accuracy in percent.", _about_best(table))
+    notes = ("Test accuracy in percent.", *_about_best(table))
     return Cells((*keys, "seed", "weights", "epochs", "last epoch", "best epoch"), tuple(lines), len(keys), notes)
 
 
@@ -179,12 +188,14 @@ def long_csv(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, str
     keys = _in_order(table, rows)
     heads = [*keys, "weights", "epochs", "seeds_planned", "seeds_done"]
     heads += ["last_mean", "last_deviation", "best_mean", "best_deviation"]
-    heads += ["difference", "difference_low", "difference_high"]
+    heads += ["difference", "difference_low", "difference_high", "difference_pairs"]
     lines = []
     for row in _sorted(table, rows):
         last, best = row.samples["last"], row.samples["best"]
         difference = _difference(table, row, base or {}, "last")
-        compared = (None, None, None) if difference is None else (difference.mean, difference.low, difference.high)
+        compared: tuple[float | None, ...] = (None,) * 4
+        if difference is not None:
+            compared = (difference.mean, difference.low, difference.high, difference.count)
         lines.append(
             [
                 *(_plain(row.settings[key]) for key in keys),
@@ -196,14 +207,9 @@ def long_csv(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, str
 
 
 def cells_csv(cells: Cells) -> str:
-    """Write the texts of a table in CSV."""
-    return _csv(
-        cells.heads,
-        [
-            [value.replace(",", "") if value.replace(",", "").isdigit() else value for value in row]
-            for row in cells.rows
-        ],
-    )
+    """Write the texts of a table in CSV, weights as plain numbers."""
+    at = cells.heads.index("weights")
+    return _csv(cells.heads, [[*row[:at], row[at].replace(",", ""), *row[at + 1 :]] for row in cells.rows])
 
 
 def _difference(table: StudyTable, row: Row, base: Mapping[str, str], measure: Measure) -> Difference | None:
@@ -242,8 +248,8 @@ def _values(row: Row, keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(text_of(row.settings[key]) for key in keys)
 
 
-def _weights(found: Mapping[tuple[str, ...], Row]) -> str:
-    several = sorted({row.weights for row in found.values()})
+def _extent(numbers: Iterable[int]) -> str:
+    several = sorted(set(numbers))
     return f"{several[0]:,}" if len(several) == 1 else f"{several[0]:,} to {several[-1]:,}"
 
 
@@ -276,10 +282,16 @@ def _interval(difference: Difference | None) -> str:
     return f"[{100 * difference.low:+.2f}, {100 * difference.high:+.2f}]"
 
 
-def _about_best(table: StudyTable) -> str:
-    if "test" not in table.chosen_on:
-        return "Best epoch: the one with the best accuracy on the validation images."
-    return "Best epoch: the one with the best accuracy on the test images, which is optimistic."
+def _about_best(table: StudyTable) -> list[str]:
+    """Say what chose the best epoch; nothing before a run is done."""
+    said = {
+        "test": "Best epoch: the one with the best accuracy on the test images, which is optimistic.",
+        "validation": "Best epoch: the one with the best accuracy on the validation images.",
+    }
+    several = (
+        "Best epoch: of some runs chosen on the validation images, of others on the test images, which is optimistic."
+    )
+    return [said.get(table.chosen_on, several)] if table.chosen_on else []
 
 
 def _base_in_words(table: StudyTable, base: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from typing import Any
 
@@ -32,7 +33,7 @@ def line_of(text: str, place: Place, value: Any = None) -> int | None:
     >>> line_of(text, ("axes", "lr"), -1)
     5
     """
-    lines = text.splitlines()
+    lines = text.split("\n")  # as TOML does: other separators are part of a line
     before = 0
     for count in range(1, len(lines) + 1):
         try:
@@ -44,8 +45,8 @@ def line_of(text: str, place: Place, value: Any = None) -> int | None:
             continue
         said = [n for n in range(before + 1, count + 1) if _is_statement(lines[n - 1])]
         if value is not None:
-            written = json.dumps(value) if isinstance(value, str | bool) else str(value)
-            said = [n for n in said if written in lines[n - 1] or str(value) in lines[n - 1]] or said
+            # What is there twice is one too many in its last line.
+            said = [n for n in said if _says(lines[n - 1], value)][-1:] or said
         return said[0]
     return None
 
@@ -59,6 +60,13 @@ def _has(document: Any, place: Place) -> bool:
             return False
         document = document[part]
     return True
+
+
+def _says(line: str, value: Any) -> bool:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False) in line or f"'{value}'" in line
+    written = re.escape(str(value).lower() if isinstance(value, bool) else str(value))
+    return re.search(rf"(?<![\w.+-]){written}(?![\w.])", line) is not None
 
 
 def _is_statement(line: str) -> bool:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from polyroots.errors import FileError
+from polyroots.errors import FileError, InputError, count_of
 from polyroots.files import cannot_write, make_directory
 from polyroots.pool import usable_cores
-from polyroots.study.plan import StudyDirectory
-from polyroots.study.progress import Phase, Runner
+from polyroots.study.directory import StudyDirectory
+from polyroots.study.progress import Phase, Runner, last_lines_of, size_of
 from polyroots.study.worker import STOPPED
 from polyroots.training.interruption import SIGNALS
 
@@ -33,6 +33,11 @@ class Processes(Runner):
     names : of runs, in the order in which they begin
     jobs : how many at once
     devices_per_job : CUDA devices of each; 0 leaves all of them visible to all
+
+    Raises
+    ------
+    InputError
+        If there are fewer devices than a job wants.
     """
 
     def __init__(
@@ -43,6 +48,12 @@ class Processes(Runner):
         self._slots: list[str | None] = [None] * jobs
         self._devices_per_job = devices_per_job
         self._visible = _visible_devices() if devices_per_job else []
+        if devices_per_job > len(self._visible):
+            raise InputError(
+                f"{count_of(devices_per_job, 'GPU')} for each run, and {len(self._visible)} here; ask for fewer by "
+                "--gpus-per-job, or train by --device cpu"
+            )
+        self._log_sizes: dict[str, int] = {}
         self._running: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
 
     @property
@@ -70,10 +81,15 @@ class Processes(Runner):
             try:
                 status = process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
+                # With all processes that train with it: they are a session of their own.
+                os.killpg(process.pid, signal.SIGKILL)
                 status = process.wait()
             self._finish(name, status)
         self._slots = [None] * len(self._slots)
+
+    def last_lines(self, name: str) -> list[str]:
+        """Return the end of what a run has printed this time."""
+        return last_lines_of(self.directory.log(name), start=self._log_sizes[name])
 
     def _next(self) -> str | None:
         return next((name for name, phase in self._phases.items() if phase is Phase.WAITING), None)
@@ -81,11 +97,12 @@ class Processes(Runner):
     def _start(self, name: str, slot: int) -> None:
         log = self.directory.log(name)
         make_directory(log.parent)
+        self._log_sizes[name] = size_of(log)
         try:
             output = log.open("ab")
         except OSError as error:
             raise cannot_write(log, error) from error
-        command = [sys.executable, "-m", "polyroots.study.worker", str(self.directory.path), name]
+        command = [sys.executable, "-m", "polyroots.study.worker", str(self.directory.path), name, str(os.getpid())]
         try:
             # In a session of its own, so that Ctrl-C reaches it through `stop` alone.
             process = subprocess.Popen(
@@ -117,9 +134,12 @@ class Processes(Runner):
 
     def _environment(self, slot: int) -> dict[str, str]:
         """Share of the machine of the process in a slot: threads, and devices."""
-        environment = dict(os.environ)
-        cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or usable_cores())
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // len(self._slots))))
+        # What it prints may have any letter, whatever the language of the machine.
+        environment = {**os.environ, "PYTHONUTF8": "1"}
+        # A cluster that doesn't bind processes to cores shows them all.
+        cores = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or usable_cores()
+        processes = len(self._slots) * max(1, self._devices_per_job)
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, int(cores) // processes)))
         if self._visible:
             first = slot * self._devices_per_job
             chosen = [self._visible[(first + i) % len(self._visible)] for i in range(self._devices_per_job)]
@@ -137,7 +157,7 @@ def _visible_devices() -> list[str]:
     """CUDA devices that this process may use, by number or identifier."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        return [device for device in named.split(",") if device]
+        return [device.strip() for device in named.split(",") if device.strip()]
     import torch
 
     return [str(number) for number in range(torch.cuda.device_count())]

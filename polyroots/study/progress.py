@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from polyroots.study.plan import PlannedRun, StudyDirectory
+from polyroots.study.directory import StudyDirectory
+from polyroots.study.plan import PlannedRun
 
 _TAIL_BYTES = 8192
 
@@ -44,10 +45,9 @@ class Runner(ABC):
     def stop(self) -> None:
         """Called when nobody waits any longer."""
 
+    @abstractmethod
     def last_lines(self, name: str) -> list[str]:
-        """Return what is known of why a run has failed, beside what it has printed itself."""
-        del name
-        return []
+        """Return what is known of why a run is not done: the end of what it has printed this time."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,20 @@ def progress_of(directory: StudyDirectory, planned: PlannedRun, phase: Phase) ->
         return RunProgress(planned, phase, 0, None)
 
 
-def last_lines_of(path: Path, count: int = 5) -> list[str]:
-    """Return the last lines of a file that are not empty; none of a file that can't be read."""
+def size_of(path: Path) -> int:
+    """Return the size of a file in bytes, 0 of no file."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def last_lines_of(path: Path, count: int = 5, start: int = 0) -> list[str]:
+    """Return the last lines of a file, behind its first `start` bytes, that are not empty; none of no file."""
     try:
         with path.open("rb") as stream:
             stream.seek(0, 2)
-            stream.seek(max(0, stream.tell() - _TAIL_BYTES))
+            stream.seek(max(start, stream.tell() - _TAIL_BYTES))
             text = stream.read().decode("utf-8", errors="replace")
     except OSError:
         return []

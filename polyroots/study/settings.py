@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from polyroots.errors import InputError, unknown_name
 from polyroots.factors import require_degree
@@ -40,19 +40,6 @@ SETTINGS = ("model", "degree", "scale", *_OF_NETWORK, "recipe", *_OF_TRAINING)
 #: The authors' placement, which a network has unless another one is given.
 DEFAULT_PLACEMENT = "default"
 _PLACEMENTS = ("placement", "quadratic_placement")
-
-# Settings in quotes; the others are checked where their values are.
-_WORDS = (
-    "model",
-    "dataset",
-    "data-dir",
-    "recipe",
-    "roots",
-    "alpha-init",
-    "placement",
-    "quadratic-placement",
-    "augment",
-)
 
 #: The settings that only a network with a polynomial has.
 OF_POLYNOMIALS = ("degree", "roots", "alpha-init", "alphas")
@@ -96,8 +83,7 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
     """
     for name, value in settings.items():
         require_setting(name)
-        if name in _WORDS and not isinstance(value, str):
-            raise InputError(f"expected a name in quotes as {name}, got {value!r}")
+        _require_type(name, value)
     dataset = settings.get("dataset", "digits")
     data_dir = machine.data_dir or settings.get("data-dir")
     source = _described(dataset, None if data_dir is None else Path(data_dir))
@@ -117,6 +103,28 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
     fields |= {"data_dir": data_dir, "device": machine.device, "devices": machine.devices, "seed": seed}
     fields.pop("dataset", None)  # it has a place of its own
     return train_config(dataset, network, settings.get("recipe"), **fields)
+
+
+def _require_type(name: str, value: Any) -> None:
+    """Refuse words for numbers and truth values, and the other way round, which would be converted without a word."""
+    field = ModelConfig.model_fields.get(_OF_NETWORK.get(name, "")) or TrainConfig.model_fields.get(
+        _OF_TRAINING.get(name, "")
+    )
+    takes_words = name in ("recipe", "model", "scale") or (field is not None and _admits_words(field.annotation))
+    takes_truth = field is not None and field.annotation is bool
+    if name == "scale" and isinstance(value, int | float) and not isinstance(value, bool):
+        return
+    if takes_words != isinstance(value, str):
+        what = "a name in quotes" if takes_words else "no quotes"
+        raise InputError(f"expected {what} for {name}, got {value!r}")
+    if takes_truth != isinstance(value, bool):
+        raise InputError(f"expected {'true or false' if takes_truth else 'a number'} for {name}, got {value!r}")
+
+
+def _admits_words(annotation: Any) -> bool:
+    """Whether a field's type has words among its values."""
+    parts = get_args(annotation)
+    return annotation in (str, Path) or any(isinstance(part, str) or _admits_words(part) for part in parts)
 
 
 def value_of(name: str, config: TrainConfig) -> Any:

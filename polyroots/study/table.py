@@ -12,7 +12,8 @@ from scipy import stats
 
 from polyroots.errors import FileError, InputError, unknown_name
 from polyroots.files import read_json
-from polyroots.study.plan import Plan, PlannedRun, StudyDirectory, text_of
+from polyroots.study.directory import StudyDirectory
+from polyroots.study.plan import Plan, PlannedRun, text_of
 
 #: After the last epoch; or of the best epoch, which is optimistic where the test images chose it.
 Measure = Literal["last", "best"]
@@ -108,7 +109,8 @@ class StudyTable:
     ----------
     title, question : of the study
     data : what results on its data are called; empty before a run is done
-    chosen_on : the images that chose the best epoch, ``"test"`` or ``"validation"``; both if they differ
+    chosen_on : the images that chose the best epoch, ``"test"`` or ``"validation"``, or both in words if runs differ;
+        empty before a run is done
     keys : settings in which its runs differ, besides the seed
     rows : one a combination
     """

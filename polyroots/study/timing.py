@@ -31,7 +31,8 @@ class Estimate:
     Attributes
     ----------
     device : where steps were timed
-    seconds : name of each run -> seconds of its training and evaluation, without reading images and finding roots
+    seconds : name of each run -> seconds of its steps and evaluations; reading images, augmentation, compiling and
+        finding roots come on top
     """
 
     device: str
@@ -68,15 +69,19 @@ def estimate(plan: Plan, on_progress: Callable[[int, int], None] = lambda done, 
 
 def _seconds_of(config: TrainConfig, step: float, evaluation: float) -> float:
     """Seconds of a run, with those of a step and of the evaluation of an image."""
-    train, test = (
-        count if config.limit is None else min(count, config.limit)
-        for count in describe_data(config.dataset, config.data_dir).counts
-    )
+    train, test = _counts(config)
     held_out = round(train * config.val_fraction)
     steps = -(-(train - held_out) // config.batch_size)
     # With images for validation the test images are evaluated in the end, for the last and the best epoch.
     evaluated = config.epochs * held_out + 2 * test if held_out else config.epochs * test
     return config.epochs * steps * step + evaluated * evaluation
+
+
+def _counts(config: TrainConfig) -> tuple[int, int]:
+    """Training and test images of a run."""
+    train, test = describe_data(config.dataset, config.data_dir).counts
+    most = config.limit or train + test
+    return min(train, most), min(test, most)
 
 
 def _time(config: TrainConfig) -> tuple[str, float, float]:
@@ -90,7 +95,7 @@ def _time(config: TrainConfig) -> tuple[str, float, float]:
         def images(count: int) -> torch.Tensor:
             return torch.randn(count, *shape, device=fabric.device).contiguous(memory_format=torch.channels_last)
 
-        batch = images(config.batch_size // config.processes)
+        batch = images(max(2, min(config.batch_size, _counts(config)[0]) // config.processes))
         labels = torch.zeros(len(batch), dtype=torch.int64, device=fabric.device)
 
         def step() -> None:

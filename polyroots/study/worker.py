@@ -1,4 +1,4 @@
-"""One run of a study in a process of its own: ``python -m polyroots.study.worker DIR NAME``."""
+"""One run of a study in a process of its own: ``python -m polyroots.study.worker DIR NAME PARENT``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 import traceback
 
 from polyroots.errors import FileError, PolyrootsError, count_of
-from polyroots.study.plan import StudyDirectory
+from polyroots.study.directory import StudyDirectory
 from polyroots.training import Beginning, Reporter, StoppedError, open_data, resume, train
 
 #: Exit status of a run that was stopped and can go on: sysexits' "try again later".
@@ -64,9 +64,8 @@ def work(directory: StudyDirectory, name: str) -> None:
         train(config, open_data(config.dataset, config.data_dir), run.path, reporter=_LogReporter())
 
 
-def stop_without_parent() -> None:
-    """Ask this process to stop, as by SIGTERM, once the one that started it is gone."""
-    parent = os.getppid()
+def stop_without(parent: int) -> None:
+    """Ask this process to stop, as by SIGTERM, once the one that started it is gone, also if that was before."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -76,10 +75,11 @@ def stop_without_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main(directory: str, name: str) -> int:
+def main(directory: str, name: str, parent: str) -> int:
     """Run, and return the exit status: 0 done, `STOPPED`, or 1, with the reason as the last line of the output."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    stop_without_parent()
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # the others are children of this one, and stop with it
+        stop_without(int(parent))
     try:
         work(StudyDirectory(directory), name)
     except (StoppedError, KeyboardInterrupt) as error:

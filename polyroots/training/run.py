@@ -7,7 +7,6 @@ import io
 import itertools
 import os
 import shlex
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,10 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from polyroots.errors import FileError
-from polyroots.files import cannot_read, cannot_write, create_json, make_directory, read_json, replacing
-
-if sys.platform != "win32":
-    import fcntl
+from polyroots.files import cannot_write, create_json, held, make_directory, read_json, replacing
 
 #: Columns of metrics.csv, a line an epoch. Losses are mean cross entropies, accuracies shares of images; what was not
 #: measured in an epoch is empty.
@@ -169,21 +165,9 @@ class Run:
         FileError
             If another one does.
         """
-        try:
-            handle = os.open(self.path, os.O_RDONLY)
-        except OSError as error:
-            raise cannot_read(self.path, error) from error
-        try:
-            deadline = time.monotonic() + _PATIENCE
-            while not _lock(handle):
-                if time.monotonic() > deadline:
-                    raise FileError(
-                        f"{self.path} is being trained by another process; wait until it is done, or stop it"
-                    )
-                time.sleep(0.3)
+        message = f"{self.path} is being trained by another process; wait until it is done, or stop it"
+        with held(self.path, _PATIENCE, message):
             yield
-        finally:
-            os.close(handle)
 
 
 def begin(path: str | Path, document: Mapping[str, Any]) -> tuple[Run, bool]:
@@ -219,16 +203,3 @@ def begin_anew(dataset: str, model: str, document: Mapping[str, Any]) -> tuple[R
         with suppress(RunExistsError):
             return begin(Path("runs") / (stem if number == 1 else f"{stem}-{number}"), document)
     raise AssertionError("unreachable: the numbers don't end")
-
-
-def _lock(handle: int) -> bool:
-    """Take the lock of a directory if nobody has it, and say whether it is free; where there are no locks, it is."""
-    if sys.platform == "win32":
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without them
-        return True
-    return True
