@@ -43,7 +43,7 @@ def command(*arguments, **options):
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
 
 
-def wait_for(condition, seconds=120.0):
+def wait_for(condition, seconds=300.0):
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not condition():

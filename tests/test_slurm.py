@@ -16,6 +16,9 @@ from polyroots.study.progress import last_lines_of
 from polyroots.training import load_run, open_data, train
 from studies import FOUR, command, epochs_done, four, wait_for
 
+# They share a cluster.
+pytestmark = pytest.mark.xdist_group("slurm")
+
 NAMES = ["q2_seed-11", "mgnet-ab_seed-11", "q2_seed-23", "mgnet-ab_seed-23"]
 SLURM = ("--cluster", "slurm", "--device", "cpu", "--time", "10")
 

@@ -190,7 +190,7 @@ def test_devices_and_threads_are_shared_out(tmp_path, monkeypatch):
         return [(e["CUDA_VISIBLE_DEVICES"], e["OMP_NUM_THREADS"]) for e in environments]
 
     assert shares(3, 1) == [("2", "4"), ("3", "4"), ("5", "4")]
-    assert shares(1, 2) == [("2,3", "12")]
+    assert shares(1, 2) == [("2,3", "6")]  # a process for each device
     # More processes than devices share them.
     assert shares(5, 1) == [(device, "2") for device in ("2", "3", "5", "2", "3")]
     assert shares(2, 0) == [("2,3,5", "6")] * 2
