@@ -168,9 +168,11 @@ def run(
         StudyDirectory,
         make_plan,
         minutes_of,
+        require_data,
         run_study,
         unfinished,
     )
+    from polyroots.training.interruption import Interruption
 
     from .console import say
     from .study_live import StudyDisplay
@@ -186,6 +188,7 @@ def run(
         stack.enter_context(directory.held())
         planned = directory.write(planned, description.text)
         left = unfinished(planned, directory)
+        require_data(planned, left)
         done = len(planned.runs) - len(left)
         if cluster == "slurm" and left:
             runner: Runner = Jobs(directory, left, resources)
@@ -196,7 +199,7 @@ def run(
             again = "go on with the same command"
         before = f", {done} of them done before" if done else ""
         say(f"{planned.title}: {count_of(len(planned.runs), 'run')}{before}")
-        with StudyDisplay(planned) as display:
+        with StudyDisplay(planned) as display, Interruption().listening():
             try:
                 outcome = run_study(planned, directory, runner, display.show)
             except KeyboardInterrupt:
@@ -276,7 +279,8 @@ def table(
         say(f"{found.title}{f' on {found.data}' if found.data else ''}", shown, *cells.notes)
     elif form == "csv":
         is_long = not runs and not across
-        click.echo(formats.long_csv(found, first, against) if is_long else formats.cells_csv(cells), nl=False)
+        written = formats.run_csv(found, first) if runs else formats.cells_csv(cells)
+        click.echo(formats.long_csv(found, first, against) if is_long else written, nl=False)
     else:
         click.echo((formats.markdown if form == "markdown" else formats.latex)(cells), nl=False)
 
@@ -291,14 +295,21 @@ def _plan_table(planned: Plan, seconds: dict[str, float]) -> Any:
 
     from .console import table as text_table
 
-    heads = [*planned.keys, "weights", "epochs", "seeds", *(["time of a run"] if seconds else [])]
+    is_epochs_shown = "epochs" in planned.keys
+    heads = [
+        *planned.keys,
+        "weights",
+        *([] if is_epochs_shown else ["epochs"]),
+        "seeds",
+        *(["time of a run"] if seconds else []),
+    ]
     result = text_table(*heads, left=len(planned.keys))
     for runs in planned.by_combination():
         one: PlannedRun = runs[0]
         result.add_row(
             *(text_of(one.settings[key]) for key in planned.keys),
             f"{one.weights:,}",
-            str(one.config.epochs),
+            *([] if is_epochs_shown else [str(one.config.epochs)]),
             str(len(runs)),
             *([_time(seconds[one.name])] if seconds else []),
         )
@@ -381,5 +392,8 @@ def _report(outcome: Outcome, directory: StudyDirectory) -> None:
     where = shlex.quote(str(directory.path))
     if not outcome.is_done:
         missing = count_of(len(outcome.last_lines), "run is", "runs are")
-        raise click.ClickException(f"{missing} not done; the same command goes on with what is left")
+        raise click.ClickException(
+            f"{missing} not done; the same command goes on with what is left; a run that can't go on begins anew when "
+            f"its directory under {directory.path / 'runs'} is removed"
+        )
     say("\nNext:", f"  polyroots study table {where}", f"  polyroots figures --only 5 --study {where} --out figures")

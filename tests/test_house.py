@@ -160,7 +160,7 @@ def test_imports_run_downwards():
 def test_the_gate_runs_the_readmes_command():
     readme = (ROOT / "README.md").read_text()
     assert "pip install -e . && polyroots train" in readme
-    assert '<!-- tests -->\n```sh\npip install -e ".[dev]" && pytest\n```' in readme
+    assert '<!-- tests -->\n```sh\npip install -e ".[dev]" && pytest -n auto --dist loadgroup\n```' in readme
 
 
 def test_the_python_of_the_docs_runs():

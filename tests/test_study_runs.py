@@ -14,8 +14,7 @@ from small_runs import require_same
 
 from polyroots.errors import FileError, InputError
 from polyroots.study import Machine, Phase, Processes, StudyDirectory, make_plan, run_study
-from polyroots.study.progress import RunProgress, last_lines_of, progress_of
-from polyroots.study.worker import STOPPED
+from polyroots.study.progress import STOPPED, RunProgress, last_lines_of, progress_of
 from polyroots.training import load_run, open_data, train
 from polyroots_cli import study_live
 from studies import FOUR, command, epochs_done, four, wait_for
@@ -156,7 +155,10 @@ def test_a_failed_run_is_reported_and_the_others_go_on(tmp_path):
     assert f"q2_lr-1e+30_seed-11, from {tmp_path}" in result.stderr
     assert "Error: the loss is" in result.stderr
     assert "Traceback" not in result.stderr
-    assert result.stderr.splitlines()[-1] == ("Error: 1 run is not done; the same command goes on with what is left")
+    assert result.stderr.splitlines()[-1] == (
+        "Error: 1 run is not done; the same command goes on with what is left; a run that can't go on begins anew when "
+        f"its directory under {tmp_path / 'out' / 'runs'} is removed"
+    )
 
 
 def test_an_unexpected_end_is_told_in_the_log(tmp_path):

@@ -141,6 +141,13 @@ def test_a_base_is_the_same_row_but_for_what_it_names(study, accuracies):
     assert _row(cells, "q4", "spectrum")["difference"] == f"{100 * expected.mean():+.2f}"
     assert _row(cells, "q4", "spectrum")["pairs"] == "2"
     assert _row(cells, "mgnet-ab", "-")["difference"] == "-"
+    # Of MgNet there is one row, whatever the others' coefficients come from.
+    alone = long_cells(table, base={"model": "mgnet-ab"})
+    assert [row["difference"] == "base" for row in (_row(alone, "mgnet-ab"), _row(alone, "q2", "xavier"))] == [
+        True,
+        False,
+    ]
+    assert _row(alone, "q2", "xavier")["pairs"] == "3"
     one = long_cells(table, base={"model": "q4", "alpha-init": "spectrum"})
     assert _row(one, "q4", "spectrum")["difference"] == "base"
     assert _row(one, "mgnet-ab", "-")["difference"] != "-"
@@ -220,8 +227,10 @@ def test_csv_has_every_digit(study, accuracies):
     assert (rows[0]["difference"], rows[4]["alpha-init"]) == ("", "")
     runs = list(csv.DictReader(io.StringIO(run("study", "table", study.path, "--runs", "--format", "csv").stdout)))
     assert len(runs) == 20 - len(MISSING)
-    assert runs[0]["last epoch"] == f"{100 * accuracies['q2_alpha-init-spectrum_seed-11'][0]:.2f}"
-    assert runs[0]["best epoch"] == f"{100 * accuracies['q2_alpha-init-spectrum_seed-11'][1]:.2f}"
+    last, best = accuracies["q2_alpha-init-spectrum_seed-11"]
+    assert (float(runs[0]["last"]), float(runs[0]["best"])) == (last, best)
+    printed = run("study", "table", study.path, "--runs").stdout.splitlines()
+    assert printed[4].split()[-2:] == [f"{100 * last:.2f}", f"{100 * best:.2f}"]
     assert runs[0]["weights"] == str(study.read().runs[0].weights)
 
 
@@ -239,6 +248,8 @@ def test_each_row_has_its_epochs(tmp_path):
     text = '[base]\nmodel = "q2"\nchannels = [4]\n[axes]\nepochs = [3, 5]\n'
     both = _write(tmp_path, text, dict.fromkeys(("epochs-3_seed-7", "epochs-5_seed-7"), (0.5, 0.6)))
     assert [row.epochs for row in study_table(both).rows] == [3, 5]
+    for words in ((), ("--format", "csv"), ("--runs",)):
+        assert run("study", "table", both.path, *words).stdout.count("epochs") == 1
 
 
 def test_markdown_has_a_rule_and_no_loose_bars():

@@ -1,7 +1,7 @@
 """Many runs at once: grids of runs from a file, who runs them, and what came of them, side by side."""
 
 from polyroots.study.cluster import Jobs, Resources, minutes_of
-from polyroots.study.conduct import Outcome, run_study, unfinished
+from polyroots.study.conduct import Outcome, require_data, run_study, unfinished
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.local import Processes
 from polyroots.study.plan import Plan, PlannedRun, make_plan, text_of
@@ -36,6 +36,7 @@ __all__ = [
     "estimate",
     "make_plan",
     "minutes_of",
+    "require_data",
     "results_of",
     "run_study",
     "series_of",

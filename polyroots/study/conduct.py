@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.plan import Plan
 from polyroots.study.progress import OVER, Phase, Runner, RunProgress, progress_of
+from polyroots.training import open_data
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -39,6 +40,18 @@ class Outcome:
 def unfinished(plan: Plan, directory: StudyDirectory) -> list[str]:
     """Return the names of the runs that are not done."""
     return [run.name for run in plan.runs if not directory.run(run.name).result.exists()]
+
+
+def require_data(plan: Plan, names: Sequence[str]) -> None:
+    """Look whether the data of some runs are there, before one of them starts.
+
+    Raises
+    ------
+    InputError, FileError
+        As `polyroots.training.open_data`.
+    """
+    for dataset, data_dir in {(run.config.dataset, run.config.data_dir) for run in plan.runs if run.name in set(names)}:
+        open_data(dataset, data_dir)
 
 
 def run_study(

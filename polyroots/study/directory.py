@@ -132,7 +132,7 @@ class StudyDirectory:
         except ValidationError as error:
             raise FileError(f"{self.plan} holds a configuration that can't be used: {one_sentence(error)}") from error
         except (KeyError, TypeError, AttributeError) as error:
-            raise FileError(f"{self.plan} is damaged: expected a plan of 'polyroots study run', {error!r}") from error
+            raise FileError(f"{self.plan} is damaged; 'polyroots study run' with its file writes it anew") from error
 
     def _with_names_that_are_there(self, plan: Plan) -> Plan:
         """Find the runs that there are by what they compute: an axis more, or another order, gives them other names."""

@@ -7,10 +7,13 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from polyroots.errors import InputError
 from polyroots.study.plan import text_of
 from polyroots.study.table import MEASURES, Difference, Measure, Row, Sample, StudyTable
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def long_cells(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, s
             (
                 *(text_of(row.settings[key]) for key in keys),
                 f"{row.weights:,}",
-                str(row.epochs),
+                *_epochs(keys, str(row.epochs)),
                 _seeds(len(sample), row.planned),
                 _mean(sample),
                 _mean(row.samples["best"]),
@@ -58,7 +61,17 @@ def long_cells(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, s
                 "-" if difference is None else str(difference.count),
             )
         )
-    heads = (*keys, "weights", "epochs", "seeds", "last epoch", "best epoch", "difference", "95 % interval", "pairs")
+    heads = (
+        *keys,
+        "weights",
+        *_epochs(keys, "epochs"),
+        "seeds",
+        "last epoch",
+        "best epoch",
+        "difference",
+        "95 % interval",
+        "pairs",
+    )
     notes = (
         "Test accuracy in percent, mean +- standard deviation over the seeds.",
         *_about_best(table),
@@ -139,14 +152,15 @@ def run_cells(table: StudyTable, rows: Sequence[str] = ()) -> Cells:
             *(text_of(row.settings[key]) for key in keys),
             str(seed),
             f"{row.weights:,}",
-            str(row.epochs),
+            *_epochs(keys, str(row.epochs)),
             *(_percent(row.samples[measure].values[seed]) for measure in MEASURES),
         )
         for row in _sorted(table, rows)
         for seed in row.samples["last"].values
     ]
     notes = ("Test accuracy in percent.", *_about_best(table))
-    return Cells((*keys, "seed", "weights", "epochs", "last epoch", "best epoch"), tuple(lines), len(keys), notes)
+    heads = (*keys, "seed", "weights", *_epochs(keys, "epochs"), "last epoch", "best epoch")
+    return Cells(heads, tuple(lines), len(keys), notes)
 
 
 def markdown(cells: Cells) -> str:
@@ -186,7 +200,7 @@ def latex(cells: Cells) -> str:
 def long_csv(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, str] | None = None) -> str:
     """Write a line for each combination in CSV, unrounded; accuracies are shares, what is missing is empty."""
     keys = _in_order(table, rows)
-    heads = [*keys, "weights", "epochs", "seeds_planned", "seeds_done"]
+    heads = [*keys, "weights", *_epochs(keys, "epochs"), "seeds_planned", "seeds_done"]
     heads += ["last_mean", "last_deviation", "best_mean", "best_deviation"]
     heads += ["difference", "difference_low", "difference_high", "difference_pairs"]
     lines = []
@@ -199,11 +213,25 @@ def long_csv(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, str
         lines.append(
             [
                 *(_plain(row.settings[key]) for key in keys),
-                *(row.weights, row.epochs, row.planned, len(last)),
+                *(row.weights, *_epochs(keys, row.epochs), row.planned, len(last)),
                 *map(_number, (last.mean, last.deviation, best.mean, best.deviation, *compared)),
             ]
         )
     return _csv(heads, lines)
+
+
+def run_csv(table: StudyTable, rows: Sequence[str] = ()) -> str:
+    """Write a line for each run that is done in CSV, unrounded; accuracies are shares."""
+    keys = _in_order(table, rows)
+    lines = [
+        [
+            *(_plain(row.settings[key]) for key in keys),
+            *(seed, row.weights, *_epochs(keys, row.epochs), *(row.samples[m].values[seed] for m in MEASURES)),
+        ]
+        for row in _sorted(table, rows)
+        for seed in row.samples["last"].values
+    ]
+    return _csv([*keys, "seed", "weights", *_epochs(keys, "epochs"), *MEASURES], lines)
 
 
 def cells_csv(cells: Cells) -> str:
@@ -228,6 +256,11 @@ def _csv(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     writer.writerow(heads)
     writer.writerows(rows)
     return stream.getvalue()
+
+
+def _epochs(keys: Sequence[str], column: T) -> tuple[T, ...]:
+    """Return the column of the epochs, or nothing where they are a setting that is shown anyway."""
+    return () if "epochs" in keys else (column,)
 
 
 def _in_order(table: StudyTable, first: Sequence[str]) -> list[str]:
@@ -297,8 +330,8 @@ def _about_best(table: StudyTable) -> list[str]:
 def _base_in_words(table: StudyTable, base: Mapping[str, str]) -> str:
     if base:
         return "the same with " + ", ".join(f"{key} {value}" for key, value in base.items())
-    settings = table.rows[0].settings.values()
-    return "the first row of the study, " + ", ".join(text_of(value) for value in settings if value is not None)
+    settings = (text_of(value) for value in table.rows[0].settings.values() if value is not None)
+    return ", ".join(["the first row of the study", *settings])
 
 
 def _over(columns: Sequence[str]) -> str:

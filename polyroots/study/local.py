@@ -14,8 +14,7 @@ from polyroots.errors import FileError, InputError, count_of
 from polyroots.files import cannot_write, make_directory
 from polyroots.pool import usable_cores
 from polyroots.study.directory import StudyDirectory
-from polyroots.study.progress import Phase, Runner, last_lines_of, size_of
-from polyroots.study.worker import STOPPED
+from polyroots.study.progress import STOPPED, Phase, Runner, last_lines_of, size_of
 from polyroots.training.interruption import SIGNALS
 
 # A run saves at the end of its step.

@@ -155,6 +155,13 @@ def _guilty(combination: Combination, seed: int, machine: Machine) -> str | None
         except (InputError, FileError):
             continue
         return name
+    # There are several: one that is wrong whatever the others are.
+    data = {key: value for key, value in combination.settings.items() if key in ("dataset", "data-dir")}
+    for name in own_first:
+        try:
+            config_of({**data, name: combination.settings[name]}, seed, machine)
+        except (InputError, FileError):
+            return name
     return None
 
 

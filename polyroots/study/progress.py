@@ -12,6 +12,9 @@ from pathlib import Path
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.plan import PlannedRun
 
+#: Exit status of a process whose run was stopped and can go on: sysexits' "try again later".
+STOPPED = 75
+
 _TAIL_BYTES = 8192
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from polyroots.checkpoint import load_checkpoint
 from polyroots.errors import FileError, InputError
 from polyroots.models import build_empty, count_weights
+from polyroots.study.directory import StudyDirectory
 from polyroots.training import LoadedRun, Run, TrainConfig, load_run
 
 # What doesn't distinguish one network from another: the machine, what is recorded, and what has a place of its own.
@@ -84,7 +85,7 @@ class Series(NamedTuple):
 
 
 def results_of(directory: str | Path) -> Results:
-    """Collect the runs in a directory and below.
+    """Collect the runs in a directory and below; in that of a study, those that its file asks for.
 
     Raises
     ------
@@ -96,8 +97,12 @@ def results_of(directory: str | Path) -> Results:
         raise FileError(f"no directory {directory}: expected one with runs of 'polyroots train' in it")
     done: dict[str, Result] = {}
     unfinished, repeated = [], []
+    study = StudyDirectory(directory)
+    asked = {study.run(planned.name).path for planned in study.read().runs} if study.plan.exists() else None
     for path in sorted(directory.rglob("config.json")):
         run = Run(path.parent)
+        if asked is not None and run.path not in asked:
+            continue
         try:
             run.read_config()
         except FileError:  # somebody else's configuration
@@ -107,14 +112,15 @@ def results_of(directory: str | Path) -> Results:
             unfinished.append(run.path)
             continue
         config = loaded.config
+        last, best = accuracies_of(run.result, loaded.result)
         result = Result(
             run.path,
             config,
             _start_of(loaded),
             loaded.result.get("data", config.dataset),
             count_weights(build_empty(config.model)),
-            loaded.result["last"]["test_accuracy"],
-            loaded.result["best"]["test_accuracy"],
+            last,
+            best,
         )
         key = repr((config.model.name, config.model.channels, config.seed, result.data, _fields(result)))
         if key in done:
@@ -124,6 +130,24 @@ def results_of(directory: str | Path) -> Results:
     if not done and not unfinished:
         raise FileError(f"{directory} holds no run: expected runs of 'polyroots train', such as {directory}/first")
     return Results(list(done.values()), unfinished, repeated)
+
+
+def accuracies_of(path: Path, document: Any) -> tuple[float, float]:
+    """Return the test accuracies of the last and of the best epoch from the document of a result.json.
+
+    Raises
+    ------
+    FileError
+        If they are not in it.
+    """
+    try:
+        last, best = (float(document[which]["test_accuracy"]) for which in ("last", "best"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise FileError(
+            f"{path} is damaged: it has no accuracies; remove it, and 'polyroots train --resume' or 'polyroots study "
+            "run' makes it again"
+        ) from error
+    return last, best
 
 
 def series_of(results: Sequence[Result]) -> list[Series]:

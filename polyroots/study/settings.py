@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.factors import require_degree
-from polyroots.models import ModelConfig, model_config, name_for_degree, parse_scale
+from polyroots.factors import parse_blocks, require_degree
+from polyroots.models import ModelConfig, model_config, name_for_blocks, name_for_degree, parse_scale
 from polyroots.models.alphas import AlphaInit
 from polyroots.roots import require_strategy
 from polyroots.training import Source, TrainConfig, describe_data, train_config
@@ -67,6 +67,8 @@ def require_setting(name: str) -> None:
         raise InputError("seeds are for the whole study: write 'seeds = 5' or 'seeds = [11, 23]' above all tables")
     if name in ("device", "devices", "num-nodes"):
         raise InputError(f"{name} is a matter of the machine: leave it out, and give it to 'polyroots study run'")
+    if name == "blocks":
+        raise InputError('blocks are a model here: write model = "L,L,C"')
     if name not in SETTINGS:
         raise unknown_name("setting", name, SETTINGS)
 
@@ -93,6 +95,8 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
             raise InputError(f"{network.name} has no coefficients, so no {name}; leave it out")
     if "roots" in settings:
         require_strategy(settings["roots"])
+        if settings["roots"] == "given":
+            raise InputError("roots by hand are for 'polyroots init'; choose another strategy")
         origin = AlphaInit.parse(settings.get("alpha-init", "spectrum"))
         if origin.kind != "spectrum":
             raise InputError(
@@ -150,6 +154,8 @@ def _network_of(settings: Mapping[str, Any], source: Source) -> ModelConfig:
     if degree is not None and (type(degree) is not int or degree < 0):
         raise InputError(f"expected a degree of at least 0, got {degree!r}")
     name = settings.get("model") or ("q4" if degree is None else name_for_degree(degree))
+    if "," in name:
+        name = name_for_blocks(parse_blocks(name))
     options = {field: settings[key] for key, field in _OF_NETWORK.items() if key in settings}
     for field in _PLACEMENTS:
         if options.get(field) == DEFAULT_PLACEMENT:

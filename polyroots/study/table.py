@@ -10,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from polyroots.errors import FileError, InputError, unknown_name
+from polyroots.errors import InputError, unknown_name
 from polyroots.files import read_json
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.plan import Plan, PlannedRun, text_of
+from polyroots.study.results import accuracies_of
 
 #: After the last epoch; or of the best epoch, which is optimistic where the test images chose it.
 Measure = Literal["last", "best"]
@@ -123,14 +124,17 @@ class StudyTable:
     rows: tuple[Row, ...]
 
     def base_of(self, row: Row, base: Mapping[str, str]) -> Row | None:
-        """Return the row that is like another one but for some settings, given as text; None if there is none.
+        """Return the row that is like another one but for some settings, given as text.
 
-        Without settings it is the first row.
+        If there is none, it is the only row with these settings, or None if there are several. Without settings it is
+        the first row.
         """
         if not base:
             return self.rows[0]
         wanted = {key: text_of(value) for key, value in row.settings.items()} | dict(base)
-        return next((other for other in self.rows if _texts(other) == wanted), None)
+        found = [other for other in self.rows if base.items() <= _texts(other).items()]
+        alike = [other for other in found if _texts(other) == wanted]
+        return alike[0] if alike else found[0] if len(found) == 1 else None
 
     def require_base(self, base: Mapping[str, str]) -> None:
         """Raise InputError if no row has these settings."""
@@ -174,7 +178,7 @@ def study_table(directory: StudyDirectory) -> StudyTable:
         plan.title,
         plan.question,
         " and ".join(dict.fromkeys(document.get("data", "") for document in done)),
-        " or ".join(sorted({document["chosen_on"] for document in done})),
+        " or ".join(sorted({document.get("chosen_on", "test") for document in done})),
         plan.keys,
         tuple(rows),
     )
@@ -185,12 +189,7 @@ def _result(directory: StudyDirectory, run: PlannedRun) -> dict[str, Any] | None
     if not path.exists():
         return None
     document: dict[str, Any] = read_json(path, "the result of a run")
-    try:
-        for measure in MEASURES:
-            float(document[measure]["test_accuracy"])
-        str(document["chosen_on"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileError(f"{path} is damaged: expected the result of a run, {error!r}") from error
+    accuracies_of(path, document)
     return document
 
 

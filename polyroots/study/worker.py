@@ -12,10 +12,8 @@ import traceback
 
 from polyroots.errors import FileError, PolyrootsError, count_of
 from polyroots.study.directory import StudyDirectory
+from polyroots.study.progress import STOPPED
 from polyroots.training import Beginning, Reporter, StoppedError, open_data, resume, train
-
-#: Exit status of a run that was stopped and can go on: sysexits' "try again later".
-STOPPED = 75
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
