@@ -238,8 +238,9 @@ class Jobs(Runner):
             with executor.batch():
                 jobs = [executor.submit(job) for job in work]
         except (FailedJobError, FailedSubmissionError, subprocess.SubprocessError, OSError, RuntimeError) as error:
-            reason = [line for line in str(error).splitlines() if line.strip()]
-            raise InputError(f"SLURM refuses the jobs: {reason[-1].strip() if reason else error!r}") from error
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            reason = [line for line in lines if not line.startswith("Try ")] or [repr(error)]
+            raise InputError(f"SLURM refuses the jobs: {reason[-1]}") from error
         return {
             name: {"job": job.job_id, "log_size": sizes[name]}
             for job, names in zip(jobs, groups, strict=True)
