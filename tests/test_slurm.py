@@ -9,12 +9,12 @@ import subprocess
 import pytest
 from commands import fails, run
 from small_runs import require_same
+from small_studies import FOUR, command, epochs_done, four, wait_for
 
 from polyroots.errors import FileError, InputError
 from polyroots.study import Phase, Resources, StudyDirectory, cluster, minutes_of
 from polyroots.study.progress import last_lines_of
 from polyroots.training import load_run, open_data, train
-from studies import FOUR, command, epochs_done, four, wait_for
 
 # They share a cluster.
 pytestmark = pytest.mark.xdist_group("slurm")

@@ -11,13 +11,13 @@ import pytest
 from commands import fails, run
 from rich.console import Console
 from small_runs import require_same
+from small_studies import FOUR, command, epochs_done, four, wait_for
 
 from polyroots.errors import FileError, InputError
 from polyroots.study import Machine, Phase, Processes, StudyDirectory, make_plan, run_study
 from polyroots.study.progress import STOPPED, RunProgress, last_lines_of, progress_of
 from polyroots.training import load_run, open_data, train
 from polyroots_cli import study_live
-from studies import FOUR, command, epochs_done, four, wait_for
 
 NAMES = [f"{name}_seed-{seed}" for seed in (11, 23) for name in ("q2", "mgnet-ab")]
 

@@ -21,6 +21,41 @@ model = ["q2", "mgnet-ab"]
 """
 
 
+TEXT = """\
+# A study.
+title = "Test"
+seeds = [11, 23]
+
+[base]
+epochs = 2
+scale = 0.25
+
+[axes]
+model = ["q2", "q4"]
+alpha-init = [
+  "spectrum",
+  "xavier",
+]
+
+[[include]]
+model = ["resnet18", "mgnet-ab"]
+
+[[exclude]]
+model = "q4"
+alpha-init = "xavier"
+"""
+
+
+def written(directory, *changes, text=TEXT):
+    """Write a study file, with parts of the text replaced, and return its path."""
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    path = directory / "study.toml"
+    path.write_text(text)
+    return path
+
+
 def four(directory, *, epochs=2, text=FOUR):
     """A study file of four short runs."""
     path = directory / "four.toml"
