@@ -252,6 +252,14 @@ def test_each_row_has_its_epochs(tmp_path):
         assert run("study", "table", both.path, *words).stdout.count("epochs") == 1
 
 
+def test_columns_are_named_once(tmp_path):
+    text = '[base]\nchannels = [4]\n[axes]\nmodel = ["q2", "q4"]\nepochs = [3, 5]\n'
+    names = [f"{model}_epochs-{epochs}_seed-7" for model in ("q2", "q4") for epochs in (3, 5)]
+    grid = _write(tmp_path, text, dict.fromkeys(names, (0.5, 0.6)))
+    assert cross_cells(study_table(grid), ["model"]).heads == ("epochs", "weights", "q2", "q4")
+    assert cross_cells(study_table(grid), ["epochs"]).heads == ("model", "weights", "epochs", "3", "5")
+
+
 def test_markdown_has_a_rule_and_no_loose_bars():
     cells = Cells(("a", "b"), (("x|y", "1.00 +- 0.10"),), 1, ("A note +- this.",))
     assert markdown(cells) == "| a | b |\n| --- | ---: |\n| x\\|y | 1.00 ± 0.10 |\n\nA note ± this.\n"

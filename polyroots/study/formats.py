@@ -125,7 +125,7 @@ def cross_cells(
         (
             *names,
             _extent(row.weights for row in found.values()),
-            _extent(row.epochs for row in found.values()),
+            *_epochs(keys, _extent(row.epochs for row in found.values())),
             *(cell(found.get(head)) for head in heads),
         )
         for names, found in lines.items()
@@ -141,7 +141,8 @@ def cross_cells(
         ]
     if measure == "best":
         notes += _about_best(table)
-    return Cells((*keys, "weights", "epochs", *(_head(columns, head) for head in heads)), body, len(keys), tuple(notes))
+    names_of_columns = (_head(columns, head) for head in heads)
+    return Cells((*keys, "weights", *_epochs(keys, "epochs"), *names_of_columns), body, len(keys), tuple(notes))
 
 
 def run_cells(table: StudyTable, rows: Sequence[str] = ()) -> Cells:

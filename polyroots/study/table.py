@@ -131,7 +131,7 @@ class StudyTable:
         """
         if not base:
             return self.rows[0]
-        wanted = {key: text_of(value) for key, value in row.settings.items()} | dict(base)
+        wanted = _texts(row) | dict(base)
         found = [other for other in self.rows if base.items() <= _texts(other).items()]
         alike = [other for other in found if _texts(other) == wanted]
         return alike[0] if alike else found[0] if len(found) == 1 else None
