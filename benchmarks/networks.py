@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import polyroots as pr
 from polyroots.models import cost, model_config
-from polyroots.pool import usable_cores
+from polyroots.threads import usable_cores
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from textbook import textbook

@@ -15,10 +15,10 @@ import numpy as np
 from timing import seconds_of, spread
 
 import polyroots as pr
-import polyroots.minimax as exchange
-from polyroots.krylov import arnoldi
-from polyroots.pool import usable_cores
-from polyroots.target import Target
+import polyroots.polynomials.minimax as exchange
+from polyroots.polynomials.arnoldi import arnoldi
+from polyroots.polynomials.target import Target
+from polyroots.threads import usable_cores
 
 
 def target(channels: int, size: int) -> Target:

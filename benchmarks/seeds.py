@@ -22,7 +22,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
 import polyroots as pr
-from polyroots.pool import usable_cores
+from polyroots.threads import usable_cores
 
 Weights = dict[str, Tensor]
 

@@ -19,8 +19,8 @@ import numpy as np
 from timing import seconds_of, spread
 
 import polyroots as pr
-import polyroots.spectrum
-from polyroots.pool import usable_cores
+import polyroots.spectra.spectrum
+from polyroots.threads import usable_cores
 
 # (channels, kernel, image, how often) of the paper's levels and of the square convolutions with stride 1 in a
 # ResNet-50 that sees images of 224x224.
@@ -73,15 +73,14 @@ def lapack_share(K: np.ndarray, n: int, runs: int) -> float:
             inside += time.perf_counter() - start
         return result
 
-    chosen = polyroots.spectrum.choose_eigensolver
-    polyroots.spectrum.choose_eigensolver = lambda weight, channels: timed
+    polyroots.spectra.spectrum.eigvals = timed
     try:
         for _ in range(runs):
             inside = 0.0
             (wall,) = seconds_of(lambda: pr.eigenvalues(K, n), 1)
             shares.append(inside / (wall * usable_cores()))
     finally:
-        polyroots.spectrum.choose_eigensolver = chosen
+        polyroots.spectra.spectrum.eigvals = np.linalg.eigvals
     return statistics.median(shares)
 
 

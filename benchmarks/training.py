@@ -2,7 +2,7 @@
 
 *Plain* is a data set of PIL images with torchvision's PIL transforms in a DataLoader of two workers, the textbook's
 residual f - A u computed anew (the oracle of ``tests/textbook.py``), float32 in contiguous memory, an optimizer with
-its default implementation, and ``loss.item()`` in every step. *Ours* is `polyroots.training.epoch.EpochLoop`, as
+its default implementation, and ``loss.item()`` in every step. *Ours* is `polyroots.training.loop.epoch.EpochLoop`, as
 ``polyroots train`` runs it. Both begin with the same weights, draw augmentations of the same distribution, and are
 timed in turns.
 """
@@ -33,15 +33,15 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 import polyroots as pr
-from polyroots.pool import usable_cores
+from polyroots.threads import usable_cores
 from polyroots.training import Reporter, Split, train_config
-from polyroots.training.device import compiled, make_fabric
-from polyroots.training.epoch import EpochLoop
-from polyroots.training.feed import make_feed
-from polyroots.training.interruption import Interruption
-from polyroots.training.normalisation import Normalisation
-from polyroots.training.optimizer import make_optimizer
-from polyroots.training.state import RunState
+from polyroots.training.data.normalisation import Normalisation
+from polyroots.training.loop.device import compiled, make_fabric
+from polyroots.training.loop.epoch import EpochLoop
+from polyroots.training.loop.feed import make_feed
+from polyroots.training.loop.interruption import Interruption
+from polyroots.training.loop.optimizer import make_optimizer
+from polyroots.training.runs.state import RunState
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from textbook import textbook

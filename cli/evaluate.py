@@ -23,7 +23,7 @@ def evaluate(checkpoint: Path, data_dir: Path | None, limit: int | None, device:
     Example:
       polyroots evaluate runs/first/best.pt
     """
-    from polyroots.checkpoint import load_checkpoint
+    from polyroots.checkpoints import load_checkpoint
     from polyroots.training import evaluate_checkpoint
 
     from .console import print_json, progress, say

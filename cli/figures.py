@@ -139,7 +139,7 @@ def _request(
     strategy: str,
     seed: int,
 ) -> Request:
-    from polyroots.checkpoint import load_checkpoint
+    from polyroots.checkpoints import load_checkpoint
     from polyroots.roots import require_strategy
     from polyroots.training import load_run
     from polyroots_figures import Request

@@ -24,8 +24,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from polyroots.initialization import Row
     from polyroots.models import ModelConfig
-    from polyroots.ranking import Row
     from polyroots.roots import RootChoice
 
 
@@ -88,14 +88,12 @@ def init(
       polyroots init --model q2 --dataset folder --data-dir cifar10 --out init.pt
       polyroots init --blocks C,C --placement smoother --padding circular --a-init shifted --roots minimax
     """
-    from polyroots.checkpoint import Checkpoint, save_checkpoint
-    from polyroots.errors import count_of
-    from polyroots.factors import require_degree
+    from polyroots.checkpoints import Checkpoint, save_checkpoint
     from polyroots.files import make_directory
-    from polyroots.initialization import draw_alphas, report_on, set_roots
-    from polyroots.levels import choose_for_all
-    from polyroots.ranking import rank
-    from polyroots.selection import completed
+    from polyroots.initialization import choose_for_all, draw_alphas, rank, report_on, set_roots
+    from polyroots.polynomials import require_degree
+    from polyroots.roots import completed
+    from polyroots.text import count_of
 
     from .console import progress, say
     from .init_report import draw, print_report

@@ -7,18 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polyroots.errors import count_of
-from polyroots.factors import join_blocks
 from polyroots.files import without_infinity
-from polyroots.polynomial import ResidualPolynomial
+from polyroots.polynomials import ResidualPolynomial, join_blocks
+from polyroots.text import count_of
 
 from .console import dimensions, print_json, progress, say
 from .network import diagnosis_cells, diagnosis_table, inert_sentences, levels_tables, origin_of
 
 if TYPE_CHECKING:
-    from polyroots.initialization import InitReport
+    from polyroots.initialization import InitReport, Row
     from polyroots.models import PolyMgNet
-    from polyroots.ranking import Row
 
     from .init_subject import Subject
 
@@ -100,7 +98,7 @@ def draw(subject: Subject, report: InitReport, directory: Path) -> None:
                 operand.spectrum.values,
                 ResidualPolynomial(roots),
                 title.replace("$", r"\$"),
-                chosen=operand.spectrum.high if operand.target.region == "high" else None,
+                chosen=operand.spectrum.is_high_frequency if operand.target.region == "high" else None,
             )
             save_figure(figure, directory / file_stem(operand.title.replace(" ", ""), operand.number))
 

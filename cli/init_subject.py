@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 import torch
 
-from polyroots.checkpoint import load_checkpoint, read_layers
-from polyroots.errors import InputError, count_of
-from polyroots.initialization import operands_of, polynomials_of, require_polynomial
-from polyroots.layers import why_no_eigenvalues
-from polyroots.levels import Operand
-from polyroots.models import PolyMgNet, build
-from polyroots.models.names import blocks_of, name_for_blocks
+from polyroots.analysis import why_no_eigenvalues
+from polyroots.checkpoints import load_checkpoint, read_layers
+from polyroots.errors import InputError
+from polyroots.initialization import Operand, operands_of, polynomials_of, require_polynomial
+from polyroots.models import PolyMgNet, blocks_of, build, name_for_blocks
+from polyroots.text import count_of
 
 from .console import dimensions
 from .options import is_named
 
 if TYPE_CHECKING:
     from polyroots.models import ModelConfig
-    from polyroots.polynomial import ResidualPolynomial
+    from polyroots.polynomials import ResidualPolynomial
 
     from .model_options import ModelWish
 

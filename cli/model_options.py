@@ -12,8 +12,7 @@ import click
 from .options import was_given
 
 if TYPE_CHECKING:
-    from polyroots.models import ModelConfig
-    from polyroots.models.alphas import AlphaInit
+    from polyroots.models import AlphaInit, ModelConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,8 +71,8 @@ class ModelWish:
     @property
     def name(self) -> str:
         """The network that --model, --blocks or else --degree asks for."""
-        from polyroots.factors import parse_blocks
         from polyroots.models import name_for_blocks, name_for_degree
+        from polyroots.polynomials import parse_blocks
 
         if self.model is not None:
             if self.blocks is not None:
@@ -93,7 +92,7 @@ class ModelWish:
     @property
     def origin_of_alphas(self) -> AlphaInit:
         """What --alpha-init asks for; --roots can't go with anything but a spectrum."""
-        from polyroots.models.alphas import AlphaInit
+        from polyroots.models import AlphaInit
 
         alpha_init = AlphaInit.parse(self.alpha_init)
         if alpha_init.kind != "spectrum" and was_given("roots"):
@@ -105,8 +104,8 @@ class ModelWish:
 
     def config(self, *, image_size: tuple[int, int], **shape: Any) -> ModelConfig:
         """Return the configuration of the network, on images of some shape (`polyroots.models.model_config`)."""
-        from polyroots.factors import require_degree
         from polyroots.models import model_config
+        from polyroots.polynomials import require_degree
         from polyroots.roots import require_strategy
 
         require_strategy(self.roots)

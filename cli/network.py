@@ -89,7 +89,7 @@ def diagnosis_table(*first: str) -> Table:
 
 def diagnosis_cells(diagnoses: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the numbers of `Diagnosis` documents, of several the worst, in the order of `diagnosis_table`."""
-    from polyroots.diagnosis import share
+    from polyroots.text import share
 
     def worst(name: str) -> str:
         values = [diagnosis[name] for diagnosis in diagnoses]

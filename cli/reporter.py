@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from polyroots.errors import count_of
+from polyroots.text import count_of
 from polyroots.training import Beginning, Reporter
 
 from .console import console, dimensions, say

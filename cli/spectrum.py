@@ -11,7 +11,7 @@ import click
 from .options import PATH, ImageSize, is_named, json_option, usage_errors
 
 if TYPE_CHECKING:
-    from polyroots.layers import Analysis, Layer, LayerResult
+    from polyroots.analysis import Analysis, Layer, LayerResult
 
     from .spectrum_findings import Findings
 
@@ -73,8 +73,8 @@ def spectrum(
       polyroots spectrum resnet50.pt --layer 'layer3.*.conv2' --size 14 --kind both --verify
       polyroots spectrum runs/first/best.pt runs/first/last.pt
     """
+    from polyroots.analysis import Analysis
     from polyroots.files import make_directory
-    from polyroots.layers import Analysis
 
     from .console import print_json, say
     from .spectrum_findings import document, list_document, require_layers, require_names
@@ -134,7 +134,7 @@ def spectrum(
 
 def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], analysis: Analysis) -> Findings:
     """Read a checkpoint's list of convolutions and sort out what can't be analysed."""
-    from polyroots.checkpoint import read_layers
+    from polyroots.checkpoints import read_layers
 
     from .spectrum_findings import Findings
 
@@ -159,8 +159,7 @@ def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], anal
 
 def _compute(findings: list[Findings], analysis: Analysis, with_check: bool) -> None:
     """Analyse layer after layer."""
-    from polyroots.layers import analyse
-    from polyroots.verify import verify
+    from polyroots.analysis import analyse, verify
 
     from .console import progress
 
@@ -199,7 +198,7 @@ def _write(
     workers: int | None,
 ) -> Iterator[str]:
     """Write the files that were asked for, and yield a line about each."""
-    from polyroots.export import save_results, write_csv
+    from polyroots.analysis import save_results, write_csv
 
     from .spectrum_pictures import draw_all
 

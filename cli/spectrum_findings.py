@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyroots.errors import InputError
-from polyroots.operators import require_finite
+from polyroots.spectra import require_finite
 
 if TYPE_CHECKING:
-    from polyroots.checkpoint import LayerSet
-    from polyroots.layers import Analysis, Layer, LayerResult
-    from polyroots.verify import Verification
+    from polyroots.analysis import Analysis, Layer, LayerResult, Verification
+    from polyroots.checkpoints import LayerSet
 
 
 @dataclass
@@ -158,7 +157,7 @@ def _layer_document(result: LayerResult, check: Verification | None) -> dict[str
 
 def compared(findings: list[Findings]) -> list[dict[str, Any]]:
     """Return what changed from the first checkpoint to the second, a document a layer."""
-    from polyroots.compare import moved
+    from polyroots.spectra import moved
 
     first, second = (item.results for item in findings)
     rows = []
@@ -202,7 +201,7 @@ def largest_error(result: LayerResult) -> float:
 
 def departure(result: LayerResult) -> float:
     """Henrici's departure from normality; NaN without all eigenvalues."""
-    from polyroots.nonnormal import departure_from_normality
+    from polyroots.spectra import departure_from_normality
 
     return math.nan if result.spectrum is None else departure_from_normality(result.spectrum)
 

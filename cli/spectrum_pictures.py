@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polyroots.nonnormal import numerical_range
 from polyroots.plotting import Row, draw_overview, draw_singular_values, draw_spectrum, save_figure
+from polyroots.spectra import numerical_range
 
 from .console import dimensions, progress
 
 if TYPE_CHECKING:
-    from polyroots.layers import LayerResult
-    from polyroots.spectrum import Spectrum
+    from polyroots.analysis import LayerResult
+    from polyroots.spectra import Spectrum
 
 # Directions of the numerical range's boundary: its polygon is within 1/800 of the range.
 _ANGLES = 64
@@ -67,8 +67,8 @@ def _multiplications(spectrum: Spectrum) -> int:
     """Count the multiplications of one Cholesky factorisation at half of the frequencies."""
     if spectrum.padding == "zeros":
         return 0
-    H, W = spectrum.operator.period
-    groups, rows, _, _, _ = spectrum.operator.kernels.shape
+    H, W = spectrum.convolution.period
+    groups, rows, _, _, _ = spectrum.convolution.kernels.shape
     return H * W // 2 * groups * rows**3 // 3
 
 

@@ -9,9 +9,8 @@ from .console import dimensions, number, say, table
 from .spectrum_findings import Findings, compared, departure, largest_condition, largest_error
 
 if TYPE_CHECKING:
-    from polyroots.extremes import Extremes
-    from polyroots.layers import Analysis, LayerResult
-    from polyroots.verify import Verification
+    from polyroots.analysis import Analysis, LayerResult, Verification
+    from polyroots.spectra import Extremes
 
 
 # Relative to the radius: estimated errors above it are said.

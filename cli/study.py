@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polyroots.errors import count_of
+from polyroots.text import count_of
 
 from .options import PATH, device_option, json_option, usage_errors, was_given
 
@@ -172,7 +172,7 @@ def run(
         run_study,
         unfinished,
     )
-    from polyroots.training.interruption import Interruption
+    from polyroots.training import Interruption
 
     from .console import say
     from .study_live import StudyDisplay

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polyroots.errors import count_of
+from polyroots.text import count_of
 
 from .model_options import MODEL_OPTIONS, ModelWish, model_options, refuse_shape
 from .options import PATH, SectionedCommand, data_dir_option, dataset_option, is_first_process, usage_errors, was_given
 from .train_options import SECTIONS, refuse_on_resume, training_options
 
 if TYPE_CHECKING:
-    from polyroots.checkpoint import Checkpoint
+    from polyroots.checkpoints import Checkpoint
     from polyroots.training import Source, TrainConfig, TrainResult
 
     from .reporter import ConsoleReporter
@@ -109,7 +109,7 @@ def _prepare(
     fields: dict[str, Any],
 ) -> tuple[TrainConfig, Source, Checkpoint | None]:
     """Turn what the options ask for into a configuration, its data, and the network to start from."""
-    from polyroots.checkpoint import load_checkpoint
+    from polyroots.checkpoints import load_checkpoint
     from polyroots.training import open_data, require_tensorboard, train_config
 
     from .network import config_for

@@ -16,11 +16,9 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from polyroots.errors import count_of
-from polyroots.models import build
-from polyroots.models.network import Network
-from polyroots.models.step import PolyStep, Step
-from polyroots.plotting.style import COLOURS, REFERENCE, WIDTHS, style, wrapped
+from polyroots.models import Network, PolyStep, Step, build
+from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, style, wrapped
+from polyroots.text import count_of
 from polyroots_figures.request import Computed, Request
 
 #: The paper's four networks, and what it calls them.

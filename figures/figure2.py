@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from polyroots.plotting.style import COLOURS, REFERENCE, WIDTHS, style
+from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, style
 from polyroots_figures.request import Computed, Request
 
 # A and B have the colours of Figure 1.

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from polyroots.errors import InputError
 from polyroots.plotting import draw_contours, draw_surface
-from polyroots.polynomial import ResidualPolynomial
+from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import options_of, select_roots
-from polyroots.spectrum import Spectrum, eigenvalues
+from polyroots.spectra import Spectrum, eigenvalues
 from polyroots_figures.operators import Subject, subjects_of
 from polyroots_figures.request import Computed, Request
 

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from polyroots.errors import InputError
-from polyroots.plotting.style import COLOURS, EIGENVALUE, REFERENCE, ROOT, WIDTHS, style, wrapped
-from polyroots.polynomial import ResidualPolynomial
+from polyroots.plotting import COLOURS, EIGENVALUE, REFERENCE, ROOT, WIDTHS, style, wrapped
+from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import select_roots
-from polyroots.spectrum import Spectrum, eigenvalues
+from polyroots.spectra import Spectrum, eigenvalues
 from polyroots_figures.operators import subjects_of
 from polyroots_figures.request import Computed, Request
 

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from polyroots.errors import FileError, count_of
-from polyroots.plotting.labels import End, label_ends, spread
-from polyroots.plotting.style import COLOURS, REFERENCE, WIDTHS, style, wrapped
+from polyroots.errors import FileError
+from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, End, label_ends, spread, style, wrapped
 from polyroots.study import results_of, series_of
+from polyroots.text import count_of
 from polyroots_figures.request import Computed, Request
 
 _MARKERS, _LINES = "osD^vP*X", ("-", "--", ":")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from polyroots.errors import InputError
 from polyroots.plotting import Moment, draw_flow
-from polyroots.polynomial import ResidualPolynomial
+from polyroots.polynomials import ResidualPolynomial
 from polyroots.training import LoadedRun
 from polyroots_figures.request import Computed, Request
 

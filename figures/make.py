@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from polyroots.errors import FileError, InputError
-from polyroots.plotting import save_figure
-from polyroots.plotting.style import WIDTHS
+from polyroots.plotting import WIDTHS, save_figure
 from polyroots_figures import figure1, figure2, figure3, figure4, figure5, flow, smoothing, spectra, store, strategies
 from polyroots_figures.request import Computed, Request
 

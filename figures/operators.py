@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from polyroots.errors import InputError
-from polyroots.models import ConvOperator, Level, MgNet, PolyStep, SmoothingLevel
-from polyroots.models.operator import Init
-from polyroots.polynomial import ResidualPolynomial, polynomial_of_blocks
+from polyroots.models import ConvOperator, Init, Level, MgNet, PolyStep, SmoothingLevel
+from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
 from polyroots_figures.request import Request
 
 #: The paper's operator: A of 64 x 64 x 3 x 3 at its level's 32 x 32 pixels.

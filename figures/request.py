@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from polyroots.checkpoint import Checkpoint
+    from polyroots.checkpoints import Checkpoint
     from polyroots.training import LoadedRun
 
 

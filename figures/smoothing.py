@@ -10,14 +10,12 @@ from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from polyroots.errors import PolyrootsError, count_of
-from polyroots.matrices import linear_operator
-from polyroots.plotting.labels import End, label_ends
-from polyroots.plotting.style import REFERENCE, STRATEGY_LINES, WIDTHS, style, wrapped
-from polyroots.polynomial import ResidualPolynomial
-from polyroots.roots import options_of, select_roots
-from polyroots.spectrum import Spectrum, eigenvalues
-from polyroots.strategies import STRATEGIES, high_frequency_part
+from polyroots.errors import PolyrootsError
+from polyroots.plotting import REFERENCE, STRATEGY_LINES, WIDTHS, End, label_ends, style, wrapped
+from polyroots.polynomials import ResidualPolynomial
+from polyroots.roots import STRATEGIES, high_frequency_part, options_of, select_roots
+from polyroots.spectra import Spectrum, eigenvalues, linear_operator
+from polyroots.text import count_of
 from polyroots_figures.request import Computed, Request
 
 #: The 5-point Laplacian, times the mesh width squared, on a periodic grid.
@@ -81,11 +79,11 @@ def _curve(
     name: str, Lambda: Spectrum, q: ResidualPolynomial, f: Float64[np.ndarray, "H W"], region: str, total: int
 ) -> dict[str, Any]:
     """Norm of the residual, or of its high-frequency part, after each step, relative to the beginning."""
-    product = linear_operator(Lambda.operator).matvec
+    product = linear_operator(Lambda.convolution).matvec
     r = f.ravel()
 
     def norm() -> float:
-        return float(np.linalg.norm(r if region == "all" else high_frequency_part(r, Lambda.operator)))
+        return float(np.linalg.norm(r if region == "all" else high_frequency_part(r, Lambda.convolution)))
 
     norms = [norm()]
     steps = total // len(q.roots)

@@ -9,9 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from polyroots.errors import count_of
-from polyroots.plotting.plane import frame
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, START, WIDTHS, style, wrapped
+from polyroots.plotting import EIGENVALUE, REFERENCE, ROOT, START, WIDTHS, frame, style, wrapped
+from polyroots.text import count_of
 from polyroots.training import Snapshot
 from polyroots_figures.request import Computed, Request
 

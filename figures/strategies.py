@@ -9,14 +9,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from polyroots.errors import count_of
-from polyroots.levels import Operand
-from polyroots.operators import Operator
-from polyroots.plotting.contours import bounds_between, draw_bands
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, WIDTHS, style, wrapped
-from polyroots.plotting.surface import fill, hull
-from polyroots.polynomial import ResidualPolynomial
-from polyroots.ranking import rank
+from polyroots.initialization import Operand, rank
+from polyroots.plotting import (
+    EIGENVALUE,
+    REFERENCE,
+    ROOT,
+    WIDTHS,
+    bounds_between,
+    draw_bands,
+    fill,
+    hull,
+    style,
+    wrapped,
+)
+from polyroots.polynomials import ResidualPolynomial
+from polyroots.spectra import Convolution
+from polyroots.text import count_of
 from polyroots_figures.operators import subjects_of
 from polyroots_figures.request import Computed, Request
 
@@ -31,7 +39,7 @@ def compute(request: Request) -> list[Computed]:
     """
     computed = []
     for subject in subjects_of(request, init="shifted"):
-        operator = Operator.of(subject.weight, subject.size, name=subject.name)
+        operator = Convolution.of(subject.weight, subject.size, name=subject.name)
         operand = Operand(request.level, subject.name, subject.weight, operator)
         assert operand.spectrum is not None
         rows = rank([operand], request.degree, seed=request.seed)

@@ -15,44 +15,69 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from polyroots import models, plotting, study, training
+    from polyroots.analysis import ModelSpectra, load_results, model_spectra
+    from polyroots.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
     from polyroots.errors import ConvergenceError, FileError, InputError, PolyrootsError, PrecisionWarning
-    from polyroots.extremes import extreme_eigenvalues
-    from polyroots.initialization import initialize
-    from polyroots.layers import model_spectra
-    from polyroots.nonnormal import departure_from_normality, numerical_range, pseudospectrum, residual_norm
-    from polyroots.polynomial import ResidualPolynomial
+    from polyroots.initialization import InitReport, initialize
+    from polyroots.polynomials import Diagnosis, ResidualPolynomial, residual_norm
     from polyroots.report import write_report
     from polyroots.roots import select_roots
-    from polyroots.singular import singular_values
-    from polyroots.spectrum import Spectrum, eigenvalues, symbol
+    from polyroots.spectra import (
+        Convolution,
+        Spectrum,
+        departure_from_normality,
+        eigenvalues,
+        extreme_eigenvalues,
+        numerical_range,
+        pseudospectrum,
+        singular_values,
+        symbol,
+    )
 
-_NAMES = {
+# The package that defines each name; None for a package that is public itself.
+_PACKAGES = {
+    "Checkpoint": "checkpoints",
     "ConvergenceError": "errors",
+    "Convolution": "spectra",
+    "Diagnosis": "polynomials",
     "FileError": "errors",
+    "InitReport": "initialization",
     "InputError": "errors",
+    "ModelSpectra": "analysis",
     "PolyrootsError": "errors",
     "PrecisionWarning": "errors",
-    "ResidualPolynomial": "polynomial",
-    "Spectrum": "spectrum",
-    "departure_from_normality": "nonnormal",
-    "eigenvalues": "spectrum",
-    "extreme_eigenvalues": "extremes",
+    "ResidualPolynomial": "polynomials",
+    "Spectrum": "spectra",
+    "departure_from_normality": "spectra",
+    "eigenvalues": "spectra",
+    "extreme_eigenvalues": "spectra",
     "initialize": "initialization",
-    "model_spectra": "layers",
-    "numerical_range": "nonnormal",
-    "pseudospectrum": "nonnormal",
-    "residual_norm": "nonnormal",
+    "load_checkpoint": "checkpoints",
+    "load_results": "analysis",
+    "model_spectra": "analysis",
+    "models": None,
+    "numerical_range": "spectra",
+    "plotting": None,
+    "pseudospectrum": "spectra",
+    "residual_norm": "polynomials",
+    "save_checkpoint": "checkpoints",
     "select_roots": "roots",
-    "singular_values": "singular",
-    "symbol": "spectrum",
+    "singular_values": "spectra",
+    "study": None,
+    "symbol": "spectra",
+    "training": None,
     "write_report": "report",
 }
-_MODULES = ("models", "plotting", "study", "training")
 
 __all__ = [
+    "Checkpoint",
     "ConvergenceError",
+    "Convolution",
+    "Diagnosis",
     "FileError",
+    "InitReport",
     "InputError",
+    "ModelSpectra",
     "PolyrootsError",
     "PrecisionWarning",
     "ResidualPolynomial",
@@ -61,12 +86,15 @@ __all__ = [
     "eigenvalues",
     "extreme_eigenvalues",
     "initialize",
+    "load_checkpoint",
+    "load_results",
     "model_spectra",
     "models",
     "numerical_range",
     "plotting",
     "pseudospectrum",
     "residual_norm",
+    "save_checkpoint",
     "select_roots",
     "singular_values",
     "study",
@@ -79,12 +107,15 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("importlib.metadata").version(__name__)
-    if name in _NAMES:
-        return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _PACKAGES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    package = _PACKAGES[name]
+    return (
+        import_module(f"{__name__}.{name}")
+        if package is None
+        else getattr(import_module(f"{__name__}.{package}"), name)
+    )
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return list(__all__)

@@ -45,15 +45,6 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {what} '{name}': expected {', '.join(known)}")
 
 
-def count_of(number: int, what: str, plural: str = "") -> str:
-    """Write a number of things.
-
-    >>> count_of(1, "root"), count_of(2, "root"), count_of(2, "class", "classes")
-    ('1 root', '2 roots', '2 classes')
-    """
-    return f"{number} {what}" if number == 1 else f"{number} {plural or what + 's'}"
-
-
 def one_sentence(error: ValidationError) -> InputError:
     """Return the first complaint of a pydantic model as an error of one sentence."""
     first = error.errors(include_url=False)[0]

@@ -12,7 +12,7 @@ from commands import run
 from small_runs import small
 
 import polyroots as pr
-from polyroots.checkpoint import Checkpoint, save_checkpoint
+from polyroots.checkpoints.own import Checkpoint, save_checkpoint
 from polyroots.training import open_data, train
 
 # Small networks gain nothing from more threads, and on a busy machine waiting for them takes minutes.

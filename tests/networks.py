@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from polyroots.layers import model_layers
+from polyroots.analysis.layers import model_layers
 
 
 class Odd(nn.Module):

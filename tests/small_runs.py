@@ -8,7 +8,7 @@ import json
 import torch
 
 import polyroots as pr
-from polyroots.checkpoint import load_checkpoint
+from polyroots.checkpoints.own import load_checkpoint
 from polyroots.training import train_config
 
 

@@ -11,8 +11,8 @@ import torch
 from commands import fails, run
 
 import polyroots as pr
-from polyroots.checkpoint import load_checkpoint
-from polyroots.models.alphas import AlphaInit
+from polyroots.checkpoints.own import load_checkpoint
+from polyroots.models.coefficient_init import AlphaInit
 
 
 def alphas(model):

@@ -8,9 +8,9 @@ from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 from torchvision.transforms.functional import equalize as equalize_one
 
 import polyroots as pr
-from polyroots.training.augment import PARTS, augment, parse
-from polyroots.training.autoaugment import _table, autoaugment, equalize
-from polyroots.training.draws import COLUMNS, Draws, integers
+from polyroots.training.data.augmentation import PARTS, augment, parse
+from polyroots.training.data.autoaugment import _table, autoaugment, equalize
+from polyroots.training.data.draws import COLUMNS, Draws, integers
 
 COUNT = 60_000
 

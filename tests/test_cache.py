@@ -14,11 +14,11 @@ from small_runs import same_weights, small
 
 import polyroots as pr
 from polyroots.training import CacheWarning, DataSet, open_data, train
-from polyroots.training.batches import portions
+from polyroots.training.data.batches import portions
 from polyroots.training.data.cache import cache_directory
+from polyroots.training.data.normalisation import Normalisation
 from polyroots.training.data.split import Split, hold_out
-from polyroots.training.feed import Resident, Streamed, make_feed
-from polyroots.training.normalisation import Normalisation
+from polyroots.training.loop.feed import Resident, Streamed, make_feed
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_large_splits_are_read_by_workers(monkeypatch):
     source = open_data("digits")
     split, config, device = source.load().train, small(source), torch.device("cpu")
     assert isinstance(make_feed(split, device, config), Resident)
-    monkeypatch.setattr("polyroots.training.feed._RESIDENT_BYTES", 1437 * 64 - 1)
+    monkeypatch.setattr("polyroots.training.loop.feed._RESIDENT_BYTES", 1437 * 64 - 1)
     assert isinstance(make_feed(split, device, config), Streamed)
     assert isinstance(make_feed(split, device, small(source, loading="device")), Resident)
 

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 import polyroots as pr
-from polyroots.checkpoint import Checkpoint, load_checkpoint, read_layers, save_checkpoint
+from polyroots.checkpoints.foreign import read_layers
+from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.files import replacing
 
 
@@ -161,7 +162,7 @@ def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, init_file):
     path.write_text("old")
     code = f"""
 import resource
-from polyroots.checkpoint import load_checkpoint, save_checkpoint
+from polyroots.checkpoints import load_checkpoint, save_checkpoint
 checkpoint = load_checkpoint({str(init_file)!r})
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 save_checkpoint({str(path)!r}, checkpoint)

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import polyroots as pr
-from polyroots.checkpoint import read_layers
+from polyroots.checkpoints.foreign import read_layers
 
 
 def network():
@@ -56,7 +56,7 @@ def test_a_real_compiled_and_parallel_model(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_safetensors_are_read_one_by_one(tmp_path, dtype, monkeypatch):
-    from polyroots import stored
+    from polyroots.checkpoints import safetensors as stored
 
     model = network().to(dtype)
     save_file(model.state_dict(), tmp_path / "w.safetensors")
@@ -101,8 +101,8 @@ def test_zip_files_are_mapped_and_not_read(tmp_path):
     """400 MB of weights, of which the list of layers touches nothing: the process stays small."""
     torch.save({"w": torch.zeros(1024, 1024, 10, 10)}, tmp_path / "large.pt")
     code = f"""
-from polyroots.checkpoint import read_layers
-import polyroots.layers
+from polyroots.checkpoints import read_layers
+import polyroots.analysis
 def peak():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 before = peak()

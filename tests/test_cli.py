@@ -11,7 +11,7 @@ import torch
 from commands import fails, run
 from torch import nn
 
-from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.models import NAMES
 
 
@@ -215,7 +215,7 @@ def test_a_data_directory_without_train_and_test_is_said(tmp_path):
 
 def test_an_interrupt_says_what_is_kept(tmp_path, monkeypatch):
     """An impatient second Ctrl-C saves nothing more; what there is can go on."""
-    from polyroots.training.epoch import EpochLoop
+    from polyroots.training.loop.epoch import EpochLoop
 
     epoch = EpochLoop.run
 

@@ -11,9 +11,9 @@ from commands import fails, run
 from PIL import Image
 
 import polyroots as pr
-from polyroots.checkpoint import load_checkpoint
-from polyroots.initialization import polynomials_of
-from polyroots.strategies import STRATEGIES
+from polyroots.checkpoints.own import load_checkpoint
+from polyroots.initialization.network import polynomials_of
+from polyroots.roots.strategies import STRATEGIES
 
 SMALL = ("--channels", "4,8", "--seed", 12)
 
@@ -34,7 +34,7 @@ def poisson(tmp_path_factory):
 @pytest.fixture(scope="module")
 def shifted_file(tmp_path_factory, init_file):
     """A Poly-MgNet whose eigenvalues lie in the right half-plane."""
-    from polyroots.checkpoint import Checkpoint, save_checkpoint
+    from polyroots.checkpoints.own import Checkpoint, save_checkpoint
 
     checkpoint = load_checkpoint(init_file)
     weights = {key: value.clone() for key, value in checkpoint.weights.items()}

@@ -10,7 +10,7 @@ import torch
 from commands import fails, run
 
 import polyroots as pr
-from polyroots.checkpoint import load_checkpoint
+from polyroots.checkpoints.own import load_checkpoint
 from polyroots.models import NAMES, PLACEMENTS
 
 SMALL = ("--limit", 20, "--epochs", 1, "--channels", "4,8")

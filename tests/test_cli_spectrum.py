@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import re
 import subprocess
@@ -14,8 +15,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 import polyroots as pr
-from polyroots.checkpoint import load_checkpoint
-from polyroots.export import load_results
+from polyroots.analysis.export import load_results
+from polyroots.checkpoints.own import load_checkpoint
 
 
 def test_spectrum_of_ours(trained):
@@ -176,15 +177,15 @@ def test_zero_padding(theirs):
 
 
 def test_values_that_have_not_converged_are_said(theirs, monkeypatch):
-    from polyroots import extremes
-    from polyroots.toeplitz import Eigenpairs
+    from polyroots.spectra.zero_padding import Eigenpairs
 
     def half_converged(operator, count, which):
         values = np.array([0.5 + 0.25j, 9 + 9j] * (count // 2))
         residuals = np.array([1e-14, 0.125] * (count // 2))
         return Eigenpairs(values, residuals * np.nan, residuals, residuals, residuals < 1e-9)
 
-    monkeypatch.setattr(extremes, "arnoldi_eigenvalues", half_converged)
+    module = importlib.import_module("polyroots.spectra.extreme_eigenvalues")
+    monkeypatch.setattr(module, "arnoldi_eigenvalues", half_converged)
     path, _ = theirs
     arguments = ("spectrum", path, "--layer", "square", "--size", 40, "--padding", "zeros", "--extremes", 2)
     printed = run(*arguments).stdout
@@ -219,7 +220,7 @@ def test_verify_prints_the_matched_error(theirs, monkeypatch):
             assert layer["verification"]["singular_error"] < 1e-12
         printed = run(*arguments).stdout
         assert re.search(r"square\.weight +4x4x3x3 +5x4 +\d\.\de-1\d +\d\.\de[-+]\d\d +\S+ +equal to rounding", printed)
-    from polyroots import operators
+    from polyroots.spectra import convolution as operators
 
     monkeypatch.setattr(operators, "_tap_offsets", lambda k, dilation: dilation * np.arange(k))
     result = run("spectrum", path, "--layer", "square", "--size", 6, "--verify", exit_code=1)
@@ -338,7 +339,7 @@ def test_a_real_interrupt_is_clean(tmp_path):
     code = f"""
 import os, signal
 import numpy as np
-import polyroots.spectrum
+import polyroots.spectra.spectrum
 from polyroots_cli.main import main
 
 # A shell starts programs in the background with interrupts ignored, and so may whoever runs the tests.
@@ -349,7 +350,7 @@ def solver(stack):
         os.kill(os.getpid(), signal.SIGINT)
     return np.linalg.eigvals(stack)
 
-polyroots.spectrum.choose_eigensolver = lambda weight, channels: solver
+polyroots.spectra.spectrum.eigvals = solver
 main({arguments})
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)

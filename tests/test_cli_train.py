@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from commands import fails, run
 
-from polyroots.checkpoint import load_checkpoint
+from polyroots.checkpoints.own import load_checkpoint
 from polyroots.training import SOURCES, load_run
 from polyroots_cli.model_options import MODEL_OPTIONS
 from polyroots_cli.train import train as command

@@ -10,8 +10,8 @@ from PIL import Image
 
 import polyroots as pr
 from polyroots.training import describe_data, open_data
+from polyroots.training.data.normalisation import Normalisation
 from polyroots.training.data.split import Split, balanced
-from polyroots.training.normalisation import Normalisation
 
 
 def test_digits_are_split_by_class_and_held_out():

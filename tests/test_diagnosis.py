@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from dense import dense_operator
 
 import polyroots as pr
-from polyroots.diagnosis import floored
-from polyroots.minimax import minimax
-from polyroots.target import Target
+from polyroots.polynomials.minimax import minimax
+from polyroots.polynomials.target import Target
+from polyroots.text import floored
 
 LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
 
@@ -49,7 +51,7 @@ def test_numbers_by_definition(rng):
     assert found.mean_abs == pytest.approx(size.mean(), rel=1e-12)
     assert found.rms == pytest.approx(np.sqrt((size**2).mean()), rel=1e-12)
     assert found.damped == pytest.approx((size < 1).mean(), abs=1e-12)
-    assert found.smoothing_factor == pytest.approx(size[Lambda.high].max(), rel=1e-12)
+    assert found.smoothing_factor == pytest.approx(size[Lambda.is_high_frequency].max(), rel=1e-12)
     partial = np.cumprod([np.abs(1 - Lambda.values / root) for root in q.roots], axis=0)
     ends = [k for k, root in enumerate(q.roots) if root.imag <= 0]  # a pair is one factor
     assert found.growth == pytest.approx(max(1, partial[ends].max()), rel=1e-12)
@@ -147,9 +149,8 @@ def test_far_from_normal_is_said_where_it_is_so():
 
 def test_a_search_that_fails_leaves_the_rest(monkeypatch):
     """A solver that returns no step: value and bound don't meet, and only the best is missing."""
-    monkeypatch.setattr(
-        "polyroots.minimax._solve", lambda q, Phi: (np.zeros(Phi.shape[1]), np.full(len(q), 1 / len(q)))
-    )
+    module = importlib.import_module("polyroots.polynomials.minimax")
+    monkeypatch.setattr(module, "_solve", lambda q, Phi: (np.zeros(Phi.shape[1]), np.full(len(q), 1 / len(q))))
     with pytest.raises(pr.ConvergenceError, match=r"the best max.q. of 2 roots has not converged: between 0.* and"):
         minimax(Target.of(np.linspace(1, 3, 20)), 2)
     found = pr.ResidualPolynomial([1.5, 2.5]).diagnose(np.linspace(1, 3, 20))

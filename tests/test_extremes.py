@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import importlib
 import math
 
 import numpy as np
 import pytest
 
 import polyroots as pr
-from polyroots import extremes, search
-from polyroots.extremes import extreme_eigenvalues
-from polyroots.search import ENDS
+from polyroots.spectra import symbol_search as search
+from polyroots.spectra.extreme_eigenvalues import extreme_eigenvalues
+from polyroots.spectra.symbol_search import ENDS
+
+# The module, which a function of its name hides in the package.
+extremes = importlib.import_module("polyroots.spectra.extreme_eigenvalues")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,7 @@ def test_a_real_spectrum_has_no_imaginary_part(monkeypatch):
 
 
 def test_an_end_without_converged_values_is_unknown(monkeypatch, rng):
-    from polyroots.toeplitz import Eigenpairs
+    from polyroots.spectra.zero_padding import Eigenpairs
 
     def none_converged(operator, count, which):
         values = np.array([1 + 1j] * count)

@@ -228,12 +228,12 @@ def test_contours_leave_far_roots_out_of_the_frame():
 def test_contours_tell_high_from_low_frequencies(rng):
     Lambda = pr.eigenvalues(rng.standard_normal((2, 2, 3, 3)), 8)
     q = pr.ResidualPolynomial(pr.select_roots(Lambda, region="high"))
-    figure = draw_contours(Lambda.values, q, "two\nlines", chosen=Lambda.high, max_points=60)
+    figure = draw_contours(Lambda.values, q, "two\nlines", chosen=Lambda.is_high_frequency, max_points=60)
     lines = {line.get_label(): line for line in figure.axes[0].lines}
     high = lines["37 of 110 high frequencies"]
-    assert np.isin(high.get_xdata() + 1j * high.get_ydata(), Lambda.values[Lambda.high]).all()
+    assert np.isin(high.get_xdata() + 1j * high.get_ydata(), Lambda.values[Lambda.is_high_frequency]).all()
     low = lines["6 of 18 low frequencies"]
-    assert np.isin(low.get_xdata() + 1j * low.get_ydata(), Lambda.values[~Lambda.high]).all()
+    assert np.isin(low.get_xdata() + 1j * low.get_ydata(), Lambda.values[~Lambda.is_high_frequency]).all()
     # Nothing is cut: title and legend lie within the figure.
     figure.draw_without_rendering()
     for part in (figure._suptitle, figure.legends[0]):

@@ -15,7 +15,7 @@ from PIL import Image
 from small_runs import small
 
 import polyroots as pr
-from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.plotting.style import EIGENVALUE, START, WIDTHS
 from polyroots.training import load_run, open_data, train
 from polyroots_figures import FIGURES, Request, store

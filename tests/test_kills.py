@@ -22,10 +22,12 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from polyroots import checkpoint, files
-from polyroots.training import loop, resume, train, trainer, open_data
-from polyroots.training.epoch import EpochLoop
-from polyroots.training.run import Run
+from polyroots import files
+from polyroots.checkpoints import own as checkpoint
+from polyroots.training import open_data, resume, train
+from polyroots.training.loop import train as loop, trainer
+from polyroots.training.loop.epoch import EpochLoop
+from polyroots.training.runs.directory import Run
 from small_runs import small
 
 moment, count, out, options = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), eval(sys.argv[4])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polyroots as pr
-from polyroots.krylov import arnoldi
+from polyroots.polynomials.arnoldi import arnoldi
 
 
 def least_residual(A, b, count):

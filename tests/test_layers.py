@@ -10,9 +10,9 @@ from networks import Odd, layer_with
 from torch import nn
 
 import polyroots as pr
-from polyroots.compare import match, moved
-from polyroots.export import load_results, save_results, write_csv
-from polyroots.layers import Analysis, analyse, model_layers
+from polyroots.analysis.export import load_results, save_results, write_csv
+from polyroots.analysis.layers import Analysis, analyse, model_layers
+from polyroots.spectra.matching import match, moved
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +146,8 @@ def test_reparametrised_weights_are_those_that_are_used():
 
 
 def test_only_converged_singular_values_count(rng, tmp_path):
-    from polyroots.layers import LayerResult
-    from polyroots.singular import LargestSingularValues
+    from polyroots.analysis.layers import LayerResult
+    from polyroots.spectra.singular_values import LargestSingularValues
 
     layer = layer_with(rng.standard_normal((2, 2, 3, 3)))
     largest = LargestSingularValues(np.array([3.0, 2.0]), np.array([1.0, 1e-12]), np.array([False, True]), 1.5)

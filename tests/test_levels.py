@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 import polyroots as pr
-from polyroots.levels import Operand, choose_for_all
-from polyroots.operators import Operator
-from polyroots.ranking import rank
-from polyroots.strategies import STRATEGIES
+from polyroots.initialization.operands import Operand, choose_for_all
+from polyroots.initialization.ranking import rank
+from polyroots.roots.strategies import STRATEGIES
+from polyroots.spectra.convolution import Convolution
 
 LAPLACIAN = np.array([[0, -1, 0], [-1, 4.5, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
 
 
 def operand(number, K, size=6):
-    operator = Operator.of(K, size, name=f"layer{number}")
+    operator = Convolution.of(K, size, name=f"layer{number}")
     return Operand(number, f"level {number}", K, operator)
 
 
@@ -60,12 +60,14 @@ def test_monomial_coefficients_are_told_where_they_can_be_read():
 
 
 def test_what_as_many_roots_reach_is_computed_once(monkeypatch):
-    import polyroots.levels
+    import polyroots.initialization.operands
 
     calls = []
-    minimax = polyroots.levels.minimax
+    minimax = polyroots.initialization.operands.minimax
     monkeypatch.setattr(
-        polyroots.levels, "minimax", lambda target, count: calls.append(count) or minimax(target, count)
+        polyroots.initialization.operands,
+        "minimax",
+        lambda target, count: calls.append(count) or minimax(target, count),
     )
     rows = rank([operand(1, LAPLACIAN)], 3)
     assert calls == [4]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polyroots as pr
-from polyroots.minimax import minimax
-from polyroots.target import Target
+from polyroots.polynomials.minimax import minimax
+from polyroots.polynomials.target import Target
 
 
 def chebyshev_points(low, high, count):

@@ -5,7 +5,7 @@ import torch
 
 import polyroots as pr
 from polyroots.models import NAMES, ModelConfig, convolutions, count_weights, model_config
-from polyroots.models.names import default_channels, scaled_width
+from polyroots.models.registry import default_channels, scaled_width
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import pytest
 from spectra import max_abs, shifted
 
 import polyroots as pr
-from polyroots.ellipse import best_ellipse
-from polyroots.optimisation import Task, optimise_roots
-from polyroots.roots import choose_roots
-from polyroots.selection import Wish
-from polyroots.target import Target
+from polyroots.polynomials.target import Target
+from polyroots.roots.chebyshev_ellipse import best_ellipse
+from polyroots.roots.optimal import Task, optimise_roots
+from polyroots.roots.picking import Wish
+from polyroots.roots.select import choose_roots
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from small_runs import small
 
 import polyroots as pr
 from polyroots.training import RECIPES, open_data, train_config
-from polyroots.training.optimizer import make_optimizer, rate_at
+from polyroots.training.loop.optimizer import make_optimizer, rate_at
 
 
 @pytest.fixture(scope="module")

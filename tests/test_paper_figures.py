@@ -12,10 +12,10 @@ from pictures import require_nothing_is_cut, texts
 from torch import nn
 
 import polyroots as pr
-from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.models import ConvOperator, PolyStep
 from polyroots.plotting.style import COLOURS, WIDTHS
-from polyroots.strategies import STRATEGIES
+from polyroots.roots.strategies import STRATEGIES
 from polyroots.training import load_run
 from polyroots_figures import FIGURES, Request, figure1, figure3, figure4, smoothing, strategies
 from polyroots_figures.operators import subjects_of

@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
 import polyroots as pr
-from polyroots.factors import ComplexPair, Linear, RealPair, SymmetricPair, factors_from_roots, parse_blocks
-from polyroots.leja import extra_copies, log_distances
+from polyroots.polynomials.blocks import ComplexPair, Linear, RealPair, SymmetricPair, factors_from_roots, parse_blocks
+from polyroots.polynomials.leja import extra_copies, log_distances
 
 
 @st.composite

@@ -18,12 +18,12 @@ from torch.nn.functional import cross_entropy
 
 import polyroots as pr
 from polyroots.training import evaluate, open_data
-from polyroots.training.augment import augment
-from polyroots.training.batches import epoch_order, part_of, split_batches
-from polyroots.training.device import has_unused_weights
-from polyroots.training.draws import Draws
-from polyroots.training.normalisation import Normalisation
-from polyroots.training.run import Run
+from polyroots.training.data.augmentation import augment
+from polyroots.training.data.batches import epoch_order, part_of, split_batches
+from polyroots.training.data.draws import Draws
+from polyroots.training.data.normalisation import Normalisation
+from polyroots.training.loop.device import has_unused_weights
+from polyroots.training.runs.directory import Run
 
 COMMAND = ["--model", "q4", "--channels", "4,8", "--augment", "crop,flip", "--device", "cpu"]
 COUNTS = ["--epochs", "3", "--batch-size", "10", "--limit", "47"]

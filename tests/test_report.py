@@ -15,12 +15,12 @@ from commands import fails, run
 from small_runs import small
 
 import polyroots as pr
-from polyroots.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from polyroots.diagnosis import floored
+from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.plotting import draw_surface
 from polyroots.report.facts import AFTER, BEFORE, Moment, facts_of
 from polyroots.report.page import render
 from polyroots.report.planes import thinned
+from polyroots.text import floored
 from polyroots.training import load_run, open_data, train, train_config
 
 

@@ -16,12 +16,12 @@ import torch
 from small_runs import OPTIONS, columns, require_same, same_weights, small
 
 import polyroots as pr
-from polyroots.checkpoint import load_checkpoint, save_checkpoint
+from polyroots.checkpoints.own import load_checkpoint, save_checkpoint
 from polyroots.training import Reporter, StoppedError, load_run, open_data, resume, train
-from polyroots.training.epoch import EpochLoop
-from polyroots.training.evaluate import evaluation_sums
-from polyroots.training.run import Run
-from polyroots.training.trainer import Trainer
+from polyroots.training.loop.epoch import EpochLoop
+from polyroots.training.loop.evaluate import evaluation_sums
+from polyroots.training.loop.trainer import Trainer
+from polyroots.training.runs.directory import Run
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,8 @@ def test_a_signal_saves_and_stops_at_the_step(tmp_path, monkeypatch, whole, numb
 def test_a_signal_before_the_first_step_takes_the_run_back(tmp_path, monkeypatch):
     source = open_data("digits")
     monkeypatch.setattr(
-        "polyroots.training.beginning.build", lambda config: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(1)
+        "polyroots.training.runs.first_network.build",
+        lambda config: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(1),
     )
     with pytest.raises(KeyboardInterrupt):
         train(small(source, limit=20), source, tmp_path / "run")
@@ -128,9 +129,9 @@ def test_a_finished_run_says_its_result_again(tmp_path, whole):
 
 
 def test_only_one_process_trains_a_run(tmp_path, whole, monkeypatch):
-    monkeypatch.setattr("polyroots.training.run._PATIENCE", 0.5)
+    monkeypatch.setattr("polyroots.training.runs.directory._PATIENCE", 0.5)
     code = (
-        "import sys; from polyroots.training.run import Run\n"
+        "import sys; from polyroots.training.runs.directory import Run\n"
         "with Run(sys.argv[1]).held(): print('held', flush=True); input()"
     )
     with subprocess.Popen(
@@ -245,7 +246,7 @@ def test_a_run_that_lost_its_start_is_not_trained_from_another(tmp_path, init_fi
     config = pr.training.train_config("digits", start.config, epochs=1, limit=40, device="cpu")
     with monkeypatch.context() as patch:
         patch.setattr(Run, "abandon", lambda self, made: None)
-        patch.setattr("polyroots.training.loop.save_checkpoint", lambda *args: 1 / 0)
+        patch.setattr("polyroots.training.loop.train.save_checkpoint", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(config, source, tmp_path / "run", start=start)
     with pytest.raises(pr.FileError, match=r"was killed before it had copied the network .* remove it and begin again"):
@@ -255,7 +256,7 @@ def test_a_run_that_lost_its_start_is_not_trained_from_another(tmp_path, init_fi
 def test_a_run_with_a_start_that_cannot_begin_leaves_nothing(tmp_path, init_file, monkeypatch):
     source, start = open_data("digits"), load_checkpoint(init_file)
     config = pr.training.train_config("digits", start.config, epochs=1, limit=40, device="cpu")
-    monkeypatch.setattr("polyroots.training.trainer.make_feed", lambda *args: torch.empty(2**60))
+    monkeypatch.setattr("polyroots.training.loop.trainer.make_feed", lambda *args: torch.empty(2**60))
     with pytest.raises(pr.InputError, match="takes more memory than there is"):
         train(config, source, tmp_path / "run", start=start)
     assert not (tmp_path / "run").exists()
@@ -314,7 +315,7 @@ def test_a_signal_stops_the_evaluation(tmp_path, monkeypatch, whole):
         return original(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr("polyroots.training.trainer.evaluation_sums", interrupted)
+        patch.setattr("polyroots.training.loop.trainer.evaluation_sums", interrupted)
         with pytest.raises(StoppedError, match=r"interrupted in epoch 1; .* holds epoch 0 and 4 steps of the next one"):
             train(small(source, **OPTIONS), source, out)
     resume(out)
@@ -379,7 +380,7 @@ def test_tensorboard_has_each_epoch_once(tmp_path, monkeypatch):
     """Killed before an epoch was logged."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from polyroots.training.logs import Logs
+    from polyroots.training.runs.logs import Logs
 
     source, out = open_data("digits"), tmp_path / "run"
     original = Logs.add

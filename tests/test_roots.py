@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polyroots as pr
-from polyroots.factors import blocks_for_degree, degree_of
 from polyroots.models import name_for_degree
+from polyroots.polynomials.blocks import blocks_for_degree, degree_of
 
 
 @pytest.fixture

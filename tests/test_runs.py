@@ -13,13 +13,13 @@ import torch
 from small_runs import small, state_of
 
 import polyroots as pr
-from polyroots.checkpoint import load_checkpoint
+from polyroots.checkpoints.own import load_checkpoint
 from polyroots.training import Reporter, load_run, open_data, resume, train
-from polyroots.training.environment import environment
-from polyroots.training.evaluate import evaluate
-from polyroots.training.normalisation import Normalisation
-from polyroots.training.run import COLUMNS, Run, begin
-from polyroots.training.state import RunState, random_states, set_random_states
+from polyroots.training.data.normalisation import Normalisation
+from polyroots.training.loop.evaluate import evaluate
+from polyroots.training.runs.directory import COLUMNS, Run, begin
+from polyroots.training.runs.environment import environment
+from polyroots.training.runs.state import RunState, random_states, set_random_states
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +74,9 @@ def test_the_best_epoch_is_chosen_on_validation_images(tmp_path, digits, monkeyp
         looked.append(len(split))
         return evaluation_sums(model, split, *args)
 
-    from polyroots.training.evaluate import evaluation_sums
+    from polyroots.training.loop.evaluate import evaluation_sums
 
-    monkeypatch.setattr("polyroots.training.trainer.evaluation_sums", counting)
+    monkeypatch.setattr("polyroots.training.loop.trainer.evaluation_sums", counting)
     config = small(digits, limit=100, epochs=6, val_fraction=0.3, lr=0.5)
     result = train(config, digits, tmp_path / "run")
     assert looked == [30] * 6 + [100] * (1 + (result.best_epoch != 6))
@@ -126,7 +126,7 @@ def test_one_of_several_processes_gets_a_directory(tmp_path):
     """Whoever links config.json first; the others find a run."""
     code = """
 import sys
-from polyroots.training.run import begin
+from polyroots.training.runs.directory import begin
 try:
     begin(sys.argv[1], {"who": sys.argv[2]})
     print("mine")
@@ -178,7 +178,7 @@ def test_tensorboard_that_is_missing_is_said(monkeypatch):
 
 
 def test_a_run_is_held_while_it_trains(tmp_path, monkeypatch):
-    monkeypatch.setattr("polyroots.training.run._PATIENCE", 0.1)
+    monkeypatch.setattr("polyroots.training.runs.directory._PATIENCE", 0.1)
     said = []
 
     class Rival(Reporter):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import math
 
 import numpy as np
@@ -10,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import polyroots as pr
-from polyroots.matrices import explicit_matrix, linear_operator
-from polyroots.operators import Operator
-from polyroots.singular import largest_singular_values, squared_frobenius_norm, summarize
+from polyroots.spectra.convolution import Convolution
+from polyroots.spectra.matrix import explicit_matrix, linear_operator
+from polyroots.spectra.singular_values import largest_singular_values, squared_frobenius_norm, summarize
 
 GEOMETRY = {
     "m_out": st.integers(1, 3),
@@ -49,7 +50,7 @@ def test_explicit_and_matrix_free_operator(m_out, m_in, groups, kernel, size, st
     rng = np.random.default_rng(seed)
     K = rng.standard_normal((groups * m_out, m_in, *kernel))
     A = dense_operator(K, size, dilation, groups, padding, stride)
-    operator = Operator.of(K, size, stride=stride, dilation=dilation, groups=groups, padding=padding)
+    operator = Convolution.of(K, size, stride=stride, dilation=dilation, groups=groups, padding=padding)
     assert operator.shape == A.shape
     np.testing.assert_array_equal(explicit_matrix(operator) != 0, A != 0)
     np.testing.assert_allclose(explicit_matrix(operator), A, rtol=1e-13, atol=1e-13)
@@ -64,7 +65,7 @@ def test_operator_is_torchs_with_same_padding(rng):
     """Stride 2 and a 3x3 kernel, as the networks' transfers have: padding 1 on both sides."""
     K = rng.standard_normal((4, 2, 3, 3))
     u = rng.standard_normal((2, 7, 8))
-    operator = Operator.of(K, (7, 8), stride=2, padding="zeros")
+    operator = Convolution.of(K, (7, 8), stride=2, padding="zeros")
     expected = torch.nn.functional.conv2d(torch.from_numpy(u)[None], torch.from_numpy(K), stride=2, padding=1)
     np.testing.assert_allclose(linear_operator(operator).matvec(u.ravel()), expected.numpy().ravel(), atol=1e-13)
 
@@ -112,7 +113,7 @@ def test_norm_over_groups_is_the_maximum(rng):
 def test_largest_are_found_without_the_matrix(padding, stride, size, rng):
     K = rng.standard_normal((3, 2, 3, 3))
     A = dense_operator(K, size, padding=padding, stride=stride)
-    found = largest_singular_values(Operator.of(K, size, stride=stride, padding=padding), 4)
+    found = largest_singular_values(Convolution.of(K, size, stride=stride, padding=padding), 4)
     expected = np.linalg.svd(A, compute_uv=False)
     assert found.converged.all()
     np.testing.assert_allclose(found.values, expected[:4], rtol=1e-9)
@@ -121,23 +122,22 @@ def test_largest_are_found_without_the_matrix(padding, stride, size, rng):
 
 def test_largest_of_odd_operators(monkeypatch, rng):
     """Zero, tiny, huge, wide; and what has not converged is marked."""
-    assert largest_singular_values(Operator.of(np.zeros((2, 2, 3, 3)), 50), 3).values.tolist() == [0, 0, 0]
+    assert largest_singular_values(Convolution.of(np.zeros((2, 2, 3, 3)), 50), 3).values.tolist() == [0, 0, 0]
     K = rng.standard_normal((2, 2, 3, 3))
-    plain = largest_singular_values(Operator.of(K, 9, padding="zeros"), 3).values
+    plain = largest_singular_values(Convolution.of(K, 9, padding="zeros"), 3).values
     for scale in (1e-170, 1e170):
-        found = largest_singular_values(Operator.of(K * scale, 9, padding="zeros"), 3)
+        found = largest_singular_values(Convolution.of(K * scale, 9, padding="zeros"), 3)
         np.testing.assert_allclose(found.values / scale, plain, rtol=1e-9)
         assert found.converged.all()
     tall = rng.standard_normal((1100, 1, 3, 3))
     expected = np.linalg.svd(dense_operator(tall, (2, 2), padding="zeros"), compute_uv=False)
     np.testing.assert_allclose(pr.singular_values(tall, 2, padding="zeros"), expected, rtol=1e-11)
-    found = largest_singular_values(Operator.of(tall, 2, padding="zeros"), 9)
+    found = largest_singular_values(Convolution.of(tall, 2, padding="zeros"), 9)
     np.testing.assert_allclose(found.values, expected[:3], rtol=1e-9)
 
-    from polyroots import singular
-
-    monkeypatch.setattr(singular, "eigsh", lambda A, k, **options: (np.ones(k), np.eye(A.shape[0])[:, :k]))
-    guessed = largest_singular_values(Operator.of(K, 9, padding="zeros"), 3)
+    module = importlib.import_module("polyroots.spectra.singular_values")
+    monkeypatch.setattr(module, "eigsh", lambda A, k, **options: (np.ones(k), np.eye(A.shape[0])[:, :k]))
+    guessed = largest_singular_values(Convolution.of(K, 9, padding="zeros"), 3)
     assert not guessed.converged.any()
     assert math.isnan(guessed.stable_rank)
 

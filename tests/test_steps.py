@@ -11,11 +11,11 @@ import torch
 from small_runs import same_weights, small, state_of
 
 import polyroots as pr
-from polyroots.checkpoint import load_checkpoint
+from polyroots.checkpoints.own import load_checkpoint
 from polyroots.training import Reporter, open_data, train
-from polyroots.training.batches import epoch_order
-from polyroots.training.epoch import EpochLoop
-from polyroots.training.normalisation import Normalisation
+from polyroots.training.data.batches import epoch_order
+from polyroots.training.data.normalisation import Normalisation
+from polyroots.training.loop.epoch import EpochLoop
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +91,12 @@ def test_steps_are_torchs(tmp_path, digits, options):
 def test_an_epoch_is_read_once_if_it_is_short(tmp_path, digits, monkeypatch):
     """Reading waits for the device: not in every step."""
     reads = []
-    monkeypatch.setattr("polyroots.training.epoch._SECONDS_BETWEEN_READS", 1e9)
+    monkeypatch.setattr("polyroots.training.loop.epoch._SECONDS_BETWEEN_READS", 1e9)
     monkeypatch.setattr(EpochLoop, "_means", lambda self, state: reads.append(state.step) or (0.5, 0.5))
     train(small(digits, limit=90, epochs=2), digits, tmp_path / "run")
     assert reads == [6, 6, 6, 6]  # the last step of each epoch, and its row
     reads.clear()
-    monkeypatch.setattr("polyroots.training.epoch._SECONDS_BETWEEN_READS", -1.0)
+    monkeypatch.setattr("polyroots.training.loop.epoch._SECONDS_BETWEEN_READS", -1.0)
     train(small(digits, limit=90, epochs=1), digits, tmp_path / "other")
     assert reads == [1, 2, 3, 4, 5, 6, 6]
 
@@ -109,7 +109,7 @@ def test_progress_has_the_means_so_far(tmp_path, digits, monkeypatch):
             seen.append((epoch, done, total, loss, accuracy))
             assert rate > 0
 
-    monkeypatch.setattr("polyroots.training.epoch._SECONDS_BETWEEN_READS", -1.0)
+    monkeypatch.setattr("polyroots.training.loop.epoch._SECONDS_BETWEEN_READS", -1.0)
     train(small(digits, limit=40, epochs=1, lr=1e-30), digits, tmp_path / "run", reporter=Recorder())
     assert [(done, total) for _, done, total, _, _ in seen] == [(16, 40), (32, 40), (40, 40)]
     assert losses_of(tmp_path / "run") == [seen[-1][3]]
@@ -162,7 +162,7 @@ def test_a_run_goes_on_after_a_loss_that_was_no_number(tmp_path, digits, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(EpochLoop, "_step", poisoned)
-        patch.setattr("polyroots.training.epoch._SECONDS_BETWEEN_READS", 1e9)
+        patch.setattr("polyroots.training.loop.epoch._SECONDS_BETWEEN_READS", 1e9)
         message = (
             r"the loss is inf in step 2 of 3 in epoch 2, at a learning rate of 0\.02934; \S*last\.pt holds epoch 1"
         )

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from spectra import max_abs, shifted
 
 import polyroots as pr
-from polyroots.operators import Operator
-from polyroots.roots import choose_roots, options_of
-from polyroots.strategies import STRATEGIES
+from polyroots.roots.select import choose_roots, options_of
+from polyroots.roots.strategies import STRATEGIES
+from polyroots.spectra.convolution import Convolution
 
 LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
 VALUES = np.array([0.5, 1, 3, 2 + 1j, 2 - 1j, 2.5 + 2j, 2.5 - 2j])
@@ -44,7 +44,7 @@ def test_every_strategy_gives_d_plus_one_roots_of_a_real_polynomial(seed, degree
 @pytest.mark.parametrize("blocks", ["L,L,C", "S,S", "S,S,C", "L,R,C", "C,C", "S,L"])
 def test_roots_fit_block_sequences(strategy, blocks):
     """Whatever the strategy, the blocks get roots that they can hold, or it is said why not."""
-    from polyroots.factors import factors_from_roots
+    from polyroots.polynomials.blocks import factors_from_roots
 
     Lambda = shifted(11, channels=6, size=8)
     try:
@@ -202,7 +202,7 @@ def test_harmonic_ritz_leaves_low_frequencies_and_the_null_space_out():
     roots = pr.select_roots(Lambda, 3, "harmonic-ritz", region="high")
     assert (roots.real > 2).all()
     assert (roots.real < 8).all()
-    assert max_abs(roots, Lambda.values[Lambda.high]) < 0.1
+    assert max_abs(roots, Lambda.values[Lambda.is_high_frequency]) < 0.1
     everything = pr.select_roots(Lambda, 3, "harmonic-ritz")
     assert everything.real.min() > 0.05
     with pytest.raises(pr.InputError, match="'harmonic-ritz' needs the operator, eigenvalues alone don't determine it"):
@@ -212,7 +212,7 @@ def test_harmonic_ritz_leaves_low_frequencies_and_the_null_space_out():
 def test_harmonic_ritz_needs_no_eigenvalues():
     """An operator too large for them, zero-padded: roots and norm from products with it alone."""
     K = shifted(31, channels=3).weight
-    small = Operator.of(K, 8, padding="zeros")
+    small = Convolution.of(K, 8, padding="zeros")
     known = pr.eigenvalues(K, 8, padding="zeros")
     expected = pr.select_roots(known, 3, "harmonic-ritz", seed=5)
     assert np.array_equal(pr.select_roots(small, 3, "harmonic-ritz", seed=5), expected)
@@ -290,7 +290,7 @@ def test_high_frequencies_alone():
     Lambda = shifted(43)
     for strategy in ("extremal", "largest", "leja", "smallest", "random"):
         roots = pr.select_roots(Lambda, 3, strategy, region="high")
-        assert np.isin(roots[roots.imag > 0], Lambda.values[Lambda.high]).all()
+        assert np.isin(roots[roots.imag > 0], Lambda.values[Lambda.is_high_frequency]).all()
     with pytest.raises(pr.InputError, match="eigenvalues with zero padding have no frequency"):
         pr.select_roots(shifted(43, padding="zeros"), 1, region="high")
     with pytest.raises(pr.InputError, match="bare eigenvalues have no frequency"):

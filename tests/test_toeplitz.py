@@ -9,9 +9,9 @@ from scipy.linalg import eig
 from scipy.sparse.linalg import ArpackNoConvergence
 
 import polyroots as pr
-from polyroots import toeplitz
-from polyroots.operators import Operator
-from polyroots.search import ENDS
+from polyroots.spectra import zero_padding as toeplitz
+from polyroots.spectra.convolution import Convolution
+from polyroots.spectra.symbol_search import ENDS
 
 
 @settings(max_examples=40, deadline=None)
@@ -127,7 +127,7 @@ def test_scales_are_kept(scale, rng):
     assert matched_error(scaled.values / scale, plain.values) < 1e-11
     np.testing.assert_allclose(scaled.conditions, plain.conditions, rtol=1e-6)
     np.testing.assert_allclose(scaled.errors / scale, plain.errors, rtol=1e-6)
-    operators = [Operator.of(kernel, (9, 8), padding="zeros") for kernel in (K, K * scale)]
+    operators = [Convolution.of(kernel, (9, 8), padding="zeros") for kernel in (K, K * scale)]
     plain, scaled = (toeplitz.arnoldi_eigenvalues(operator, 3, "LM") for operator in operators)
     np.testing.assert_allclose(np.abs(scaled.values) / scale, np.abs(plain.values), rtol=1e-9)
     assert scaled.converged.all()
@@ -162,7 +162,7 @@ def test_a_defective_eigenvalue_has_a_large_condition():
 
 def test_arnoldi_and_multiple_eigenvalues():
     laplacian = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
-    found = toeplitz.arnoldi_eigenvalues(Operator.of(laplacian, 30, padding="zeros"), 6, "LR")
+    found = toeplitz.arnoldi_eigenvalues(Convolution.of(laplacian, 30, padding="zeros"), 6, "LR")
     np.testing.assert_allclose(found.conditions, 1, rtol=1e-3)
     assert found.converged.all()
     # Residuals are relative to the bound sqrt(8 * 8) of the norm, errors are not.
@@ -173,7 +173,7 @@ def test_arnoldi_does_not_take_pseudospectrum_for_eigenvalues():
     """Two channels that lean in opposite directions, coupled: a residual of 1e-11 where no eigenvalue is."""
     K = np.zeros((2, 2, 1, 3))
     K[0, 0, 0], K[1, 1, 0], K[0, 1, 0, 1] = [1, 0, 0.1], [0.1, 0, 1], 1
-    found = toeplitz.arnoldi_eigenvalues(Operator.of(K, (1, 60), padding="zeros"), 2, "LM")
+    found = toeplitz.arnoldi_eigenvalues(Convolution.of(K, (1, 60), padding="zeros"), 2, "LM")
     assert found.residuals.max() < 1e-9
     assert np.abs(found.values).min() > 0.7 > 2 * np.sqrt(0.1)
     assert not found.converged.any()
@@ -182,7 +182,7 @@ def test_arnoldi_does_not_take_pseudospectrum_for_eigenvalues():
 def test_arnoldi_needs_a_condition_that_its_residual_allows():
     """A known condition of 1.6e9 and a residual of 3e-11: the value is known to two digits, which is not converged."""
     K = np.random.default_rng(3).standard_normal((2, 2, 3, 3)) / 5
-    found = toeplitz.arnoldi_eigenvalues(Operator.of(K, 30, padding="zeros"), 2, "LM")
+    found = toeplitz.arnoldi_eigenvalues(Convolution.of(K, 30, padding="zeros"), 2, "LM")
     assert found.residuals.max() < 1e-9
     assert np.isfinite(found.conditions).all()
     assert found.errors.min() > 1e-6 * np.abs(found.values).max()
@@ -190,7 +190,7 @@ def test_arnoldi_needs_a_condition_that_its_residual_allows():
 
 
 def test_zero_operator():
-    zero = Operator.of(np.zeros((2, 2, 3, 3)), 50, padding="zeros")
+    zero = Convolution.of(np.zeros((2, 2, 3, 3)), 50, padding="zeros")
     found = toeplitz.arnoldi_eigenvalues(zero, 3, "SR")
     assert found.converged.all()
     assert (found.values == 0).all()
@@ -211,7 +211,7 @@ def test_conditions_are_those_of_the_operator_itself(rng):
 @pytest.mark.parametrize("which", ["SR", "LR", "LI", "LM"])
 def test_arnoldi_finds_the_ends(which, rng):
     K = rng.standard_normal((3, 3, 3, 3)) / 5
-    operator = Operator.of(K, (11, 10), padding="zeros")
+    operator = Convolution.of(K, (11, 10), padding="zeros")
     everything = pr.eigenvalues(K, (11, 10), padding="zeros")
     measure = ENDS[{"SR": "min_real", "LR": "max_real", "LI": "max_imag", "LM": "radius"}[which]]
     found = toeplitz.arnoldi_eigenvalues(operator, 4, which)
@@ -231,7 +231,7 @@ def test_what_has_not_converged_is_marked(monkeypatch, rng):
     monkeypatch.setattr(toeplitz, "_RESTARTS", 1)
     monkeypatch.setattr(toeplitz, "_BASIS", 10)
     monkeypatch.setattr(toeplitz, "_TOLERANCES", (1e-12, 1e-8, 10.0))
-    found = toeplitz.arnoldi_eigenvalues(Operator.of(K, (20, 20), padding="zeros"), 2, "LR")
+    found = toeplitz.arnoldi_eigenvalues(Convolution.of(K, (20, 20), padding="zeros"), 2, "LR")
     assert len(found.values)
     assert not found.converged.any()
     assert (found.residuals > 1e-9).all()
@@ -240,5 +240,5 @@ def test_what_has_not_converged_is_marked(monkeypatch, rng):
         raise ArpackNoConvergence("no", np.empty(0), np.empty((0, 0)))
 
     monkeypatch.setattr(toeplitz, "eigs", never)
-    nothing = toeplitz.arnoldi_eigenvalues(Operator.of(K, (20, 20), padding="zeros"), 2, "LR")
+    nothing = toeplitz.arnoldi_eigenvalues(Convolution.of(K, (20, 20), padding="zeros"), 2, "LR")
     assert len(nothing.values) == 0

@@ -11,14 +11,14 @@ from pictures import require_nothing_is_cut
 from small_runs import small
 
 import polyroots as pr
-from polyroots.checkpoint import Checkpoint, load_checkpoint
-from polyroots.initialization import polynomials_of
+from polyroots.checkpoints.own import Checkpoint, load_checkpoint
+from polyroots.initialization.network import polynomials_of
 from polyroots.plotting import Moment, draw_flow
 from polyroots.plotting.flow import _ways
 from polyroots.plotting.style import ROOT, WIDTHS
 from polyroots.training import Reporter, Snapshot, load_run, open_data, train
-from polyroots.training.run import Run
-from polyroots.training.tracking import Tracker
+from polyroots.training.runs.directory import Run
+from polyroots.training.runs.tracking import Tracker
 
 
 def test_snapshots_are_the_networks_spectra_and_coefficients(tracked):

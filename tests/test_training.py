@@ -12,22 +12,14 @@ from images import image_tree
 from small_runs import small, state_of
 
 import polyroots as pr
-from polyroots.checkpoint import Checkpoint, load_checkpoint
-from polyroots.training import (
-    Reporter,
-    Scores,
-    evaluate,
-    evaluate_checkpoint,
-    open_data,
-    train,
-    train_config,
-)
-from polyroots.training.augment import augment
-from polyroots.training.batches import epoch_order, split_batches
-from polyroots.training.draws import Draws
-from polyroots.training.normalisation import Normalisation
-from polyroots.training.optimizer import make_optimizer
-from polyroots.training.run import COLUMNS, begin, begin_anew
+from polyroots.checkpoints.own import Checkpoint, load_checkpoint
+from polyroots.training import Reporter, Scores, evaluate, evaluate_checkpoint, open_data, train, train_config
+from polyroots.training.data.augmentation import augment
+from polyroots.training.data.batches import epoch_order, split_batches
+from polyroots.training.data.draws import Draws
+from polyroots.training.data.normalisation import Normalisation
+from polyroots.training.loop.optimizer import make_optimizer
+from polyroots.training.runs.directory import COLUMNS, begin, begin_anew
 
 # Two classes, and an image of another size.
 BROKEN = {
@@ -367,7 +359,7 @@ def test_a_step_is_by_its_definition(tmp_path):
 
 
 def test_the_first_of_equally_good_epochs_is_best(tmp_path, monkeypatch):
-    monkeypatch.setattr("polyroots.training.trainer.Trainer._score", lambda *args: Scores(1.0, 0.5, 10))
+    monkeypatch.setattr("polyroots.training.loop.trainer.Trainer._score", lambda *args: Scores(1.0, 0.5, 10))
     source = open_data("digits")
     result = train(small(source, limit=20, epochs=3), source, tmp_path / "run")
     assert (result.best_epoch, result.best_accuracy) == (1, 0.5)

@@ -8,8 +8,8 @@ from networks import Odd, layer_with
 from torch import nn
 
 import polyroots as pr
-from polyroots.layers import Analysis, model_layers
-from polyroots.verify import unit_responses, verify
+from polyroots.analysis.layers import Analysis, model_layers
+from polyroots.analysis.verify import unit_responses, verify
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +19,11 @@ def odd():
 
 
 def test_unit_responses_are_the_dense_operator(rng):
-    from polyroots.operators import Operator
+    from polyroots.spectra.convolution import Convolution
 
     K = rng.standard_normal((4, 2, 3, 2))
     for padding in ("circular", "zeros"):
-        operator = Operator.of(K, (5, 4), stride=2, dilation=2, groups=2, padding=padding)
+        operator = Convolution.of(K, (5, 4), stride=2, dilation=2, groups=2, padding=padding)
         np.testing.assert_allclose(unit_responses(operator), dense_operator(K, (5, 4), 2, 2, padding, 2), atol=1e-14)
 
 
@@ -39,7 +39,7 @@ def test_verification_finds_rounding_and_nothing_else(odd, padding, monkeypatch)
         assert check.singular_error < 1e-12
         assert (check.eigenvalue_error is None) == (layer.name == "stem.weight")
     # A kernel that is not centred has other eigenvalues and the same singular values: the check must see it.
-    from polyroots import operators
+    from polyroots.spectra import convolution as operators
 
     layer = next(layer for layer in layers if layer.name == "wrapped.weight")
     monkeypatch.setattr(operators, "_tap_offsets", lambda k, dilation: dilation * np.arange(k))
@@ -70,7 +70,7 @@ def test_ill_conditioned_layers_are_no_false_alarm(name, scale, padding):
 @pytest.mark.parametrize("factor", [1 + 1e-3, 1 + 1e-6, 1 + 1e-9])
 @pytest.mark.parametrize("name", [*ILL_CONDITIONED, "random"])
 def test_wrong_values_are_found_whatever_the_condition(name, factor, monkeypatch, rng):
-    from polyroots import layers as module
+    from polyroots.analysis import layers as module
 
     K = rng.standard_normal((3, 3, 3, 3)) if name == "random" else ILL_CONDITIONED[name]
     layer = layer_with(K)
@@ -90,7 +90,7 @@ def test_wrong_values_are_found_whatever_the_condition(name, factor, monkeypatch
 
 def test_wrong_values_with_the_right_traces_are_found(monkeypatch):
     """1, 2, 3 moved by 1e-3 such that neither their sum nor that of their squares changes."""
-    from polyroots import layers as module
+    from polyroots.analysis import layers as module
 
     layer = layer_with(np.diag([1.0, 2.0, 3.0]).reshape(3, 3, 1, 1))
     a = 1e-3
@@ -116,7 +116,7 @@ def test_verification_takes_the_leading_groups():
     check = verify(layer, Analysis("zeros", "both"))
     assert check.shape == (48, 1, 4, 4)
     assert check.is_good
-    from polyroots.verify import _small
+    from polyroots.analysis.verify import _small
 
     assert torch.equal(_small(layer).read(), depthwise.weight[:48])
 

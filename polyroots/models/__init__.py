@@ -1,39 +1,45 @@
 """Networks: polynomial blocks, levels, Poly-MgNet, and the networks that they are compared with."""
 
 from polyroots.models.build import build, build_empty, count_weights
+from polyroots.models.coefficient_init import AlphaInit
 from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.cost import Cost, cost
-from polyroots.models.geometry import Convolution, convolutions, trace_convolutions
+from polyroots.models.grid_transfer import FullTransition, Transition
 from polyroots.models.inert import Inert, inert_coefficients
-from polyroots.models.level import Level, MgLevel, SmoothingLevel
-from polyroots.models.names import NAMED_BLOCKS, NAMES, name_for_blocks, name_for_degree, parse_scale
-from polyroots.models.network import MgNet, PolyMgNet
-from polyroots.models.operator import ConvOperator
+from polyroots.models.level import Level, MgLevel, SmoothingLevel, set_coefficients
+from polyroots.models.network import MgNet, Network, PolyMgNet
+from polyroots.models.operator import ConvOperator, Init
 from polyroots.models.placement import PLACEMENTS, Placement
 from polyroots.models.poly_block import PolyBlock
-from polyroots.models.step import ExtractorStep, PolyStep
-from polyroots.models.transition import FullTransition, Transition
+from polyroots.models.registry import NAMED_BLOCKS, NAMES, blocks_of, name_for_blocks, name_for_degree, parse_scale
+from polyroots.models.step import ExtractorStep, PolyStep, Step
+from polyroots.models.tracing import TracedConvolution, convolutions, trace_convolutions
 
 __all__ = [
     "NAMED_BLOCKS",
     "NAMES",
     "PLACEMENTS",
+    "AlphaInit",
     "ConvOperator",
-    "Convolution",
     "Cost",
     "ExtractorStep",
     "FullTransition",
     "Inert",
+    "Init",
     "Level",
     "MgLevel",
     "MgNet",
     "ModelConfig",
+    "Network",
     "Placement",
     "PolyBlock",
     "PolyMgNet",
     "PolyStep",
     "SmoothingLevel",
+    "Step",
+    "TracedConvolution",
     "Transition",
+    "blocks_of",
     "build",
     "build_empty",
     "convolutions",
@@ -44,5 +50,6 @@ __all__ = [
     "name_for_blocks",
     "name_for_degree",
     "parse_scale",
+    "set_coefficients",
     "trace_convolutions",
 ]

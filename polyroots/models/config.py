@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from polyroots.errors import InputError, one_sentence, unknown_name
-from polyroots.factors import degree_of
-from polyroots.models.names import MGNETS, RESNETS, blocks_of, default_channels
 from polyroots.models.operator import Init, Padding
 from polyroots.models.placement import Placement, placements_for
-from polyroots.operators import pair
+from polyroots.models.registry import MGNETS, RESNETS, blocks_of, default_channels
+from polyroots.polynomials import degree_of
+from polyroots.spectra import pair
 
 # Far beyond what can be built, and near enough to say so at once.
 _Channels = Annotated[int, Field(gt=0, le=65_536)]
@@ -115,7 +115,7 @@ class ModelConfig(BaseModel):
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Block sequence of a level: letters of `polyroots.factors.BLOCKS`.
+        """Block sequence of a level: letters of `polyroots.polynomials.blocks.BLOCKS`.
 
         Raises
         ------

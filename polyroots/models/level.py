@@ -14,12 +14,11 @@ import torch
 from torch import nn
 
 from polyroots.errors import InputError
-from polyroots.factors import Factor, factors_from_roots, parse_blocks
 from polyroots.models.operator import ConvOperator, Features, Init, Padding
 from polyroots.models.placement import Placement, default_placements, make_place, once_a_level, require_fit
 from polyroots.models.step import ExtractorStep, PolyStep, Step
-from polyroots.polynomial import ResidualPolynomial
-from polyroots.selection import completed, natural
+from polyroots.polynomials import Factor, ResidualPolynomial, factors_from_roots, parse_blocks
+from polyroots.roots import completed, natural
 
 
 class SmoothingLevel(nn.Module):
@@ -123,7 +122,7 @@ class Level(SmoothingLevel):
     ----------
     channels : int
     blocks : str or sequence of str, optional
-        Letters such as ``"L,L,C"``, see `polyroots.factors.BLOCKS`; by default those that the roots ask for.
+        Letters such as ``"L,L,C"``, see `polyroots.polynomials.blocks.BLOCKS`; by default those that the roots ask for.
     roots : sequence of complex, optional
         Roots of the residual polynomial, in the order of the blocks; conjugates that are left out are completed.
         Without them all coefficients are neutral until they are set: p = I, or A for a symmetric pair.

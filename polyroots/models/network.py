@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from polyroots.models.config import ModelConfig
+from polyroots.models.grid_transfer import FullTransition, Transition
 from polyroots.models.level import Level, MgLevel, SmoothingLevel
 from polyroots.models.operator import ConvOperator
 from polyroots.models.placement import PLACEMENTS, Placement
-from polyroots.models.transition import FullTransition, Transition
 
 # What torch.compile and data parallelism put before names.
 _PREFIX = re.compile(r"^(module\.|_orig_mod\.)+")
@@ -49,7 +49,7 @@ class MgNet(Network):
     Parameters
     ----------
     config : ModelConfig
-        Of a name in `polyroots.models.names.MGNETS`.
+        Of a name in `polyroots.models.registry.MGNETS`.
 
     References
     ----------

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from polyroots.errors import InputError
-from polyroots.operators import whole
-from polyroots.singular import singular_values
+from polyroots.spectra import singular_values, whole
 
 Padding = Literal["zeros", "circular"]
 Init = Literal["kaiming", "shifted"]

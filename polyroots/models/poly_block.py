@@ -8,12 +8,12 @@ from typing import cast
 from torch import nn
 
 from polyroots.errors import InputError
-from polyroots.factors import require_degree
 from polyroots.models.level import Level
 from polyroots.models.operator import ConvOperator, Features, Init, Padding
 from polyroots.models.placement import Placement
+from polyroots.polynomials import require_degree
 from polyroots.roots import choose_roots
-from polyroots.spectrum import eigenvalues
+from polyroots.spectra import eigenvalues
 
 
 class PolyBlock(nn.Module):
@@ -27,7 +27,7 @@ class PolyBlock(nn.Module):
     channels : int
     roots : sequence of complex, or str
         Roots of q, two at least, conjugates are completed; or the name of a strategy in
-        `polyroots.strategies.STRATEGIES` that chooses them from the spectrum of the freshly drawn A.
+        `polyroots.roots.strategies.STRATEGIES` that chooses them from the spectrum of the freshly drawn A.
     size : int or (H, W), optional
         Image size in pixels that a strategy takes the spectrum at; the block itself works at any.
     degree : int, optional

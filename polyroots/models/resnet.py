@@ -9,8 +9,8 @@ from torch.nn.functional import pad
 from torchvision.models.resnet import BasicBlock
 
 from polyroots.models.config import ModelConfig
-from polyroots.models.names import RESNETS
 from polyroots.models.network import Network
+from polyroots.models.registry import RESNETS
 
 
 class ResNet(Network):
@@ -19,7 +19,7 @@ class ResNet(Network):
     Parameters
     ----------
     config : ModelConfig
-        Of a name in `polyroots.models.names.RESNETS`.
+        Of a name in `polyroots.models.registry.RESNETS`.
 
     References
     ----------

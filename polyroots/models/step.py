@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from polyroots.errors import InputError
-from polyroots.factors import BLOCKS
 from polyroots.models.operator import ConvOperator, Features
 from polyroots.models.placement import Placement, make_place
+from polyroots.polynomials import BLOCKS
 
 
 class Step(nn.Module, ABC):
@@ -66,7 +66,7 @@ class PolyStep(Step):
     Parameters
     ----------
     letter : str
-        ``"L"``, ``"R"``, ``"S"`` or ``"C"``: the powers of A in p, see `polyroots.factors.BLOCKS`.
+        ``"L"``, ``"R"``, ``"S"`` or ``"C"``: the powers of A in p, see `polyroots.polynomials.blocks.BLOCKS`.
     channels : int
     placement : Placement
     is_trained : bool

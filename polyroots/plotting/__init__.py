@@ -1,21 +1,53 @@
 """Pictures of spectra and polynomials, from arrays."""
 
-from polyroots.plotting.contours import draw_contours
+from polyroots.plotting.contours import bounds_between, draw_bands, draw_contours
 from polyroots.plotting.decay import draw_singular_values
 from polyroots.plotting.flow import Moment, draw_flow
+from polyroots.plotting.labels import End, label_ends, spread
 from polyroots.plotting.overview import Row, draw_overview
-from polyroots.plotting.plane import draw_spectrum
-from polyroots.plotting.style import save_figure
-from polyroots.plotting.surface import draw_surface
+from polyroots.plotting.plane import draw_spectrum, frame
+from polyroots.plotting.style import (
+    COLOUR_MAP,
+    COLOURS,
+    EIGENVALUE,
+    REFERENCE,
+    ROOT,
+    START,
+    STRATEGY_LINES,
+    WIDTHS,
+    save_figure,
+    style,
+    wrapped,
+)
+from polyroots.plotting.surface import FAR_BELOW, draw_surface, fill, hull
 
 __all__ = [
+    "COLOURS",
+    "COLOUR_MAP",
+    "EIGENVALUE",
+    "FAR_BELOW",
+    "REFERENCE",
+    "ROOT",
+    "START",
+    "STRATEGY_LINES",
+    "WIDTHS",
+    "End",
     "Moment",
     "Row",
+    "bounds_between",
+    "draw_bands",
     "draw_contours",
     "draw_flow",
     "draw_overview",
     "draw_singular_values",
     "draw_spectrum",
     "draw_surface",
+    "fill",
+    "frame",
+    "hull",
+    "label_ends",
     "save_figure",
+    "spread",
+    "style",
+    "wrapped",
 ]

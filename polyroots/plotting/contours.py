@@ -11,10 +11,10 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
-from polyroots.errors import count_of
 from polyroots.plotting.plane import frame
 from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style, wrapped
-from polyroots.polynomial import ResidualPolynomial
+from polyroots.polynomials import ResidualPolynomial
+from polyroots.text import count_of
 
 _CELLS = 400
 _MOST_BANDS = 11

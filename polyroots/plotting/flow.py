@@ -18,7 +18,7 @@ from polyroots.errors import InputError
 from polyroots.plotting.plane import frame
 from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style, wrapped
 from polyroots.plotting.surface import hull
-from polyroots.polynomial import ResidualPolynomial
+from polyroots.polynomials import ResidualPolynomial
 
 # Outlines of more epochs than these can't be told apart.
 _OUTLINES = 7

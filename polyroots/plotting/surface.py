@@ -17,7 +17,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from polyroots.errors import InputError
 from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style, wrapped
-from polyroots.polynomial import ResidualPolynomial
+from polyroots.polynomials import ResidualPolynomial
 
 _RADII, _ANGLES = 160, 361
 _ELEVATION, _AZIMUTH = 30, -58

@@ -2,4 +2,6 @@
 
 from polyroots.report.page import write_report
 
-__all__ = ["write_report"]
+__all__ = [
+    "write_report",
+]

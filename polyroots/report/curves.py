@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float64
 from plotly.subplots import make_subplots
 
-from polyroots.plotting.style import COLOURS, EIGENVALUE, REFERENCE, ROOT
+from polyroots.plotting import COLOURS, EIGENVALUE, REFERENCE, ROOT
 from polyroots.report.look import LAYOUT, size_of
 from polyroots.training import Snapshot
 

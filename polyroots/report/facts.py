@@ -23,7 +23,7 @@ class Moment:
     Attributes
     ----------
     operator : spectrum and coefficients
-    report : `polyroots.levels.LevelReport` as a document; None without polynomials, or if it is unknown
+    report : `polyroots.initialization.LevelReport` as a document; None without polynomials, or if it is unknown
     """
 
     operator: TrackedOperator

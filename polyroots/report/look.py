@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex128, Float64
 
-from polyroots.polynomial import ResidualPolynomial
+from polyroots.polynomials import ResidualPolynomial
 
 #: What reaches so far is no surface to look at, and beyond float32.
 BEYOND = 1e30

@@ -14,15 +14,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from polyroots.diagnosis import floored, share
 from polyroots.errors import InputError
 from polyroots.files import replacing
 from polyroots.plotting import draw_surface as draw_static_surface
-from polyroots.plotting.style import style
+from polyroots.plotting import style
 from polyroots.report.curves import draw_curves, draw_flow
 from polyroots.report.facts import AFTER, BEFORE, Facts, LevelFacts, facts_of
 from polyroots.report.look import BEYOND, size_of
 from polyroots.report.planes import draw_plane, draw_surface
+from polyroots.text import floored, share
 from polyroots.training import LoadedRun, load_run
 
 # A page of more is too large for a telephone: of the others there are the tables.

@@ -11,10 +11,8 @@ from contourpy import contour_generator
 from jaxtyping import Complex128, Float64
 
 from polyroots.errors import InputError
-from polyroots.plotting.plane import frame
-from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, START
-from polyroots.plotting.surface import FAR_BELOW, fill, hull
-from polyroots.polynomial import ResidualPolynomial
+from polyroots.plotting import COLOUR_MAP, EIGENVALUE, FAR_BELOW, REFERENCE, ROOT, START, fill, frame, hull
+from polyroots.polynomials import ResidualPolynomial
 from polyroots.report.facts import AFTER, BEFORE, LevelFacts
 from polyroots.report.look import BEYOND, LAYOUT, size_of
 

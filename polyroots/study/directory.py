@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from polyroots.errors import FileError, InputError, one_sentence
 from polyroots.files import held, make_directory, read_json, replacing, write_json
 from polyroots.study.plan import Plan, PlannedRun, text_of
-from polyroots.training import CHANGEABLE, Run, TrainConfig
-from polyroots.training.loop import load_config
+from polyroots.training import CHANGEABLE, Run, TrainConfig, load_config
 
 # Another command may be about to end.
 _PATIENCE = 2.0

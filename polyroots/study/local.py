@@ -10,12 +10,13 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from polyroots.errors import FileError, InputError, count_of
+from polyroots.errors import FileError, InputError
 from polyroots.files import cannot_write, make_directory
-from polyroots.pool import usable_cores
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.progress import STOPPED, Phase, Runner, last_lines_of, size_of
-from polyroots.training.interruption import SIGNALS
+from polyroots.text import count_of
+from polyroots.threads import usable_cores
+from polyroots.training import SIGNALS
 
 # A run saves at the end of its step.
 _SECONDS_TO_STOP = 60.0

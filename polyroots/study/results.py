@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from polyroots.checkpoint import load_checkpoint
+from polyroots.checkpoints import load_checkpoint
 from polyroots.errors import FileError, InputError
 from polyroots.models import build_empty, count_weights
 from polyroots.study.directory import StudyDirectory

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.factors import parse_blocks, require_degree
-from polyroots.models import ModelConfig, model_config, name_for_blocks, name_for_degree, parse_scale
-from polyroots.models.alphas import AlphaInit
+from polyroots.models import AlphaInit, ModelConfig, model_config, name_for_blocks, name_for_degree, parse_scale
+from polyroots.polynomials import parse_blocks, require_degree
 from polyroots.roots import require_strategy
-from polyroots.training import Source, TrainConfig, describe_data, train_config
-from polyroots.training.config import Device
+from polyroots.training import Device, Source, TrainConfig, describe_data, train_config
 
 # Where a study spells a field, as the options do, other than by its own name with dashes.
 _SPELT = {

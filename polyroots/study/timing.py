@@ -14,10 +14,15 @@ from torch.nn.functional import cross_entropy
 
 from polyroots.models import build
 from polyroots.study.plan import Plan, PlannedRun
-from polyroots.training import TrainConfig, describe_data
-from polyroots.training.device import describe, memory_errors, one_device
-from polyroots.training.evaluate import EVALUATION_BATCH
-from polyroots.training.optimizer import make_optimizer
+from polyroots.training import (
+    EVALUATION_BATCH,
+    TrainConfig,
+    describe,
+    describe_data,
+    make_optimizer,
+    memory_errors,
+    one_device,
+)
 
 # Short steps are timed more often, for about so long.
 _SECONDS = 0.3

@@ -10,9 +10,10 @@ import threading
 import time
 import traceback
 
-from polyroots.errors import FileError, PolyrootsError, count_of
+from polyroots.errors import FileError, PolyrootsError
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.progress import STOPPED
+from polyroots.text import count_of
 from polyroots.training import Beginning, Reporter, StoppedError, open_data, resume, train
 
 _SECONDS_BETWEEN_LOOKS = 1.0

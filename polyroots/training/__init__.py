@@ -1,26 +1,33 @@
 """Training: configuration, data, augmentation, the loop, run directories."""
 
-from polyroots.training.config import TrainConfig, train_config
+from polyroots.training.config import Device, TrainConfig, train_config
 from polyroots.training.data import SOURCES, CacheWarning, DataSet, Source, Split, describe_data, open_data
-from polyroots.training.epoch import DivergedError
-from polyroots.training.evaluate import Scores, evaluate, evaluate_checkpoint
-from polyroots.training.loaded import LoadedRun, load_run
-from polyroots.training.logs import require_tensorboard
-from polyroots.training.loop import CHANGEABLE, resume, train
+from polyroots.training.loop.device import describe, memory_errors, one_device
+from polyroots.training.loop.epoch import DivergedError
+from polyroots.training.loop.evaluate import EVALUATION_BATCH, Scores, evaluate, evaluate_checkpoint
+from polyroots.training.loop.interruption import SIGNALS, Interruption
+from polyroots.training.loop.optimizer import make_optimizer
+from polyroots.training.loop.reporter import Beginning, Reporter
+from polyroots.training.loop.train import CHANGEABLE, resume, train
+from polyroots.training.loop.trainer import StoppedError, TrainResult
 from polyroots.training.recipes import RECIPES
-from polyroots.training.reporter import Beginning, Reporter
-from polyroots.training.run import Run
-from polyroots.training.tracking import Snapshot, TrackedOperator
-from polyroots.training.trainer import StoppedError, TrainResult
+from polyroots.training.runs.directory import Run, load_config
+from polyroots.training.runs.loaded import LoadedRun, load_run
+from polyroots.training.runs.logs import require_tensorboard
+from polyroots.training.runs.tracking import Snapshot, TrackedOperator
 
 __all__ = [
     "CHANGEABLE",
+    "EVALUATION_BATCH",
     "RECIPES",
+    "SIGNALS",
     "SOURCES",
     "Beginning",
     "CacheWarning",
     "DataSet",
+    "Device",
     "DivergedError",
+    "Interruption",
     "LoadedRun",
     "Reporter",
     "Run",
@@ -32,10 +39,15 @@ __all__ = [
     "TrackedOperator",
     "TrainConfig",
     "TrainResult",
+    "describe",
     "describe_data",
     "evaluate",
     "evaluate_checkpoint",
+    "load_config",
     "load_run",
+    "make_optimizer",
+    "memory_errors",
+    "one_device",
     "open_data",
     "require_tensorboard",
     "resume",

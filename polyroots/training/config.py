@@ -19,9 +19,8 @@ from pydantic import (
 )
 
 from polyroots.errors import one_sentence, unknown_name
-from polyroots.models import ModelConfig
-from polyroots.models.alphas import AlphaInit
-from polyroots.training.augment import parse
+from polyroots.models import AlphaInit, ModelConfig
+from polyroots.training.data.augmentation import parse
 from polyroots.training.recipes import fields_of
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -40,7 +39,7 @@ class TrainConfig(BaseModel):
     val_fraction : share of the training images that is held out, to choose the best epoch by
     model : the network
     roots : root strategy that sets a Poly-MgNet's coefficients
-    alpha_init : ``"spectrum"``, or what sets them without one, see `polyroots.models.alphas.AlphaInit`
+    alpha_init : ``"spectrum"``, or what sets them without one, see `polyroots.models.coefficient_init.AlphaInit`
     epochs, batch_size : passes over the training images; images a step, of all processes together
     lr : learning rate at its largest; after the warm-up it falls to 0 along half a cosine
     schedule : whether it moves with every ``"step"`` or stays the same during an ``"epoch"``
@@ -49,7 +48,7 @@ class TrainConfig(BaseModel):
     decay_alphas : whether the coefficients alpha of a Poly-MgNet are decayed as well
     label_smoothing : of the cross entropy
     clip_norm : largest norm of the gradient
-    augment : parts such as ``"crop,flip"``, see `polyroots.training.augment.PARTS`; or ``"none"``
+    augment : parts such as ``"crop,flip"``, see `polyroots.training.data.augmentation.PARTS`; or ``"none"``
     fill : 0..255, what augmentation puts where the image has nothing
     seed : of weights, order and augmentation
     device : ``"auto"`` takes an accelerator where there is one
@@ -57,7 +56,7 @@ class TrainConfig(BaseModel):
     sync_batch_norm : whether batch norm looks at the images of all processes, rather than at its own
     precision : ``"32"``, or ``"bf16"`` for mixed precision
     compile : whether torch.compile makes the network faster
-    loading, workers : where images wait, see `polyroots.training.feed`; processes that read ahead
+    loading, workers : where images wait, see `polyroots.training.loop.feed`; processes that read ahead
     track_spectrum : store spectra and coefficients each so many epochs
     tensorboard : whether to write TensorBoard's logs as well
     """

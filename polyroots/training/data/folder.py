@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from polyroots.errors import FileError
-from polyroots.pool import usable_cores
+from polyroots.threads import usable_cores
 from polyroots.training.data.cache import cached_images, read_cached, write_cached
 from polyroots.training.data.source import PARTS, Part, Progress, Source
 from polyroots.training.data.split import Split, balanced, split_from

@@ -1,0 +1,153 @@
+"""Spectra in files: ``.npz`` for programs, CSV for everything else."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyroots.analysis.layers import LayerResult
+from polyroots.files import reading_archive, replacing
+from polyroots.spectra import End, Extremes, Spectrum
+
+_COLUMNS = ("layer", "kind", "theta_y", "theta_x", "real", "imag", "condition", "converged")
+
+
+@dataclass(frozen=True, eq=False)
+class SavedLayer:
+    """What `save_results` wrote of a layer: None where it was not computed.
+
+    Attributes
+    ----------
+    spectrum : all eigenvalues
+    extremes : the ends of the spectrum, in place of all eigenvalues
+    sigma : (N,) float64, all singular values, descending
+    largest : (k,) float64, the largest singular values that converged, in place of all
+    """
+
+    spectrum: Spectrum | None = None
+    extremes: Extremes | None = None
+    sigma: NDArray[np.float64] | None = None
+    largest: NDArray[np.float64] | None = None
+
+
+def save_results(path: str | Path, results: Mapping[str, LayerResult]) -> None:
+    """Write what was computed of some layers to an ``.npz`` file, whole or not at all.
+
+    The array ``names`` lists the layers; what belongs to the i-th has names that begin with ``i.``, such as
+    ``0.spectrum.values`` and ``0.sigma``. `load_results` reads it.
+    """
+    arrays: dict[str, Any] = {"names": np.array(json.dumps(list(results)))}
+    for number, result in enumerate(results.values()):
+        if result.spectrum is not None:
+            arrays |= _prefixed(f"{number}.spectrum", result.spectrum.to_arrays())
+        if result.extremes is not None:
+            arrays[f"{number}.extremes.about"] = np.array(
+                json.dumps([result.extremes.is_exact, result.extremes.method, int(result.extremes.count)])
+            )
+            for name, end in result.extremes.ends.items():
+                parts = {part.name: getattr(end, part.name) for part in fields(End)}
+                arrays |= _prefixed(
+                    f"{number}.extremes.{name}", {part: value for part, value in parts.items() if value is not None}
+                )
+        if result.sigma is not None:
+            arrays[f"{number}.sigma"] = result.sigma
+        if result.largest is not None:
+            arrays[f"{number}.largest"] = result.largest.values[result.largest.converged]
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
+
+
+def load_results(path: str | Path) -> dict[str, SavedLayer]:
+    """Read what ``polyroots spectrum --save`` or `save_results` wrote: layer -> spectrum, singular values.
+
+    Raises
+    ------
+    FileError
+        If the file is missing or is no such file.
+    """
+    with reading_archive(path, "holds no layers", "'polyroots spectrum --save'"):
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        names = json.loads(str(arrays["names"]))
+        return {name: _layer(_below(arrays, str(number))) for number, name in enumerate(names)}
+
+
+def write_csv(path: str | Path, results: Mapping[str, LayerResult]) -> None:
+    """Write one line an eigenvalue or singular value, whole or not at all.
+
+    Columns: layer; kind (``eigenvalue``, ``singular``, or the end of the spectrum such as ``max_real``); theta_y and
+    theta_x in radians, empty with zero padding; real and imaginary part; condition; converged (1 or 0).
+    """
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(_COLUMNS)
+        for name, result in results.items():
+            if result.spectrum is not None:
+                Lambda = result.spectrum
+                converged = np.ones(len(Lambda), dtype=bool)
+                writer.writerows(
+                    _rows(name, "eigenvalue", Lambda.values, Lambda.frequencies, Lambda.conditions, converged)
+                )
+            if result.extremes is not None:
+                for where, end in result.extremes.ends.items():
+                    writer.writerows(_rows(name, where, end.values, end.frequencies, end.conditions, end.converged))
+            if result.sigma is not None:
+                converged = np.ones(len(result.sigma), dtype=bool)
+                writer.writerows(_rows(name, "singular", result.sigma, None, None, converged))
+            if result.largest is not None:
+                writer.writerows(_rows(name, "singular", result.largest.values, None, None, result.largest.converged))
+
+
+def _rows(
+    name: str,
+    kind: str,
+    values: NDArray[Any],
+    frequencies: NDArray[np.float64] | None,
+    conditions: NDArray[np.float64] | None,
+    converged: NDArray[np.bool_],
+) -> zip[tuple[Any, ...]]:
+    empty = [""] * len(values)
+    theta = [empty, empty] if frequencies is None else [_plain(column) for column in frequencies.T]
+    imaginary = _plain(values.imag) if np.iscomplexobj(values) else empty
+    condition = empty if conditions is None else ["" if np.isnan(value) else value for value in conditions.tolist()]
+    converged_flags = converged.astype(int).tolist()
+    names, kinds = [name] * len(values), [kind] * len(values)
+    return zip(names, kinds, *theta, _plain(values.real), imaginary, condition, converged_flags, strict=True)
+
+
+def _plain(column: NDArray[Any]) -> list[float]:
+    return (column + 0.0).tolist()  # no negative zero
+
+
+def _prefixed(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}.{name}": value for name, value in arrays.items()}
+
+
+def _below(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(f"{prefix}."): value for name, value in arrays.items() if name.startswith(f"{prefix}.")}
+
+
+def _layer(arrays: Mapping[str, Any]) -> SavedLayer:
+    spectrum, extremes = _below(arrays, "spectrum"), _below(arrays, "extremes")
+    return SavedLayer(
+        spectrum=Spectrum.from_arrays(spectrum) if spectrum else None,
+        extremes=_extremes(extremes) if extremes else None,
+        sigma=arrays.get("sigma"),
+        largest=arrays.get("largest"),
+    )
+
+
+def _extremes(arrays: dict[str, Any]) -> Extremes:
+    is_exact, method, count = json.loads(str(arrays.pop("about")))
+    ends: dict[str, dict[str, Any]] = {}
+    for name, value in arrays.items():
+        end, part = name.split(".")
+        ends.setdefault(end, {"frequencies": None})[part] = float(value) if part == "supremum" else value
+    return Extremes({name: End(**parts) for name, parts in ends.items()}, is_exact, method, count)

@@ -1,0 +1,335 @@
+"""The spectra of a network's convolutions, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from polyroots.errors import InputError, unknown_name
+from polyroots.models import TracedConvolution, trace_convolutions
+from polyroots.spectra import (
+    DENSE_LIMIT,
+    PADDINGS,
+    Convolution,
+    Extremes,
+    LargestSingularValues,
+    SingularSummary,
+    Spectrum,
+    eigenvalues,
+    extreme_eigenvalues,
+    fits,
+    has_symbol,
+    is_direct,
+    largest_singular_values,
+    singular_values,
+    summarize,
+    whole,
+)
+from polyroots.threads import Progress
+
+KINDS = ("eigenvalues", "singular", "both")
+
+#: So many extremes are computed where an operator is too large for all of its values and nobody asked for a number.
+DEFAULT_EXTREMES = 6
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution of a network or a checkpoint, before its weights are read.
+
+    Attributes
+    ----------
+    conv : name and geometry
+    shape : of the weight, (c_out, c_in // groups, kh, kw)
+    dtype : of the weight, such as ``"bfloat16"``
+    read : returns the weight
+    note : an assumption about this layer, or at which other sizes it is used; empty if there is none
+    """
+
+    conv: TracedConvolution
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], Any] = field(repr=False)
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the weight in the state dict."""
+        return self.conv.name
+
+    @property
+    def unknowns(self) -> int:
+        """Inputs of the operator: channels times pixels."""
+        return self.shape[1] * self.conv.groups * math.prod(self.conv.size)
+
+    def operator(self, weight: Any, padding: str) -> Convolution:
+        """Return the operator of the layer's weight.
+
+        Raises
+        ------
+        InputError
+            If the weight is not finite.
+        """
+        conv = self.conv
+        return Convolution.of(
+            weight,
+            conv.size,
+            stride=conv.stride,
+            dilation=conv.dilation,
+            groups=conv.groups,
+            padding=padding,
+            name=conv.name,
+        )
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What to compute of each layer.
+
+    Attributes
+    ----------
+    padding : ``"circular"``, ``"zeros"``, or ``"own"``: what each layer itself has
+    kind : ``"eigenvalues"``, ``"singular"`` or ``"both"``
+    extremes : so many at each end instead of all eigenvalues; None for all where that is possible
+    workers : threads
+    """
+
+    padding: str = "circular"
+    kind: str = "eigenvalues"
+    extremes: int | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.padding not in (*PADDINGS, "own"):
+            raise unknown_name("padding", str(self.padding), (*PADDINGS, "own"))
+        if self.kind not in KINDS:
+            raise unknown_name("kind", str(self.kind), KINDS)
+        if self.extremes is not None and whole(self.extremes, "extremes") < 1:
+            raise InputError(f"expected at least 1 extreme, got {self.extremes}")
+
+    def padding_for(self, layer: Layer) -> str:
+        """Return the padding under which a layer is analysed."""
+        own = layer.conv.padding
+        return self.padding if self.padding != "own" else own if own in PADDINGS else "circular"
+
+    def why_not(self, layer: Layer) -> str | None:
+        """Return why a layer can't be analysed like this; None if it can."""
+        if self.kind == "eigenvalues":
+            reason = why_no_eigenvalues(layer)
+            if reason:
+                return f"{reason}; it has singular values"
+        own = layer.conv.padding
+        if self.padding != "circular" and own not in (None, *PADDINGS):
+            return f"its own padding is {own}: neither zeros nor circular with an output of the same size"
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class LayerResult:
+    """What was computed of a layer: None where it doesn't exist or wasn't asked for.
+
+    Attributes
+    ----------
+    layer : the convolution
+    padding : ``"circular"`` or ``"zeros"``
+    spectrum : all eigenvalues
+    extremes : the ends of the spectrum, in place of all eigenvalues
+    sigma : (N,) float64, all singular values, descending
+    largest : the largest singular values, in place of all
+    remark : what is missing and why; empty if nothing is
+    """
+
+    layer: Layer
+    padding: str
+    spectrum: Spectrum | None = None
+    extremes: Extremes | None = None
+    sigma: NDArray[np.float64] | None = None
+    largest: LargestSingularValues | None = None
+    remark: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the weight in the state dict."""
+        return self.layer.name
+
+    @property
+    def ends(self) -> Spectrum | Extremes | None:
+        """What has radius, min_real, max_real and max_imag."""
+        return self.spectrum or self.extremes
+
+    @cached_property
+    def singular(self) -> SingularSummary | None:
+        """Norm, condition and stable rank; NaN where they are unknown."""
+        if self.sigma is not None:
+            return summarize(self.sigma)
+        if self.largest is None:
+            return None
+        converged = self.largest.values[self.largest.converged]
+        norm = float(converged.max(initial=-math.inf)) if len(converged) else math.nan
+        return SingularSummary(norm, math.nan, math.nan, self.largest.stable_rank)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSpectra:
+    """The convolutions of a model and what was computed of them.
+
+    Attributes
+    ----------
+    layers : name -> result, in the order of the modules
+    skipped : name -> why, of each other convolution
+    """
+
+    layers: Mapping[str, LayerResult]
+    skipped: Mapping[str, str]
+
+    @property
+    def spectra(self) -> dict[str, Spectrum]:
+        """Name -> all eigenvalues, where they were computed."""
+        return {name: result.spectrum for name, result in self.layers.items() if result.spectrum is not None}
+
+
+def model_spectra(
+    model: nn.Module,
+    input_size: int | tuple[int, ...],
+    *,
+    padding: str = "circular",
+    kind: str = "eigenvalues",
+    extremes: int | None = None,
+    workers: int | None = None,
+) -> ModelSpectra:
+    """Spectra of the convolutions of a model in memory, each at the image size that it sees.
+
+    One forward pass of a single black image finds each convolution's image size and padding.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Left as it was.
+    input_size : int, (H, W) or (channels, H, W)
+        Of the images; the channels are those of the first convolution unless given.
+    padding : ``"circular"``, ``"zeros"`` or ``"own"``
+        Circular gives all eigenvalues through the symbol whatever the layer has; ``"own"`` takes each layer's. Each
+        result's ``layer.conv.padding`` says what that is.
+    kind : ``"eigenvalues"``, ``"singular"`` or ``"both"``
+    extremes : int, optional
+        So many eigenvalues at each end instead of all.
+    workers : int, optional
+        Threads; by default one for each core that this process may use.
+
+    Returns
+    -------
+    ModelSpectra
+
+    Raises
+    ------
+    InputError
+        If the model has no two-dimensional convolution, the images don't go through it, or weights are not finite.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 3, padding=1))
+    >>> found = model_spectra(model, 16)
+    >>> {name: (result.layer.conv.size, len(result.spectrum)) for name, result in found.layers.items()}
+    {'1.weight': ((8, 8), 512)}
+    >>> found.skipped
+    {'0.weight': 'not square: 8 output channels from 3; it has singular values'}
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"expected a torch.nn.Module, got {type(model).__name__}; build the model and load its weights"
+        )
+    analysis = Analysis(padding, kind, extremes, workers)
+    layers, skipped = model_layers(model, input_size)
+    results = {}
+    for layer in layers:
+        reason = analysis.why_not(layer)
+        if reason:
+            skipped[layer.name] = reason
+        else:
+            results[layer.name] = analyse(layer, analysis)
+    return ModelSpectra(results, skipped)
+
+
+def model_layers(model: nn.Module, input_size: int | tuple[int, ...]) -> tuple[list[Layer], dict[str, str]]:
+    """Return the convolutions of a model at images of some size, and why others are left out (see `model_spectra`)."""
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    if first is None:
+        raise InputError(f"{type(model).__name__} has no Conv2d: expected a network with convolutions of images")
+    size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
+    if len(size) not in (2, 3) or not all(isinstance(n, int) and n > 0 for n in size):
+        raise InputError(f"expected an input size (H, W) or (channels, H, W) in pixels, got {input_size!r}")
+    shape = size if len(size) == 3 else (first.in_channels, *size)
+    images = torch.zeros(1, *shape, dtype=first.weight.dtype, device=first.weight.device)
+    try:
+        traced, skipped = trace_convolutions(model, images)
+    except (RuntimeError, ValueError, IndexError) as error:
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{type(model).__name__} doesn't take images of shape {shape}: {line}; give another input_size"
+        ) from error
+    return [layer_of(conv, module.weight, note) for conv, module, note in traced], skipped
+
+
+def layer_of(conv: TracedConvolution, weight: Tensor, note: str = "") -> Layer:
+    """Return the layer of a weight in memory."""
+    return Layer(conv, tuple(weight.shape), str(weight.dtype).removeprefix("torch."), lambda: weight, note)
+
+
+def analyse(layer: Layer, analysis: Analysis, on_progress: Progress | None = None) -> LayerResult:
+    """Compute what was asked for of a layer.
+
+    Raises
+    ------
+    InputError
+        If the weights are not finite.
+    """
+    padding, conv = analysis.padding_for(layer), layer.conv
+    weight = layer.read()
+    operator = layer.operator(weight, padding)
+    geometry: dict[str, Any] = {
+        "padding": padding,
+        "dilation": conv.dilation,
+        "groups": conv.groups,
+        "workers": analysis.workers,
+        "name": conv.name,
+    }
+    found: dict[str, Any] = {}
+    remarks = [layer.note] if layer.note.startswith("used again") else []
+    if analysis.kind != "singular":
+        reason = why_no_eigenvalues(layer)
+        is_too_large = padding == "zeros" and not is_direct(operator)
+        if reason:
+            remarks.append(f"no eigenvalues ({reason})")
+        elif analysis.extremes or is_too_large:
+            count = min(analysis.extremes or DEFAULT_EXTREMES, operator.shape[0])
+            if not analysis.extremes:
+                remarks.append(f"only {count} eigenvalues at each end: more than {DENSE_LIMIT:,} unknowns")
+            found["extremes"] = extreme_eigenvalues(weight, conv.size, count, **geometry)
+        else:
+            found["spectrum"] = eigenvalues(weight, conv.size, on_progress=on_progress, **geometry)
+    if analysis.kind != "eigenvalues":
+        if has_symbol(operator) or fits(operator):
+            found["sigma"] = singular_values(weight, conv.size, stride=conv.stride, on_progress=on_progress, **geometry)
+        else:
+            count = analysis.extremes or DEFAULT_EXTREMES
+            remarks.append(f"only the {count} largest singular values: more than {DENSE_LIMIT:,} unknowns")
+            found["largest"] = largest_singular_values(operator, count)
+    return LayerResult(layer, padding, remark="; ".join(remarks), **found)
+
+
+def why_no_eigenvalues(layer: Layer) -> str | None:
+    """Why a layer doesn't map a space to itself; None if it does."""
+    c_out, c_in = layer.shape[0], layer.shape[1] * layer.conv.groups
+    if c_out != c_in:
+        return f"not square: {c_out} output channels from {c_in}"
+    if layer.conv.stride != (1, 1):
+        return f"stride {layer.conv.stride[0]}x{layer.conv.stride[1]}: it maps an image to a smaller one"
+    return None

@@ -1,0 +1,84 @@
+"""Files of safetensors: what they hold, each tensor read when it is needed."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from polyroots.analysis import Layer
+from polyroots.errors import FileError
+from polyroots.files import require_readable
+from polyroots.models import TracedConvolution
+
+# How safetensors names floating-point types, as torch does.
+_DTYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
+
+#: Types of weights that are analysed.
+FLOATING_POINT = tuple(_DTYPES.values())
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a file of safetensors, not read yet."""
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    def read(self) -> Tensor:
+        """Read the tensor."""
+        with safe_open(self.path, framework="pt") as file:
+            return file.get_tensor(self.name)
+
+    def layer(self, conv: TracedConvolution, note: str) -> Layer:
+        """Return the layer of this weight."""
+        return Layer(conv, self.shape, self.dtype, self.read, note)
+
+
+def is_safetensors(path: str | Path) -> bool:
+    """Whether a file begins as one of safetensors: the length of a header and the header's brace.
+
+    Raises
+    ------
+    FileError
+        If it can't be read, or if it has the name of such a file and another content.
+    """
+    require_readable(path)
+    with Path(path).open("rb") as stream:
+        start = stream.read(9)
+    begins = len(start) == 9 and start[8:] == b"{" and struct.unpack("<Q", start[:8])[0] <= Path(path).stat().st_size
+    if Path(path).suffix == ".safetensors" and not begins:
+        raise FileError(f"{path} is no checkpoint: its name says safetensors, its content does not; fetch it again")
+    return begins
+
+
+def read_safetensors(path: str | Path) -> dict[str, StoredTensor]:
+    """Return what a file of safetensors holds, without reading the tensors.
+
+    Raises
+    ------
+    FileError
+        If the file is damaged.
+    """
+    path = Path(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {}
+            for name in file.keys():  # noqa: SIM118, no mapping
+                entry = file.get_slice(name)
+                dtype = entry.get_dtype()
+                found[name] = StoredTensor(path, name, tuple(entry.get_shape()), _DTYPES.get(dtype, dtype))
+            return found
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise FileError(f"{path} is no checkpoint: its header is that of safetensors, but it is damaged") from error

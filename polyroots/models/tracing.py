@@ -1,0 +1,122 @@
+"""What each convolution of a network sees: its image size, by one forward pass that computes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from polyroots.models.build import build
+from polyroots.models.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class TracedConvolution:
+    """Geometry of a convolution in a network.
+
+    Attributes
+    ----------
+    name : of its weight in the state dict
+    size : (H, W) of its input in pixels
+    stride, dilation : (int, int)
+    groups : int
+    padding : ``"zeros"`` or ``"circular"`` where it is "same" padding; else what it is instead; None where unknown
+    """
+
+    name: str
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    padding: str | None = None
+
+
+def convolutions(config: ModelConfig) -> list[TracedConvolution]:
+    """Return every convolution of a network, in the order of its modules."""
+    with torch.device("meta"):
+        model = build(config)
+        images = torch.empty(1, config.in_channels, *config.image_size)
+    return [conv for conv, _, _ in trace_convolutions(model, images)[0]]
+
+
+def trace_convolutions(
+    model: nn.Module, images: Tensor
+) -> tuple[list[tuple[TracedConvolution, nn.Conv2d, str]], dict[str, str]]:
+    """Find what each convolution of any network sees, by one forward pass in evaluation mode.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Left as it was.
+    images : (1, channels, H, W)
+        On the device of the model; also "meta", where nothing is computed.
+
+    Returns
+    -------
+    list of (TracedConvolution, module, note)
+        In the order of the modules; a module that is used at several sizes is listed once, with the first, and the note
+        says the others.
+    dict
+        Name -> why, of each convolution that is not listed.
+    """
+    seen: dict[nn.Module, list[tuple[int, ...]]] = {}
+
+    def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sizes = seen.setdefault(module, [])
+        size = tuple(inputs[0].shape[-2:])
+        if size not in sizes:
+            sizes.append(size)
+
+    kinds = (nn.modules.conv._ConvNd,)
+    found = [
+        (f"{name}.weight" if name else "weight", module)
+        for name, module in model.named_modules()
+        if isinstance(module, kinds)
+    ]
+    handles = [module.register_forward_pre_hook(record) for _, module in found]
+    modes = {module: module.training for module in model.modules()}
+    try:
+        with torch.no_grad():
+            model.eval()(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, mode in modes.items():
+            module.training = mode
+
+    kept, skipped = [], {}
+    owners: dict[int, str] = {}
+    for name, module in found:
+        # A reparametrised weight is computed anew each time, and belongs to its module alone.
+        parameter = dict(module.named_parameters(recurse=False)).get("weight")
+        owner = name if parameter is None else owners.setdefault(id(parameter), name)
+        if not isinstance(module, nn.Conv2d):
+            skipped[name] = f"a {type(module).__name__}; convolutions of images, Conv2d, are analysed"
+        elif owner != name:
+            skipped[name] = f"tied: the same weights as {owner}"
+        elif module not in seen:
+            skipped[name] = "the forward pass didn't use it"
+        else:
+            (H, W), *others = seen[module]
+            note = f"used again at {' and '.join(f'{h}x{w}' for h, w in others)}" if others else ""
+            conv = TracedConvolution(
+                name, (H, W), _two(module.stride), _two(module.dilation), module.groups, _padding_of(module)
+            )
+            kept.append((conv, module, note))
+    return kept, skipped
+
+
+def _padding_of(module: nn.Conv2d) -> str:
+    if isinstance(module.padding, str):
+        is_same, amount = module.padding == "same", module.padding
+    else:
+        reach = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
+        is_same = [2 * p for p in module.padding] == reach
+        amount = "x".join(str(p) for p in module.padding)
+    return module.padding_mode if is_same else f"{module.padding_mode}, {amount} pixels"
+
+
+def _two(values: tuple[int, ...]) -> tuple[int, int]:
+    first, second = values
+    return first, second

@@ -1,0 +1,60 @@
+"""Residual polynomials: blocks, Leja order, coefficients, the best possible maximum on a spectrum, diagnosis."""
+
+from polyroots.polynomials.arnoldi import Krylov, arnoldi
+from polyroots.polynomials.blocks import (
+    BLOCKS,
+    PAIRING_TOLERANCE,
+    ComplexPair,
+    Factor,
+    Linear,
+    RealPair,
+    SymmetricPair,
+    blocks_for_degree,
+    degree_of,
+    factors_from_roots,
+    join_blocks,
+    parse_blocks,
+    require_degree,
+    root_count,
+    scaled,
+)
+from polyroots.polynomials.coefficients import close_conjugates
+from polyroots.polynomials.diagnosis import USELESS, Diagnosis, diagnose, remedy
+from polyroots.polynomials.leja import log_distances
+from polyroots.polynomials.minimax import Minimax, minimax
+from polyroots.polynomials.operator_norm import residual_norm
+from polyroots.polynomials.residual import ResidualPolynomial, polynomial_of_blocks, roots_of_block
+from polyroots.polynomials.target import Target
+
+__all__ = [
+    "BLOCKS",
+    "PAIRING_TOLERANCE",
+    "USELESS",
+    "ComplexPair",
+    "Diagnosis",
+    "Factor",
+    "Krylov",
+    "Linear",
+    "Minimax",
+    "RealPair",
+    "ResidualPolynomial",
+    "SymmetricPair",
+    "Target",
+    "arnoldi",
+    "blocks_for_degree",
+    "close_conjugates",
+    "degree_of",
+    "diagnose",
+    "factors_from_roots",
+    "join_blocks",
+    "log_distances",
+    "minimax",
+    "parse_blocks",
+    "polynomial_of_blocks",
+    "remedy",
+    "require_degree",
+    "residual_norm",
+    "root_count",
+    "roots_of_block",
+    "scaled",
+]

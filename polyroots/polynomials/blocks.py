@@ -1,0 +1,255 @@
+r"""Factors of the residual polynomial q: one block of a network applies one of them, in real arithmetic.
+
+A block sequence such as "L,L,C" says which factors a network's level has. The blocks R and C carry the same two
+coefficients, so each of them takes two real roots as well as a conjugate pair.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from polyroots.errors import InputError
+from polyroots.text import count_of
+
+#: A root counts as real, and two roots as conjugates of each other, to this relative accuracy.
+PAIRING_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class Linear:
+    """One real root, q(t) = 1 - t / lam, so p = 1 / lam: the block L."""
+
+    lam: float
+
+    letter: ClassVar[str] = "L"
+    powers: ClassVar[tuple[int, ...]] = (0,)
+
+    @property
+    def roots(self) -> tuple[complex, ...]:
+        """The root."""
+        return (complex(self.lam),)
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """Coefficients of p at the block's `powers`."""
+        return (1 / self.lam,)
+
+    def __call__(self, t: Any) -> Any:
+        """Evaluate q(t)."""
+        # Not 1 - t / lam: numpy divides complex numbers by way of a reciprocal, and 1 - lam / lam would not be 0.
+        return (self.lam - t) / self.lam
+
+
+@dataclass(frozen=True)
+class RealPair:
+    """Two real roots, q(t) = (1 - t / l1)(1 - t / l2), so p = 1/l1 + 1/l2 - t / (l1 l2): the block R."""
+
+    l1: float
+    l2: float
+
+    letter: ClassVar[str] = "R"
+    powers: ClassVar[tuple[int, ...]] = (0, 1)
+
+    @property
+    def roots(self) -> tuple[complex, ...]:
+        """The two roots."""
+        return (complex(self.l1), complex(self.l2))
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """Coefficients of p at the block's `powers`."""
+        return (1 / self.l1 + 1 / self.l2, -1 / self.l1 / self.l2)
+
+    def __call__(self, t: Any) -> Any:
+        """Evaluate q(t)."""
+        return (self.l1 - t) / self.l1 * ((self.l2 - t) / self.l2)
+
+
+@dataclass(frozen=True)
+class SymmetricPair:
+    """Two real roots of opposite sign, q(t) = 1 - t^2 / lam^2, so p = t / lam^2: the block S ("double" block)."""
+
+    lam: float
+
+    letter: ClassVar[str] = "S"
+    powers: ClassVar[tuple[int, ...]] = (1,)
+
+    @property
+    def roots(self) -> tuple[complex, ...]:
+        """The two roots."""
+        return (complex(self.lam), complex(-self.lam))
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """Coefficients of p at the block's `powers`."""
+        return (1 / self.lam / self.lam,)
+
+    def __call__(self, t: Any) -> Any:
+        """Evaluate q(t)."""
+        return (self.lam - t) / self.lam * ((self.lam + t) / self.lam)
+
+
+@dataclass(frozen=True)
+class ComplexPair:
+    """Two roots a +- ib, q(t) = 1 - (2 a t - t^2) / (a^2 + b^2): the block C, in real arithmetic."""
+
+    a: float
+    b: float
+
+    letter: ClassVar[str] = "C"
+    powers: ClassVar[tuple[int, ...]] = (0, 1)
+
+    @property
+    def roots(self) -> tuple[complex, ...]:
+        """The two roots."""
+        return (complex(self.a, self.b), complex(self.a, -self.b))
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """Coefficients of p at the block's `powers`."""
+        modulus = math.hypot(self.a, self.b)
+        return (2 * (self.a / modulus) / modulus, -1 / modulus / modulus)
+
+    def __call__(self, t: Any) -> Any:
+        """Evaluate q(t)."""
+        # Scaled, so that squares neither overflow nor vanish.
+        modulus = math.hypot(self.a, self.b)
+        if np.iscomplexobj(t):
+            # Zero at the roots to the last bit.
+            upper, lower = self.roots
+            return (t - upper) / modulus * ((t - lower) / modulus)
+        s, re, im = (t - self.a) / modulus, self.a / modulus, self.b / modulus
+        return (s * s + im * im) / (re * re + im * im)
+
+
+Factor = Linear | RealPair | SymmetricPair | ComplexPair
+
+#: The blocks by their letter: each applies one factor of q, the named one or (R, C) one with the same powers.
+BLOCKS: dict[str, type[Factor]] = {cls.letter: cls for cls in (Linear, RealPair, SymmetricPair, ComplexPair)}
+
+
+def root_count(letter: str) -> int:
+    """Number of roots of a block: the degree of its p, plus one."""
+    return max(BLOCKS[letter].powers) + 1
+
+
+def parse_blocks(blocks: str | Iterable[str]) -> tuple[str, ...]:
+    """Read a block sequence such as ``"L,L,C"``.
+
+    Raises
+    ------
+    InputError
+        If a letter is no block, or there is none.
+    """
+    try:
+        letters = tuple(part.strip() for part in blocks.split(",")) if isinstance(blocks, str) else tuple(blocks)
+    except TypeError:
+        raise InputError(f"expected a block sequence such as L,L,C, got {blocks!r}") from None
+    for letter in letters:
+        if letter not in BLOCKS:
+            raise InputError(
+                f"unknown block '{letter}': expected letters separated by commas, L (linear), R (real pair), "
+                "S (symmetric pair), C (complex pair), as in L,L,C"
+            )
+    if not letters:
+        raise InputError("expected at least one block, as in L,L,C")
+    return letters
+
+
+def join_blocks(blocks: Iterable[str]) -> str:
+    """Write a block sequence for a message; a long one is cut.
+
+    >>> join_blocks("LLC"), join_blocks("LL" + "C" * 30)
+    ('L,L,C', 'L,L,C,C,C,C,C,C,... (32 blocks)')
+    """
+    letters = tuple(blocks)
+    return ",".join(letters) if len(letters) <= 10 else f"{','.join(letters[:8])},... ({len(letters)} blocks)"
+
+
+def blocks_for_degree(degree: int) -> tuple[str, ...]:
+    """Block sequence of a degree: one real root if d + 1 is odd and two if it is even, then conjugate pairs.
+
+    >>> [",".join(blocks_for_degree(d)) for d in range(5)]
+    ['L', 'L,L', 'L,C', 'L,L,C', 'L,C,C']
+    """
+    if degree < 0:
+        raise InputError(f"expected a degree of at least 0, got {degree}")
+    pairs = degree // 2
+    return ("L",) * (degree + 1 - 2 * pairs) + ("C",) * pairs
+
+
+def degree_of(blocks: Iterable[str]) -> int:
+    """Degree d of p for a block sequence: the number of its roots minus one."""
+    return sum(root_count(letter) for letter in blocks) - 1
+
+
+def require_degree(degree: int | None, blocks: tuple[str, ...]) -> None:
+    """Raise InputError if a degree is given that is not the block sequence's."""
+    if degree is not None and degree != degree_of(blocks):
+        raise InputError(
+            f"degree {degree} does not fit the blocks {join_blocks(blocks)}: they have "
+            f"{count_of(degree_of(blocks) + 1, 'root')}, which is degree {degree_of(blocks)}"
+        )
+
+
+def factor_of_block(letter: str, roots: Sequence[complex]) -> Factor:
+    """Make the factor that a block applies from its roots.
+
+    Raises
+    ------
+    InputError
+        If the block can't have these roots.
+    """
+    if letter == "L":
+        (root,) = roots
+        return Linear(_real(root, letter))
+    if letter == "S":
+        lam, other = (_real(root, letter) for root in roots)
+        if abs(lam + other) > PAIRING_TOLERANCE * abs(lam):
+            raise InputError(f"block S needs two roots of opposite sign, got {lam:g} and {other:g}; use block R")
+        return SymmetricPair(abs(lam))
+    first, second = (complex(root) for root in roots)
+    if abs(first.imag) <= PAIRING_TOLERANCE * abs(first) and abs(second.imag) <= PAIRING_TOLERANCE * abs(second):
+        return RealPair(first.real, second.real)
+    if abs(first - second.conjugate()) > PAIRING_TOLERANCE * abs(first):
+        raise InputError(
+            f"block {letter} needs a conjugate pair of roots or two real ones, got {first:g} and {second:g}"
+        )
+    return ComplexPair(first.real, abs(first.imag))
+
+
+def factors_from_roots(blocks: Iterable[str], roots: Sequence[complex]) -> tuple[Factor, ...]:
+    """Give each block of a sequence its roots, which stand in the order of the blocks.
+
+    Raises
+    ------
+    InputError
+        If the number of roots is not the blocks', or a block can't have its roots.
+    """
+    blocks = parse_blocks(blocks)
+    needed = sum(root_count(letter) for letter in blocks)
+    if len(roots) != needed:
+        raise InputError(f"blocks {join_blocks(blocks)} need {needed} roots, got {len(roots)}")
+    factors, start = [], 0
+    for letter in blocks:
+        stop = start + root_count(letter)
+        factors.append(factor_of_block(letter, roots[start:stop]))
+        start = stop
+    return tuple(factors)
+
+
+def scaled(factor: Factor, scale: float) -> Factor:
+    """Return the factor with its roots multiplied by a number."""
+    return replace(factor, **{field.name: getattr(factor, field.name) * scale for field in fields(factor)})
+
+
+def _real(root: complex, letter: str) -> float:
+    root = complex(root)
+    if abs(root.imag) > PAIRING_TOLERANCE * abs(root):
+        raise InputError(f"block {letter} needs real roots, got {root:g}; use block C for a conjugate pair")
+    return root.real

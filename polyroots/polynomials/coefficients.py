@@ -1,0 +1,106 @@
+"""Between the roots of q and the monomial coefficients alpha of p, q(t) = 1 - sum_i alpha_i t^(i+1).
+
+Coefficients are for reading and for low degree. Roots are found from them in as many digits as it takes, so that what
+error they have is that of the coefficients alone: their condition says how much that is [1]_.
+
+References
+----------
+.. [1] J. H. Wilkinson, The evaluation of the zeros of ill-conditioned polynomials, Numerische Mathematik 1 (1959),
+   150-166.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flint
+import numpy as np
+from jaxtyping import Complex128, Float64
+
+from polyroots.errors import ConvergenceError, InputError
+from polyroots.polynomials.blocks import Factor
+from polyroots.spectra import as_float64
+
+# Binary digits of the roots before they are rounded to float64.
+_BITS = 80
+
+
+def alphas_of(factors: Sequence[Factor]) -> Float64[np.ndarray, "d+1"]:
+    """Coefficients of p from the factors of q, multiplied out in their order."""
+    q = np.ones(1)
+    for factor in factors:
+        p = np.zeros(max(factor.powers) + 1)
+        p[list(factor.powers)] = factor.coefficients
+        q = np.convolve(q, [1.0, *(-p)])
+    return -q[1:]
+
+
+def roots_of(alphas: Any) -> Complex128[np.ndarray, "d+1"]:
+    """Roots of q(t) = 1 - sum_i alpha_i t^(i+1), closed under conjugation to the last bit.
+
+    Floating-point numbers are fractions: FLINT isolates the roots of the exact polynomial, multiple ones by
+    factorisation, to a proven relative accuracy.
+
+    Raises
+    ------
+    InputError
+        If the coefficients are not real and finite, or all zero: p = 0 has no roots; or if a root is beyond float64.
+    """
+    values = np.trim_zeros(as_float64(alphas, "the coefficients alpha of p").ravel(), "b")
+    if not np.isfinite(values).all():
+        raise InputError("the coefficients alpha of p must be finite, got NaN or infinite ones")
+    if not len(values):
+        raise InputError("p = 0 changes nothing and q = 1 has no roots: expected a coefficient alpha that is not zero")
+    exact = [flint.fmpq(*float(alpha).as_integer_ratio()) for alpha in values]
+    with flint.ctx.workprec(_BITS):
+        found: Any = flint.fmpq_poly([1, *(-alpha for alpha in exact)]).complex_roots()
+        roots = np.array([complex(root) for root, multiplicity in found for _ in range(multiplicity)])
+    if not np.isfinite(roots).all() or (roots == 0).any():
+        raise InputError("a root of these coefficients alpha is beyond float64; scale A, and with it the roots")
+    return close_conjugates(roots, 0.0)
+
+
+def condition_of(roots: Complex128[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Relative condition of each root: its relative change over that of the coefficients alpha, each by itself.
+
+    sum_i |alpha_i| |lambda|^(i+1) / (|lambda| |q'(lambda)|), infinite for a multiple root.
+    """
+    conditions = np.empty(len(roots))
+    # By FLINT, whose numbers know no overflow.
+    with flint.ctx.workprec(_BITS + 2 * len(roots)):
+        exact = [flint.acb(root.real, root.imag) for root in roots.tolist()]
+        q = flint.acb_poly([1])
+        for root in exact:
+            q *= flint.acb_poly([1, -1 / root])
+        for k, root in enumerate(exact):
+            size = abs(root)
+            terms = sum((abs(q[i]) * size**i for i in range(1, len(exact) + 1)), flint.arb(0))
+            slope = flint.arb(1)
+            for other in (*exact[:k], *exact[k + 1 :]):
+                slope *= abs(1 - root / other)
+            conditions[k] = np.inf if slope.contains(0) else float((terms / slope).mid())
+    return conditions
+
+
+def close_conjugates(roots: Complex128[np.ndarray, "n"], tolerance: float) -> Complex128[np.ndarray, "n"]:
+    """Roots of a real polynomial, made exactly real or exactly conjugate to each other: reals first, ascending.
+
+    Parameters
+    ----------
+    roots : (n,) complex
+    tolerance : float
+        Relative to its modulus, the imaginary part below which a root is real.
+
+    Raises
+    ------
+    ConvergenceError
+        If they are no roots of a real polynomial: more in one half-plane than in the other.
+    """
+    is_real = np.abs(roots.imag) <= tolerance * np.abs(roots)
+    upper, lower = roots[~is_real & (roots.imag > 0)], roots[~is_real & (roots.imag < 0)]
+    if len(upper) != len(lower):
+        raise ConvergenceError("computed roots are not closed under conjugation; report it with the spectrum")
+    upper = upper[np.lexsort((upper.imag, upper.real))]
+    pairs = np.stack([upper, upper.conj()], axis=-1).ravel()
+    return np.concatenate([np.sort(roots[is_real].real).astype(np.complex128), pairs])

@@ -1,0 +1,231 @@
+"""How well a residual polynomial damps a spectrum, and what any polynomial with as many roots could reach.
+
+References
+----------
+.. [1] U. Trottenberg, C. W. Oosterlee, A. Schueller, Multigrid, Academic Press 2001, section 2.1: the smoothing factor.
+.. [2] L. Reichel, The application of Leja points to Richardson iteration and polynomial preconditioning, Linear Algebra
+   and its Applications 154-156 (1991), 389-414: growth of the partial products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from polyroots.errors import ConvergenceError
+from polyroots.polynomials.leja import extra_copies, prominence
+from polyroots.polynomials.minimax import Minimax, minimax
+from polyroots.polynomials.operator_norm import Factored, residual_norm
+from polyroots.polynomials.target import Target
+from polyroots.spectra import Convolution, Spectrum
+from polyroots.text import count_of, floored, share
+
+#: No better than this is no smoother: a strategy that optimises gives up.
+USELESS = 0.99
+
+T = TypeVar("T")
+
+# |q| above 1 by so little is rounding.
+_ROUNDING = 1e-12
+
+
+class Polynomial(Factored, Protocol):
+    """What is diagnosed: `polyroots.ResidualPolynomial`."""
+
+    @property
+    def roots(self) -> NDArray[np.complex128]:
+        """All roots."""
+
+    def __call__(self, z: ArrayLike) -> Any:
+        """q(z)."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a residual polynomial does to a spectrum; zero eigenvalues, where q = 1, are left out.
+
+    Attributes
+    ----------
+    roots : number of roots, d + 1
+    region : ``"all"`` or ``"high"``, what maximum, means and share are taken over
+    eigenvalues : so many, with multiplicity
+    null : relatively zero eigenvalues that are left out
+    max_abs, mean_abs, rms : of |q|; None where the eigenvalues were not computed, as what follows
+    damped : share of the eigenvalues with |q| < 1
+    smoothing_factor : max |q| over the high frequencies, zero eigenvalues included; None without frequencies
+    holds_zero : whether 0 lies in the convex hull: then no single root damps everything
+    best : max |q| of the best polynomial with as many roots that was found; None where the search failed
+    best_bound : no polynomial with as many roots has a smaller max |q|: proven
+    norm : of q(A), by which one step multiplies a residual at worst; None where the operator is unknown or the
+        computation failed
+    growth : largest |partial product| of the factors in their order: so much larger than 1 rounding errors can become
+    prominence : log10 of the largest product of factors at a root (`polyroots.polynomials.leja`)
+    copies : extra copies of roots that the product-of-factors rule asks for
+    remedy : what can help where no polynomial with as many roots is a smoother
+    """
+
+    roots: int
+    region: str
+    eigenvalues: int
+    null: int
+    max_abs: float | None
+    mean_abs: float | None
+    rms: float | None
+    damped: float | None
+    smoothing_factor: float | None
+    holds_zero: bool | None
+    best: float | None
+    best_bound: float | None
+    norm: float | None
+    growth: float | None
+    prominence: float
+    copies: int
+    remedy: str
+
+    def sentences(self) -> list[str]:
+        """Say in words what the numbers mean and what to do."""
+        if self.max_abs is None or self.mean_abs is None or self.damped is None:
+            known = "" if self.norm is None else f"; one step multiplies a residual by {self.norm:.4g} at most"
+            return [f"The {self.eigenvalues:,} eigenvalues were not computed{known}.", *self._about_copies()]
+        what = "the high frequencies" if self.region == "high" else "the spectrum"
+        roots, damp = count_of(self.roots, "root"), "damps" if self.roots == 1 else "damp"
+        if self.damped == 1:
+            largest = f"{self.max_abs:.4g}" if self.max_abs < 0.99995 else f"1 - {1 - self.max_abs:.1g}"
+            of = f"{what} but its null space" if self.null else what
+            lines = [f"{roots} {damp} all of {of}: |q| is at most {largest}, {self.mean_abs:.4g} on average."]
+        else:
+            lines = [
+                f"{roots} {damp} {share(self.damped)} of {what}; the worst part is multiplied by {self.max_abs:.4g} "
+                "each time q(A) is applied."
+            ]
+        if self.null:
+            count, they = (
+                ("1 eigenvalue is", "it is") if self.null == 1 else (f"{self.null:,} eigenvalues are", "they are")
+            )
+            lines.append(f"{count} zero: q = 1 there whatever the roots, so {they} left out.")
+        if self.best is None or self.best_bound is None:
+            lines.append(f"The best max|q| that {roots} can reach was not found.")
+        elif self.best_bound >= USELESS:
+            lines.append(
+                f"No polynomial with {roots} gets max|q| below {floored(self.best_bound)} here (proven): {self.remedy}."
+            )
+        else:
+            lines.append(
+                f"The best polynomial with {roots} reaches max|q| = {self.best:.4g}; none gets below "
+                f"{floored(self.best_bound)} (proven)."
+            )
+        if self.holds_zero:
+            lines.append("0 lies in the convex hull of the eigenvalues: no single root damps everything.")
+        if self.norm is not None and self.norm > 2 * max(self.max_abs, 1.0):
+            lines.append(
+                f"A is far from normal: one step can multiply a residual by {self.norm:.3g}, more than max|q| says."
+            )
+        return lines + self._about_copies()
+
+    def _about_copies(self) -> list[str]:
+        if not self.copies:
+            return []
+        count = "1 extra copy" if self.copies == 1 else f"{self.copies} extra copies"
+        return [
+            f"Some roots are too prominent (product of factors 10^{max(self.prominence, 0.0):.0f}): "
+            f"{count} of them would keep rounding errors small (with_extra_copies)."
+        ]
+
+
+def diagnose(
+    q: Polynomial,
+    spectrum: Spectrum | Convolution | ArrayLike | Target,
+    *,
+    region: str = "all",
+    best: Minimax | None = None,
+) -> Diagnosis:
+    """Diagnose a residual polynomial on a spectrum; see `polyroots.ResidualPolynomial.diagnose`.
+
+    Parameters
+    ----------
+    q : ResidualPolynomial
+    spectrum : Spectrum, Convolution, (N,) array_like of complex, or Target
+        A target brings its own region.
+    region : ``"all"`` or ``"high"``
+    best : Minimax, optional
+        What as many roots can reach, where it is known already.
+    """
+    target = spectrum if isinstance(spectrum, Target) else Target.of(spectrum, region)
+    count = len(q.roots)
+    operator = target.operator
+    norm = None if operator is None else _unless_it_fails(lambda: residual_norm(operator, q))
+    scores = prominence(q.roots)
+    of_values: dict[str, Any] = dict.fromkeys(
+        ("max_abs", "mean_abs", "rms", "damped", "smoothing_factor", "holds_zero", "best", "best_bound", "growth")
+    )
+    if len(target.points):
+        size = _size(q, target.points)
+        largest = float(size.max()) or 1.0
+        best = best or _unless_it_fails(lambda: minimax(target, min(count, target.distinct)))
+        of_values = {
+            "max_abs": float(size.max()),
+            "mean_abs": float(size @ target.weights),
+            "rms": largest * float(np.sqrt((size / largest) ** 2 @ target.weights)) if largest < np.inf else np.inf,
+            "damped": max(0.0, 1 - float(target.weights[size >= 1 - _ROUNDING].sum())),
+            "smoothing_factor": _smoothing_factor(q, target),
+            "holds_zero": target.holds_zero,
+            "best": None if best is None else best.value,
+            "best_bound": None if best is None else best.bound,
+            "growth": _growth(q, target),
+        }
+    return Diagnosis(
+        roots=count,
+        region=target.region,
+        eigenvalues=target.count,
+        null=target.null,
+        norm=norm,
+        prominence=float(scores.max()),
+        copies=sum(extra_copies(score) for score in scores),
+        remedy=remedy(target),
+        **of_values,
+    )
+
+
+def remedy(target: Target) -> str:
+    """Say what helps where no polynomial of a degree is a smoother."""
+    ways = ["more roots"]
+    if target.holds_zero:
+        ways.append("an A shifted so that all eigenvalues are on one side of 0")
+    if target.region == "all" and target.spectrum is not None and target.spectrum.frequencies is not None:
+        ways.append("the high frequencies alone (region 'high')")
+    return f"what can help is {', or '.join(filter(None, [', '.join(ways[:-1]), ways[-1]]))}"
+
+
+def _smoothing_factor(q: Polynomial, target: Target) -> float | None:
+    spectrum = target.spectrum
+    if spectrum is None or spectrum.frequencies is None or not spectrum.is_high_frequency.any():
+        return None
+    return float(_size(q, spectrum.values[spectrum.is_high_frequency].astype(np.complex128)).max())
+
+
+def _size(q: Polynomial, points: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """|q|, infinite where it is beyond float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.abs(q(points))
+    return np.where(np.isnan(size), np.inf, size)
+
+
+def _growth(q: Polynomial, target: Target) -> float:
+    product, growth = np.ones_like(target.points), 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for factor in q.factors:
+            product = product * factor(target.points)
+            growth = max(growth, float(np.abs(product).max()))
+    return growth
+
+
+def _unless_it_fails(compute: Callable[[], T]) -> T | None:
+    """A number that the others don't depend on: None if its iteration fails."""
+    try:
+        return compute()
+    except ConvergenceError:
+        return None

@@ -1,0 +1,362 @@
+"""Roots taken from the spectrum one after the other, and roots fitted to the blocks of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Complex128
+from numpy.typing import ArrayLike, NDArray
+
+from polyroots.errors import InputError
+from polyroots.polynomials import PAIRING_TOLERANCE, Target, degree_of, join_blocks, log_distances, root_count
+from polyroots.spectra import as_array
+from polyroots.text import count_of
+
+# Scores (logarithms) this close, relative to 1 or to the larger, are equal: mirrored points are, but for rounding.
+_TIE = 1e-9
+
+#: What is picked: real parts, moduli of real parts for +- pairs, pairs off the axis, eigenvalues as they are.
+Kind = Literal["real", "symmetric", "pair", "any"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How many roots are asked for, and which blocks they are to fit.
+
+    Attributes
+    ----------
+    count : number of roots
+    blocks : None where the roots decide
+    """
+
+    count: int
+    blocks: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Roots in the order of their blocks.
+
+    Attributes
+    ----------
+    roots : list of complex
+    blocks : tuple of str
+    remarks : what the user should know of how they came about
+    """
+
+    roots: list[complex]
+    blocks: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """In which order candidates are picked.
+
+    Attributes
+    ----------
+    score : callable
+        (candidates, roots before) -> logarithms, as a rule; the one with the largest score is next.
+    first : callable, optional
+        (kind, target, count) -> points; the candidates nearest to them come first.
+    """
+
+    score: Callable[[NDArray[Any], NDArray[np.complex128]], NDArray[np.float64]]
+    first: Callable[[Kind, Target, int], Sequence[complex]] = field(default=lambda kind, target, count: ())
+
+
+def outermost(candidates: NDArray[Any], before: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Logarithm of the modulus."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.abs(candidates))
+
+
+def farthest(candidates: NDArray[Any], before: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Leja's score with zero among the points before: q(0) = 1, so a root near zero makes q large elsewhere."""
+    return log_distances(candidates, np.append(before, 0))
+
+
+def _ends(kind: Kind, target: Target, count: int) -> Sequence[complex]:
+    """The extreme real parts, and the largest imaginary part."""
+    points = target.points
+
+    def end(reach: NDArray[np.float64]) -> complex:
+        # Of those that reach as far, but for rounding, the one of largest modulus.
+        near = points[reach >= reach.max() - target.tolerance]
+        return complex(near[np.abs(near).argmax()])
+
+    low, high, top = end(-points.real), end(points.real), end(points.imag)
+    if kind == "pair":
+        return [top]
+    if kind == "any":
+        larger = [low, high] if abs(low) > abs(high) else [high, low]
+        return [*(larger if count <= 2 else [low, high]), top]
+    ends = [low.real, high.real]
+    if kind == "symmetric":
+        return [abs(end) for end in ends]
+    return sorted(ends, key=abs)[1:] if count == 1 else ends
+
+
+#: The ends of the spectrum first, then Leja order.
+EXTREMAL = Rule(farthest, _ends)
+
+
+def pick_eigenvalues(target: Target, wish: Wish, rule: Rule, *, by_kind: Rule | None = None) -> Choice:
+    """Pick eigenvalues as they are; for blocks that can't hold these, kind by kind.
+
+    Parameters
+    ----------
+    target : Target
+    wish : Wish
+    rule : Rule
+    by_kind : Rule, optional
+        Where it goes kind by kind, if that is another one.
+    """
+    try:
+        roots, remarks = _take("any", target, wish.count, rule)
+        return natural(roots, remarks) if wish.blocks is None else fit(roots, wish.blocks)
+    except InputError:
+        if wish.blocks is None:
+            raise
+        return pick_kinds(target, wish.blocks, by_kind or rule)
+
+
+def pick_kinds(target: Target, blocks: tuple[str, ...], rule: Rule, *, pairs_are_real: bool = False) -> Choice:
+    """Pick roots for blocks, kind by kind.
+
+    L and R take real parts, S plus and minus a real part's modulus, C pairs off the axis; or real parts as well.
+    """
+    source: dict[str, Kind] = {"L": "real", "R": "real", "S": "symmetric", "C": "real" if pairs_are_real else "pair"}
+    counts: dict[Kind, int] = {
+        kind: sum(root_count(letter) for letter in blocks if source[letter] == kind)
+        for kind in ("real", "symmetric", "pair")
+    }
+    all_roots: list[complex] = []
+    found: dict[Kind, list[complex]] = {}
+    remarks = []
+    for kind, count in counts.items():
+        found[kind], more = _take(kind, target, count, rule, all_roots)
+        all_roots += found[kind]
+        remarks += more
+        if len(found[kind]) < count:
+            raise _too_few(kind, blocks, count, len(found[kind]))
+    remaining = {kind: iter(roots) for kind, roots in found.items()}
+    ordered = [next(remaining[source[letter]]) for letter in blocks for _ in range(root_count(letter))]
+    return Choice(ordered, blocks, tuple(remarks))
+
+
+def natural(roots: Sequence[complex], remarks: Iterable[str] = ()) -> Choice:
+    """Roots with the blocks that they ask for: one or two real ones as L, further ones as R, pairs as C.
+
+    These are the paper's L,L and L,L,C where they can be.
+    """
+    reals = [root for root in roots if root.imag == 0]
+    pairs = [root for root in roots if root.imag > 0]
+    singles = min(len(reals), 2 - len(reals) % 2)
+    blocks = ("L",) * singles + ("R",) * ((len(reals) - singles) // 2) + ("C",) * len(pairs)
+    return Choice(take_all([*reals, *pairs]), blocks, tuple(remarks))
+
+
+def fit(roots: Sequence[complex], blocks: tuple[str, ...]) -> Choice:
+    """Give chosen roots to the blocks that can hold them.
+
+    L takes a real root, S a pair +-lambda, R and C two real roots or a conjugate pair.
+
+    Raises
+    ------
+    InputError
+        If they don't fit; it says what would.
+    """
+    reals = [root for root in roots if root.imag == 0]
+    pairs = [root for root in roots if root.imag > 0]
+    slots: dict[int, list[complex]] = {}
+    for letter in "SLCR":  # the most particular first
+        for index in (place for place, other in enumerate(blocks) if other == letter):
+            slots[index] = _for_block(letter, reals, pairs)
+    is_full = all(len(slots[index]) == root_count(letter) for index, letter in enumerate(blocks))
+    if len(roots) != degree_of(blocks) + 1 or not is_full:
+        raise misfit(roots, blocks)
+    return Choice([root for index in range(len(blocks)) for root in slots[index]], blocks)
+
+
+def _for_block(letter: str, reals: list[complex], pairs: list[complex]) -> list[complex]:
+    """Take out what a block can hold, C a pair and R real roots where it can choose; empty if there is nothing."""
+    if letter == "S":
+        return _symmetric(reals)
+    if letter == "L":
+        return [reals.pop(0)] if reals else []
+    if pairs and (letter == "C" or len(reals) < 2):
+        return take_all([pairs.pop(0)])
+    return [reals.pop(0), reals.pop(0)] if len(reals) >= 2 else []
+
+
+def misfit(roots: Sequence[complex], blocks: tuple[str, ...]) -> InputError:
+    """Return the error for roots that blocks can't hold."""
+    n_real = sum(root.imag == 0 for root in roots)
+    n_pairs = (len(roots) - n_real) // 2
+    what = " and ".join(
+        count_of(number, name) for number, name in ((n_real, "real root"), (n_pairs, "conjugate pair")) if number
+    )
+    return InputError(
+        f"the blocks {join_blocks(blocks)} can't hold what was chosen, {what}; leave the blocks out, and the degree "
+        "alone picks blocks that can"
+    )
+
+
+def take_all(points: Iterable[complex]) -> list[complex]:
+    """Points of the upper half-plane with their conjugates."""
+    return [z for point in points for z in ([point, point.conjugate()] if point.imag else [point])]
+
+
+def completed(roots: ArrayLike) -> list[complex]:
+    """Given roots with the conjugates that were left out, nearly real ones as real.
+
+    Raises
+    ------
+    InputError
+        If they are no numbers.
+    """
+    try:
+        values = as_array(roots).astype(np.complex128).ravel().tolist()
+    except (TypeError, ValueError):
+        raise InputError(f"expected roots as real or complex numbers, got {roots!r}") from None
+    complete: list[complex] = []
+    waiting: list[complex] = []
+    for value in values:
+        tolerance = PAIRING_TOLERANCE * abs(value)
+        if abs(value.imag) <= tolerance:
+            complete.append(complex(value.real))
+            continue
+        partner = next((other for other in waiting if abs(value.conjugate() - other) <= tolerance), None)
+        if partner is not None:
+            waiting.remove(partner)
+        else:
+            waiting.append(value)
+            complete.append(complex(value.real, abs(value.imag)))
+    return take_all(complete)
+
+
+def even_degrees(count: int) -> str:
+    """Write the degrees next to an odd number of roots that have an even one.
+
+    >>> even_degrees(1), even_degrees(3)
+    ('degree 1', 'degree 1 or 3')
+    """
+    return f"degree {count}" if count == 1 else f"degree {count - 2} or {count}"
+
+
+def _take(
+    kind: Kind, target: Target, count: int, rule: Rule, known: Sequence[complex] = ()
+) -> tuple[list[complex], list[str]]:
+    """Pick roots of a kind, at most `count`; relatively zero candidates and those near one picked are passed over."""
+    if not count:
+        return [], []
+    candidates = _candidates(kind, target)
+    first = list(rule.first(kind, target, count))
+    before = np.array(known, dtype=np.complex128)
+    roots: list[complex] = []
+    remarks: list[str] = []
+    tolerance = target.tolerance
+    if kind == "any":
+        _require_fillable(candidates, count)
+    while len(roots) < count and len(candidates):
+        options = candidates[_leaves_fillable(candidates, count - len(roots))] if kind == "any" else candidates
+        if not len(options):
+            break
+        if first:
+            best = options[np.argmin(np.abs(options - first[0]))]
+        else:
+            best = options[_first_of_the_best(rule.score(options, before), options)]
+        if abs(best) <= tolerance:
+            remarks.append(f"the candidate {abs(best):.1g} was passed over: relative to the spectrum it is zero")
+            candidates = candidates[np.abs(candidates) > tolerance]
+            continue
+        first = first[1:]
+        fresh = _with_partner(kind, complex(best))
+        roots += fresh
+        before = np.append(before, fresh)
+        candidates = candidates[np.abs(candidates - best) > tolerance]
+    return roots, remarks
+
+
+def _first_of_the_best(scores: NDArray[np.float64], points: NDArray[Any]) -> np.intp:
+    """Position of the largest score; of those that rounding can't tell apart the point of largest modulus."""
+    top = scores.max()
+    margin = _TIE * max(1.0, abs(top)) if np.isfinite(top) else 0.0
+    ties = np.flatnonzero(scores >= top - margin)
+    return ties[np.argmax(np.abs(points[ties]))]
+
+
+def _candidates(kind: Kind, target: Target) -> NDArray[Any]:
+    if kind == "real":
+        return np.unique(target.points.real)
+    if kind == "symmetric":
+        return np.unique(np.abs(target.points.real))
+    return target.points[~target.is_real] if kind == "pair" else target.points
+
+
+def _with_partner(kind: Kind, point: complex) -> list[complex]:
+    if kind == "symmetric":
+        return [point, complex(-point.real)]
+    return take_all([point])
+
+
+def _require_fillable(points: Complex128[np.ndarray, "n"], count: int) -> None:
+    """Raise InputError, with what can be done, if no subset has so many roots."""
+    n_real = int((points.imag == 0).sum())
+    total = 2 * len(points) - n_real
+    if count > total:
+        raise too_few_points(count, total)
+    if count % 2 and not n_real:
+        raise InputError(
+            f"degree {count - 1} has {count_of(count, 'root')}, but the spectrum has conjugate pairs only, none of its "
+            f"eigenvalues is real: an even number of roots fits, {even_degrees(count)}"
+        )
+
+
+def too_few_points(count: int, total: int) -> InputError:
+    """Return the error for more roots than a spectrum has points."""
+    return InputError(
+        f"degree {count - 1} has {count_of(count, 'root')}, but the spectrum has "
+        f"{count_of(total, 'distinct non-zero eigenvalue')} only; degree {total - 1} makes q zero on all of them"
+    )
+
+
+def _leaves_fillable(points: Complex128[np.ndarray, "n"], left: int) -> NDArray[np.bool_]:
+    """Mask of the points after which the remaining number of roots can still be met from the others."""
+    is_real = points.imag == 0
+    n_real = int(is_real.sum())
+    total = 2 * len(points) - n_real
+
+    def fills(count: int, reals: int, total: int) -> bool:
+        return 0 <= count <= total and (count % 2 == 0 or reals > 0)
+
+    return np.where(is_real, fills(left - 1, n_real - 1, total - 1), fills(left - 2, n_real, total - 2))
+
+
+def _symmetric(reals: list[complex]) -> list[complex]:
+    """Take a pair +-lambda out of real roots; empty if there is none."""
+    for root in reals:
+        for other in reals:
+            if root.real > 0 and abs(root + other) <= 1e-7 * abs(root):
+                reals.remove(root)
+                reals.remove(other)
+                modulus = (root.real - other.real) / 2
+                return [complex(modulus), complex(-modulus)]
+    return []
+
+
+def _too_few(kind: Kind, blocks: tuple[str, ...], wanted: int, found: int) -> InputError:
+    what = {
+        "real": "distinct non-zero real parts",
+        "symmetric": "real parts of distinct non-zero modulus",
+        "pair": "distinct conjugate pairs off the real axis",
+    }[kind]
+    each = 1 if kind == "real" else 2
+    return InputError(
+        f"blocks {join_blocks(blocks)} need {wanted // each} {what}, the spectrum has {found // each}; choose other "
+        "blocks" + (" or a lower degree" if wanted > each else "")
+    )

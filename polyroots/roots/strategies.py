@@ -1,0 +1,355 @@
+"""The strategies: what chooses roots from a spectrum, one function each.
+
+A strategy is a function ``(target, wish, **options) -> Choice``. A new one is written here and named in `STRATEGIES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polyroots.errors import InputError
+from polyroots.polynomials import ResidualPolynomial, Target, arnoldi, blocks_for_degree, join_blocks, log_distances
+from polyroots.polynomials import minimax as best_polynomial
+from polyroots.roots.chebyshev_ellipse import best_ellipse
+from polyroots.roots.optimal import Task, optimise_roots
+from polyroots.roots.picking import (
+    EXTREMAL,
+    Choice,
+    Rule,
+    Wish,
+    completed,
+    even_degrees,
+    farthest,
+    fit,
+    natural,
+    outermost,
+    pick_eigenvalues,
+    pick_kinds,
+    too_few_points,
+)
+from polyroots.spectra import Convolution, linear_operator, whole
+from polyroots.text import count_of
+
+Strategy = Callable[..., Choice]
+
+
+def extremal(target: Target, wish: Wish, *, project: bool = True) -> Choice:
+    """Roots at the rim of the spectrum, the choice of Poly-MgNet's Figure 3.
+
+    - Real roots (L, R): the smallest and the largest real part, projected to the real axis; further ones from the real
+      parts in Leja order. A single one is the extreme real part of larger modulus.
+    - Symmetric pairs (S): +- the modulus of the smallest, then of the largest real part; further ones in Leja order.
+    - Conjugate pairs (C): the pair with the largest imaginary part; further ones from the spectrum in Leja order.
+
+    A degree alone has one or two real roots and then conjugate pairs. Leja order takes the point with the largest
+    product of distances to all roots before it, in the order of this list, and to zero.
+
+    With ``project=False`` the extreme real parts are not projected: the eigenvalues that have them stay conjugate
+    pairs, where they are some; then the largest imaginary part, and further ones in Leja order.
+
+    References
+    ----------
+    A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025, Figure 3.
+    """
+    if not project:
+        free = pick_eigenvalues(target, Wish(wish.count), EXTREMAL)
+        return free if wish.blocks is None else fit(free.roots, wish.blocks)
+    if wish.blocks is not None:
+        return pick_kinds(target, wish.blocks, EXTREMAL)
+    if wish.count > target.distinct:
+        raise too_few_points(wish.count, target.distinct)
+    letters = blocks_for_degree(wish.count - 1)
+    surplus = max(0, letters.count("C") - int((~target.is_real).sum()))
+    blocks = ("L",) * (letters.count("L") + 2 * surplus) + ("C",) * (letters.count("C") - surplus)
+    try:
+        chosen = pick_kinds(target, blocks, EXTREMAL)
+    except InputError:
+        if wish.count % 2:
+            raise
+        chosen = pick_eigenvalues(target, wish, EXTREMAL)
+        remark = "too few real parts are different from zero: eigenvalues are taken as they are"
+        return Choice(chosen.roots, chosen.blocks, (*chosen.remarks, remark))
+    return natural(chosen.roots, chosen.remarks)
+
+
+def real(target: Target, wish: Wish) -> Choice:
+    """Real roots only: the smallest and the largest real part, further real parts in Leja order, as `extremal` does.
+
+    References
+    ----------
+    A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025: linear blocks, real roots.
+    """
+    if wish.blocks is None:
+        chosen = extremal(target, Wish(wish.count, ("L",) * wish.count))
+        return natural(chosen.roots, chosen.remarks)
+    # C has the coefficients of R: it takes two real roots as well.
+    chosen = pick_kinds(target, wish.blocks, EXTREMAL, pairs_are_real=True)
+    return Choice(chosen.roots, wish.blocks, chosen.remarks)
+
+
+def complex_pairs(target: Target, wish: Wish) -> Choice:
+    """Conjugate pairs only: the one with the largest imaginary part, further ones in Leja order, as `extremal` does.
+
+    References
+    ----------
+    A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025: quadratic blocks, complex roots.
+    """
+    pairs = int((~target.is_real).sum())
+    if wish.count % 2 and 2 * pairs > wish.count:
+        raise InputError(
+            f"degree {wish.count - 1} has {count_of(wish.count, 'root')}, an odd number, and 'complex' chooses "
+            f"conjugate pairs; {even_degrees(wish.count)} fits, or the strategy 'extremal'"
+        )
+    if 2 * pairs < wish.count:
+        fits = f"degree {2 * pairs - 1} at most, or " if pairs else ""
+        raise InputError(
+            f"'complex' chooses conjugate pairs, of which the spectrum has {pairs or 'none'}, and degree "
+            f"{wish.count - 1} has {count_of(wish.count, 'root')}; use {fits}the strategy 'extremal'"
+        )
+    chosen = extremal(target, Wish(wish.count, ("C",) * (wish.count // 2)))
+    return chosen if wish.blocks is None else fit(chosen.roots, wish.blocks)
+
+
+def largest(target: Target, wish: Wish) -> Choice:
+    """The eigenvalues of largest modulus: what grows fastest is damped to zero, as in deflation from outside.
+
+    References
+    ----------
+    Y. Saad, Numerical Methods for Large Eigenvalue Problems, 2nd edition, SIAM 2011, section 4.2 (deflation).
+    """
+    return pick_eigenvalues(target, wish, Rule(outermost))
+
+
+def smallest(target: Target, wish: Wish) -> Choice:
+    """The non-zero eigenvalues of smallest modulus: what converges slowest is damped to zero, as in deflation.
+
+    References
+    ----------
+    R. A. Nicolaides, Deflation of conjugate gradients with applications to boundary value problems, SIAM Journal on
+    Numerical Analysis 24 (1987), 355-365.
+    """
+    return pick_eigenvalues(target, wish, Rule(lambda z, before: -outermost(z, before)))
+
+
+def leja(target: Target, wish: Wish) -> Choice:
+    """Leja points of the spectrum: each next root is where the polynomial so far is largest.
+
+    The first is the eigenvalue of largest modulus.
+
+    References
+    ----------
+    L. Reichel, The application of Leja points to Richardson iteration and polynomial preconditioning, Linear Algebra
+    and its Applications 154-156 (1991), 389-414.
+    """
+    greedy = Rule(lambda z, before: log_distances(z, before) if len(before) else outermost(z, before))
+    # Real parts are no eigenvalues: among them zero has to be kept away from.
+    return pick_eigenvalues(target, wish, greedy, by_kind=Rule(farthest))
+
+
+def random(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
+    """Eigenvalues at random, all distinct ones equally likely: what a careful choice is to be compared with.
+
+    Source: ours, as a baseline.
+    """
+    generator = np.random.default_rng(require_seed(seed))
+    return pick_eigenvalues(target, wish, Rule(lambda z, before: generator.random(len(z))))
+
+
+def given(target: Target, wish: Wish, *, roots: Sequence[complex] = ()) -> Choice:
+    """Roots given by hand; conjugates are completed.
+
+    Raises
+    ------
+    InputError
+        If there are none, one is zero or relatively so, or their number is not the degree's.
+    """
+    values = np.array(completed(roots))
+    if not len(values) or not np.isfinite(values).all():
+        raise InputError("'given' needs finite roots, such as --root 0.3 --root 0.1+0.2j (conjugates are completed)")
+    near = values[np.abs(values) <= target.tolerance]
+    if len(near):
+        raise InputError(f"{near[0]:g} can't be a root: relative to the spectral radius {target.radius:.3g} it is zero")
+    complete = values.tolist()
+    if len(complete) != wish.count and wish.blocks is not None:
+        raise InputError(
+            f"blocks {join_blocks(wish.blocks)} need {count_of(wish.count, 'root')}, and {len(complete)} were given "
+            "with their conjugates; leave the blocks out, and the roots decide"
+        )
+    if len(complete) != wish.count:
+        raise InputError(
+            f"roots were given for degree {len(complete) - 1} ({count_of(len(complete), 'root')} with conjugates), "
+            f"and degree {wish.count - 1} was asked for, which has {wish.count}; leave the degree out"
+        )
+    return natural(complete) if wish.blocks is None else fit(complete, wish.blocks)
+
+
+def chebyshev(target: Target, wish: Wish) -> Choice:
+    """Roots of the Chebyshev polynomial of an interval, or of the best ellipse where the spectrum is complex.
+
+    On an interval no polynomial has a smaller max |q|; of ellipses the one is taken whose polynomials fall fastest with
+    the degree.
+
+    References
+    ----------
+    T. A. Manteuffel, The Tchebychev iteration for nonsymmetric linear systems, Numerische Mathematik 28 (1977),
+    307-327; G. H. Golub, R. S. Varga, Chebyshev semi-iterative methods, Numerische Mathematik 3 (1961), 147-168.
+    """
+
+    def optimise(task: Task) -> list[complex]:
+        points, unit = task.target.points, task.target.unit
+        if task.target.holds_zero:
+            low, high = points.real.min(), points.real.max()
+            raise InputError(
+                f"the spectrum has real parts from {low:.3g} to {high:.3g}, not on one side of 0, and so Chebyshev "
+                "polynomials don't damp it; use a shifted A, or another strategy such as 'extremal'"
+                if task.power == 1
+                else "the eigenvalues of A^2, which blocks S alone work on, are not on one side of 0, and so Chebyshev "
+                "polynomials don't damp them; leave the blocks out, or use another strategy such as 'extremal'"
+            )
+        ellipse = best_ellipse(points / unit)
+        if ellipse.factor(points / unit) >= 1:
+            raise InputError(
+                "no ellipse around the spectrum leaves 0 outside, and so Chebyshev polynomials don't damp it; use "
+                "another strategy such as 'minimax' or 'extremal'"
+            )
+        return (unit * ellipse.roots(task.count)).tolist()
+
+    return optimise_roots(target, wish, optimise, "chebyshev")
+
+
+def least_squares(target: Target, wish: Wish) -> Choice:
+    """The least mean |q|^2 over the spectrum, with multiplicity.
+
+    References
+    ----------
+    Y. Saad, Practical use of polynomial preconditionings for the conjugate gradient method, SIAM Journal on Scientific
+    and Statistical Computing 6 (1985), 865-881; on a discrete spectrum: polyroots.polynomials.arnoldi.
+    """
+
+    def optimise(task: Task) -> list[complex]:
+        points, weights = task.target.points / task.target.unit, task.target.weights
+        krylov = arnoldi(lambda x: points * x, np.sqrt(weights) * task.target.values_of(task.prior), task.count)
+        task.require_points(krylov.H.shape[1])
+        s = krylov.residual(krylov.least())
+        reached = float(np.linalg.norm(s))
+        task.require_useful(reached, "root mean square of |q|")
+        roots = task.roots(krylov, s, task.target.unit)
+        return task.that_reach(
+            reached, lambda q: float(np.sqrt(task.sizes(q) ** 2 @ weights)), roots, task.beside(roots)
+        )
+
+    return optimise_roots(target, wish, optimise, "least-squares")
+
+
+def minimax(target: Target, wish: Wish) -> Choice:
+    """The least max |q| over the spectrum, with a proven lower bound.
+
+    References
+    ----------
+    A. Greenbaum, L. N. Trefethen, GMRES/CR and Arnoldi/Lanczos as matrix approximation problems, SIAM Journal on
+    Scientific Computing 15 (1994), 359-368; computed as polyroots.polynomials.minimax describes.
+    """
+
+    def optimise(task: Task) -> list[complex]:
+        best = best_polynomial(task.target, task.count, task.prior)
+        task.require_points(best.krylov.H.shape[1])
+        task.require_useful(best.bound, "max|q|", proven=True)
+        roots = task.roots(best.krylov, best.coordinates, best.unit)
+        return task.that_reach(best.value, lambda q: float(task.sizes(q).max()), roots, task.beside(roots))
+
+    return optimise_roots(target, wish, optimise, "minimax")
+
+
+def harmonic_ritz(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
+    """The GMRES polynomial: harmonic Ritz values of A from Arnoldi's method on A itself, with a random start.
+
+    It needs no eigenvalues, sees how far A is from normal, and works with any padding. For the high frequencies alone
+    the start has no others (circular padding). A start in the range of A leaves the null space out, unless there are
+    Jordan chains in it.
+
+    References
+    ----------
+    J. A. Loe, R. B. Morgan, Toward efficient polynomial preconditioning for GMRES, Numerical Linear Algebra with
+    Applications 29 (2022), e2427; N. M. Nachtigal, L. Reichel, L. N. Trefethen, A hybrid GMRES algorithm for
+    nonsymmetric linear systems, SIAM Journal on Matrix Analysis and Applications 13 (1992), 796-825.
+    """
+    if target.operator is None:
+        raise InputError(
+            "'harmonic-ritz' needs the operator, eigenvalues alone don't determine it: expected a Spectrum; use the "
+            "result of eigenvalues, or 'least-squares'"
+        )
+    operator, scale = target.operator.normalized()
+    A = linear_operator(operator)
+    b = np.random.default_rng(require_seed(seed)).standard_normal(A.shape[0])
+    if target.region == "high":
+        b = high_frequency_part(b, operator)
+    if target.null:
+        b = A.matvec(b)
+    b /= np.linalg.norm(b)
+
+    def optimise(task: Task) -> list[complex]:
+        # Roots of the task are in its own unit, if it is over A^2.
+        unit = scale if task.power == 1 else (scale / target.unit) ** 2
+
+        def product(x: NDArray[np.float64]) -> NDArray[np.float64]:
+            for _ in range(task.power):
+                x = A.matvec(x)
+            return x
+
+        start = b
+        for root in task.prior:
+            # Fixed roots are real: +-lambda of S or their squares, extreme real parts of L.
+            start = start - product(start) / (root.real / unit)
+        krylov = arnoldi(product, start, task.count)
+        task.require_points(krylov.H.shape[1])
+        s = krylov.residual(krylov.least())
+        reached = float(np.linalg.norm(s))
+        task.require_useful(reached, "residual norm |q(A) b| / |b|")
+        roots = task.roots(krylov, s, unit, "the Hessenberg matrix of Arnoldi's method is singular, ")
+
+        def measure(q: ResidualPolynomial) -> float:
+            q = ResidualPolynomial(q.roots / unit)
+            return float(np.linalg.norm(b - product(q.apply(product, b))))
+
+        return task.that_reach(reached, measure, roots)
+
+    return optimise_roots(target, wish, optimise, "harmonic-ritz")
+
+
+#: Every strategy by the name that `select_roots` and ``--roots`` know it by.
+STRATEGIES: dict[str, Strategy] = {
+    "extremal": extremal,
+    "real": real,
+    "complex": complex_pairs,
+    "largest": largest,
+    "smallest": smallest,
+    "leja": leja,
+    "chebyshev": chebyshev,
+    "harmonic-ritz": harmonic_ritz,
+    "least-squares": least_squares,
+    "minimax": minimax,
+    "random": random,
+    "given": given,
+}
+
+
+def require_seed(seed: int) -> int:
+    """Return a seed that a generator takes, or raise InputError."""
+    if whole(seed, "seed") < 0:
+        raise InputError(f"seed: expected a whole number of at least 0, got {seed}")
+    return seed
+
+
+def high_frequency_part(b: NDArray[np.float64], operator: Convolution) -> NDArray[np.float64]:
+    """Leave the low frequencies out of a vector."""
+    H, W = operator.size
+    ky, kx = np.abs(np.fft.fftfreq(H)), np.abs(np.fft.fftfreq(W))
+    is_high = (ky[:, None] >= 0.25) | (kx[None, :] >= 0.25)
+    return np.fft.ifft2(np.fft.fft2(b.reshape(-1, H, W)) * is_high).real.ravel()
+
+
+#: Those that look at the operator, or at nothing.
+NEED_NO_EIGENVALUES = ("harmonic-ritz", "given")

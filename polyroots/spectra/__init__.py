@@ -1,0 +1,66 @@
+"""Convolutions as operators, their symbols, eigenvalues and singular values, and how far they are from normal."""
+
+from polyroots.spectra.convolution import (
+    PADDINGS,
+    Convolution,
+    as_array,
+    as_float64,
+    norm_bound,
+    pair,
+    require_finite,
+    whole,
+)
+from polyroots.spectra.extreme_eigenvalues import End, Extremes, extreme_eigenvalues
+from polyroots.spectra.lanczos import DENSE_IS_FASTER, largest_eigenvalue
+from polyroots.spectra.matching import match, moved
+from polyroots.spectra.matrix import DENSE_LIMIT, explicit_matrix, fits, linear_operator
+from polyroots.spectra.nonnormality import NumericalRange, departure_from_normality, numerical_range, pseudospectrum
+from polyroots.spectra.singular_values import (
+    LargestSingularValues,
+    SingularSummary,
+    has_symbol,
+    largest_singular_values,
+    singular_values,
+    summarize,
+)
+from polyroots.spectra.spectrum import Spectrum, eigenvalues, normalized_convolution, symbol
+from polyroots.spectra.symbol_blocks import SymbolBlocks
+from polyroots.spectra.zero_padding import is_direct
+
+__all__ = [
+    "DENSE_IS_FASTER",
+    "DENSE_LIMIT",
+    "PADDINGS",
+    "Convolution",
+    "End",
+    "Extremes",
+    "LargestSingularValues",
+    "NumericalRange",
+    "SingularSummary",
+    "Spectrum",
+    "SymbolBlocks",
+    "as_array",
+    "as_float64",
+    "departure_from_normality",
+    "eigenvalues",
+    "explicit_matrix",
+    "extreme_eigenvalues",
+    "fits",
+    "has_symbol",
+    "is_direct",
+    "largest_eigenvalue",
+    "largest_singular_values",
+    "linear_operator",
+    "match",
+    "moved",
+    "norm_bound",
+    "normalized_convolution",
+    "numerical_range",
+    "pair",
+    "pseudospectrum",
+    "require_finite",
+    "singular_values",
+    "summarize",
+    "symbol",
+    "whole",
+]

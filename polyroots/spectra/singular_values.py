@@ -1,0 +1,254 @@
+r"""Singular values of convolutions: any numbers of channels, any stride, both paddings.
+
+With circular padding and a stride s that divides the image, the s^2 frequencies theta + 2 pi m / s alias to one output
+frequency, and the operator is unitarily equivalent to the blocks
+
+.. math:: \frac{1}{s} \left[ \hat A(\theta_1), \dots, \hat A(\theta_{s^2}) \right], \quad c_{out} \times s^2 c_{in}.
+
+Everything else, zero padding and strides that don't divide, goes through the explicit matrix, or through products with
+it where that is too large.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64
+from numpy.typing import DTypeLike, NDArray
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+
+from polyroots.errors import InputError
+from polyroots.spectra.convolution import Convolution, conjugate_grid, whole
+from polyroots.spectra.matrix import explicit_matrix, linear_operator
+from polyroots.threads import Progress, half_chunks, in_threads
+
+# Relative to the largest: a singular value whose residual is smaller counts as converged.
+_CONVERGED = 1e-8
+
+
+@dataclass(frozen=True)
+class SingularSummary:
+    """What the singular values say of an operator.
+
+    Attributes
+    ----------
+    norm : spectral norm, the largest
+    smallest : the smallest
+    condition : norm / smallest; infinite where the smallest is zero to rounding
+    stable_rank : squared Frobenius norm / squared spectral norm, between 1 and the rank; 0 of the zero operator
+    """
+
+    norm: float
+    smallest: float
+    condition: float
+    stable_rank: float
+
+
+@dataclass(frozen=True, eq=False)
+class LargestSingularValues:
+    """A few singular values and how far they can be trusted.
+
+    Attributes
+    ----------
+    values : (k,) float64, descending
+    residuals : (k,) float64
+        |A^T A v - sigma^2 v| / sigma_1^2 with |v| = 1.
+    converged : (k,) bool
+    stable_rank : float
+        From the Frobenius norm, which the kernel gives exactly; NaN unless the largest value has converged.
+    """
+
+    values: Float64[np.ndarray, "k"]
+    residuals: Float64[np.ndarray, "k"]
+    converged: Bool[np.ndarray, "k"]
+    stable_rank: float
+
+
+def summarize(sigma: Float[np.ndarray, "N"]) -> SingularSummary:
+    """Return spectral norm, condition number and stable rank from all singular values of an operator.
+
+    >>> summarize(np.array([4.0, 2.0, 1.0]))
+    SingularSummary(norm=4.0, smallest=1.0, condition=4.0, stable_rank=1.3125)
+    """
+    norm, smallest = float(sigma.max()), float(sigma.min())
+    is_singular = smallest <= len(sigma) * np.finfo(sigma.dtype).eps * norm
+    return SingularSummary(
+        norm=norm,
+        smallest=smallest,
+        condition=math.inf if is_singular else norm / smallest,
+        stable_rank=float(((sigma / norm) ** 2).sum()) if norm else 0.0,
+    )
+
+
+def singular_values(
+    weight: Any,
+    size: int | tuple[int, int],
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: str = "circular",
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    dtype: DTypeLike = np.float64,
+    workers: int | None = None,
+    on_progress: Progress | None = None,
+    name: str = "weight",
+) -> Float[np.ndarray, "N"]:
+    """All singular values of a convolution, with multiplicity.
+
+    Parameters
+    ----------
+    weight : (c_out, c_in // groups, kh, kw) array or tensor, any real dtype
+        The kernel; computed in float64.
+    size : int or (H, W)
+        The input image in pixels.
+    stride : int or (int, int)
+        The output pixel p reads around the input pixel stride p; the output has ceil(size / stride) pixels.
+    padding : ``"circular"`` or ``"zeros"``
+    dilation : int or (int, int)
+    groups : int
+        The norm over groups is the maximum.
+    dtype : float64 or float32
+        Precision of the solver.
+    workers : int, optional
+        Threads; by default one for each core that this process may use.
+    on_progress : callable, optional
+        Called with (tasks done, tasks), through the symbol only.
+    name : str
+        What error messages call the operator.
+
+    Returns
+    -------
+    (N,) float64 or float32, descending
+        N is the smaller dimension of the operator's matrix.
+
+    Raises
+    ------
+    InputError
+        If the weight is not finite, or size, stride, dilation, groups or padding don't fit; or if only the explicit
+        matrix would do and it is too large (see `largest_singular_values`).
+
+    Examples
+    --------
+    The shift is unitary; half of its pixels are a projection:
+
+    >>> K = np.zeros((1, 1, 3, 3)); K[0, 0, 1, 2] = 1
+    >>> print(singular_values(K, 4).round(12).min(), singular_values(K, 4, stride=2).round(12))
+    1.0 [1. 1. 1. 1.]
+    """
+    operator = Convolution.of(weight, size, stride=stride, padding=padding, dilation=dilation, groups=groups, name=name)
+    precision = np.dtype(dtype)
+    if precision not in (np.float64, np.float32):
+        raise InputError(f"{name}: singular values are float64 or float32, got dtype {precision}")
+    if has_symbol(operator):
+        sigma = _from_symbol(operator, precision, workers, on_progress)
+    else:
+        sigma = np.linalg.svd(explicit_matrix(operator).astype(precision), compute_uv=False)
+    return np.sort(sigma)[::-1]
+
+
+def largest_singular_values(operator: Convolution, count: int) -> LargestSingularValues:
+    """The few largest singular values, matrix-free, by Lanczos on A^T A (ARPACK).
+
+    Parameters
+    ----------
+    operator : Convolution
+        With more than one input.
+    count : int
+        At most one less than the inputs are found.
+
+    Returns
+    -------
+    LargestSingularValues
+        What has not converged is marked, with its residual; empty if ARPACK found nothing.
+    """
+    operator, scale = operator.normalized()
+    if not operator.weight.any():
+        zeros = np.zeros(min(count, *operator.shape))
+        return LargestSingularValues(zeros, zeros, zeros == 0, stable_rank=0.0)
+    A = linear_operator(operator)
+    count = min(count, A.shape[1] - 1)
+    gram = LinearOperator((A.shape[1], A.shape[1]), matvec=lambda v: A.rmatvec(A.matvec(v)), dtype=np.float64)
+    start = np.random.default_rng(A.shape[1]).standard_normal(A.shape[1])
+    squares, vectors = np.empty(0), np.empty((A.shape[1], 0))
+    for tolerance in (1e-12, 1e-6, 1e-2):
+        try:
+            squares, vectors = eigsh(
+                gram, k=count, which="LA", v0=start, tol=tolerance, ncv=min(A.shape[1], max(4 * count, 40))
+            )
+            break
+        except ArpackError:
+            continue
+    order = squares.argsort()[::-1]
+    squares, vectors = squares[order], vectors[:, order]
+    residuals = np.linalg.norm(gram.matmat(vectors) - squares * vectors, axis=0) if len(squares) else np.empty(0)
+    residuals = residuals / (squares.max(initial=0.0) or 1.0)
+    converged = residuals <= _CONVERGED
+    known = bool(converged[:1].all() and len(squares) and squares[0] > 0)
+    return LargestSingularValues(
+        values=np.sqrt(np.maximum(squares, 0)) * scale,
+        residuals=residuals,
+        converged=converged,
+        stable_rank=squared_frobenius_norm(operator) / float(squares[0]) if known else math.nan,
+    )
+
+
+def has_symbol(operator: Convolution) -> bool:
+    """Whether the operator is block-diagonal in Fourier space: circular, and the stride divides the image."""
+    (H, W), (sy, sx) = operator.size, operator.stride
+    return operator.padding == "circular" and H % sy == 0 and W % sx == 0
+
+
+def squared_frobenius_norm(operator: Convolution) -> float:
+    """Squared Frobenius norm of the operator's matrix, exactly, from the kernel."""
+    axes = []
+    for n, m, s, offsets in zip(operator.size, operator.out_size, operator.stride, operator.offsets, strict=True):
+        source = s * np.arange(m)[:, None] + offsets
+        axes.append(
+            (source % n)[:, :, None] == np.arange(n)
+            if operator.padding == "circular"
+            else source[:, :, None] == np.arange(n)
+        )
+    # Per axis, (taps, taps): at how many output pixels two taps read the same input pixel; they differ where taps wrap.
+    y, x = (np.einsum("pti,pui->tu", reads.astype(float), reads.astype(float)) for reads in axes)
+    return float(np.einsum("oiyx,oizw,yz,xw->", operator.weight, operator.weight, y, x, optimize=True))
+
+
+def _from_symbol(
+    operator: Convolution, precision: np.dtype[Any], workers: int | None, on_progress: Progress | None
+) -> NDArray[Any]:
+    """Singular values of the folded symbol, each frequency's with the multiplicity that its period gives."""
+    groups, m_out, m_in, _, _ = operator.kernels.shape
+    (H, W), (sy, sx) = operator.size, operator.stride
+    rows, columns = (
+        period if (n // s) % period == 0 else n // s
+        for n, s, period in zip(operator.size, operator.stride, operator.period, strict=True)
+    )
+    ky, kx, partner = conjugate_grid(rows, columns)
+    aliases_y, aliases_x = np.divmod(np.arange(sy * sx), sx)
+    is_plain = sy * sx == 1
+    sigma = np.empty((len(partner), groups, min(m_out, m_in * sy * sx)), dtype=precision)
+    complex_precision = np.result_type(precision, np.complex64)
+
+    def solve(chosen: NDArray[np.intp]) -> None:
+        alias_ky = (ky[chosen, None] + aliases_y * (H // sy)).ravel()
+        alias_kx = (kx[chosen, None] + aliases_x * (W // sx)).ravel()
+        blocks = operator.symbol_at(alias_ky, alias_kx).reshape(len(chosen), sy * sx, groups, m_out, m_in)
+        blocks = blocks.transpose(0, 2, 3, 1, 4).reshape(len(chosen), groups, m_out, -1) / math.sqrt(sy * sx)
+        blocks = blocks.astype(complex_precision, copy=False)
+        is_real = is_plain and bool((partner[chosen] == chosen).all())
+        sigma[chosen] = np.linalg.svd(blocks.real if is_real else blocks, compute_uv=False)
+        sigma[partner[chosen]] = sigma[chosen]
+
+    in_threads(solve, half_chunks(partner, (groups, m_out, m_in * sy * sx), workers), workers, on_progress)
+    return np.tile(sigma.ravel(), (H // sy // rows) * (W // sx // columns))
+
+
+def require_count(count: Any, unknowns: int, name: str) -> int:
+    """Return a number of extremes; raise InputError unless it is whole and 1 <= count <= unknowns."""
+    count = whole(count, f"{name}: count")
+    if not 1 <= count <= unknowns:
+        raise InputError(f"{name}: asked for {count} extremes, expected 1 to {unknowns:,}, the number there is")
+    return count

@@ -1,0 +1,381 @@
+r"""Spectra of convolutions: through the symbol for circular padding, from the operator itself for zero padding.
+
+A convolution with periodic boundary is block-circulant with circulant blocks: the Fourier modes exp(i theta p) reduce
+it to one small matrix per frequency, the symbol A^(theta), and its spectrum is the union of theirs [1]_, [2]_.
+
+References
+----------
+.. [1] H. Sedghi, V. Gupta, P. M. Long, The Singular Values of Convolutional Layers, ICLR 2019.
+.. [2] U. Trottenberg, C. W. Oosterlee, A. Schueller, Multigrid, Academic Press 2001, chapter 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Complex, Complex128, Float64
+from numpy.linalg import eigvals
+from numpy.typing import DTypeLike, NDArray
+
+from polyroots.errors import InputError
+from polyroots.files import reading_archive, replacing
+from polyroots.spectra.convolution import Convolution, principal
+from polyroots.spectra.zero_padding import dense_eigenvalues
+from polyroots.threads import Progress, half_chunks, in_threads
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The eigenvalues of a convolution and the operator that they came from.
+
+    Attributes
+    ----------
+    values : (N,) complex128, N = c H W
+        Eigenvalues with multiplicity, closed under conjugation; with circular padding the c values of a frequency side
+        by side. complex64 where that was asked for.
+    convolution : Convolution
+        The operator: its kernel, the image size, and its geometry.
+    conditions : (N,) float64 or None
+        With zero padding: the condition 1 / |y* x| of each eigenvalue, its sensitivity to changes of the operator.
+    errors : (N,) float64 or None
+        With zero padding: first-order estimate of the absolute error of each computed value.
+    """
+
+    values: Complex[np.ndarray, "N"]
+    convolution: Convolution = field(repr=False)
+    conditions: Float64[np.ndarray, "N"] | None = None
+    errors: Float64[np.ndarray, "N"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        shape = "x".join(str(n) for n in self.weight.shape)
+        return (
+            f"Spectrum({len(self)} eigenvalues of {shape} at {self.size[0]}x{self.size[1]}, {self.padding}, "
+            f"radius {self.radius:.6g})"
+        )
+
+    @cached_property
+    def radius(self) -> float:
+        """Spectral radius, the largest modulus."""
+        return float(np.abs(self.values).max())
+
+    @cached_property
+    def min_real(self) -> float:
+        """Smallest real part."""
+        return float(self.values.real.min()) + 0.0  # no negative zero
+
+    @cached_property
+    def max_real(self) -> float:
+        """Largest real part."""
+        return float(self.values.real.max()) + 0.0  # no negative zero
+
+    @cached_property
+    def max_imag(self) -> float:
+        """Largest imaginary part."""
+        return float(self.values.imag.max()) + 0.0  # no negative zero
+
+    @property
+    def weight(self) -> Float64[np.ndarray, "c_out c_in kh kw"]:
+        """The kernel."""
+        return self.convolution.weight
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The image (H, W) in pixels."""
+        return self.convolution.size
+
+    @property
+    def padding(self) -> str:
+        """``"circular"`` or ``"zeros"``."""
+        return self.convolution.padding
+
+    @property
+    def dilation(self) -> tuple[int, int]:
+        """Dilation (y, x) of the kernel."""
+        return self.convolution.dilation
+
+    @property
+    def groups(self) -> int:
+        """Number of groups of channels."""
+        return self.convolution.groups
+
+    @cached_property
+    def frequencies(self) -> Float64[np.ndarray, "N 2"] | None:
+        """(theta_y, theta_x) of each eigenvalue in radians, in (-pi, pi]; None with zero padding.
+
+        The eigenvectors of a zero-padded operator are no Fourier modes.
+        """
+        if self.padding != "circular":
+            return None
+        H, W = self.size
+        theta = np.stack(np.meshgrid(principal(np.arange(H), H), principal(np.arange(W), W), indexing="ij"), axis=-1)
+        return np.repeat(theta.reshape(-1, 2), self.weight.shape[0], axis=0)
+
+    @cached_property
+    def is_high_frequency(self) -> Bool[np.ndarray, "N"]:
+        """Mask of the eigenvalues at high frequencies, some |theta| >= pi / 2: what a coarser grid doesn't represent.
+
+        ``~is_high_frequency`` are the low ones. The convention of local Fourier analysis for coarsening by two.
+
+        Raises
+        ------
+        InputError
+            With zero padding, where eigenvalues have no frequency.
+        """
+        if self.frequencies is None:
+            raise InputError("eigenvalues with zero padding have no frequency; compute them with circular padding")
+        return (np.abs(self.frequencies) >= np.pi / 2).any(axis=1)
+
+    @property
+    def per_group(self) -> Complex[np.ndarray, "groups N//groups"]:
+        """The eigenvalues of each group's own convolution (circular padding).
+
+        Raises
+        ------
+        InputError
+            With zero padding, where the values are not ordered by group.
+        """
+        if self.padding != "circular":
+            raise InputError("eigenvalues with zero padding are not ordered by group; compute each group by itself")
+        pixels = self.size[0] * self.size[1]
+        return self.values.reshape(pixels, self.groups, -1).swapaxes(0, 1).reshape(self.groups, -1)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the spectrum as named arrays, for an archive."""
+        arrays = {
+            "values": self.values,
+            "frequencies": self.frequencies,
+            "weight": self.weight,
+            "size": self.size,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "conditions": self.conditions,
+            "errors": self.errors,
+        }
+        return {name: np.asarray(value) for name, value in arrays.items() if value is not None}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Spectrum:
+        """Rebuild a spectrum from what `to_arrays` returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they are other arrays.
+        """
+        convolution = Convolution.of(
+            arrays["weight"],
+            tuple(arrays["size"].tolist()),
+            dilation=tuple(arrays["dilation"].tolist()),
+            groups=int(arrays["groups"]),
+            padding=str(arrays["padding"]),
+            name="spectrum",
+        )
+        if arrays["values"].shape != (convolution.shape[0],):
+            raise ValueError(f"expected c H W eigenvalues, got {arrays['values'].shape}")
+        return cls(arrays["values"], convolution, arrays.get("conditions"), arrays.get("errors"))
+
+    def save(self, path: str | Path) -> None:
+        """Write the spectrum and its operator to an ``.npz`` file, whole or not at all."""
+        with replacing(path) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, **self.to_arrays())  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Spectrum:
+        """Read a spectrum that `save` wrote.
+
+        Raises
+        ------
+        FileError
+            If the file is missing or is no such file.
+        """
+        with reading_archive(path, "is no spectrum", "Spectrum.save"), np.load(path, allow_pickle=False) as archive:
+            return cls.from_arrays(dict(archive))
+
+
+def symbol(
+    weight: Any,
+    size: int | tuple[int, int],
+    *,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+) -> Complex128[np.ndarray, "H W//2+1 c_out c_in"]:
+    r"""Fourier symbol of a convolution with circular padding, on half of the frequencies.
+
+    .. math:: \hat A(\theta) = \sum_{y,x} K_{:,:,y,x}\, e^{i(\theta_y o(y) + \theta_x o(x))},
+              \qquad \theta = 2\pi k / n
+
+    with the tap offsets o(y) = dilation y - floor(dilation (k - 1) / 2) of ``padding="same"``. Where an offset
+    reaches beyond the image, it wraps.
+
+    Parameters
+    ----------
+    weight : (c_out, c_in // groups, kh, kw) array or tensor, any real dtype
+        The kernel, as ``torch.nn.Conv2d`` holds it (cross-correlation).
+    size : int or (H, W)
+        The image in pixels.
+    dilation : int or (int, int)
+    groups : int
+        With more than one group the symbol is block-diagonal.
+
+    Returns
+    -------
+    (H, W // 2 + 1, c_out, c_in) complex128
+        Entry [k_y, k_x] belongs to theta = (2 pi k_y / H, 2 pi k_x / W), the layout of ``numpy.fft.rfft2``. The other
+        half follows from A^(-theta) = conj A^(theta).
+
+    Raises
+    ------
+    InputError
+        If the weight is no finite four-dimensional array, or size, dilation or groups don't fit.
+
+    Examples
+    --------
+    The shift by one pixel to the left multiplies a mode by exp(i theta_x):
+
+    >>> import numpy as np
+    >>> K = np.zeros((1, 1, 3, 3)); K[0, 0, 1, 2] = 1
+    >>> symbol(K, (1, 4))[0, :, 0, 0].round(12) + 0
+    array([ 1.+0.j,  0.+1.j, -1.+0.j])
+    """
+    operator = Convolution.of(weight, size, dilation=dilation, groups=groups)
+    H, W = operator.size
+    ky, kx = np.divmod(np.arange(H * (W // 2 + 1)), W // 2 + 1)
+    blocks = operator.symbol_at(ky, kx)
+    frequencies, g, m_out, m_in = blocks.shape
+    if g == 1:
+        return blocks.reshape(H, W // 2 + 1, m_out, m_in)
+    full = np.zeros((frequencies, g, m_out, g, m_in), dtype=np.complex128)
+    for j in range(g):
+        full[:, j, :, j, :] = blocks[:, j]
+    return full.reshape(H, W // 2 + 1, g * m_out, g * m_in)
+
+
+def eigenvalues(
+    weight: Any,
+    size: int | tuple[int, int],
+    *,
+    padding: str = "circular",
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    dtype: DTypeLike = np.complex128,
+    workers: int | None = None,
+    on_progress: Progress | None = None,
+    name: str = "weight",
+) -> Spectrum:
+    """All eigenvalues of a convolution with stride 1.
+
+    With circular padding half of the frequencies are solved, the others follow by conjugation; the self-conjugate
+    frequencies (at most four) are solved as real matrices, so that the result is closed under conjugation to the last
+    bit. Where the symbol has a shorter period than the image (1x1 kernels, dilations), one period is solved. LAPACK
+    runs in `workers` threads with one BLAS thread each.
+
+    With zero padding the explicit matrix is solved, and the eigenvalues come with their conditions.
+
+    Parameters
+    ----------
+    weight : (c, c // groups, kh, kw) array or tensor, any real dtype
+        The kernel; computed in float64.
+    size : int or (H, W)
+        The image in pixels.
+    padding : ``"circular"`` or ``"zeros"``
+    dilation : int or (int, int)
+    groups : int
+    dtype : complex128 or complex64
+        Precision of the solver with circular padding; complex64 takes half of the memory and keeps 5 to 6 digits.
+    workers : int, optional
+        Threads; by default one for each core that this process may use.
+    on_progress : callable, optional
+        Called with (tasks done, tasks), circular padding only.
+    name : str
+        What error messages call the operator.
+
+    Returns
+    -------
+    Spectrum
+
+    Raises
+    ------
+    InputError
+        If the operator is not square, not finite, or size, dilation, groups, padding or dtype don't fit; or if its
+        zero-padded matrix is too large (more than 4,096 unknowns; see `extreme_eigenvalues`).
+
+    Examples
+    --------
+    The periodic 5-point Laplacian has the eigenvalues 4 - 2 cos theta_y - 2 cos theta_x:
+
+    >>> import numpy as np
+    >>> K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]).reshape(1, 1, 3, 3)
+    >>> Lambda = eigenvalues(K, 8)
+    >>> print(len(Lambda), round(Lambda.min_real, 12) + 0, round(Lambda.max_real, 12))
+    64 0.0 8.0
+    """
+    convolution = Convolution.of(weight, size, dilation=dilation, groups=groups, padding=padding, name=name)
+    return eigenvalues_of(convolution, dtype=dtype, workers=workers, on_progress=on_progress)
+
+
+def eigenvalues_of(
+    convolution: Convolution,
+    *,
+    dtype: DTypeLike = np.complex128,
+    workers: int | None = None,
+    on_progress: Progress | None = None,
+) -> Spectrum:
+    """All eigenvalues of a checked convolution, as `eigenvalues` returns them and with the same errors."""
+    convolution.require_square("eigenvalues")
+    name, precision = convolution.name, np.dtype(dtype)
+    if precision not in (np.complex128, np.complex64):
+        raise InputError(f"{name}: eigenvalues are complex128 or complex64, got dtype {precision}")
+    if precision == np.complex64 and np.abs(convolution.weight).sum() > np.finfo(np.float32).max:
+        raise InputError(f"{name}: the weights are too large for complex64; use complex128")
+    if convolution.padding == "circular":
+        return Spectrum(_solve_symbol(convolution, precision, workers, on_progress), convolution)
+    pairs = dense_eigenvalues(convolution)
+    rounding = np.finfo(precision).eps if precision == np.complex64 else 0.0
+    errors = pairs.errors + rounding * np.abs(pairs.values)
+    return Spectrum(pairs.values.astype(precision), convolution, pairs.conditions, errors)
+
+
+def _solve_symbol(
+    operator: Convolution,
+    precision: np.dtype[Any],
+    workers: int | None,
+    on_progress: Progress | None,
+) -> NDArray[Any]:
+    """Eigenvalues at all frequencies, in the order (frequency, group, value)."""
+    groups, m, _, _, _ = operator.kernels.shape
+    (H, W), (period_h, period_w) = operator.size, operator.period
+    ky, kx, partner = operator.one_period()
+    values = np.empty((len(partner), groups, m), dtype=precision)
+
+    def solve(chosen: NDArray[np.intp]) -> None:
+        symbols = operator.symbol_at(ky[chosen], kx[chosen]).astype(precision, copy=False)
+        is_real = bool((partner[chosen] == chosen).all())
+        Lambda = eigvals(symbols.real if is_real else symbols)
+        values[partner[chosen]] = Lambda.conj()
+        values[chosen] = Lambda
+
+    in_threads(solve, half_chunks(partner, (groups, m, m), workers), workers, on_progress)
+    if (period_h, period_w) != (H, W):
+        values = np.tile(values.reshape(period_h, period_w, groups, m), (H // period_h, W // period_w, 1, 1))
+    return values.reshape(-1)
+
+
+def normalized_convolution(spectrum: Any, what: str) -> tuple[Convolution, float]:
+    """The operator of a spectrum, divided by a power of two that makes it safe to square, and that power."""
+    if isinstance(spectrum, Convolution):
+        return spectrum.normalized()
+    if not isinstance(spectrum, Spectrum):
+        raise InputError(
+            f"{what} needs the operator, eigenvalues alone don't determine it: expected a Spectrum, "
+            f"got {type(spectrum).__name__}; use the result of eigenvalues"
+        )
+    return spectrum.convolution.normalized()

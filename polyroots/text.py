@@ -1,0 +1,37 @@
+"""Numbers written for people: counts with their nouns, and values rounded to the safe side."""
+
+from __future__ import annotations
+
+import math
+
+
+def count_of(number: int, what: str, plural: str = "") -> str:
+    """Write a number of things.
+
+    >>> count_of(1, "root"), count_of(2, "root"), count_of(2, "class", "classes")
+    ('1 root', '2 roots', '2 classes')
+    """
+    return f"{number} {what}" if number == 1 else f"{number} {plural or what + 's'}"
+
+
+def share(value: float) -> str:
+    """Write a share in per cent, cut: what isn't all doesn't look like it, nor what isn't nothing.
+
+    >>> share(0.99999), share(1.0), share(0.4567), share(1e-5), share(0.0)
+    ('99.9 %', '100 %', '45.6 %', '0.1 %', '0 %')
+    """
+    if value in (0.0, 1.0):
+        return f"{100 * value:.0f} %"
+    return f"{max(math.floor(1000 * value), 1) / 10:.1f} %"
+
+
+def floored(value: float) -> str:
+    """Write a lower bound with four digits, rounded down.
+
+    >>> floored(0.99999), floored(0.5)
+    ('0.9999', '0.5000')
+    """
+    if value == 0:
+        return "0"
+    digits = 3 - math.floor(math.log10(value))
+    return f"{math.floor(value * 10.0**digits) / 10.0**digits:#.4g}"

@@ -1,0 +1,49 @@
+"""From bytes to numbers of mean 0 and standard deviation 1 in each channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from polyroots.training.data.split import Split
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of each channel of the training images, scaled to 0..1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, split: Split) -> Normalisation:
+        """Measure a training set, exactly: from the histogram of each channel."""
+        mean, std = [], []
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        counts = torch.zeros(split.images.shape[1], 256, dtype=torch.int64)
+        for chosen in split.portions():
+            images, _ = split.take(chosen)
+            counts += torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(1)])
+        for count in counts.double():
+            share = count / count.sum()
+            m = float(share @ levels)
+            mean.append(m)
+            std.append(float((share @ (levels - m) ** 2).sqrt()))
+        # A constant channel carries nothing, and is not to be divided by 0.
+        return cls(tuple(mean), tuple(s or 1.0 for s in std))
+
+    def __call__(self, images: UInt8[Tensor, "batch C H W"]) -> Float32[Tensor, "batch C H W"]:
+        """Normalise a batch."""
+        scale, offset = _scale_and_offset(self, images.device)
+        return images * scale - offset
+
+
+@cache
+def _scale_and_offset(normalisation: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Factors of shape (C, 1, 1); copied to the device once, not for every batch."""
+    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (normalisation.mean, normalisation.std))
+    return 1 / (255 * std), mean / std

@@ -1,0 +1,129 @@
+"""Devices, precision and processes, through Lightning Fabric."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+from torch import nn
+
+from polyroots.errors import InputError
+from polyroots.models import ModelConfig, build
+from polyroots.text import count_of
+from polyroots.training.config import Device, Precision, TrainConfig
+
+
+def make_fabric(config: TrainConfig) -> Fabric:
+    """Return a Fabric for the devices of a configuration, with its processes launched.
+
+    Where torchrun or SLURM has started the processes, it joins them; otherwise Fabric starts the others, which run
+    the same command.
+
+    Raises
+    ------
+    InputError
+        If there is no such device here, or there are too few of them.
+    """
+    if config.num_nodes > 1 and not {"MASTER_ADDR", "SLURM_NTASKS"} & os.environ.keys():
+        raise InputError(
+            f"--num-nodes {config.num_nodes} needs somebody to start the processes on all machines: put srun or "
+            "torchrun before the command"
+        )
+    strategy: Any = "auto"
+    if config.processes > 1:
+        strategy = DDPStrategy(find_unused_parameters=has_unused_weights(config.model))
+    fabric = _fabric(config.device, config.precision, config.devices, config.num_nodes, strategy)
+    if config.sync_batch_norm and fabric.device.type != "cuda":
+        raise InputError(
+            f"batch norm over all processes needs CUDA devices, this is {fabric.device.type}; leave --sync-bn out"
+        )
+    fabric.launch()
+    if fabric.world_size != config.processes:
+        raise InputError(
+            f"{fabric.world_size} processes were started for --devices {config.devices} --num-nodes "
+            f"{config.num_nodes}; start {config.processes}"
+        )
+    return fabric
+
+
+def one_device(device: Device, precision: Precision = "32") -> Fabric:
+    """Return a Fabric for a single device; the errors are those of `make_fabric`."""
+    return _fabric(device, precision, 1, 1, "auto")
+
+
+@contextmanager
+def memory_errors(config: TrainConfig) -> Iterator[None]:
+    """Turn torch's errors about memory into one sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate" not in str(error):
+            raise
+        raise InputError(
+            f"a step of {config.batch_size} images of this network takes more memory than there is; choose a smaller "
+            "--batch-size, or fewer channels"
+        ) from error
+
+
+def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, strategy: Any) -> Fabric:
+    present = {
+        "auto": 1,
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if not present[device]:
+        raise InputError(f"no {device} device is usable here; use --device cpu or --device auto")
+    is_cuda = device == "cuda" or (device == "auto" and present["cuda"])
+    if is_cuda and devices > present["cuda"]:
+        raise InputError(f"--devices {devices} asks for more CUDA devices than the {present['cuda']} there are here")
+    if is_cuda and precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise InputError("this CUDA device has no bf16; use --precision 32")
+    if devices * num_nodes > 1 and not is_cuda and device in ("mps", "auto") and present["mps"]:
+        raise InputError("several processes can't share the mps device; use --devices 1 or --device cpu")
+    with warnings.catch_warnings():
+        # On a cluster's login node, where nobody asked for it.
+        warnings.filterwarnings("ignore", message="The `srun` command is available")
+        return Fabric(
+            accelerator=device,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=strategy,
+            precision="bf16-mixed" if precision == "bf16" else "32-true",
+        )
+
+
+def has_unused_weights(config: ModelConfig) -> bool:
+    """Whether a network has weights that its logits don't depend on, such as an A that nothing applies."""
+    with torch.device("meta"):
+        network = build(config)
+        images = torch.zeros(2, config.in_channels, *config.image_size)
+    network(images).sum().backward()
+    return any(weight.grad is None for weight in network.parameters() if weight.requires_grad)
+
+
+def compiled(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return the network for torch.compile, which turns it into fewer kernels when it is first called.
+
+    On a CUDA device these are launched together, as CUDA graphs: one by one, launching them takes longer than they run.
+    """
+    made: Any = torch.compile(network, mode="reduce-overhead" if device.type == "cuda" else None)
+    return made
+
+
+def describe(fabric: Fabric) -> str:
+    """Name the devices as people know them."""
+    device, count = fabric.device, fabric.world_size
+    if device.type == "cuda":
+        name = f"{device} ({torch.cuda.get_device_name(device)})"
+    elif device.type == "cpu":
+        name = f"cpu, {count_of(torch.get_num_threads(), 'thread')}"
+    else:
+        name = str(device)
+    return name if count == 1 else f"{count} processes, each on {name.replace(str(device), device.type)}"

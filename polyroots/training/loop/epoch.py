@@ -1,0 +1,212 @@
+"""One epoch of training: the steps, with nothing in between that waits for the device."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from polyroots.errors import PolyrootsError
+from polyroots.training.config import TrainConfig
+from polyroots.training.data.augmentation import augment, parse
+from polyroots.training.data.batches import Batch, epoch_order, part_of, portions, split_batches
+from polyroots.training.data.draws import Draws
+from polyroots.training.data.normalisation import Normalisation
+from polyroots.training.data.split import Split
+from polyroots.training.loop.feed import Feed
+from polyroots.training.loop.interruption import Interruption
+from polyroots.training.loop.optimizer import rate_at, set_rate
+from polyroots.training.loop.processes import total
+from polyroots.training.loop.reporter import Reporter
+from polyroots.training.runs.state import RunState
+
+# Loss and accuracy are kept on the device. Reading them waits for it, so that is done about so often.
+_SECONDS_BETWEEN_READS = 0.5
+# Several processes have to do it in the same step.
+_READS_PER_EPOCH = 50
+
+
+class DivergedError(PolyrootsError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class EpochLoop:
+    """All that an epoch of training needs.
+
+    Attributes
+    ----------
+    config, fabric, network, optimizer : what is trained, how and where
+    feed : training images
+    split : the same, in the first place
+    normalise : from bytes to numbers
+    reporter, interruption : whom to tell, whom to ask
+    """
+
+    config: TrainConfig
+    fabric: Fabric
+    network: nn.Module
+    optimizer: Optimizer
+    feed: Feed
+    split: Split
+    normalise: Normalisation
+    reporter: Reporter
+    interruption: Interruption
+
+    @property
+    def count(self) -> int:
+        """Training images."""
+        return len(self.split)
+
+    @cached_property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return len(self._batches(1))
+
+    def run(self, state: RunState) -> bool:
+        """Train on every image once, or on those that an interrupted epoch has left.
+
+        `state` then says how far it got.
+
+        Returns
+        -------
+        bool
+            False if it was asked to stop.
+
+        Raises
+        ------
+        DivergedError
+            If a loss is not finite.
+        """
+        config, rank = self.config, self.fabric.global_rank
+        batches = self._batches(state.epoch + 1)[state.step :]
+        parts = [part_of(batch, rank, config.processes) for batch in batches]
+        sums = torch.zeros(2, self.steps, device=self.fabric.device)
+        if rank == 0:
+            sums[:, : state.step] = state.sums
+        meter = _Meter(state.seconds)
+        every = 0 if config.processes == 1 else math.ceil(self.steps / _READS_PER_EPOCH)
+
+        self.network.train()
+        step, before, is_stopped = state.step, self._done(state.step), False
+        for batch, (images, labels) in zip(batches, self._on_device(parts, state.epoch + 1), strict=True):
+            set_rate(self.optimizer, rate_at(config, state.epoch * self.steps + step, self.steps))
+            self._step(images, labels, len(images) * config.processes / len(batch), sums[:, step])
+            step += 1
+            is_due = step % every == 0 if every else self.interruption.requested or meter.is_due()
+            if is_due or step == self.steps:
+                state.step, state.sums, state.seconds = step, total(self.fabric, sums[:, :step]), meter.seconds
+                loss, accuracy = self._means(state)
+                done = self._done(step)
+                self.reporter.on_step(
+                    state.epoch + 1, done, self.count, loss, accuracy, (done - before) / meter.seconds_here
+                )
+                if is_stopped := self._is_stopped():
+                    break
+        return not is_stopped
+
+    def row(self, state: RunState) -> dict[str, float]:
+        """Return the training columns of metrics.csv, once the epoch's steps are done."""
+        loss, accuracy = self._means(state)
+        return {
+            "epoch": state.epoch + 1,
+            "lr": rate_at(self.config, state.epoch * self.steps, self.steps),
+            "train_loss": loss,
+            "train_accuracy": accuracy,
+            "train_seconds": state.seconds,
+            "images_per_second": self.count / state.seconds,
+        }
+
+    def _batches(self, epoch: int) -> list[Batch]:
+        order = epoch_order(self.config.seed, epoch, self.count)
+        return split_batches(order, self.config.batch_size, self.config.processes)
+
+    def _done(self, step: int) -> int:
+        """Images of so many steps."""
+        return self.count if step == self.steps else step * self.config.batch_size
+
+    def _on_device(self, parts: list[Batch], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Augmented images and classes of each batch."""
+        names = parse(self.config.augment)
+        draws = Draws(self.config.seed, epoch, self.count) if names else None
+        groups = portions(parts, self.split.image_bytes)
+        chosen = [torch.cat(group) for group in groups]
+        for group, samples, (images, labels) in zip(groups, chosen, self.feed.load(chosen), strict=True):
+            if draws is not None:
+                images = augment(names, images, draws.of(samples), self.config.fill)
+            sizes = [len(batch) for batch in group]
+            yield from zip(images.split(sizes), labels.split(sizes), strict=True)
+
+    def _means(self, state: RunState) -> tuple[float, float]:
+        """Loss and accuracy of the steps so far."""
+        losses, correct = state.sums.double()
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            step = int(bad[0])
+            rate = rate_at(self.config, state.epoch * self.steps + step, self.steps)
+            raise DivergedError(
+                f"the loss is {float(losses[step])} in step {step + 1} of {self.steps} in epoch {state.epoch + 1}, at "
+                f"a learning rate of {rate:.4g}"
+            )
+        images = self._done(state.step)
+        return float(losses.sum()) / images, float(correct.sum()) / images
+
+    def _step(self, images: Tensor, labels: Tensor, share: float, sums: Tensor) -> None:
+        """Take a step, and note the summed loss and the number of images classified rightly."""
+        # First of all: CUDA graphs want their memory back before they run again.
+        self.optimizer.zero_grad(set_to_none=True)
+        logits = self.network(self.normalise(images).contiguous(memory_format=torch.channels_last))
+        loss = cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        # Processes average their gradients: each counts by its share of the step's images.
+        self.fabric.backward(loss if share == 1 else loss * share)
+        if self.config.clip_norm is not None:
+            self.fabric.clip_gradients(
+                self.network, self.optimizer, max_norm=self.config.clip_norm, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        sums[0] = loss.detach() * len(labels)
+        sums[1] = (logits.detach().argmax(1) == labels).sum()
+
+    def _is_stopped(self) -> bool:
+        """Whether any process is asked to stop."""
+        mine = torch.tensor(float(self.interruption.requested), device=self.fabric.device)
+        return bool(total(self.fabric, mine) > 0)
+
+
+class _Meter:
+    """Time of an epoch, and when its numbers were last read.
+
+    Parameters
+    ----------
+    before : seconds that were spent on the epoch before it was interrupted
+    """
+
+    def __init__(self, before: float) -> None:
+        self._before = before
+        self._started = self._read = time.perf_counter()
+
+    @property
+    def seconds_here(self) -> float:
+        """Time since training went on."""
+        return time.perf_counter() - self._started
+
+    @property
+    def seconds(self) -> float:
+        """Time of the epoch."""
+        return self._before + self.seconds_here
+
+    def is_due(self) -> bool:
+        """Whether it is time to read; if so, counts from now."""
+        now = time.perf_counter()
+        if now - self._read < _SECONDS_BETWEEN_READS:
+            return False
+        self._read = now
+        return True

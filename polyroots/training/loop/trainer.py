@@ -1,0 +1,355 @@
+"""A run that is going on: its network, its data, and what is written when."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from polyroots.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from polyroots.errors import FileError, InputError, PolyrootsError
+from polyroots.files import write_json
+from polyroots.models import count_weights
+from polyroots.text import count_of
+from polyroots.training.config import TrainConfig
+from polyroots.training.data.batches import part_of
+from polyroots.training.data.cache import CacheWarning
+from polyroots.training.data.normalisation import Normalisation
+from polyroots.training.data.source import Source
+from polyroots.training.data.split import DataSet, Split
+from polyroots.training.loop.device import compiled, describe
+from polyroots.training.loop.epoch import DivergedError, EpochLoop
+from polyroots.training.loop.evaluate import Scores, evaluation_sums, scores_from
+from polyroots.training.loop.feed import make_feed
+from polyroots.training.loop.interruption import Interruption
+from polyroots.training.loop.optimizer import make_optimizer
+from polyroots.training.loop.processes import first_alone, in_first, share_buffers, total
+from polyroots.training.loop.reporter import Beginning, Reporter
+from polyroots.training.runs.directory import Run
+from polyroots.training.runs.first_network import network_at_start
+from polyroots.training.runs.logs import Logs
+from polyroots.training.runs.state import RunState
+from polyroots.training.runs.tracking import Tracker
+
+
+class StoppedError(PolyrootsError):
+    """A run that was asked to stop, and can go on."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Outcome of a run.
+
+    Attributes
+    ----------
+    run : its directory
+    config : its configuration
+    title : what results on its data are called
+    last_accuracy : test accuracy after the last epoch
+    best_accuracy, best_epoch : test accuracy of the best epoch; optimistic where `chosen_on` is ``"test"``
+    chosen_on : the images by which the best epoch was chosen, ``"test"`` or ``"validation"``
+    images_per_second : training images over the seconds of the training loops, without evaluation
+    """
+
+    run: Run
+    config: TrainConfig
+    title: str
+    last_accuracy: float
+    best_accuracy: float
+    best_epoch: int
+    chosen_on: str
+    images_per_second: float
+
+
+class Trainer:
+    """A run that is going on, in this process and those that train with it.
+
+    Parameters
+    ----------
+    config, source, run, fabric, interruption
+    reporter : told of it in the first process
+    start : the network to start from; by default a fresh one
+    saved : ``last.pt`` of the run, to go on from
+
+    Raises
+    ------
+    InputError, FileError
+        If the images can't be read or don't go with `saved`, or the coefficients can't be set.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        source: Source,
+        run: Run,
+        fabric: Fabric,
+        reporter: Reporter | None,
+        interruption: Interruption,
+        *,
+        start: Checkpoint | None = None,
+        saved: Checkpoint | None = None,
+    ) -> None:
+        self.config, self.source, self.run, self.fabric = config, source, run, fabric
+        self.interruption = interruption
+        is_first = fabric.global_rank == 0
+        self.reporter = reporter if reporter is not None and is_first else Reporter()
+        self.data = first_alone(fabric, self._load)
+        if len(self.data.train) < 2 * config.processes:
+            raise InputError(
+                f"{count_of(len(self.data.train), 'training image')} for "
+                f"{count_of(config.processes, 'process', 'processes')}: batch norm needs two for each at least; take "
+                "more images or fewer processes"
+            )
+        self.fingerprint = self.data.fingerprint()
+        self.normalise = Normalisation.of(self.data.train)
+
+        fabric.seed_everything(config.seed, verbose=False)
+        if saved is not None:
+            _require_same_images(saved, self.fingerprint, run)
+            model, self.init = saved.model(), saved.init
+        else:
+            model, self.init = network_at_start(config, start)
+        if config.sync_batch_norm:
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        self.model: nn.Module = model.to(memory_format=torch.channels_last)
+        network = compiled(self.model, fabric.device) if config.compile else self.model
+        network, self.optimizer = fabric.setup(network, make_optimizer(self.model, config))
+
+        self.state = RunState()
+        self.is_fresh = saved is None
+        if saved is not None:
+            self.state = RunState.restore((saved.training or {}).get("state", {}), self.optimizer)
+        self.kept = "no checkpoint was written yet" if self.is_fresh else _kept(run, self.state)
+        self.tracker = Tracker(run) if config.track_spectrum and is_first else None
+        self.loop = EpochLoop(
+            config,
+            fabric,
+            network,
+            self.optimizer,
+            make_feed(self.data.train, fabric.device, config),
+            self.data.train,
+            self.normalise,
+            self.reporter,
+            interruption,
+        )
+
+    def complete(self) -> TrainResult:
+        """Train the epochs that are left.
+
+        Raises
+        ------
+        InputError, FileError, DivergedError, StoppedError
+            See `polyroots.training.train`.
+        """
+        config, state = self.config, self.state
+        self.reporter.on_start(
+            Beginning(
+                config,
+                self.source,
+                self.run,
+                self.init,
+                count_weights(self.model),
+                describe(self.fabric),
+                state.epoch,
+                state.step,
+            )
+        )
+        self.logs = Logs(self.run, config.tensorboard and self.fabric.global_rank == 0, state.history)
+        try:
+            with self.interruption.deferred():
+                self._in_first(self._write_beginning)
+                while state.epoch < config.epochs:
+                    row = self._train_epoch()
+                    if row is None:
+                        raise self._stopped()
+                    self._in_first(partial(self._write_epoch, state.finish_epoch(row)))
+                    self.reporter.on_epoch(row)
+                result = self._result()
+            # Asked to stop, it leaves the queue for when the run goes on.
+            if self.tracker is not None and not self.interruption.requested:
+                self.tracker.wait()
+        finally:
+            self.logs.close()
+            if self.tracker is not None:
+                self.tracker.stop()
+                for problem in self.tracker.problems:
+                    self.reporter.on_warning(f"a spectrum could not be tracked: {problem}")
+        return result
+
+    def _load(self) -> DataSet:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", CacheWarning)
+            data = self.source.load(self.config.limit, self.reporter.on_images, self.config.val_fraction)
+        for warning in caught:
+            self.reporter.on_warning(str(warning.message))
+        return data
+
+    def _train_epoch(self) -> dict[str, float] | None:
+        """Train and evaluate; None if it was asked to stop on the way."""
+        state = self.state
+        try:
+            if not self.loop.run(state):
+                return None
+            row = self.loop.row(state)
+            parts = {"test": self.data.test}
+            if self.data.validation is not None:
+                # The test images are for the end.
+                is_last = state.epoch + 1 == self.config.epochs
+                parts = {"val": self.data.validation} | (parts if is_last else {})
+            for name, split in parts.items():
+                scores = self._score(split)
+                if scores is None:
+                    return None
+                if not math.isfinite(scores.loss):
+                    what = "validation" if name == "val" else name
+                    raise DivergedError(f"the {what} loss is {scores.loss} after epoch {state.epoch + 1}")
+                row |= {f"{name}_loss": scores.loss, f"{name}_accuracy": scores.accuracy}
+            return row
+        except DivergedError as error:
+            raise DivergedError(f"{error}; {self.kept}; choose a smaller --lr than {self.config.lr:g}") from None
+
+    def _score(self, split: Split, other: nn.Module | None = None) -> Scores | None:
+        """Evaluate the network, or another one, each process on its part; None if it was asked to stop on the way."""
+        fabric, processes = self.fabric, self.config.processes
+        model = self.model if other is None else other.to(fabric.device).to(memory_format=torch.channels_last)
+        share_buffers(fabric, model)
+        part = part_of(torch.arange(len(split)), fabric.global_rank, processes)
+
+        def stops() -> bool:
+            return processes == 1 and self.interruption.requested
+
+        with fabric.autocast():
+            sums = evaluation_sums(model, split.subset(part), self.normalise, fabric.device, stops)
+        return None if stops() else scores_from(total(fabric, sums), len(split))
+
+    def _checkpoint(self, is_last: bool) -> Checkpoint:
+        """The network, what it was trained with, and for last.pt what it takes to go on."""
+        training = {
+            "epoch": self.state.epoch,
+            "step": self.state.step,
+            "config": self.config.model_dump(mode="json"),
+            "classes": list(self.source.classes),
+            "images": self.fingerprint,
+            "mean": list(self.normalise.mean),
+            "std": list(self.normalise.std),
+        }
+        if is_last:
+            training["state"] = self.state.to_dict(self.optimizer)
+        return Checkpoint(self.config.model, self.model.state_dict(), self.init, training)
+
+    def _write_beginning(self) -> None:
+        """Write what a run has before its first step; if it goes on, bring in line what it had when it was killed."""
+        state = self.state
+        if self.init is not None and not self.run.init.exists():
+            write_json(self.run.init, self.init)
+        self.run.write_metrics(state.history)
+        if self.tracker is not None:
+            self.tracker.forget_after(state.epoch)
+            if self.is_fresh:
+                self._track()
+        if self.is_fresh:
+            self._save_last()
+        elif state.epoch == state.best[0] > 0 and not state.step:
+            self._save_best()
+
+    def _write_epoch(self, is_best: bool) -> None:
+        # A run that is killed goes on from last.pt: what can't be made from it comes before, the rest after.
+        self._track()
+        self._save_last()
+        if is_best:
+            self._save_best()
+        self.run.append_metrics(self.state.history[-1])
+        self.logs.add(self.state.history[-1])
+
+    def _track(self) -> None:
+        """Put the network into the queue of spectra, if it is time to."""
+        epoch, every = self.state.epoch, self.config.track_spectrum
+        if self.tracker is None or not every:
+            return
+        if epoch % every == 0 or epoch == self.config.epochs:
+            self.tracker.add(epoch, Checkpoint(self.config.model, self.model.state_dict()))
+        self.tracker.advance()
+
+    def _in_first(self, write: Callable[[], None]) -> None:
+        """Let the first process write; if it can't, say what there is."""
+        try:
+            in_first(self.fabric, write)
+        except FileError as error:
+            raise FileError(f"{error}; {self.kept}") from error
+
+    def _save_last(self) -> None:
+        save_checkpoint(self.run.last, self._checkpoint(is_last=True))
+        self.kept = _kept(self.run, self.state)
+
+    def _save_best(self) -> None:
+        save_checkpoint(self.run.best, self._checkpoint(is_last=False))
+
+    def _stopped(self) -> PolyrootsError:
+        """Save where the run was stopped, and return the error that says so."""
+        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
+            return DivergedError(f"interrupted, with weights that are no longer finite; {self.kept}")
+        self._in_first(self._save_last)
+        is_trained = self.state.epoch == self.config.epochs
+        where = "after the last epoch" if is_trained else f"in epoch {self.state.epoch + 1}"
+        return StoppedError(f"interrupted {where}; {self.kept}; go on with: {self.run.resume_command}")
+
+    def _result(self) -> TrainResult:
+        """Evaluate what has not been evaluated yet, write result.json, and return the outcome."""
+        state, last = self.state, self.state.history[-1]
+        epoch, accuracy = state.best
+        best = state.history[epoch - 1]
+        chosen_on = "test" if self.data.validation is None else "validation"
+        if "test_accuracy" not in best:
+            best_network = in_first(self.fabric, lambda: load_checkpoint(self.run.best)).model()
+            scores = self._score(self.data.test, best_network)
+            if scores is None:
+                raise self._stopped()
+            best = {"test_loss": scores.loss, "test_accuracy": scores.accuracy}
+        seconds = sum(row["train_seconds"] for row in state.history)
+        rate = state.epoch * len(self.data.train) / seconds
+        document = {
+            "data": self.source.title,
+            "epochs": state.epoch,
+            "last": {"epoch": state.epoch, "test_loss": last["test_loss"], "test_accuracy": last["test_accuracy"]},
+            "best": {
+                "epoch": epoch,
+                "test_loss": best["test_loss"],
+                "test_accuracy": best["test_accuracy"],
+                f"{chosen_on}_accuracy": accuracy,
+            },
+            "chosen_on": chosen_on,
+            "images_per_second": rate,
+        }
+        in_first(self.fabric, lambda: write_json(self.run.result, document))
+        return TrainResult(
+            self.run,
+            self.config,
+            self.source.title,
+            last["test_accuracy"],
+            best["test_accuracy"],
+            epoch,
+            chosen_on,
+            rate,
+        )
+
+
+def _require_same_images(saved: Checkpoint, fingerprint: str, run: Run) -> None:
+    """Raise InputError unless images and classes are, to the last bit and in their order, those of the beginning."""
+    if (saved.training or {}).get("images") != fingerprint:
+        raise InputError(
+            f"the images are no longer those that {run.path} began with: bring these back, or start a new run with "
+            f"--init {run.last}"
+        )
+
+
+def _kept(run: Run, state: RunState) -> str:
+    """Say what last.pt holds."""
+    if state.step:
+        return f"{run.last} holds epoch {state.epoch} and {count_of(state.step, 'step')} of the next one"
+    return f"{run.last} holds " + (f"epoch {state.epoch}" if state.epoch else "the network before its first step")

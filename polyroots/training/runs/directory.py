@@ -1,0 +1,222 @@
+"""The directory of a run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import os
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from polyroots.errors import FileError, one_sentence
+from polyroots.files import cannot_write, create_json, held, make_directory, read_json, replacing
+from polyroots.training.config import TrainConfig
+
+#: Columns of metrics.csv, a line an epoch. Losses are mean cross entropies, accuracies shares of images; what was not
+#: measured in an epoch is empty.
+COLUMNS = (
+    "epoch",
+    "lr",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "train_seconds",
+    "images_per_second",
+)
+
+# A process that was killed can leave workers behind, which notice within a few seconds.
+_PATIENCE = 12.0
+
+Row = Mapping[str, float]
+
+
+class RunExistsError(FileError):
+    """The directory holds a run already."""
+
+
+class Run:
+    """A run directory.
+
+    Parameters
+    ----------
+    path : path
+        It need not be there: see `begin`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def config(self) -> Path:
+        """Configuration, command and environment; there from the beginning."""
+        return self.path / "config.json"
+
+    @property
+    def start(self) -> Path:
+        """The network that training started from, if it was given one."""
+        return self.path / "start.pt"
+
+    @property
+    def init(self) -> Path:
+        """Spectra, roots and coefficients at the start; absent for a network without them."""
+        return self.path / "init.json"
+
+    @property
+    def metrics(self) -> Path:
+        """A line an epoch, see `COLUMNS`."""
+        return self.path / "metrics.csv"
+
+    @property
+    def last(self) -> Path:
+        """The network as it was last saved, with all that it takes to go on."""
+        return self.path / "last.pt"
+
+    @property
+    def best(self) -> Path:
+        """The network after the epoch with the best accuracy."""
+        return self.path / "best.pt"
+
+    @property
+    def result(self) -> Path:
+        """Accuracies of the last and of the best epoch; there when the run is done."""
+        return self.path / "result.json"
+
+    @property
+    def spectra(self) -> Path:
+        """Directory of the spectra that were tracked."""
+        return self.path / "spectra"
+
+    @property
+    def logs(self) -> Path:
+        """Directory of TensorBoard's logs."""
+        return self.path / "tensorboard"
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on."""
+        return f"polyroots train --resume {shlex.quote(str(self.path))}"
+
+    def abandon(self, made: bool) -> None:
+        """Take back a run that can't begin; `made` says whether its directory was made for it."""
+        for path in (self.config, self.start, self.init, self.metrics, self.last):
+            path.unlink(missing_ok=True)
+        if made:
+            with suppress(OSError):  # not empty: it is somebody's
+                self.path.rmdir()
+
+    def require_whole(self) -> None:
+        """Raise FileError if epochs were trained, but last.pt is gone."""
+        if not self.last.exists() and self.best.exists():
+            raise FileError(
+                f"{self.last} is gone, so that {self.path} can't go on: put it back, or start a new run from "
+                f"{self.best} by --init"
+            )
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the document of config.json."""
+        if self.path.is_file():
+            raise FileError(f"{self.path} is a file: expected the directory of a run, such as {self.path.parent}")
+        if not self.path.is_dir():
+            raise FileError(f"no directory {self.path}: expected a run of 'polyroots train'")
+        document = read_json(self.config, "the configuration of a run of 'polyroots train'")
+        if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
+            raise FileError(f"{self.config} is no configuration that 'polyroots train' wrote")
+        return document
+
+    def write_metrics(self, rows: Sequence[Row]) -> None:
+        """Write metrics.csv anew."""
+        with replacing(self.metrics) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerow(COLUMNS)
+            csv.DictWriter(stream, COLUMNS).writerows(rows)
+
+    def append_metrics(self, row: Row) -> None:
+        """Add a line to metrics.csv and flush it to disk."""
+        line = io.StringIO()
+        csv.DictWriter(line, COLUMNS).writerow(row)
+        try:
+            with self.metrics.open("a", newline="", encoding="utf-8") as stream:
+                stream.write(line.getvalue())
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise cannot_write(self.metrics, error) from error
+
+    def remove_temporaries(self) -> None:
+        """Remove what writes that were killed have left."""
+        for path in (self.config, self.start, self.init, self.metrics, self.last, self.best, self.result):
+            for left in self.path.glob(f".{path.stem}-*{path.suffix}"):
+                left.unlink(missing_ok=True)
+        for left in self.spectra.glob(".epoch-*"):
+            left.unlink(missing_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training this run.
+
+        Raises
+        ------
+        FileError
+            If another one does.
+        """
+        message = f"{self.path} is being trained by another process; wait until it is done, or stop it"
+        with held(self.path, _PATIENCE, message):
+            yield
+
+
+def begin(path: str | Path, document: Mapping[str, Any]) -> tuple[Run, bool]:
+    """Make a run directory with its config.json, and say whether the directory was made for it.
+
+    Of several processes that want the same one, one gets it.
+
+    Raises
+    ------
+    FileError
+        If the directory can't be written or holds a run already.
+    """
+    run = Run(path)
+    made = not run.path.exists()
+    make_directory(run.path)
+    try:
+        if any(file.exists() for file in (run.metrics, run.last, run.best)):
+            raise FileExistsError
+        create_json(run.config, document)
+    except FileExistsError:
+        raise RunExistsError(
+            f"{run.path} holds a run already; choose another --out, or go on with it: {run.resume_command}"
+        ) from None
+    except OSError as error:
+        raise cannot_write(run.config, error) from error
+    return run, made
+
+
+def begin_anew(dataset: str, model: str, document: Mapping[str, Any]) -> tuple[Run, bool]:
+    """Begin a run in a directory of its own under runs/, named after the time, the data set and the model."""
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{dataset}-{model.replace(',', '').replace(' ', '-')}"
+    for number in itertools.count(1):
+        with suppress(RunExistsError):
+            return begin(Path("runs") / (stem if number == 1 else f"{stem}-{number}"), document)
+    raise AssertionError("unreachable: the numbers don't end")
+
+
+def load_config(run: Run) -> TrainConfig:
+    """Return the configuration of a run directory.
+
+    Raises
+    ------
+    FileError
+        If there is none, or it is no configuration that this version knows.
+    """
+    try:
+        return TrainConfig(**run.read_config()["config"])
+    except ValidationError as error:
+        raise FileError(f"{run.config} holds a configuration that can't be used: {one_sentence(error)}") from error

@@ -1,0 +1,61 @@
+"""TensorBoard's logs, beside metrics.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from polyroots.errors import InputError
+from polyroots.files import cannot_write
+from polyroots.training.runs.directory import COLUMNS, Run
+
+
+def require_tensorboard() -> None:
+    """Raise InputError if TensorBoard is not installed."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "--tensorboard needs TensorBoard, which is not installed: 'pip install tensorboard', or leave it out"
+        ) from error
+
+
+class Logs:
+    """A run's numbers as TensorBoard shows them: a point an epoch, for each column of metrics.csv.
+
+    Parameters
+    ----------
+    run : Run
+    is_wanted : without it nothing is written
+    history : rows of the epochs that are done; what was logged before the run was stopped doesn't count
+    """
+
+    def __init__(self, run: Run, is_wanted: bool, history: Sequence[Mapping[str, float]]) -> None:
+        self._writer: Any = None
+        if not is_wanted:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        try:
+            self._writer = SummaryWriter(str(run.logs), purge_step=1 if history else None)
+            for row in history:
+                self.add(row)
+        except OSError as error:
+            raise cannot_write(run.logs, error) from error
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Add an epoch."""
+        if self._writer is None:
+            return
+        for name in COLUMNS[1:]:
+            if name in row:
+                # test_loss is drawn beside train_loss: "loss/test", "loss/train".
+                part, _, what = name.partition("_")
+                is_measure = what in ("loss", "accuracy")
+                self._writer.add_scalar(f"{what}/{part}" if is_measure else name, row[name], int(row["epoch"]))
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._writer.close()

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from dense import matched_error
+from threadpoolctl import threadpool_info
+
+import polyroots as pr
+
+
+def test_the_number_of_threads_changes_nothing(rng):
+    K = rng.standard_normal((16, 16, 3, 3))
+    one, three = (pr.eigenvalues(K, (9, 10), workers=workers) for workers in (1, 3))
+    assert matched_error(one.values, three.values) < 1e-12
+
+
+def test_calls_from_several_threads_leave_the_blas_as_it_was(rng):
+    K = rng.standard_normal((8, 8, 3, 3))
+    before = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+    expected = pr.eigenvalues(K, 6).values
+    with ThreadPoolExecutor(4) as pool:
+        for result in pool.map(lambda _: pr.eigenvalues(K, 6), range(16)):
+            assert matched_error(result.values, expected) < 1e-12
+    assert [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"] == before
+
+
+def test_progress_reaches_the_end(rng):
+    seen = []
+    pr.eigenvalues(rng.standard_normal((8, 8, 3, 3)), 24, on_progress=lambda done, total: seen.append((done, total)))
+    assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
+    assert seen[-1][0] == seen[-1][1] > 1
+
+
+def test_progress_may_call_the_library(rng):
+    K = rng.standard_normal((4, 4, 3, 3))
+    inner = []
+    pr.eigenvalues(K, 12, on_progress=lambda done, total: inner.append(pr.eigenvalues(K, 3)))
+    assert matched_error(inner[-1].values, pr.eigenvalues(K, 3).values) < 1e-12
+
+
+def test_lapack_runs_with_one_blas_thread(monkeypatch, rng):
+    seen = []
+
+    def solver(stack):
+        seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return np.linalg.eigvals(stack)
+
+    monkeypatch.setattr("polyroots.spectra.spectrum.eigvals", solver)
+    pr.eigenvalues(rng.standard_normal((8, 8, 3, 3)), 12)
+    assert set(seen) == {1}
+
+
+def test_an_interrupt_ends_the_threads_soon(monkeypatch, rng):
+    """Tasks that have not begun are dropped, and the next call works."""
+    begun = []
+
+    def solver(stack):
+        begun.append(len(stack))
+        return np.linalg.eigvals(stack)
+
+    monkeypatch.setattr("polyroots.spectra.spectrum.eigvals", solver)
+    K = rng.standard_normal((32, 32, 3, 3))
+
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pr.eigenvalues(K, 64, workers=2, on_progress=interrupt)
+    assert sum(begun) < 64 * 33 // 2
+    assert not any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate())
+    assert len(pr.eigenvalues(K, 4)) == 512
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_weights_on_a_gpu(rng):
+    K = torch.from_numpy(rng.standard_normal((4, 4, 3, 3)))
+    assert matched_error(pr.eigenvalues(K.cuda(), 6).values, pr.eigenvalues(K, 6).values) < 1e-11
