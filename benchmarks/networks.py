@@ -1,6 +1,6 @@
 """Images per second of the networks: the carried formulation against the textbook's, in the same run.
 
-Textbook computes the residual f - A u anew for every step and passage, as the papers write it; it is the oracle of
+Textbook computes the residual f - A u anew for every step and transition, as the papers write it; it is the oracle of
 ``tests/textbook.py``. Both have the same weights, see the same images and are timed in turns.
 """
 

@@ -66,7 +66,7 @@ def figures(
 
     \b
     1           weight sharing in a ResNet, two MgNets and a Poly-MgNet
-    2           features, data and residual of a level, and the passage to the next one
+    2           features, data and residual of a level, and the restriction and prolongation to the next one
     3           the surface of |q| over the spectrum of A with its roots, and the same flat
     4           choices of two roots over a real spectrum
     5           accuracy against weights, of the runs in --study

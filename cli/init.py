@@ -9,7 +9,7 @@ import click
 
 from polyroots.errors import PolyrootsError
 
-from .model_options import ModelWish, model_options, refuse_shape
+from .model_options import NetworkRequest, model_options, refuse_shape
 from .options import (
     PATH,
     ImageSize,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @json_option
 def init(
     checkpoint: Path | None,
-    wish: ModelWish,
+    request: NetworkRequest,
     given: tuple[complex, ...],
     keep_pairs: bool,
     region: str,
@@ -101,12 +101,13 @@ def init(
     from .network import origin_of
 
     with usage_errors():
-        roots, options = _strategy(wish.roots, given, keep_pairs, seed)
-        alpha_init = wish.origin_of_alphas
+        roots, options = _strategy(request.roots, given, keep_pairs, seed)
+        alpha_init = request.origin_of_alphas
     is_drawn = alpha_init.kind != "spectrum"
     if is_drawn and (given or compare):
         raise click.UsageError(
-            f"--alpha-init {wish.alpha_init} sets the coefficients without a spectrum; leave --root and --compare out"
+            f"--alpha-init {request.alpha_init} sets the coefficients without a spectrum; "
+            "leave --root and --compare out"
         )
     if region == "high" and spectrum_padding == "zeros":
         raise click.UsageError(
@@ -125,9 +126,9 @@ def init(
             if globs:
                 raise click.UsageError("--layer chooses layers of CHECKPOINT, and none is given")
             with usage_errors():
-                config = _configuration(wish, image_size, dataset, data_dir)
+                config = _configuration(request, image_size, dataset, data_dir)
                 config.blocks  # noqa: B018 - a network without any is refused here
-            is_fixed = wish.names_blocks or is_drawn
+            is_fixed = request.names_blocks or is_drawn
             subject = drawn(config, seed, region, spectrum_padding, is_fixed=is_fixed, on_operand=advance)
         else:
             if was_given("padding"):
@@ -136,24 +137,24 @@ def init(
                     "boundary that their spectrum is taken with is --spectrum-padding"
                 )
             refuse_shape(f"{checkpoint} brings its own convolutions", "dataset", "data_dir")
-            subject = read(checkpoint, wish, image_size, globs, region, spectrum_padding, on_operand=advance)
+            subject = read(checkpoint, request, image_size, globs, region, spectrum_padding, on_operand=advance)
             if is_drawn and subject.network is None:
                 raise click.UsageError(f"{checkpoint} is no Poly-MgNet and has no coefficients; leave --alpha-init out")
     with usage_errors():
         if subject.blocks is not None:
-            require_degree(wish.degree, subject.blocks)
-        elif given and wish.degree is not None and wish.degree != len(completed(given)) - 1:
+            require_degree(request.degree, subject.blocks)
+        elif given and request.degree is not None and request.degree != len(completed(given)) - 1:
             count = len(completed(given))
             raise click.UsageError(
                 f"--root gives {count_of(count, 'root')} with conjugates, which is degree {count - 1}, and --degree "
-                f"{wish.degree} asks for {wish.degree + 1}; leave --degree out"
+                f"{request.degree} asks for {request.degree + 1}; leave --degree out"
             )
     if out is not None and subject.network is None:
         raise click.UsageError(f"{checkpoint} is no Poly-MgNet, so it has no coefficients to set; leave --out out")
     if plot_dir is not None:
         make_directory(plot_dir)
 
-    # A comparison alone is no wish for the default.
+    # A comparison alone is no request for the default.
     is_asked = not compare or bool(given or out or plot_dir) or was_given("roots")
     rows: list[Row] = []
     if compare:
@@ -161,7 +162,7 @@ def init(
             task = bar.add_task("strategies", total=None)
             rows = rank(
                 subject.operands,
-                wish.degree if not given else len(completed(given)) - 1 if subject.blocks is None else None,
+                request.degree if not given else len(completed(given)) - 1 if subject.blocks is None else None,
                 seed=seed,
                 given=given,
                 present=subject.present(),
@@ -171,7 +172,7 @@ def init(
     choices: list[RootChoice] = []
     if not is_drawn:
         try:
-            choices = choose_for_all(subject.operands, wish.degree, roots, options)
+            choices = choose_for_all(subject.operands, request.degree, roots, options)
         except PolyrootsError as error:
             # What the other strategies reach is the best answer to the failure of one.
             if rows:
@@ -245,7 +246,7 @@ def _strategy(roots: str, given: tuple[complex, ...], keep_pairs: bool, seed: in
 
 
 def _configuration(
-    wish: ModelWish, image_size: tuple[int, int] | None, dataset: str, data_dir: Path | None
+    request: NetworkRequest, image_size: tuple[int, int] | None, dataset: str, data_dir: Path | None
 ) -> ModelConfig:
     """Return the configuration of the network to draw."""
     from polyroots.training import describe_data
@@ -253,7 +254,7 @@ def _configuration(
     from .network import config_for
 
     if image_size is None:
-        return config_for(wish, describe_data(dataset, data_dir))
+        return config_for(request, describe_data(dataset, data_dir))
     if was_given("dataset") or was_given("data_dir"):
         raise click.UsageError("--image-size and the data set both decide the images' size; leave one of them out")
-    return wish.config(image_size=image_size)
+    return request.config(image_size=image_size)

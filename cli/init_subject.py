@@ -13,7 +13,7 @@ import torch
 from polyroots.analysis import why_no_eigenvalues
 from polyroots.checkpoints import load_checkpoint, read_layers
 from polyroots.errors import InputError
-from polyroots.initialization import Operand, operands_of, polynomials_of, require_polynomial
+from polyroots.initialization import OperatorToDamp, operands_of, polynomials_of, require_polynomial
 from polyroots.models import PolyMgNet, blocks_of, build, name_for_blocks
 from polyroots.text import count_of
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from polyroots.models import ModelConfig
     from polyroots.polynomials import ResidualPolynomial
 
-    from .model_options import ModelWish
+    from .model_options import NetworkRequest
 
 #: Called with (operators done, operators).
 OnOperand = Callable[[int, int], None]
@@ -47,7 +47,7 @@ class Subject:
     """
 
     title: str
-    operands: list[Operand]
+    operands: list[OperatorToDamp]
     blocks: tuple[str, ...] | None
     network: PolyMgNet | None
     seed: int | None = None
@@ -90,7 +90,7 @@ def drawn(
 
 def read(
     path: Path,
-    wish: ModelWish,
+    request: NetworkRequest,
     size: tuple[int, int] | None,
     globs: Sequence[str],
     region: str,
@@ -104,8 +104,8 @@ def read(
         checkpoint = load_checkpoint(path)
         if checkpoint.config.is_polynomial:
             for given, name in (
-                (wish.model, "--model"),
-                (wish.blocks, "--blocks"),
+                (request.model, "--model"),
+                (request.blocks, "--blocks"),
                 (size, "--image-size"),
                 (globs, "--layer"),
             ):
@@ -128,11 +128,11 @@ def read(
         else:
             chosen.append(layer)
     operands = []
-    blocks = None if wish.model is None and wish.blocks is None else blocks_of(wish.name)
+    blocks = None if request.model is None and request.blocks is None else blocks_of(request.name)
     for number, layer in enumerate(chosen, 1):
         try:
             weight = layer.read()
-            operands.append(Operand(number, layer.name, weight, layer.operator(weight, padding), region, blocks))
+            operands.append(OperatorToDamp(number, layer.name, weight, layer.operator(weight, padding), region, blocks))
         except InputError as error:
             skipped[layer.name] = str(error).removeprefix(f"{layer.name}: ")
         on_operand(number, len(chosen))
@@ -163,7 +163,7 @@ def _draw(config: ModelConfig, seed: int) -> PolyMgNet:
 
 def _operands(
     network: PolyMgNet, region: str, padding: str, on_operand: OnOperand, *, has_fixed_blocks: bool = True
-) -> list[Operand]:
+) -> list[OperatorToDamp]:
     total = len(network.config.channels)
     return operands_of(
         network,

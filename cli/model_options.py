@@ -49,7 +49,7 @@ class Scale(click.ParamType):
 
 
 @dataclass(frozen=True)
-class ModelWish:
+class NetworkRequest:
     """What the options ask for; None where they were left out."""
 
     model: str | None
@@ -141,12 +141,12 @@ def shape_fields(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def model_options(command: F) -> F:
-    """Add the options that choose a network, its initial weights and its roots; the command gets a `ModelWish`."""
+    """Add the options that choose a network, its initial weights and its roots; the command gets a `NetworkRequest`."""
 
     @wraps(command)
     def with_wish(*args: Any, **values: Any) -> Any:
-        wish = ModelWish(**{field.name: values.pop(field.name) for field in fields(ModelWish)})
-        return command(*args, wish=wish, **values)
+        request = NetworkRequest(**{field.name: values.pop(field.name) for field in fields(NetworkRequest)})
+        return command(*args, request=request, **values)
 
     result: Any = with_wish
     for option in reversed(_OPTIONS.values()):

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @click.command(short_help="List the networks with their blocks, weights and work.")
 @click.argument("names", nargs=-1)
-@click.option("--size", type=ImageSize(), default="32", show_default=True, help="Image size in pixels.")
+@click.option("--image-size", type=ImageSize(), default="32", show_default=True, help="Image size in pixels.")
 @click.option("--in-channels", type=click.IntRange(min=1), default=3, show_default=True, help="Channels of the image.")
-@click.option("--classes", type=click.IntRange(min=1), default=10, show_default=True, help="Outputs.")
+@click.option("--num-classes", type=click.IntRange(min=1), default=10, show_default=True, help="Outputs.")
 @network_option("channels")
 @network_option("scale")
 @network_option("placement")
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 @json_option
 def models(
     names: tuple[str, ...],
-    size: tuple[int, int],
+    image_size: tuple[int, int],
     in_channels: int,
-    classes: int,
+    num_classes: int,
     scale: float | None,
     placements: bool,
     as_json: bool,
@@ -46,7 +46,7 @@ def models(
 
     \b
     Examples:
-      polyroots models --size 28 --in-channels 1
+      polyroots models --image-size 28 --in-channels 1
       polyroots models q2 resnet18 --scale 1/sqrt2
       polyroots models q4 L,C,C,C --placement smoother
       polyroots models --placements
@@ -66,7 +66,12 @@ def models(
         raise click.UsageError(
             f"--{option} is not for all networks; name some: polyroots models {example} --{option} ..."
         )
-    shape: dict[str, Any] = {"image_size": size, "in_channels": in_channels, "classes": classes, "scale": scale}
+    shape: dict[str, Any] = {
+        "image_size": image_size,
+        "in_channels": in_channels,
+        "num_classes": num_classes,
+        "scale": scale,
+    }
     rows = []
     with usage_errors():
         for name in names or NAMES:
@@ -78,7 +83,8 @@ def models(
     say(_table(rows))
     say(
         "\nA: applications of the convolutions A to an image. Inert: coefficients, or common factors of a block's two,"
-        "\nwhose size batch norm cancels. Levels count with the passage to them; stem and head are the rest."
+        "\nwhose size batch norm cancels. A level counts with the restriction and "
+        "prolongation to it; stem and head are the rest."
     )
 
 

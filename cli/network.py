@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from polyroots.models import ModelConfig
     from polyroots.training import Source
 
-    from .model_options import ModelWish
+    from .model_options import NetworkRequest
 
 
-def config_for(wish: ModelWish, source: Source) -> ModelConfig:
+def config_for(request: NetworkRequest, source: Source) -> ModelConfig:
     """Return the configuration of the network that the options ask for, on a data set's images."""
-    return wish.config(image_size=source.size, in_channels=source.channels, classes=len(source.classes))
+    return request.config(image_size=source.size, in_channels=source.channels, num_classes=len(source.classes))
 
 
 def origin_of(init: Mapping[str, Any]) -> str:

@@ -70,7 +70,8 @@ class ConsoleReporter(Reporter):
         config, source, model = beginning.config, beginning.source, beginning.config.model
         say(
             f"{model.title}, {beginning.weights:,} weights, channels {','.join(map(str, model.channels))}; "
-            f"{source.title}, {source.channels}x{dimensions(source.size)}, {model.classes} classes; {beginning.device}",
+            f"{source.title}, {source.channels}x{dimensions(source.size)}, {model.num_classes} classes; "
+            f"{beginning.device}",
             screen=self.console,
         )
         init = beginning.init

@@ -13,7 +13,7 @@ from .options import PATH, ImageSize, is_named, json_option, usage_errors
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult
 
-    from .spectrum_findings import Findings
+    from .spectrum_findings import SpectrumReport
 
 
 @click.command(short_help="Eigenvalues and singular values of a checkpoint's convolutions.")
@@ -132,11 +132,11 @@ def spectrum(
         )
 
 
-def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], analysis: Analysis) -> Findings:
+def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], analysis: Analysis) -> SpectrumReport:
     """Read a checkpoint's list of convolutions and sort out what can't be analysed."""
     from polyroots.checkpoints import read_layers
 
-    from .spectrum_findings import Findings
+    from .spectrum_findings import SpectrumReport
 
     found = read_layers(path, size)
     names = [*(layer.name for layer in found.layers), *found.skipped]
@@ -154,10 +154,10 @@ def _find(path: Path, size: tuple[int, int] | None, globs: tuple[str, ...], anal
             else:
                 layers.append(layer)
     unmatched = [glob for glob in globs if not any(is_named(name, glob) for name in names)]
-    return Findings(path, found, layers, skipped, unmatched, size_given=size is not None)
+    return SpectrumReport(path, found, layers, skipped, unmatched, size_given=size is not None)
 
 
-def _compute(findings: list[Findings], analysis: Analysis, with_check: bool) -> None:
+def _compute(findings: list[SpectrumReport], analysis: Analysis, with_check: bool) -> None:
     """Analyse layer after layer."""
     from polyroots.analysis import analyse, verify
 
@@ -179,7 +179,7 @@ def _compute(findings: list[Findings], analysis: Analysis, with_check: bool) -> 
                 bar.advance(layers)
 
 
-def _by_name(findings: list[Findings]) -> dict[str, LayerResult]:
+def _by_name(findings: list[SpectrumReport]) -> dict[str, LayerResult]:
     """Layer -> result; of two checkpoints file:layer, with the whole path where both files have one name."""
     has_names = len({found.path.name for found in findings}) == len(findings)
     return {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Findings:
+class SpectrumReport:
     """A checkpoint, its chosen layers, and what was computed of them."""
 
     path: Path
@@ -39,7 +39,7 @@ class Findings:
                 self.skipped[layer.name] = str(error).removeprefix(f"{layer.name}: ")
 
 
-def require_names(findings: list[Findings], globs: Sequence[str]) -> None:
+def require_names(findings: list[SpectrumReport], globs: Sequence[str]) -> None:
     """Raise InputError if no checkpoint has a convolution with one of the names that were asked for."""
     if not any(item.layers or item.skipped for item in findings):
         item = findings[0]
@@ -50,7 +50,7 @@ def require_names(findings: list[Findings], globs: Sequence[str]) -> None:
         )
 
 
-def require_layers(findings: list[Findings]) -> None:
+def require_layers(findings: list[SpectrumReport]) -> None:
     """Raise InputError, with every reason, if no checkpoint has a layer to analyse."""
     if not any(item.layers for item in findings):
         item = findings[0]
@@ -58,12 +58,12 @@ def require_layers(findings: list[Findings]) -> None:
         raise InputError(f"{item.path} holds nothing to analyse: {reasons}")
 
 
-def list_document(findings: list[Findings]) -> dict[str, Any]:
+def list_document(findings: list[SpectrumReport]) -> dict[str, Any]:
     """Return the lists of convolutions, for JSON."""
     return _join([_head(item) | {"layers": [_geometry(layer) for layer in item.layers]} for item in findings])
 
 
-def document(findings: list[Findings], analysis: Analysis) -> dict[str, Any]:
+def document(findings: list[SpectrumReport], analysis: Analysis) -> dict[str, Any]:
     """Return everything that was computed but the values themselves, for JSON."""
     documents = [
         _head(item)
@@ -80,7 +80,7 @@ def _join(documents: list[dict[str, Any]]) -> dict[str, Any]:
     return documents[0] if len(documents) == 1 else {"checkpoints": documents}
 
 
-def _head(item: Findings) -> dict[str, Any]:
+def _head(item: SpectrumReport) -> dict[str, Any]:
     return {
         "checkpoint": str(item.path),
         "entry": item.found.entry or None,
@@ -155,7 +155,7 @@ def _layer_document(result: LayerResult, check: Verification | None) -> dict[str
     return row
 
 
-def compared(findings: list[Findings]) -> list[dict[str, Any]]:
+def compared(findings: list[SpectrumReport]) -> list[dict[str, Any]]:
     """Return what changed from the first checkpoint to the second, a document a layer."""
     from polyroots.spectra import moved
 

@@ -52,7 +52,7 @@ def _draw_layer(stem: Path, name: str, result: LayerResult, workers: int | None)
     elif result.extremes is not None:
         values = np.concatenate([end.values[end.converged] for end in result.extremes.ends.values()])
         if len(values):
-            remark = f"{result.extremes.count} at each end; all others are left out"
+            remark = f"{result.extremes.k} at each end; all others are left out"
             values = np.unique(np.concatenate([values, values.conj()]) + 0.0)
             save_figure(draw_spectrum(values, title, remark=remark), stem)
 

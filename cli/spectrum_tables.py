@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .console import dimensions, number, say, table
-from .spectrum_findings import Findings, compared, departure, largest_condition, largest_error
+from .spectrum_findings import SpectrumReport, compared, departure, largest_condition, largest_error
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, LayerResult, Verification
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _DOUBTFUL = 1e-6
 
 
-def print_list(findings: list[Findings]) -> None:
+def print_list(findings: list[SpectrumReport]) -> None:
     """Print the convolutions of each checkpoint and why others are skipped."""
     for item in findings:
         if len(findings) > 1:
@@ -40,7 +40,7 @@ def print_list(findings: list[Findings]) -> None:
         _print_remarks(item)
 
 
-def print_findings(findings: list[Findings], analysis: Analysis) -> None:
+def print_findings(findings: list[SpectrumReport], analysis: Analysis) -> None:
     """Print what was computed: of two checkpoints side by side, with what moved."""
     for item in findings:
         if len(findings) > 1:
@@ -63,7 +63,7 @@ def print_findings(findings: list[Findings], analysis: Analysis) -> None:
         _print_comparison(compared(findings))
 
 
-def _size_heading(item: Findings) -> str:
+def _size_heading(item: SpectrumReport) -> str:
     return "size (assumed)" if item.found.assumed and not item.size_given else "size"
 
 
@@ -175,7 +175,7 @@ def _print_checks(checks: dict[str, Verification]) -> None:
         )
 
 
-def _print_boundary(item: Findings, analysis: Analysis) -> None:
+def _print_boundary(item: SpectrumReport, analysis: Analysis) -> None:
     if not item.results:
         return
     own = {result.layer.conv.padding for result in item.results.values()}
@@ -188,7 +188,7 @@ def _print_boundary(item: Findings, analysis: Analysis) -> None:
     say(f"{'Zero' if analysis.padding == 'zeros' else 'Circular'} padding{remark}.")
 
 
-def _print_remarks(item: Findings) -> None:
+def _print_remarks(item: SpectrumReport) -> None:
     found = item.found
     if found.entry:
         say(f"Read from the entry {found.entry!r} of the file.")

@@ -161,10 +161,10 @@ def run(
       polyroots study run studies/degree.toml --out degree --data-dir data --cluster slurm --partition gpu
     """
     from polyroots.study import (
-        Jobs,
+        LocalRunner,
         Machine,
-        Processes,
         Resources,
+        SlurmRunner,
         StudyDirectory,
         make_plan,
         minutes_of,
@@ -191,11 +191,11 @@ def run(
         require_data(planned, left)
         done = len(planned.runs) - len(left)
         if cluster == "slurm" and left:
-            runner: Runner = Jobs(directory, left, resources)
+            runner: Runner = SlurmRunner(directory, left, resources)
             again = "the jobs go on; look at them with the same command"
             stack.close()  # others may look, too
         else:
-            runner = Processes(directory, left, jobs=jobs or _jobs(gpus), devices_per_job=gpus if left else 0)
+            runner = LocalRunner(directory, left, jobs=jobs or _jobs(gpus), devices_per_job=gpus if left else 0)
             again = "go on with the same command"
         before = f", {done} of them done before" if done else ""
         say(f"{planned.title}: {count_of(len(planned.runs), 'run')}{before}")

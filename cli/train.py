@@ -13,7 +13,7 @@ import click
 
 from polyroots.text import count_of
 
-from .model_options import MODEL_OPTIONS, ModelWish, model_options, refuse_shape
+from .model_options import MODEL_OPTIONS, NetworkRequest, model_options, refuse_shape
 from .options import PATH, SectionedCommand, data_dir_option, dataset_option, is_first_process, usage_errors, was_given
 from .train_options import SECTIONS, refuse_on_resume, training_options
 
@@ -46,7 +46,7 @@ def train(
     dataset: str,
     data_dir: Path | None,
     download: bool,
-    wish: ModelWish,
+    request: NetworkRequest,
     init_file: Path | None,
     recipe: str | None,
     fields: dict[str, Any],
@@ -84,7 +84,7 @@ def train(
         with ConsoleReporter() as reporter, _interrupts(reporter):
             result = resume_training(resume, download=download, reporter=reporter, **changes)
     else:
-        config, source, start = _prepare(dataset, data_dir, download, wish, init_file, recipe, fields)
+        config, source, start = _prepare(dataset, data_dir, download, request, init_file, recipe, fields)
         with ConsoleReporter(init_file) as reporter, _interrupts(reporter):
             result = run_training(config, source, out, start=start, reporter=reporter)
     if is_first_process():
@@ -103,7 +103,7 @@ def _prepare(
     dataset: str,
     data_dir: Path | None,
     download: bool,
-    wish: ModelWish,
+    request: NetworkRequest,
     init_file: Path | None,
     recipe: str | None,
     fields: dict[str, Any],
@@ -121,7 +121,7 @@ def _prepare(
             *("model", "blocks", "degree", "roots", "alpha_init"),
         )
         start = load_checkpoint(init_file)
-    if wish.roots == "given":
+    if request.roots == "given":
         raise click.UsageError(
             "roots by hand are for 'polyroots init --root ... --out init.pt', and 'polyroots train --init init.pt' then"
         )
@@ -129,15 +129,15 @@ def _prepare(
         if fields["tensorboard"]:
             require_tensorboard()
         source = open_data(dataset, data_dir, download)
-        network = start.config if start else config_for(wish, source)
-        config = train_config(dataset, network, recipe, data_dir=data_dir, **_origin(start, wish), **fields)
+        network = start.config if start else config_for(request, source)
+        config = train_config(dataset, network, recipe, data_dir=data_dir, **_origin(start, request), **fields)
     return config, source, start
 
 
-def _origin(start: Checkpoint | None, wish: ModelWish) -> dict[str, str]:
+def _origin(start: Checkpoint | None, request: NetworkRequest) -> dict[str, str]:
     """Say where the coefficients come from, in the terms of `TrainConfig`."""
     if start is None or not start.init:
-        return {"roots": wish.roots, "alpha_init": wish.alpha_init}
+        return {"roots": request.roots, "alpha_init": request.alpha_init}
     strategy = start.init["strategy"]
     return {"alpha_init": start.init["alpha_init"]} if strategy is None else {"roots": strategy}
 

@@ -29,7 +29,7 @@ NETWORKS = {
     "q2": "Poly-MgNet$^{q_2}$",
 }
 
-# The second: there is no passage to the first, and in the multigrid networks that begins with u = 0.
+# The second: nothing is restricted to the first, and in the multigrid networks that begins with u = 0.
 _LEVEL = 2
 
 # The same in every network, and the kernels K of a ResNet, which are none of these, have colours of their own.

@@ -1,4 +1,4 @@
-"""Figure 2: features and data on one resolution, what A and B make of them, and the passage to the next one."""
+"""Figure 2: features and data on one resolution, what A and B make of them, and what is restricted and prolonged."""
 
 from __future__ import annotations
 

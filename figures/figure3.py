@@ -13,7 +13,7 @@ from polyroots.plotting import draw_contours, draw_surface
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import options_of, select_roots
 from polyroots.spectra import Spectrum, eigenvalues
-from polyroots_figures.operators import Subject, subjects_of
+from polyroots_figures.operators import FigureOperator, subjects_of
 from polyroots_figures.request import Computed, Request
 
 #: Instead of a strategy: the roots that the network's own coefficients make.
@@ -41,7 +41,7 @@ def compute(request: Request) -> list[Computed]:
     return computed
 
 
-def _polynomial(request: Request, subject: Subject, Lambda: Spectrum) -> tuple[ResidualPolynomial, str]:
+def _polynomial(request: Request, subject: FigureOperator, Lambda: Spectrum) -> tuple[ResidualPolynomial, str]:
     """The polynomial, and where its roots come from."""
     if request.strategy == OWN:
         if subject.own is None:

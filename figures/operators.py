@@ -17,7 +17,7 @@ from polyroots_figures.request import Request
 CHANNELS, SIZE = 64, (32, 32)
 
 
-class Subject(NamedTuple):
+class FigureOperator(NamedTuple):
     """A convolution A.
 
     Attributes
@@ -47,7 +47,7 @@ class Subject(NamedTuple):
         return f"{sizes}, {self.size[0]} x {self.size[1]} pixels"
 
 
-def subjects_of(request: Request, init: Init = "kaiming") -> list[Subject]:
+def subjects_of(request: Request, init: Init = "kaiming") -> list[FigureOperator]:
     """Return the convolutions A of the network's level, one for each; without a network one that is freshly drawn.
 
     Raises
@@ -61,7 +61,7 @@ def subjects_of(request: Request, init: Init = "kaiming") -> list[Subject]:
             torch.manual_seed(request.seed)
             weight = ConvOperator(CHANNELS, init=init).weight.detach()
         drawn = "a freshly drawn $A$" if init == "kaiming" else "a freshly drawn $A = I + N$"
-        return [Subject(weight, SIZE, drawn, "")]
+        return [FigureOperator(weight, SIZE, drawn, "")]
     index = checkpoint.config.level_index(request.level)
     network = checkpoint.model()
     assert isinstance(network, MgNet)
@@ -72,7 +72,7 @@ def subjects_of(request: Request, init: Init = "kaiming") -> list[Subject]:
     size, where = checkpoint.config.sizes[index], f"level {request.level} of {checkpoint.config.title}"
     many = len(operators) > 1
     return [
-        Subject(
+        FigureOperator(
             A.weight.detach(),
             size,
             f"$A$ number {number} of {where}" if many else f"$A$ of {where}",

@@ -88,7 +88,7 @@ def _curve(
     norms = [norm()]
     steps = total // len(q.roots)
     for _ in range(steps):
-        r = r - product(q.apply(product, r))
+        r = r - product(q.smooth(product, r))
         norms.append(norm())
     relative = np.array(norms) / norms[0]
     return {"strategy": name, "applications": len(q.roots) * np.arange(steps + 1), "norms": relative}

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from polyroots.initialization import Operand, rank
+from polyroots.initialization import OperatorToDamp, rank
 from polyroots.plotting import (
     EIGENVALUE,
     REFERENCE,
@@ -40,7 +40,7 @@ def compute(request: Request) -> list[Computed]:
     computed = []
     for subject in subjects_of(request, init="shifted"):
         operator = Convolution.of(subject.weight, subject.size, name=subject.name)
-        operand = Operand(request.level, subject.name, subject.weight, operator)
+        operand = OperatorToDamp(request.level, subject.name, subject.weight, operator)
         assert operand.spectrum is not None
         rows = rank([operand], request.degree, seed=request.seed)
         best = max((row.diagnoses[0].best_bound or 0.0 for row in rows if not row.error), default=0.0)

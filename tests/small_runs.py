@@ -15,7 +15,7 @@ from polyroots.training import train_config
 def small(source, name="q4", channels=(4, 8), **options):
     """A configuration that trains in a moment."""
     model = pr.models.model_config(
-        name, image_size=source.size, in_channels=source.channels, classes=len(source.classes), channels=channels
+        name, image_size=source.size, in_channels=source.channels, num_classes=len(source.classes), channels=channels
     )
     return train_config(source.name, model, **{"epochs": 2, "batch_size": 16, "device": "cpu", **options})
 

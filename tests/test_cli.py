@@ -45,7 +45,7 @@ def test_train_on_a_folder(image_folder, tmp_path):
     assert "q2, " in result.stdout
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
     assert config["model"]["channels"] == [4, 8]
-    assert config["model"]["classes"] == 2
+    assert config["model"]["num_classes"] == 2
     assert (config["batch_size"], config["lr"], config["augment"], config["seed"]) == (8, 0.05, "none", 3)
 
 
@@ -94,7 +94,7 @@ def test_models_lists_every_name():
     table = run("models").stdout
     assert re.search(r"q2 +L,L +64,128,256,256 +1 +1,385,554", table)
     assert re.search(r"resnet18 +- +64,128,256,512 +- +11,173,962", table)
-    grey = json.loads(run("models", "--size", 28, "--in-channels", 1, "--classes", 5, "--json").stdout)
+    grey = json.loads(run("models", "--image-size", 28, "--in-channels", 1, "--num-classes", 5, "--json").stdout)
     # 2 * 64 * 9 stem weights and 5 * 257 in the head are gone.
     assert grey[0]["weights"] == 1_385_554 - 2 * 64 * 9 - 5 * 257
 

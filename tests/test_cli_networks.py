@@ -26,14 +26,14 @@ def test_models_lists_every_network_with_its_cost():
 
 
 def test_models_counts_multiply_adds():
-    """By hand: convolutions of 3x3 taps at each level, stem, passages and head."""
+    """By hand: convolutions of 3x3 taps at each level, stem, transitions and head."""
     (q2,) = json.loads(run("models", "q2", "--json").stdout)
     pixels, channels = [1024, 256, 64, 16], [64, 128, 256, 256]
     A = [9 * n * c * c for n, c in zip(pixels, channels, strict=True)]
     stem = 9 * 3 * 64 * 1024
     # Pi and R read one channel for each that they write.
-    passages = sum(2 * 9 * n * c for n, c in zip(pixels[1:], channels[1:], strict=True))
-    assert q2["multiply_adds"] == stem + 2 * sum(A[:3]) + A[3] + passages + 256 * 10
+    transitions = sum(2 * 9 * n * c for n, c in zip(pixels[1:], channels[1:], strict=True))
+    assert q2["multiply_adds"] == stem + 2 * sum(A[:3]) + A[3] + transitions + 256 * 10
     # Levels, stem and head are all there is.
     assert q2["weights"] == sum(q2["level_weights"]) + 9 * 3 * 64 + 2 * 64 + 2570
     assert q2["applications"] == 7

@@ -179,7 +179,7 @@ def test_an_end_without_converged_values_is_unknown(monkeypatch, rng):
 def test_bad_counts_and_operators_are_said():
     with pytest.raises(pr.InputError, match="asked for 0 extremes, expected 1 to 200"):
         extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 0)
-    with pytest.raises(pr.InputError, match=r"weight: count: expected a whole number, got 2\.5"):
+    with pytest.raises(pr.InputError, match=r"weight: k: expected a whole number, got 2\.5"):
         extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 2.5)
     with pytest.raises(pr.InputError, match="asked for 201 extremes, expected 1 to 200"):
         extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 201)

@@ -100,7 +100,7 @@ def test_resnets_are_the_textbook_networks(name, training):
 def test_resnet18_is_torchvisions(max_pool):
     """With the same weights under the same names; only the stem is another."""
     torch.manual_seed(37)
-    ours = pr.models.build("resnet18", classes=7, max_pool=max_pool).eval()
+    ours = pr.models.build("resnet18", num_classes=7, max_pool=max_pool).eval()
     theirs = resnet18(num_classes=7).eval()
     theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     if not max_pool:

@@ -105,12 +105,12 @@ def test_a_large_zero_padded_layer_has_its_extremes(rng):
 
 def test_models_and_images_that_don_t_fit_are_said(odd):
     with pytest.raises(
-        pr.InputError, match=r"Odd doesn't take images of shape \(3, 2, 2\): .*; give another input_size"
+        pr.InputError, match=r"Odd doesn't take images of shape \(3, 2, 2\): .*; give another image_size"
     ):
         pr.model_spectra(odd, 2)
     with pytest.raises(pr.InputError, match="Linear has no Conv2d"):
         pr.model_spectra(nn.Linear(2, 2), 8)
-    with pytest.raises(pr.InputError, match=r"expected an input size \(H, W\)"):
+    with pytest.raises(pr.InputError, match=r"expected an image size \(H, W\)"):
         pr.model_spectra(odd, (1, 2, 3, 4))
     with pytest.raises(pr.InputError, match=r"expected a torch\.nn\.Module, got OrderedDict"):
         pr.model_spectra(odd.state_dict(), 20)
@@ -244,7 +244,7 @@ def test_results_survive_their_file(results, tmp_path):
             assert np.array_equal(read[name].sigma, result.sigma)
     few = read["few"].extremes
     assert few.min_real == results["few"].extremes.min_real
-    assert (few.count, few.is_exact, few.method) == (3, True, "All eigenvalues were computed.")
+    assert (few.k, few.is_exact, few.method) == (3, True, "All eigenvalues were computed.")
     assert np.array_equal(few.ends["radius"].frequencies, results["few"].extremes.ends["radius"].frequencies)
     searched = read["searched"].extremes
     assert not searched.is_exact

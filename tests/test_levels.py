@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import polyroots as pr
-from polyroots.initialization.operands import Operand, choose_for_all
+from polyroots.initialization.operands import OperatorToDamp, choose_for_all
 from polyroots.initialization.ranking import rank
 from polyroots.roots.strategies import STRATEGIES
 from polyroots.spectra.convolution import Convolution
@@ -16,7 +16,7 @@ LAPLACIAN = np.array([[0, -1, 0], [-1, 4.5, -1], [0, -1, 0.0]]).reshape(1, 1, 3,
 
 def operand(number, K, size=6):
     operator = Convolution.of(K, size, name=f"layer{number}")
-    return Operand(number, f"level {number}", K, operator)
+    return OperatorToDamp(number, f"level {number}", K, operator)
 
 
 def mixed():

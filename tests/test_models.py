@@ -40,7 +40,7 @@ def test_weights_are_counted(name, weights):
 )
 def test_networks_for_other_images(name, size, channels, classes):
     with torch.device("meta"):
-        model = pr.models.build(name, image_size=size, in_channels=channels, classes=classes)
+        model = pr.models.build(name, image_size=size, in_channels=channels, num_classes=classes)
         H, W = (size, size) if isinstance(size, int) else size
         assert model(torch.empty(4, channels, H, W)).shape == (4, classes)
 
@@ -121,7 +121,7 @@ def test_the_cost_of_an_image_of_one_pixel():
 
 
 def test_an_incomplete_configuration_is_refused():
-    fields = {"name": "mgnet", "image_size": (8, 8), "in_channels": 1, "classes": 2, "channels": (4,), "steps": 2}
+    fields = {"name": "mgnet", "image_size": (8, 8), "in_channels": 1, "num_classes": 2, "channels": (4,), "steps": 2}
     with pytest.raises(ValueError, match="needs the number of steps that share an A"):
         ModelConfig(**fields)
     assert pr.models.build(ModelConfig(**fields, steps_per_A=1)).config.steps_per_A == 1
@@ -159,7 +159,7 @@ def test_convolutions_know_their_geometry():
         ("q4", {"channels": ()}, "at least one level"),
         ("q4", {"channels": (0,)}, "channels"),
         ("q4", {"image_size": 0}, "image_size"),
-        ("q4", {"classes": -1}, "classes: input should be greater than 0, got -1"),
+        ("q4", {"num_classes": -1}, "num_classes: input should be greater than 0, got -1"),
         ("q4", {"padding": "reflect"}, "padding: input should be 'zeros' or 'circular', got 'reflect'"),
         ("q4", {"max_pool": True}, "max_pool is no option of q4"),
         ("resnet20", {"max_pool": True}, "max_pool is an option of resnet18 alone"),

@@ -66,7 +66,7 @@ def test_a_strategy_chooses_a_blocks_roots_from_its_own_operator():
 
 
 def test_fixed_coefficients_are_not_trained():
-    fixed = PolyBlock(4, [0.5, 1.5], alphas_are_trained=False)
+    fixed = PolyBlock(4, [0.5, 1.5], alphas="fixed")
     trained = PolyBlock(4, [0.5, 1.5])
     assert count_weights(trained) - count_weights(fixed) == 2
     fixed(torch.randn(2, 4, 6, 6)).sum().backward()

@@ -228,7 +228,7 @@ def relative_error(factors_order, lam):
     q = pr.ResidualPolynomial(lam)
     exact = q.p(t) * f
     q._factors = factors_order(q.factors)
-    ours = q.apply(lambda x: t.astype(np.float32) * x, f.astype(np.float32))
+    ours = q.smooth(lambda x: t.astype(np.float32) * x, f.astype(np.float32))
     assert ours.dtype == np.float32
     return np.linalg.norm(ours - exact) / np.linalg.norm(exact)
 
@@ -250,20 +250,20 @@ def test_apply_smooths_with_anything_that_multiplies(rng):
     expected = u + p_of_A @ (f - A @ u)
     before = f.copy(), u.copy()
     for operator in (A, csr_array(A), aslinearoperator(A), lambda x: A @ x):
-        np.testing.assert_allclose(q.apply(operator, f, u), expected, atol=1e-12)
-        np.testing.assert_allclose(q.apply(operator, f), p_of_A @ f, atol=1e-12)
+        np.testing.assert_allclose(q.smooth(operator, f, u), expected, atol=1e-12)
+        np.testing.assert_allclose(q.smooth(operator, f), p_of_A @ f, atol=1e-12)
     assert np.array_equal(f, before[0])
     assert np.array_equal(u, before[1])
     conv = torch.nn.Conv2d(3, 3, 3, padding=1, bias=False).double()
     conv.weight.data = torch.from_numpy(K)
     images = [torch.from_numpy(x).reshape(1, 3, 5, 4) for x in (f, u)]
     with torch.no_grad():
-        np.testing.assert_allclose(q.apply(conv, *images).numpy().ravel(), expected, atol=1e-12)
+        np.testing.assert_allclose(q.smooth(conv, *images).numpy().ravel(), expected, atol=1e-12)
     # The residual is multiplied by q(A).
-    residual = f - A @ q.apply(A, f, u)
+    residual = f - A @ q.smooth(A, f, u)
     np.testing.assert_allclose(residual, (np.eye(60) - A @ p_of_A) @ (f - A @ u), atol=1e-11)
     with pytest.raises(pr.InputError, match=r"expected an operator A to call or to multiply with \(A @ x\), got str"):
-        q.apply("A", f)
+        q.smooth("A", f)
 
 
 def test_apply_takes_d_applications_from_zero():
@@ -274,10 +274,10 @@ def test_apply_takes_d_applications_from_zero():
         return 2 * x
 
     q = pr.ResidualPolynomial([1.2, 2, 1 + 0.5j, 1 - 0.5j])
-    q.apply(A, np.ones(3))
+    q.smooth(A, np.ones(3))
     assert len(calls) == q.degree
     calls.clear()
-    q.apply(A, np.ones(3), np.ones(3))
+    q.smooth(A, np.ones(3), np.ones(3))
     assert len(calls) == q.degree + 1
 
 

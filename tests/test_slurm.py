@@ -203,7 +203,7 @@ def test_jobs_are_followed_through_the_queue(tmp_path, monkeypatch):
     (directory.jobs / "jobs.json").write_text(json.dumps(document))
     now = 100.0
     monkeypatch.setattr(cluster.time, "monotonic", lambda: now)
-    jobs = cluster.Jobs(directory, ["a", "b", "c"], Resources())
+    jobs = cluster.SlurmRunner(directory, ["a", "b", "c"], Resources())
     jobs.advance()
     assert jobs.phases == {"a": Phase.WAITING, "b": Phase.RUNNING, "c": Phase.RUNNING}
     queue.clear()
@@ -225,10 +225,10 @@ def test_jobs_are_followed_through_the_queue(tmp_path, monkeypatch):
 
     (directory.jobs / "jobs.json").write_text('{"a": "9_0"}')
     with pytest.raises(FileError, match="is damaged"):
-        cluster.Jobs(directory, ["a"], Resources())
+        cluster.SlurmRunner(directory, ["a"], Resources())
     (directory.jobs / "jobs.json").write_text(json.dumps(document))
     queue["9_0"] = "RUNNING"
-    jobs = cluster.Jobs(directory, ["a"], Resources())
+    jobs = cluster.SlurmRunner(directory, ["a"], Resources())
     monkeypatch.setattr(cluster, "_queue", silent)
     now += 10
     jobs.advance()

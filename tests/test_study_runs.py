@@ -14,7 +14,7 @@ from small_runs import require_same
 from small_studies import FOUR, command, epochs_done, four, wait_for
 
 from polyroots.errors import FileError, InputError
-from polyroots.study import Machine, Phase, Processes, StudyDirectory, make_plan, run_study
+from polyroots.study import LocalRunner, Machine, Phase, StudyDirectory, make_plan, run_study
 from polyroots.study.progress import STOPPED, RunProgress, last_lines_of, progress_of
 from polyroots.training import load_run, open_data, train
 from polyroots_cli import study_live
@@ -167,7 +167,7 @@ def test_an_unexpected_end_is_told_in_the_log(tmp_path):
     plan, description = make_plan(path, Machine(device="cpu"))
     directory = StudyDirectory(tmp_path / "out")
     directory.write(plan, description.text)
-    runner = Processes(directory, [NAMES[0], NAMES[1]], jobs=2)
+    runner = LocalRunner(directory, [NAMES[0], NAMES[1]], jobs=2)
     runner.advance()
     assert runner.phases == dict.fromkeys(NAMES[:2], Phase.RUNNING)
     first, second = (runner._running[name][0] for name in NAMES[:2])
@@ -187,7 +187,7 @@ def test_devices_and_threads_are_shared_out(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "12")
 
     def shares(jobs, devices):
-        runner = Processes(directory, [], jobs=jobs, devices_per_job=devices)
+        runner = LocalRunner(directory, [], jobs=jobs, devices_per_job=devices)
         environments = [runner._environment(slot) for slot in range(jobs)]
         return [(e["CUDA_VISIBLE_DEVICES"], e["OMP_NUM_THREADS"]) for e in environments]
 
@@ -207,7 +207,7 @@ def test_devices_and_threads_are_shared_out(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "6")
     assert shares(2, 0)[0][1] == "3"
     with pytest.raises(InputError, match="5 GPUs for each run, and 4 here"):
-        Processes(directory, [], devices_per_job=5)
+        LocalRunner(directory, [], devices_per_job=5)
 
 
 def test_a_worker_stops_whose_parent_is_gone(tmp_path):

@@ -305,7 +305,7 @@ def test_a_run_that_cannot_begin_leaves_the_place_as_it_was(tmp_path):
 
 def test_configurations_that_do_not_fit_are_said(tmp_path, init_file):
     source, start = open_data("digits"), load_checkpoint(init_file)
-    for field in ({"classes": 5}, {"image_size": 32}, {"in_channels": 3}):
+    for field in ({"num_classes": 5}, {"image_size": 32}, {"in_channels": 3}):
         model = pr.models.model_config("q4", **{"image_size": 8, "in_channels": 1, **field})
         with pytest.raises(pr.InputError, match="make a network for it with 'polyroots init --dataset digits'"):
             train(train_config("digits", model, device="cpu"), source, tmp_path / "run")

@@ -1,4 +1,4 @@
-"""The networks as the papers write them: the residual f - A u computed anew for every step and passage."""
+"""The networks as the papers write them: the residual f - A u computed anew for every step and transition."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def textbook(model: nn.Module, x: Tensor) -> Tensor:
     for index, level in enumerate(model.levels):
         u, r = level_steps(level, f, u)
         if index + 1 < len(model.levels):
-            passage, coarser = model.transitions[index], model.levels[index + 1]
+            transition, coarser = model.transitions[index], model.levels[index + 1]
             if model.config.has_full_transitions:
-                u = passage.after_Pi(passage.Pi(u))
-                restricted = passage.after_R(passage.R(r))
+                u = transition.after_Pi(transition.Pi(u))
+                restricted = transition.after_R(transition.R(r))
             else:
-                u = passage.Pi(u)
-                restricted = passage.R(torch.relu(r))
+                u = transition.Pi(u)
+                restricted = transition.R(torch.relu(r))
             f = restricted + convolve(coarser.operators[0], u)
     return model.head(u.mean(dim=(2, 3)))
 

@@ -49,7 +49,7 @@ def save_results(path: str | Path, results: Mapping[str, LayerResult]) -> None:
             arrays |= _prefixed(f"{number}.spectrum", result.spectrum.to_arrays())
         if result.extremes is not None:
             arrays[f"{number}.extremes.about"] = np.array(
-                json.dumps([result.extremes.is_exact, result.extremes.method, int(result.extremes.count)])
+                json.dumps([result.extremes.is_exact, result.extremes.method, int(result.extremes.k)])
             )
             for name, end in result.extremes.ends.items():
                 parts = {part.name: getattr(end, part.name) for part in fields(End)}

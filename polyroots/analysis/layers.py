@@ -198,7 +198,7 @@ class ModelSpectra:
 
 def model_spectra(
     model: nn.Module,
-    input_size: int | tuple[int, ...],
+    image_size: int | tuple[int, ...],
     *,
     padding: str = "circular",
     kind: str = "eigenvalues",
@@ -213,7 +213,7 @@ def model_spectra(
     ----------
     model : nn.Module
         Left as it was.
-    input_size : int, (H, W) or (channels, H, W)
+    image_size : int, (H, W) or (channels, H, W)
         Of the images; the channels are those of the first convolution unless given.
     padding : ``"circular"``, ``"zeros"`` or ``"own"``
         Circular gives all eigenvalues through the symbol whatever the layer has; ``"own"`` takes each layer's. Each
@@ -247,7 +247,7 @@ def model_spectra(
             f"expected a torch.nn.Module, got {type(model).__name__}; build the model and load its weights"
         )
     analysis = Analysis(padding, kind, extremes, workers)
-    layers, skipped = model_layers(model, input_size)
+    layers, skipped = model_layers(model, image_size)
     results = {}
     for layer in layers:
         reason = analysis.why_not(layer)
@@ -258,14 +258,14 @@ def model_spectra(
     return ModelSpectra(results, skipped)
 
 
-def model_layers(model: nn.Module, input_size: int | tuple[int, ...]) -> tuple[list[Layer], dict[str, str]]:
+def model_layers(model: nn.Module, image_size: int | tuple[int, ...]) -> tuple[list[Layer], dict[str, str]]:
     """Return the convolutions of a model at images of some size, and why others are left out (see `model_spectra`)."""
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
     if first is None:
         raise InputError(f"{type(model).__name__} has no Conv2d: expected a network with convolutions of images")
-    size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
+    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     if len(size) not in (2, 3) or not all(isinstance(n, int) and n > 0 for n in size):
-        raise InputError(f"expected an input size (H, W) or (channels, H, W) in pixels, got {input_size!r}")
+        raise InputError(f"expected an image size (H, W) or (channels, H, W) in pixels, got {image_size!r}")
     shape = size if len(size) == 3 else (first.in_channels, *size)
     images = torch.zeros(1, *shape, dtype=first.weight.dtype, device=first.weight.device)
     try:
@@ -273,7 +273,7 @@ def model_layers(model: nn.Module, input_size: int | tuple[int, ...]) -> tuple[l
     except (RuntimeError, ValueError, IndexError) as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{type(model).__name__} doesn't take images of shape {shape}: {line}; give another input_size"
+            f"{type(model).__name__} doesn't take images of shape {shape}: {line}; give another image_size"
         ) from error
     return [layer_of(conv, module.weight, note) for conv, module, note in traced], skipped
 

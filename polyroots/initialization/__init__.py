@@ -12,12 +12,12 @@ from polyroots.initialization.network import (
     require_polynomial,
     set_roots,
 )
-from polyroots.initialization.operands import Operand, choose_for_all
+from polyroots.initialization.operands import OperatorToDamp, choose_for_all
 from polyroots.initialization.ranking import Row, rank
 
 __all__ = [
     "InitReport",
-    "Operand",
+    "OperatorToDamp",
     "Row",
     "choose_for_all",
     "draw_alphas",

@@ -11,7 +11,7 @@ from torch import nn
 
 from polyroots.errors import InputError
 from polyroots.files import without_infinity
-from polyroots.initialization.operands import BlockReport, LevelReport, Operand, choose_for_all, pairs_of
+from polyroots.initialization.operands import BlockReport, LevelReport, OperatorToDamp, choose_for_all, pairs_of
 from polyroots.models import AlphaInit, Inert, Level, PolyMgNet, PolyStep, inert_coefficients, set_coefficients
 from polyroots.polynomials import (
     ResidualPolynomial,
@@ -135,7 +135,7 @@ def initialize(
 def draw_alphas(
     network: PolyMgNet,
     alpha_init: AlphaInit,
-    operands: Sequence[Operand],
+    operands: Sequence[OperatorToDamp],
     seed: int | None = None,
     on_level: Callable[[LevelReport], None] | None = None,
 ) -> InitReport:
@@ -154,7 +154,7 @@ def draw_alphas(
 
 def report_as_is(
     network: PolyMgNet,
-    operands: Sequence[Operand],
+    operands: Sequence[OperatorToDamp],
     origin: str = "as they are",
     on_level: Callable[[LevelReport], None] | None = None,
 ) -> InitReport:
@@ -172,7 +172,7 @@ def report_as_is(
         If all coefficients of a block are zero: it does nothing.
     """
 
-    def report(operand: Operand, steps: Sequence[PolyStep]) -> LevelReport:
+    def report(operand: OperatorToDamp, steps: Sequence[PolyStep]) -> LevelReport:
         roots = [roots_of_block(step.letter, step.alphas.tolist()) for step in steps]
         blocks = [
             BlockReport(step.letter, step.powers, pairs_of(of_step), tuple(step.alphas.tolist()))
@@ -185,7 +185,7 @@ def report_as_is(
 
 
 def report_on(
-    operands: Sequence[Operand],
+    operands: Sequence[OperatorToDamp],
     choices: Sequence[RootChoice],
     options: dict[str, Any],
     network: PolyMgNet | None,
@@ -199,7 +199,7 @@ def report_on(
 def _report(
     strategy: str | None,
     options: dict[str, Any],
-    operands: Sequence[Operand],
+    operands: Sequence[OperatorToDamp],
     reports: Iterable[LevelReport],
     network: PolyMgNet | None,
     on_level: Callable[[LevelReport], None] | None,
@@ -250,8 +250,8 @@ def operands_of(
     region: str = "all",
     padding: str = "circular",
     has_fixed_blocks: bool = True,
-    on_operand: Callable[[Operand], None] | None = None,
-) -> list[Operand]:
+    on_operand: Callable[[OperatorToDamp], None] | None = None,
+) -> list[OperatorToDamp]:
     """Return the operators A of a network's levels, with their spectra.
 
     Parameters
@@ -283,7 +283,7 @@ def operands_of(
                 raise InputError(f"{title}: A has no numbers yet, it is on the meta device; give it weights first")
             operator = Convolution.of(A.weight, size, padding=padding, name=f"{names[A]}.weight")
             blocks = tuple(step.letter for step in steps) if has_fixed_blocks else None
-            operands.append(Operand(number, title, A.weight, operator, region, blocks))
+            operands.append(OperatorToDamp(number, title, A.weight, operator, region, blocks))
             if on_operand:
                 on_operand(operands[-1])
     return operands

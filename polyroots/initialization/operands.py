@@ -69,7 +69,7 @@ class LevelReport:
     remarks: tuple[str, ...]
 
 
-class Operand:
+class OperatorToDamp:
     """An operator for which roots are chosen, with what is worth computing once only.
 
     Attributes
@@ -174,7 +174,7 @@ def pairs_of(roots: Iterable[complex]) -> tuple[tuple[float, float], ...]:
 
 
 def choose_for_all(
-    operands: Sequence[Operand],
+    operands: Sequence[OperatorToDamp],
     degree: int | None,
     strategy: str,
     options: Mapping[str, Any] | None = None,

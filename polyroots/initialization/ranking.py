@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polyroots.errors import PolyrootsError
-from polyroots.initialization.operands import Operand, choose_for_all
+from polyroots.initialization.operands import OperatorToDamp, choose_for_all
 from polyroots.polynomials import Diagnosis, ResidualPolynomial
 from polyroots.roots import STRATEGIES, options_of
 
@@ -43,7 +43,7 @@ class Row:
 
 
 def rank(
-    operands: Sequence[Operand],
+    operands: Sequence[OperatorToDamp],
     degree: int | None,
     *,
     seed: int = 7,
@@ -55,7 +55,7 @@ def rank(
 
     Parameters
     ----------
-    operands : sequence of Operand
+    operands : sequence of OperatorToDamp
     degree : int, optional
         Of operators whose blocks don't decide it.
     seed : int
@@ -81,7 +81,7 @@ def rank(
 
 
 def _row(
-    operands: Sequence[Operand],
+    operands: Sequence[OperatorToDamp],
     degree: int | None,
     strategy: str,
     options: Mapping[str, Any],

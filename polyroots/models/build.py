@@ -20,13 +20,13 @@ def build(name: str | ModelConfig, **config: Any) -> Network:
     name : str or ModelConfig
         A name of `polyroots.models.NAMES`, a block sequence such as ``"L,C,C"``, or a complete configuration.
     **config
-        See `model_config`: image_size (32), in_channels (3), classes (10), channels or scale, and fields of
+        See `model_config`: image_size (32), in_channels (3), num_classes (10), channels or scale, and fields of
         `ModelConfig`.
 
     Returns
     -------
     Network
-        (batch, in_channels, H, W) -> (batch, classes). Draws from torch's global generator. The coefficients of a
+        (batch, in_channels, H, W) -> (batch, num_classes). Draws from torch's global generator. The coefficients of a
         Poly-MgNet are neutral (p = I, or A for a symmetric pair) until `polyroots.initialize` sets them.
 
     Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
@@ -12,6 +12,7 @@ from polyroots.errors import InputError, one_sentence, unknown_name
 from polyroots.models.operator import Init, Padding
 from polyroots.models.placement import Placement, placements_for
 from polyroots.models.registry import MGNETS, RESNETS, blocks_of, default_channels
+from polyroots.models.step import Alphas
 from polyroots.polynomials import degree_of
 from polyroots.spectra import pair
 
@@ -31,7 +32,7 @@ class ModelConfig(BaseModel):
     name : a name in `NAMES` or a block sequence such as ``"L,L,C"``
     image_size : (H, W) in pixels
     in_channels : channels of the image
-    classes : outputs
+    num_classes : outputs
     channels : channels of each level, finest first, each a multiple of the one before; of each stage of a ResNet
     padding : of the levels' convolutions A and B; ``"circular"`` makes A the operator that the symbol describes
     placement : of batch norm and ReLU in a step, see `Placement`; None for the authors'
@@ -48,16 +49,24 @@ class ModelConfig(BaseModel):
     name: str
     image_size: tuple[PositiveInt, PositiveInt]
     in_channels: PositiveInt
-    classes: PositiveInt
+    num_classes: PositiveInt
     channels: tuple[_Channels, ...]
     padding: Padding = "zeros"
     placement: str | None = None
     quadratic_placement: str | None = None
     steps: _Steps | None = None
     steps_per_A: PositiveInt | None = None
-    alphas: Literal["trained", "fixed"] = "trained"
+    alphas: Alphas = "trained"
     A_init: Init = "kaiming"
     max_pool: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_0_1_0(cls, fields: Any) -> Any:
+        """Take the fields of version 0.1.0, which stored the number of classes under another name."""
+        if isinstance(fields, dict) and "classes" in fields and "num_classes" not in fields:
+            return {"num_classes" if name == "classes" else name: value for name, value in fields.items()}
+        return fields
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
@@ -187,7 +196,7 @@ def model_config(
     *,
     image_size: int | Sequence[int] = 32,
     in_channels: int = 3,
-    classes: int = 10,
+    num_classes: int = 10,
     channels: Sequence[int] | None = None,
     scale: float | None = None,
     **options: Any,
@@ -199,7 +208,7 @@ def model_config(
     name : str
         A name in `NAMES` or a block sequence such as ``"L,C,C"``.
     image_size : int or (H, W)
-    in_channels, classes : int
+    in_channels, num_classes : int
     channels : sequence of int, optional
         Of each level or stage; by default they follow from name and image size, see `default_channels`.
     scale : float, optional
@@ -233,7 +242,7 @@ def model_config(
             "name": name,
             "image_size": size,
             "in_channels": in_channels,
-            "classes": classes,
+            "num_classes": num_classes,
             "channels": by_default if channels is None else tuple(channels),
         }
         return ModelConfig(**fields, **options)

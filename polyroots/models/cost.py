@@ -20,7 +20,7 @@ class Cost:
     Attributes
     ----------
     weights : trained numbers
-    level_weights : of each level or stage, with the passage to it from the finer one
+    level_weights : of each level or stage, with restriction and prolongation from the finer one
     applications : of the convolutions A, for one image; None for a ResNet
     multiply_adds : of all convolutions and linear layers, for one image
     coefficients : number of coefficients alpha

@@ -13,7 +13,7 @@ Coarse = Float[Tensor, "batch coarse height/2 width/2"]
 
 
 class Transition(nn.Module):
-    """The authors' passage: u <- Pi u, r <- R relu(r).
+    """The authors' restriction and prolongation: u <- Pi u, r <- R relu(r).
 
     They write f' = R relu(f - A u) + A' Pi u; the residual f' - A' Pi u that it starts with is R relu(r).
 
@@ -34,7 +34,7 @@ class Transition(nn.Module):
 
 
 class FullTransition(nn.Module):
-    """He and Xu's passage: u <- relu bn Pi u, r <- relu bn R r, with full convolutions.
+    """He and Xu's restriction and prolongation: u <- relu bn Pi u, r <- relu bn R r, with full convolutions.
 
     They write f' = relu bn R (f - A u) + A' u'; the residual f' - A' u' that it starts with is relu bn R r.
 

@@ -16,7 +16,7 @@ from torch import nn
 from polyroots.errors import InputError
 from polyroots.models.operator import ConvOperator, Features, Init, Padding
 from polyroots.models.placement import Placement, default_placements, make_place, once_a_level, require_fit
-from polyroots.models.step import ExtractorStep, PolyStep, Step
+from polyroots.models.step import Alphas, ExtractorStep, PolyStep, Step
 from polyroots.polynomials import Factor, ResidualPolynomial, factors_from_roots, parse_blocks
 from polyroots.roots import completed, natural
 
@@ -131,7 +131,7 @@ class Level(SmoothingLevel):
         authors'.
     padding, steps_per_A, A_init, begins_at_zero
         See `SmoothingLevel`.
-    alphas_are_trained : bool
+    alphas : "trained" or "fixed"
         Whether the coefficients are trained, or stay as they are set.
 
     Raises
@@ -160,15 +160,12 @@ class Level(SmoothingLevel):
         padding: Padding = "zeros",
         steps_per_A: int | None = None,
         A_init: Init = "kaiming",
-        alphas_are_trained: bool = True,
+        alphas: Alphas = "trained",
         begins_at_zero: bool = False,
     ) -> None:
         letters, factors = blocks_and_factors(blocks, roots)
         placements = placements_of(letters, placement)
-        steps = [
-            PolyStep(letter, channels, place, alphas_are_trained)
-            for letter, place in zip(letters, placements, strict=True)
-        ]
+        steps = [PolyStep(letter, channels, place, alphas) for letter, place in zip(letters, placements, strict=True)]
         super().__init__(steps, channels, padding, steps_per_A, A_init, begins_at_zero)
         set_coefficients([(step, f.coefficients) for step, f in zip(steps, factors, strict=False)])
 

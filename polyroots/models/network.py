@@ -1,4 +1,4 @@
-"""The multigrid networks: stem, levels of steps, passages between them, global average, linear layer."""
+"""The multigrid networks: stem, levels of steps with restriction and prolongation between them, a linear layer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PREFIX = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 class Network(nn.Module, ABC):
-    """A network of a configuration, (batch, in_channels, H, W) -> (batch, classes).
+    """A network of a configuration, (batch, in_channels, H, W) -> (batch, num_classes).
 
     Its `load_state_dict` also takes the names that torch.compile and data parallelism make.
     """
@@ -35,7 +35,7 @@ class Network(nn.Module, ABC):
     @property
     @abstractmethod
     def resolutions(self) -> list[list[nn.Module]]:
-        """What works on each resolution, finest first, with the passage to it."""
+        """What works on each resolution, finest first, with restriction and prolongation to it."""
 
     @property
     def operators(self) -> list[ConvOperator]:
@@ -65,15 +65,15 @@ class MgNet(Network):
             nn.ReLU(inplace=True),
         )
         self.levels = nn.ModuleList(self.make_level(c, begins_at_zero=not index) for index, c in enumerate(channels))
-        passage = FullTransition if config.has_full_transitions else Transition
-        self.transitions = nn.ModuleList(passage(fine, coarse) for fine, coarse in pairwise(channels))
-        self.head = nn.Linear(channels[-1], config.classes)
+        kind = FullTransition if config.has_full_transitions else Transition
+        self.transitions = nn.ModuleList(kind(fine, coarse) for fine, coarse in pairwise(channels))
+        self.head = nn.Linear(channels[-1], config.num_classes)
 
     @property
     def resolutions(self) -> list[list[nn.Module]]:
-        """Each level, with the passage to it."""
-        passages = [[], *([transition] for transition in self.transitions)]
-        return [[*passage, level] for passage, level in zip(passages, self.levels, strict=True)]
+        """Each level, with restriction and prolongation to it."""
+        before = [[], *([transition] for transition in self.transitions)]
+        return [[*transition, level] for transition, level in zip(before, self.levels, strict=True)]
 
     @property
     def operators(self) -> list[ConvOperator]:
@@ -96,7 +96,7 @@ class MgNet(Network):
             begins_at_zero=begins_at_zero,
         )
 
-    def forward(self, x: Float[Tensor, "batch in_channels height width"]) -> Float[Tensor, "batch classes"]:
+    def forward(self, x: Float[Tensor, "batch in_channels height width"]) -> Float[Tensor, "batch num_classes"]:
         """Return the logits of a batch of images."""
         u, r = None, self.stem(x)
         for level, transition in zip(self.levels, self.transitions, strict=False):
@@ -130,7 +130,7 @@ class PolyMgNet(MgNet):
             steps_per_A=config.steps_per_A,
             A_init=config.A_init,
             begins_at_zero=begins_at_zero,
-            alphas_are_trained=config.alphas == "trained",
+            alphas=config.alphas,
         )
 
 

@@ -11,6 +11,7 @@ from polyroots.errors import InputError
 from polyroots.models.level import Level
 from polyroots.models.operator import ConvOperator, Features, Init, Padding
 from polyroots.models.placement import Placement
+from polyroots.models.step import Alphas
 from polyroots.polynomials import require_degree
 from polyroots.roots import choose_roots
 from polyroots.spectra import eigenvalues
@@ -42,7 +43,7 @@ class PolyBlock(nn.Module):
     A_init : ``"shifted"`` or ``"kaiming"``
         How A is drawn, see `polyroots.models.operator.ConvOperator`: by default with its eigenvalues in the disc around
         1 of radius 1/2, so that roots there damp something.
-    alphas_are_trained : bool
+    alphas : "trained" or "fixed"
         Whether the coefficients are trained, or stay as they are.
 
     Attributes
@@ -73,7 +74,7 @@ class PolyBlock(nn.Module):
         placement: str | Placement = "smoother",
         padding: Padding = "zeros",
         A_init: Init = "shifted",
-        alphas_are_trained: bool = True,
+        alphas: Alphas = "trained",
     ) -> None:
         super().__init__()
         A = ConvOperator(channels, padding, A_init)
@@ -88,7 +89,7 @@ class PolyBlock(nn.Module):
             roots=roots,
             placement=placement,
             padding=padding,
-            alphas_are_trained=alphas_are_trained,
+            alphas=alphas,
         )
         # The roots may be those of this A's spectrum.
         self.level.A = A

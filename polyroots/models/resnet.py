@@ -44,7 +44,7 @@ class ResNet(Network):
             others = (BasicBlock(coarse, coarse) for _ in range(depth - 1))
             self.add_module(f"layer{number}", nn.Sequential(first, *others))
             fine = coarse
-        self.fc = nn.Linear(fine, config.classes)
+        self.fc = nn.Linear(fine, config.num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -54,7 +54,7 @@ class ResNet(Network):
         """The stages."""
         return [[self.get_submodule(f"layer{number}")] for number in range(1, len(self.config.channels) + 1)]
 
-    def forward(self, x: Float[Tensor, "batch in_channels height width"]) -> Float[Tensor, "batch classes"]:
+    def forward(self, x: Float[Tensor, "batch in_channels height width"]) -> Float[Tensor, "batch num_classes"]:
         """Return the logits of a batch of images."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
         for (stage,) in self.resolutions:

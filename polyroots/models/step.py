@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from polyroots.errors import InputError
 from polyroots.models.operator import ConvOperator, Features
 from polyroots.models.placement import Placement, make_place
 from polyroots.polynomials import BLOCKS
+
+#: Whether the coefficients of a polynomial are trained, or stay as they are set.
+Alphas = Literal["trained", "fixed"]
 
 
 class Step(nn.Module, ABC):
@@ -69,7 +73,7 @@ class PolyStep(Step):
         ``"L"``, ``"R"``, ``"S"`` or ``"C"``: the powers of A in p, see `polyroots.polynomials.blocks.BLOCKS`.
     channels : int
     placement : Placement
-    is_trained : bool
+    alphas : "trained" or "fixed"
         Whether the coefficients are trained, or stay as they are set.
 
     Attributes
@@ -78,11 +82,11 @@ class PolyStep(Step):
         Coefficients of p, unconstrained; 1 and then zeros until they are set.
     """
 
-    def __init__(self, letter: str, channels: int, placement: Placement, is_trained: bool = True) -> None:
+    def __init__(self, letter: str, channels: int, placement: Placement, alphas: Alphas = "trained") -> None:
         super().__init__(channels, placement)
         self.letter = letter
         self.powers = BLOCKS[letter].powers
-        self.alphas = nn.Parameter(torch.eye(len(self.powers))[0], requires_grad=is_trained)
+        self.alphas = nn.Parameter(torch.eye(len(self.powers))[0], requires_grad=alphas == "trained")
 
     @property
     def applies_A(self) -> bool:

@@ -147,7 +147,7 @@ class ResidualPolynomial:
         copies = [extra_copies(score) for score in scores]
         return type(self)(np.concatenate([roots, np.repeat(roots, copies)]))
 
-    def apply(self, A: Any, f: Any, u: Any = None) -> Any:
+    def smooth(self, A: Any, f: Any, u: Any = None) -> Any:
         """Smooth: u + p(A) (f - A u), factor by factor in Leja order, in real arithmetic.
 
         The residual is carried from factor to factor, so that d applications of A are enough from u = 0, and d + 1
@@ -175,7 +175,7 @@ class ResidualPolynomial:
         Examples
         --------
         >>> A, f = np.diag([1.0, 2.0, 4.0]), np.ones(3)
-        >>> print(ResidualPolynomial([1, 4]).apply(A, f))
+        >>> print(ResidualPolynomial([1, 4]).smooth(A, f))
         [1.   0.75 0.25]
         """
         product = _product(A)

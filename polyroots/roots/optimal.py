@@ -10,7 +10,7 @@ from jaxtyping import Float64
 
 from polyroots.errors import InputError
 from polyroots.polynomials import USELESS, Krylov, ResidualPolynomial, Target, join_blocks, remedy
-from polyroots.roots.picking import EXTREMAL, Choice, Wish, fit, misfit, natural, pick_kinds, take_all
+from polyroots.roots.picking import EXTREMAL, ChosenRoots, RootRequest, fit, misfit, natural, pick_kinds, take_all
 from polyroots.roots.picking import too_few_points as too_few_distinct
 from polyroots.text import count_of, floored
 
@@ -29,7 +29,7 @@ class Task:
     Attributes
     ----------
     strategy : name
-    wish : what was asked for
+    request : what was asked for
     whole : the spectrum
     target : what the polynomial is over: the spectrum, or that of (A / unit)^2 for blocks S alone
     count : number of roots to choose
@@ -38,7 +38,7 @@ class Task:
     """
 
     strategy: str
-    wish: Wish
+    request: RootRequest
     whole: Target
     target: Target
     count: int
@@ -49,11 +49,11 @@ class Task:
         """Raise InputError if there are fewer points than roots."""
         if available >= self.count:
             return
-        if self.wish.blocks is None:
-            raise too_few_distinct(self.wish.count, available)
+        if self.request.blocks is None:
+            raise too_few_distinct(self.request.count, available)
         raise InputError(
-            f"blocks {join_blocks(self.wish.blocks)} have more roots than there is to damp: fewer of them make q zero "
-            "on all distinct non-zero eigenvalues; use fewer blocks"
+            f"blocks {join_blocks(self.request.blocks)} have more roots than there is to damp: fewer of them make q "
+            "zero on all distinct non-zero eigenvalues; use fewer blocks"
         )
 
     def require_useful(self, value: float, what: str, *, proven: bool = False) -> None:
@@ -65,8 +65,9 @@ class Task:
         if self.prior:
             raise InputError(
                 f"'{self.strategy}' has no useful roots here: beside the {count_of(len(self.prior), 'root')} that the "
-                f"blocks {join_blocks(self.wish.blocks or ())} fix, the least {what} that {roots} can reach {reached}; "
-                "leave the blocks out (the degree alone picks them), or use another strategy such as 'extremal'"
+                f"blocks {join_blocks(self.request.blocks or ())} fix, the least {what} that {roots} can reach "
+                f"{reached}; leave the blocks out (the degree alone picks them), or use another strategy such as "
+                "'extremal'"
             )
         raise InputError(
             f"'{self.strategy}' has no useful roots here: the least {what} that {roots} can reach {reached}, where "
@@ -85,7 +86,7 @@ class Task:
         if not is_complete and np.linalg.norm(s) > _NOISE * krylov.beta:
             fewer = (krylov.degree(s) + len(self.prior)) * self.power
             raise InputError(
-                f"the best polynomial with {count_of(self.wish.count, 'root')} has {fewer} only: {why}its leading "
+                f"the best polynomial with {count_of(self.request.count, 'root')} has {fewer} only: {why}its leading "
                 "coefficient is zero, as it is, for example, with an odd number of roots on a spectrum symmetric to 0; "
                 f"degree {fewer - 1} has these {fewer}"
             )
@@ -93,7 +94,7 @@ class Task:
         if roots is None or not np.isfinite(roots).all():
             enough = (krylov.reaches(_NEGLIGIBLE) + len(self.prior)) * self.power
             raise InputError(
-                f"the best polynomial with {count_of(self.wish.count, 'root')} is so small that rounding hides its "
+                f"the best polynomial with {count_of(self.request.count, 'root')} is so small that rounding hides its "
                 f"roots; degree {enough - 1} is enough to get below {_NEGLIGIBLE:g}"
             )
         return (unit * roots).tolist()
@@ -133,14 +134,14 @@ class Task:
 Optimiser = Callable[[Task], list[complex]]
 
 
-def optimise_roots(target: Target, wish: Wish, optimise: Optimiser, strategy: str) -> Choice:
+def optimise_roots(target: Target, request: RootRequest, optimise: Optimiser, strategy: str) -> ChosenRoots:
     """Optimise the roots that the blocks leave free.
 
     Blocks of S alone make q a polynomial of A^2. Among others S has the roots of `extremal`; and so has L, where the
     optimum has fewer real roots than there are L. The rest is the optimum beside them.
     """
-    blocks = wish.blocks
-    task = Task(strategy, wish, target, target, wish.count)
+    blocks = request.blocks
+    task = Task(strategy, request, target, target, request.count)
     if blocks is None:
         return natural(_solve(optimise, task))
     if set(blocks) == {"S"}:
@@ -149,7 +150,7 @@ def optimise_roots(target: Target, wish: Wish, optimise: Optimiser, strategy: st
     for letters in ("S", "SL"):
         fixed = [letter for letter in blocks if letter in letters]
         prior = _rim(target, fixed)
-        free = _solve(optimise, replace(task, count=wish.count - len(prior), prior=tuple(prior)))
+        free = _solve(optimise, replace(task, count=request.count - len(prior), prior=tuple(prior)))
         if letters == "S" and sum(root.imag == 0 for root in free) < blocks.count("L"):
             if set(blocks) <= set("SL"):
                 raise misfit([*prior, *free], blocks)
@@ -158,10 +159,10 @@ def optimise_roots(target: Target, wish: Wish, optimise: Optimiser, strategy: st
             remarks = (_remark(join_blocks(dict.fromkeys(fixed)), strategy),)
         break
     chosen = fit([*prior, *free], blocks)
-    return Choice(chosen.roots, chosen.blocks, remarks)
+    return ChosenRoots(chosen.roots, chosen.blocks, remarks)
 
 
-def _optimise_squares(task: Task, blocks: tuple[str, ...], optimise: Optimiser) -> Choice:
+def _optimise_squares(task: Task, blocks: tuple[str, ...], optimise: Optimiser) -> ChosenRoots:
     """Optimise over polynomials of A^2, whose roots are to be positive; if they aren't, only the last of them."""
     unit, remarks = task.whole.unit, tuple[str, ...]()
     task = replace(task, target=task.whole.squared(), count=len(blocks), power=2)
@@ -176,7 +177,7 @@ def _optimise_squares(task: Task, blocks: tuple[str, ...], optimise: Optimiser) 
             "degree alone picks them"
         )
     moduli = [unit * square.real**0.5 for square in squares]
-    return Choice([complex(z) for modulus in moduli for z in (modulus, -modulus)], blocks, remarks)
+    return ChosenRoots([complex(z) for modulus in moduli for z in (modulus, -modulus)], blocks, remarks)
 
 
 def _remark(letters: str, strategy: str) -> str:

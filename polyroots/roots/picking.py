@@ -23,7 +23,7 @@ Kind = Literal["real", "symmetric", "pair", "any"]
 
 
 @dataclass(frozen=True)
-class Wish:
+class RootRequest:
     """How many roots are asked for, and which blocks they are to fit.
 
     Attributes
@@ -37,7 +37,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenRoots:
     """Roots in the order of their blocks.
 
     Attributes
@@ -104,27 +104,27 @@ def _ends(kind: Kind, target: Target, count: int) -> Sequence[complex]:
 EXTREMAL = Rule(farthest, _ends)
 
 
-def pick_eigenvalues(target: Target, wish: Wish, rule: Rule, *, by_kind: Rule | None = None) -> Choice:
+def pick_eigenvalues(target: Target, request: RootRequest, rule: Rule, *, by_kind: Rule | None = None) -> ChosenRoots:
     """Pick eigenvalues as they are; for blocks that can't hold these, kind by kind.
 
     Parameters
     ----------
     target : Target
-    wish : Wish
+    request : RootRequest
     rule : Rule
     by_kind : Rule, optional
         Where it goes kind by kind, if that is another one.
     """
     try:
-        roots, remarks = _take("any", target, wish.count, rule)
-        return natural(roots, remarks) if wish.blocks is None else fit(roots, wish.blocks)
+        roots, remarks = _take("any", target, request.count, rule)
+        return natural(roots, remarks) if request.blocks is None else fit(roots, request.blocks)
     except InputError:
-        if wish.blocks is None:
+        if request.blocks is None:
             raise
-        return pick_kinds(target, wish.blocks, by_kind or rule)
+        return pick_kinds(target, request.blocks, by_kind or rule)
 
 
-def pick_kinds(target: Target, blocks: tuple[str, ...], rule: Rule, *, pairs_are_real: bool = False) -> Choice:
+def pick_kinds(target: Target, blocks: tuple[str, ...], rule: Rule, *, pairs_are_real: bool = False) -> ChosenRoots:
     """Pick roots for blocks, kind by kind.
 
     L and R take real parts, S plus and minus a real part's modulus, C pairs off the axis; or real parts as well.
@@ -145,10 +145,10 @@ def pick_kinds(target: Target, blocks: tuple[str, ...], rule: Rule, *, pairs_are
             raise _too_few(kind, blocks, count, len(found[kind]))
     remaining = {kind: iter(roots) for kind, roots in found.items()}
     ordered = [next(remaining[source[letter]]) for letter in blocks for _ in range(root_count(letter))]
-    return Choice(ordered, blocks, tuple(remarks))
+    return ChosenRoots(ordered, blocks, tuple(remarks))
 
 
-def natural(roots: Sequence[complex], remarks: Iterable[str] = ()) -> Choice:
+def natural(roots: Sequence[complex], remarks: Iterable[str] = ()) -> ChosenRoots:
     """Roots with the blocks that they ask for: one or two real ones as L, further ones as R, pairs as C.
 
     These are the paper's L,L and L,L,C where they can be.
@@ -157,10 +157,10 @@ def natural(roots: Sequence[complex], remarks: Iterable[str] = ()) -> Choice:
     pairs = [root for root in roots if root.imag > 0]
     singles = min(len(reals), 2 - len(reals) % 2)
     blocks = ("L",) * singles + ("R",) * ((len(reals) - singles) // 2) + ("C",) * len(pairs)
-    return Choice(take_all([*reals, *pairs]), blocks, tuple(remarks))
+    return ChosenRoots(take_all([*reals, *pairs]), blocks, tuple(remarks))
 
 
-def fit(roots: Sequence[complex], blocks: tuple[str, ...]) -> Choice:
+def fit(roots: Sequence[complex], blocks: tuple[str, ...]) -> ChosenRoots:
     """Give chosen roots to the blocks that can hold them.
 
     L takes a real root, S a pair +-lambda, R and C two real roots or a conjugate pair.
@@ -179,7 +179,7 @@ def fit(roots: Sequence[complex], blocks: tuple[str, ...]) -> Choice:
     is_full = all(len(slots[index]) == root_count(letter) for index, letter in enumerate(blocks))
     if len(roots) != degree_of(blocks) + 1 or not is_full:
         raise misfit(roots, blocks)
-    return Choice([root for index in range(len(blocks)) for root in slots[index]], blocks)
+    return ChosenRoots([root for index in range(len(blocks)) for root in slots[index]], blocks)
 
 
 def _for_block(letter: str, reals: list[complex], pairs: list[complex]) -> list[complex]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError, unknown_name
 from polyroots.polynomials import Target, degree_of, parse_blocks, require_degree
-from polyroots.roots.picking import Choice, Wish, completed
+from polyroots.roots.picking import ChosenRoots, RootRequest, completed
 from polyroots.roots.strategies import NEED_NO_EIGENVALUES, STRATEGIES
 from polyroots.spectra import Convolution, Spectrum, whole
 
@@ -39,7 +39,7 @@ class RootChoice:
     remarks: tuple[str, ...]
 
     @classmethod
-    def of(cls, choice: Choice, strategy: str, remarks: tuple[str, ...] = ()) -> RootChoice:
+    def of(cls, choice: ChosenRoots, strategy: str, remarks: tuple[str, ...] = ()) -> RootChoice:
         """Complete what a strategy returned."""
         roots = np.array(choice.roots, dtype=np.complex128)
         return cls(roots, choice.blocks, strategy, (*remarks, *choice.remarks))
@@ -121,7 +121,7 @@ def choose_roots(
             raise InputError(f"expected a degree of at least 0, got {degree}")
     if strategy not in NEED_NO_EIGENVALUES:
         target.require_points(f"'{strategy}'")
-    return RootChoice.of(STRATEGIES[strategy](target, Wish(count, letters), **options), strategy)
+    return RootChoice.of(STRATEGIES[strategy](target, RootRequest(count, letters), **options), strategy)
 
 
 def require_strategy(strategy: str) -> None:

@@ -1,6 +1,7 @@
 """The strategies: what chooses roots from a spectrum, one function each.
 
-A strategy is a function ``(target, wish, **options) -> Choice``. A new one is written here and named in `STRATEGIES`.
+A strategy is a function ``(target, request, **options) -> ChosenRoots``. A new one is written here and named in
+`STRATEGIES`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from polyroots.roots.chebyshev_ellipse import best_ellipse
 from polyroots.roots.optimal import Task, optimise_roots
 from polyroots.roots.picking import (
     EXTREMAL,
-    Choice,
+    ChosenRoots,
+    RootRequest,
     Rule,
-    Wish,
     completed,
     even_degrees,
     farthest,
@@ -33,10 +34,10 @@ from polyroots.roots.picking import (
 from polyroots.spectra import Convolution, linear_operator, whole
 from polyroots.text import count_of
 
-Strategy = Callable[..., Choice]
+Strategy = Callable[..., ChosenRoots]
 
 
-def extremal(target: Target, wish: Wish, *, project: bool = True) -> Choice:
+def extremal(target: Target, request: RootRequest, *, project: bool = True) -> ChosenRoots:
     """Roots at the rim of the spectrum, the choice of Poly-MgNet's Figure 3.
 
     - Real roots (L, R): the smallest and the largest real part, projected to the real axis; further ones from the real
@@ -55,42 +56,42 @@ def extremal(target: Target, wish: Wish, *, project: bool = True) -> Choice:
     A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025, Figure 3.
     """
     if not project:
-        free = pick_eigenvalues(target, Wish(wish.count), EXTREMAL)
-        return free if wish.blocks is None else fit(free.roots, wish.blocks)
-    if wish.blocks is not None:
-        return pick_kinds(target, wish.blocks, EXTREMAL)
-    if wish.count > target.distinct:
-        raise too_few_points(wish.count, target.distinct)
-    letters = blocks_for_degree(wish.count - 1)
+        free = pick_eigenvalues(target, RootRequest(request.count), EXTREMAL)
+        return free if request.blocks is None else fit(free.roots, request.blocks)
+    if request.blocks is not None:
+        return pick_kinds(target, request.blocks, EXTREMAL)
+    if request.count > target.distinct:
+        raise too_few_points(request.count, target.distinct)
+    letters = blocks_for_degree(request.count - 1)
     surplus = max(0, letters.count("C") - int((~target.is_real).sum()))
     blocks = ("L",) * (letters.count("L") + 2 * surplus) + ("C",) * (letters.count("C") - surplus)
     try:
         chosen = pick_kinds(target, blocks, EXTREMAL)
     except InputError:
-        if wish.count % 2:
+        if request.count % 2:
             raise
-        chosen = pick_eigenvalues(target, wish, EXTREMAL)
+        chosen = pick_eigenvalues(target, request, EXTREMAL)
         remark = "too few real parts are different from zero: eigenvalues are taken as they are"
-        return Choice(chosen.roots, chosen.blocks, (*chosen.remarks, remark))
+        return ChosenRoots(chosen.roots, chosen.blocks, (*chosen.remarks, remark))
     return natural(chosen.roots, chosen.remarks)
 
 
-def real(target: Target, wish: Wish) -> Choice:
+def real(target: Target, request: RootRequest) -> ChosenRoots:
     """Real roots only: the smallest and the largest real part, further real parts in Leja order, as `extremal` does.
 
     References
     ----------
     A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025: linear blocks, real roots.
     """
-    if wish.blocks is None:
-        chosen = extremal(target, Wish(wish.count, ("L",) * wish.count))
+    if request.blocks is None:
+        chosen = extremal(target, RootRequest(request.count, ("L",) * request.count))
         return natural(chosen.roots, chosen.remarks)
     # C has the coefficients of R: it takes two real roots as well.
-    chosen = pick_kinds(target, wish.blocks, EXTREMAL, pairs_are_real=True)
-    return Choice(chosen.roots, wish.blocks, chosen.remarks)
+    chosen = pick_kinds(target, request.blocks, EXTREMAL, pairs_are_real=True)
+    return ChosenRoots(chosen.roots, request.blocks, chosen.remarks)
 
 
-def complex_pairs(target: Target, wish: Wish) -> Choice:
+def complex_pairs(target: Target, request: RootRequest) -> ChosenRoots:
     """Conjugate pairs only: the one with the largest imaginary part, further ones in Leja order, as `extremal` does.
 
     References
@@ -98,32 +99,32 @@ def complex_pairs(target: Target, wish: Wish) -> Choice:
     A. van Betteray, M. Rottmann, K. Kahl, Poly-MgNet, ICPRAM 2025: quadratic blocks, complex roots.
     """
     pairs = int((~target.is_real).sum())
-    if wish.count % 2 and 2 * pairs > wish.count:
+    if request.count % 2 and 2 * pairs > request.count:
         raise InputError(
-            f"degree {wish.count - 1} has {count_of(wish.count, 'root')}, an odd number, and 'complex' chooses "
-            f"conjugate pairs; {even_degrees(wish.count)} fits, or the strategy 'extremal'"
+            f"degree {request.count - 1} has {count_of(request.count, 'root')}, an odd number, and 'complex' chooses "
+            f"conjugate pairs; {even_degrees(request.count)} fits, or the strategy 'extremal'"
         )
-    if 2 * pairs < wish.count:
+    if 2 * pairs < request.count:
         fits = f"degree {2 * pairs - 1} at most, or " if pairs else ""
         raise InputError(
             f"'complex' chooses conjugate pairs, of which the spectrum has {pairs or 'none'}, and degree "
-            f"{wish.count - 1} has {count_of(wish.count, 'root')}; use {fits}the strategy 'extremal'"
+            f"{request.count - 1} has {count_of(request.count, 'root')}; use {fits}the strategy 'extremal'"
         )
-    chosen = extremal(target, Wish(wish.count, ("C",) * (wish.count // 2)))
-    return chosen if wish.blocks is None else fit(chosen.roots, wish.blocks)
+    chosen = extremal(target, RootRequest(request.count, ("C",) * (request.count // 2)))
+    return chosen if request.blocks is None else fit(chosen.roots, request.blocks)
 
 
-def largest(target: Target, wish: Wish) -> Choice:
+def largest(target: Target, request: RootRequest) -> ChosenRoots:
     """The eigenvalues of largest modulus: what grows fastest is damped to zero, as in deflation from outside.
 
     References
     ----------
     Y. Saad, Numerical Methods for Large Eigenvalue Problems, 2nd edition, SIAM 2011, section 4.2 (deflation).
     """
-    return pick_eigenvalues(target, wish, Rule(outermost))
+    return pick_eigenvalues(target, request, Rule(outermost))
 
 
-def smallest(target: Target, wish: Wish) -> Choice:
+def smallest(target: Target, request: RootRequest) -> ChosenRoots:
     """The non-zero eigenvalues of smallest modulus: what converges slowest is damped to zero, as in deflation.
 
     References
@@ -131,10 +132,10 @@ def smallest(target: Target, wish: Wish) -> Choice:
     R. A. Nicolaides, Deflation of conjugate gradients with applications to boundary value problems, SIAM Journal on
     Numerical Analysis 24 (1987), 355-365.
     """
-    return pick_eigenvalues(target, wish, Rule(lambda z, before: -outermost(z, before)))
+    return pick_eigenvalues(target, request, Rule(lambda z, before: -outermost(z, before)))
 
 
-def leja(target: Target, wish: Wish) -> Choice:
+def leja(target: Target, request: RootRequest) -> ChosenRoots:
     """Leja points of the spectrum: each next root is where the polynomial so far is largest.
 
     The first is the eigenvalue of largest modulus.
@@ -146,19 +147,19 @@ def leja(target: Target, wish: Wish) -> Choice:
     """
     greedy = Rule(lambda z, before: log_distances(z, before) if len(before) else outermost(z, before))
     # Real parts are no eigenvalues: among them zero has to be kept away from.
-    return pick_eigenvalues(target, wish, greedy, by_kind=Rule(farthest))
+    return pick_eigenvalues(target, request, greedy, by_kind=Rule(farthest))
 
 
-def random(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
+def random(target: Target, request: RootRequest, *, seed: int = 7) -> ChosenRoots:
     """Eigenvalues at random, all distinct ones equally likely: what a careful choice is to be compared with.
 
     Source: ours, as a baseline.
     """
     generator = np.random.default_rng(require_seed(seed))
-    return pick_eigenvalues(target, wish, Rule(lambda z, before: generator.random(len(z))))
+    return pick_eigenvalues(target, request, Rule(lambda z, before: generator.random(len(z))))
 
 
-def given(target: Target, wish: Wish, *, roots: Sequence[complex] = ()) -> Choice:
+def given(target: Target, request: RootRequest, *, roots: Sequence[complex] = ()) -> ChosenRoots:
     """Roots given by hand; conjugates are completed.
 
     Raises
@@ -173,20 +174,20 @@ def given(target: Target, wish: Wish, *, roots: Sequence[complex] = ()) -> Choic
     if len(near):
         raise InputError(f"{near[0]:g} can't be a root: relative to the spectral radius {target.radius:.3g} it is zero")
     complete = values.tolist()
-    if len(complete) != wish.count and wish.blocks is not None:
+    if len(complete) != request.count and request.blocks is not None:
         raise InputError(
-            f"blocks {join_blocks(wish.blocks)} need {count_of(wish.count, 'root')}, and {len(complete)} were given "
-            "with their conjugates; leave the blocks out, and the roots decide"
+            f"blocks {join_blocks(request.blocks)} need {count_of(request.count, 'root')}, and {len(complete)} were "
+            "given with their conjugates; leave the blocks out, and the roots decide"
         )
-    if len(complete) != wish.count:
+    if len(complete) != request.count:
         raise InputError(
             f"roots were given for degree {len(complete) - 1} ({count_of(len(complete), 'root')} with conjugates), "
-            f"and degree {wish.count - 1} was asked for, which has {wish.count}; leave the degree out"
+            f"and degree {request.count - 1} was asked for, which has {request.count}; leave the degree out"
         )
-    return natural(complete) if wish.blocks is None else fit(complete, wish.blocks)
+    return natural(complete) if request.blocks is None else fit(complete, request.blocks)
 
 
-def chebyshev(target: Target, wish: Wish) -> Choice:
+def chebyshev(target: Target, request: RootRequest) -> ChosenRoots:
     """Roots of the Chebyshev polynomial of an interval, or of the best ellipse where the spectrum is complex.
 
     On an interval no polynomial has a smaller max |q|; of ellipses the one is taken whose polynomials fall fastest with
@@ -217,10 +218,10 @@ def chebyshev(target: Target, wish: Wish) -> Choice:
             )
         return (unit * ellipse.roots(task.count)).tolist()
 
-    return optimise_roots(target, wish, optimise, "chebyshev")
+    return optimise_roots(target, request, optimise, "chebyshev")
 
 
-def least_squares(target: Target, wish: Wish) -> Choice:
+def least_squares(target: Target, request: RootRequest) -> ChosenRoots:
     """The least mean |q|^2 over the spectrum, with multiplicity.
 
     References
@@ -241,10 +242,10 @@ def least_squares(target: Target, wish: Wish) -> Choice:
             reached, lambda q: float(np.sqrt(task.sizes(q) ** 2 @ weights)), roots, task.beside(roots)
         )
 
-    return optimise_roots(target, wish, optimise, "least-squares")
+    return optimise_roots(target, request, optimise, "least-squares")
 
 
-def minimax(target: Target, wish: Wish) -> Choice:
+def minimax(target: Target, request: RootRequest) -> ChosenRoots:
     """The least max |q| over the spectrum, with a proven lower bound.
 
     References
@@ -260,10 +261,10 @@ def minimax(target: Target, wish: Wish) -> Choice:
         roots = task.roots(best.krylov, best.coordinates, best.unit)
         return task.that_reach(best.value, lambda q: float(task.sizes(q).max()), roots, task.beside(roots))
 
-    return optimise_roots(target, wish, optimise, "minimax")
+    return optimise_roots(target, request, optimise, "minimax")
 
 
-def harmonic_ritz(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
+def harmonic_ritz(target: Target, request: RootRequest, *, seed: int = 7) -> ChosenRoots:
     """The GMRES polynomial: harmonic Ritz values of A from Arnoldi's method on A itself, with a random start.
 
     It needs no eigenvalues, sees how far A is from normal, and works with any padding. For the high frequencies alone
@@ -312,11 +313,11 @@ def harmonic_ritz(target: Target, wish: Wish, *, seed: int = 7) -> Choice:
 
         def measure(q: ResidualPolynomial) -> float:
             q = ResidualPolynomial(q.roots / unit)
-            return float(np.linalg.norm(b - product(q.apply(product, b))))
+            return float(np.linalg.norm(b - product(q.smooth(product, b))))
 
         return task.that_reach(reached, measure, roots)
 
-    return optimise_roots(target, wish, optimise, "harmonic-ritz")
+    return optimise_roots(target, request, optimise, "harmonic-ritz")
 
 
 #: Every strategy by the name that `select_roots` and ``--roots`` know it by.

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Complex128, Float64
 from numpy.typing import NDArray
 
 from polyroots.spectra.convolution import Convolution
-from polyroots.spectra.singular_values import require_count
+from polyroots.spectra.singular_values import require_k
 from polyroots.spectra.spectrum import Spectrum, eigenvalues
 from polyroots.spectra.symbol_search import ENDS, SymbolSearch
 from polyroots.spectra.zero_padding import arnoldi_eigenvalues, is_direct
@@ -65,14 +65,14 @@ class Extremes:
         Whether all eigenvalues were computed; else these are estimates.
     method : str
         How they were found and checked, a sentence.
-    count : int
+    k : int
         Eigenvalues that were asked for at each end.
     """
 
     ends: Mapping[str, End]
     is_exact: bool
     method: str
-    count: int
+    k: int
 
     def reached(self, end: str) -> float:
         """Real or imaginary part or modulus of the outermost converged eigenvalue of an end; NaN if there is none."""
@@ -106,7 +106,7 @@ class Extremes:
 def extreme_eigenvalues(
     weight: Any,
     size: int | tuple[int, int],
-    count: int = 1,
+    k: int = 1,
     *,
     padding: str = "circular",
     dilation: int | tuple[int, int] = 1,
@@ -122,7 +122,7 @@ def extreme_eigenvalues(
         The kernel; computed in float64.
     size : int or (H, W)
         The image in pixels; with circular padding its size doesn't decide the cost.
-    count : int
+    k : int
         Eigenvalues at each end, with multiplicity but where Arnoldi's method finds them; conjugates count, but at the
         end of the imaginary part.
     padding : ``"circular"`` or ``"zeros"``
@@ -142,38 +142,38 @@ def extreme_eigenvalues(
     Raises
     ------
     InputError
-        If the operator is not square, not finite, or size, count, dilation, groups or padding don't fit.
+        If the operator is not square, not finite, or size, k, dilation, groups or padding don't fit.
 
     Examples
     --------
     >>> K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]).reshape(1, 1, 3, 3)
-    >>> found = extreme_eigenvalues(K, 1024, count=5)
+    >>> found = extreme_eigenvalues(K, 1024, k=5)
     >>> print(round(found.max_real, 9), found.is_exact, len(found.ends["max_real"].values))
     8.0 False 5
     """
     operator = Convolution.of(weight, size, dilation=dilation, groups=groups, padding=padding, name=name)
     operator.require_square("eigenvalues")
-    count = require_count(count, operator.shape[0], name)
+    k = require_k(k, operator.shape[0], name)
     if padding == "zeros":
         if not is_direct(operator):
-            return _by_arnoldi(operator, count)
-        return ends_of(eigenvalues(weight, size, padding=padding, dilation=dilation, groups=groups, name=name), count)
-    found = SymbolSearch(operator, workers).run(count)
+            return _by_arnoldi(operator, k)
+        return ends_of(eigenvalues(weight, size, padding=padding, dilation=dilation, groups=groups, name=name), k)
+    found = SymbolSearch(operator, workers).run(k)
     ends = {}
     for name in ENDS:
         height = found.heights.get(name, float("nan"))
         supremum = -height if name == "min_real" else height
-        ends[name] = _pick(name, found.values, found.frequencies, None, count, supremum)
-    return Extremes(ends, is_exact=not found.method, method=found.method or _EXACT, count=count)
+        ends[name] = _pick(name, found.values, found.frequencies, None, k, supremum)
+    return Extremes(ends, is_exact=not found.method, method=found.method or _EXACT, k=k)
 
 
-def ends_of(spectrum: Spectrum, count: int) -> Extremes:
+def ends_of(spectrum: Spectrum, k: int) -> Extremes:
     """Return the extremes of a spectrum that is known."""
     return Extremes(
-        ends={name: _pick(name, spectrum.values, spectrum.frequencies, spectrum.conditions, count) for name in ENDS},
+        ends={name: _pick(name, spectrum.values, spectrum.frequencies, spectrum.conditions, k) for name in ENDS},
         is_exact=True,
         method=_EXACT,
-        count=count,
+        k=k,
     )
 
 
@@ -182,16 +182,16 @@ def _pick(
     values: NDArray[np.complex128],
     frequencies: NDArray[np.float64] | None,
     conditions: NDArray[np.float64] | None,
-    count: int,
+    k: int,
     supremum: float = float("nan"),
 ) -> End:
-    """The `count` outermost of some eigenvalues."""
+    """The `k` outermost of some eigenvalues."""
     if name == "max_imag":
         keep = np.flatnonzero(values.imag >= 0)
-        count = min(count, len(keep))
+        k = min(k, len(keep))
     else:
         keep = np.arange(len(values))
-    outermost = keep[np.argsort(-ENDS[name](values[keep]), kind="stable")[:count]]
+    outermost = keep[np.argsort(-ENDS[name](values[keep]), kind="stable")[:k]]
     unknown = np.full(len(outermost), np.nan)
     return End(
         values=values[outermost],
@@ -203,13 +203,13 @@ def _pick(
     )
 
 
-def _by_arnoldi(operator: Convolution, count: int) -> Extremes:
+def _by_arnoldi(operator: Convolution, k: int) -> Extremes:
     ends = {}
     for name, which in _ARPACK_NAMES.items():
         # Conjugates come in pairs, and of a pair one is at the end of the imaginary part.
-        pairs = arnoldi_eigenvalues(operator, 2 * count if name == "max_imag" else count, which)
+        pairs = arnoldi_eigenvalues(operator, 2 * k if name == "max_imag" else k, which)
         keep = np.flatnonzero(pairs.values.imag >= 0) if name == "max_imag" else np.arange(len(pairs.values))
-        outermost = keep[np.argsort(-ENDS[name](pairs.values[keep]), kind="stable")[:count]]
+        outermost = keep[np.argsort(-ENDS[name](pairs.values[keep]), kind="stable")[:k]]
         ends[name] = End(
             values=pairs.values[outermost],
             frequencies=None,
@@ -224,5 +224,5 @@ def _by_arnoldi(operator: Convolution, count: int) -> Extremes:
             "Implicitly restarted Arnoldi: each residual was computed anew; an eigenvalue can have been missed, and a "
             "multiple one is found once, as a rule."
         ),
-        count=count,
+        k=k,
     )

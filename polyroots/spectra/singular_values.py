@@ -149,14 +149,14 @@ def singular_values(
     return np.sort(sigma)[::-1]
 
 
-def largest_singular_values(operator: Convolution, count: int) -> LargestSingularValues:
+def largest_singular_values(operator: Convolution, k: int) -> LargestSingularValues:
     """The few largest singular values, matrix-free, by Lanczos on A^T A (ARPACK).
 
     Parameters
     ----------
     operator : Convolution
         With more than one input.
-    count : int
+    k : int
         At most one less than the inputs are found.
 
     Returns
@@ -166,17 +166,17 @@ def largest_singular_values(operator: Convolution, count: int) -> LargestSingula
     """
     operator, scale = operator.normalized()
     if not operator.weight.any():
-        zeros = np.zeros(min(count, *operator.shape))
+        zeros = np.zeros(min(k, *operator.shape))
         return LargestSingularValues(zeros, zeros, zeros == 0, stable_rank=0.0)
     A = linear_operator(operator)
-    count = min(count, A.shape[1] - 1)
+    k = min(k, A.shape[1] - 1)
     gram = LinearOperator((A.shape[1], A.shape[1]), matvec=lambda v: A.rmatvec(A.matvec(v)), dtype=np.float64)
     start = np.random.default_rng(A.shape[1]).standard_normal(A.shape[1])
     squares, vectors = np.empty(0), np.empty((A.shape[1], 0))
     for tolerance in (1e-12, 1e-6, 1e-2):
         try:
             squares, vectors = eigsh(
-                gram, k=count, which="LA", v0=start, tol=tolerance, ncv=min(A.shape[1], max(4 * count, 40))
+                gram, k=k, which="LA", v0=start, tol=tolerance, ncv=min(A.shape[1], max(4 * k, 40))
             )
             break
         except ArpackError:
@@ -246,9 +246,9 @@ def _from_symbol(
     return np.tile(sigma.ravel(), (H // sy // rows) * (W // sx // columns))
 
 
-def require_count(count: Any, unknowns: int, name: str) -> int:
-    """Return a number of extremes; raise InputError unless it is whole and 1 <= count <= unknowns."""
-    count = whole(count, f"{name}: count")
-    if not 1 <= count <= unknowns:
-        raise InputError(f"{name}: asked for {count} extremes, expected 1 to {unknowns:,}, the number there is")
-    return count
+def require_k(k: Any, unknowns: int, name: str) -> int:
+    """Return a number of extremes; raise InputError unless it is whole and 1 <= k <= unknowns."""
+    k = whole(k, f"{name}: k")
+    if not 1 <= k <= unknowns:
+        raise InputError(f"{name}: asked for {k} extremes, expected 1 to {unknowns:,}, the number there is")
+    return k

@@ -64,13 +64,13 @@ class SymbolSearch:
         self.known = np.empty((0, 2), dtype=np.intp)
         self.values = np.empty((0, operator.c_in), dtype=np.complex128)
 
-    def run(self, count: int) -> Candidates:
-        """Find candidates for the `count` outermost eigenvalues of each end."""
+    def run(self, k: int) -> Candidates:
+        """Find candidates for the `k` outermost eigenvalues of each end."""
         rows, columns = self.operator.period
         wide = self.operator.kernels.shape[1] > _NARROW
         if rows * columns <= max(_WORTHWHILE[wide], 4 * self.shape[0] * self.shape[1]):
             self._add(np.stack(np.divmod(np.arange(rows * columns), columns), axis=-1))
-            return Candidates(*self._on_image(count))
+            return Candidates(*self._on_image(k))
 
         first, second = self._image_grid(0.0), self._image_grid(0.5)
         coarse, check = self._solve(self._theta(first)), self._solve(self._theta(second))
@@ -87,7 +87,7 @@ class SymbolSearch:
                 where, height = np.concatenate([where, more]), np.concatenate([height, higher])
             heights[name] = float(height.max())
             self._add(_around(np.round(where * np.array(self.operator.size) / (2 * np.pi)).astype(np.intp)))
-        self._grow(count)
+        self._grow(k)
         # The image's own frequencies have the last word.
         heights = {name: max(heights[name], float(self._height(name).max())) for name in ENDS}
         outcome = f"{beyond} were beyond and refined too" if beyond else "none was beyond"
@@ -95,7 +95,7 @@ class SymbolSearch:
             f"Estimate from {self.shape[0]}x{self.shape[1]} frequencies, refined on the continuous symbol; "
             f"checked at {len(second)} further ones: {outcome}."
         )
-        return Candidates(*self._on_image(count), heights, method)
+        return Candidates(*self._on_image(k), heights, method)
 
     def _image_grid(self, shift: float) -> NDArray[np.intp]:
         """Indices of a coarse subset of one period of the frequencies, (F, 2)."""
@@ -123,10 +123,10 @@ class SymbolSearch:
         self.values = np.concatenate([self.values, self._at(new[~is_real]), self._at(new[is_real], real=True)])
         return len(new) > 0
 
-    def _grow(self, count: int) -> None:
+    def _grow(self, k: int) -> None:
         """Look at the neighbours of the outermost frequencies until those are known: also along ridges."""
         for _ in range(_GROWTHS):
-            outermost = [np.argsort(-self._height(name).ravel())[:count] // self.values.shape[1] for name in ENDS]
+            outermost = [np.argsort(-self._height(name).ravel())[:k] // self.values.shape[1] for name in ENDS]
             if not self._add(_around(self.known[np.unique(np.concatenate(outermost))])):
                 break
 
@@ -134,8 +134,8 @@ class SymbolSearch:
         """Measure of an end of the known values, (F, c); each frequency stands for its partner too."""
         return np.abs(self.values.imag) if name == "max_imag" else ENDS[name](self.values)
 
-    def _on_image(self, count: int) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
-        """The known eigenvalues, with their conjugates and up to `count` copies, and their frequencies on the image."""
+    def _on_image(self, k: int) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
+        """The known eigenvalues, with their conjugates and up to `k` copies, and their frequencies on the image."""
         period = np.array(self.operator.period)
         has_partner = (self.known != -self.known % period).any(axis=1)
         values = np.concatenate([self.values, self.values[has_partner].conj()])
@@ -144,8 +144,8 @@ class SymbolSearch:
         # A symbol with a shorter period than the image takes each value at several frequencies.
         H, W = self.original.size
         copies = np.stack(
-            np.meshgrid(np.arange(0, H, period[0])[:count], np.arange(0, W, period[1])[:count], indexing="ij"), axis=-1
-        ).reshape(-1, 2)[:count]
+            np.meshgrid(np.arange(0, H, period[0])[:k], np.arange(0, W, period[1])[:k], indexing="ij"), axis=-1
+        ).reshape(-1, 2)[:k]
         ky, kx = (indices + copies[:, None, :]).reshape(-1, 2).T
         theta = np.stack([principal(ky, H), principal(kx, W)], axis=-1)
         return np.tile(values.ravel(), len(copies)), np.repeat(theta, values.shape[1], axis=0)

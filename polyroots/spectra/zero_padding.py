@@ -86,14 +86,14 @@ def is_direct(operator: Convolution) -> bool:
     return all(_is_one_sided(group) or fits(_one_line(group)) for group in operator.by_group())
 
 
-def arnoldi_eigenvalues(operator: Convolution, count: int, which: str) -> Eigenpairs:
+def arnoldi_eigenvalues(operator: Convolution, k: int, which: str) -> Eigenpairs:
     """A few eigenvalues at one end of the spectrum, matrix-free, by implicitly restarted Arnoldi (ARPACK).
 
     Parameters
     ----------
     operator : Convolution
         Square.
-    count : int
+    k : int
         Of each group.
     which : ``"SR"``, ``"LR"``, ``"LI"`` or ``"LM"``
         Smallest or largest real part, largest imaginary part (in modulus), largest modulus.
@@ -103,7 +103,7 @@ def arnoldi_eigenvalues(operator: Convolution, count: int, which: str) -> Eigenp
     Eigenpairs
         In no order; each residual is computed anew. A multiple eigenvalue is found once, as a rule.
     """
-    return _join([_arnoldi(group, count, which) for group in operator.by_group()])
+    return _join([_arnoldi(group, k, which) for group in operator.by_group()])
 
 
 def _all_of_group(operator: Convolution) -> Eigenpairs:
@@ -163,16 +163,16 @@ def _dense(operator: Convolution) -> Eigenpairs:
     )
 
 
-def _arnoldi(operator: Convolution, count: int, which: str) -> Eigenpairs:
+def _arnoldi(operator: Convolution, k: int, which: str) -> Eigenpairs:
     operator, scale = operator.normalized()
     if not operator.weight.any():
-        zeros = np.zeros(min(count, operator.shape[0]))
+        zeros = np.zeros(min(k, operator.shape[0]))
         return Eigenpairs(zeros.astype(complex), zeros + 1, zeros, zeros, zeros == 0)
     balanced, exponents = balance(operator)
     A = linear_operator(balanced)
-    count = min(count, A.shape[0] // 2)
+    k = min(k, A.shape[0] // 2)
     norm = norm_bound(balanced)
-    values, right = _ritz(A, count, which, _TOLERANCES)
+    values, right = _ritz(A, k, which, _TOLERANCES)
     if not len(values):
         empty = np.empty(0)
         return Eigenpairs(values, empty, empty, empty, np.empty(0, dtype=bool))
@@ -184,7 +184,7 @@ def _arnoldi(operator: Convolution, count: int, which: str) -> Eigenpairs:
         # Far from normal operators need all digits until both sides have found the same eigenvalues.
         missing = np.flatnonzero(np.isnan(left).any(axis=0))
         if len(missing):
-            left[:, missing] = _left_vectors(A, count, which, tolerances, values[missing], right[:, missing], norm)
+            left[:, missing] = _left_vectors(A, k, which, tolerances, values[missing], right[:, missing], norm)
     local, original = _conditions(values, left, right, _positions(operator, exponents), 0.0)
     for cluster in _clusters(values, _MULTIPLE * norm):
         # The left vectors of a multiple eigenvalue may be fewer than the right ones: the best pair says it.
@@ -198,7 +198,7 @@ def _arnoldi(operator: Convolution, count: int, which: str) -> Eigenpairs:
 
 def _left_vectors(
     A: LinearOperator,
-    count: int,
+    k: int,
     which: str,
     tolerances: tuple[float, ...],
     values: NDArray[np.complex128],
@@ -207,7 +207,7 @@ def _left_vectors(
 ) -> NDArray[np.complex128]:
     """Left eigenvectors y, y* A = lambda y*, of some eigenvalues, of unit length; NaN where none was found."""
     # They are those of the transpose: A^T conj(y) = lambda conj(y).
-    left_values, transposed = _ritz(A.T, count, which, tolerances)
+    left_values, transposed = _ritz(A.T, k, which, tolerances)
     left = np.full(right.shape, np.nan, dtype=complex)
     for index, value in enumerate(values):
         near = np.flatnonzero(np.abs(left_values - value) <= 1e-3 * norm)
@@ -252,14 +252,14 @@ def balance(operator: Convolution) -> tuple[Convolution, tuple[float, float]]:
 
 
 def _ritz(
-    A: LinearOperator, count: int, which: str, tolerances: tuple[float, ...]
+    A: LinearOperator, k: int, which: str, tolerances: tuple[float, ...]
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
     n = A.shape[0]
     start = np.random.default_rng(n).standard_normal(n)
     for tolerance in tolerances:
         try:
-            basis = min(n, max(4 * count, _BASIS))
-            return eigs(A, k=count, which=which, v0=start, tol=tolerance, ncv=basis, maxiter=_RESTARTS)
+            basis = min(n, max(4 * k, _BASIS))
+            return eigs(A, k=k, which=which, v0=start, tol=tolerance, ncv=basis, maxiter=_RESTARTS)
         except ArpackError:
             continue
     return np.empty(0, dtype=complex), np.empty((n, 0), dtype=complex)

@@ -1,9 +1,9 @@
 """Many runs at once: grids of runs from a file, who runs them, and what came of them, side by side."""
 
-from polyroots.study.cluster import Jobs, Resources, minutes_of
+from polyroots.study.cluster import Resources, SlurmRunner, minutes_of
 from polyroots.study.conduct import Outcome, require_data, run_study, unfinished
 from polyroots.study.directory import StudyDirectory
-from polyroots.study.local import Processes
+from polyroots.study.local import LocalRunner
 from polyroots.study.plan import Plan, PlannedRun, make_plan, text_of
 from polyroots.study.progress import Phase, Runner, RunProgress
 from polyroots.study.results import Point, Result, Results, Series, results_of, series_of
@@ -15,14 +15,13 @@ __all__ = [
     "SETTINGS",
     "Difference",
     "Estimate",
-    "Jobs",
+    "LocalRunner",
     "Machine",
     "Outcome",
     "Phase",
     "Plan",
     "PlannedRun",
     "Point",
-    "Processes",
     "Resources",
     "Result",
     "Results",
@@ -31,6 +30,7 @@ __all__ = [
     "Runner",
     "Sample",
     "Series",
+    "SlurmRunner",
     "StudyDirectory",
     "StudyTable",
     "estimate",

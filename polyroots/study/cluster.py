@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 from polyroots.errors import FileError, InputError, PolyrootsError
 from polyroots.files import make_directory, read_json, write_json
 from polyroots.study.directory import StudyDirectory
-from polyroots.study.local import Processes
+from polyroots.study.local import LocalRunner
 from polyroots.study.progress import OVER, Phase, Runner, last_lines_of, size_of
 
 # The controller has other things to do than to answer us.
@@ -92,7 +92,7 @@ class _Job:
         signals: list[tuple[Any, ...]] = []
         requeue: Any = signal.getsignal(signal.SIGUSR2)
         signal.signal(signal.SIGUSR2, lambda *caught: signals.append(caught))
-        runner = Processes(StudyDirectory(self.directory), self.names, jobs=len(self.names))
+        runner = LocalRunner(StudyDirectory(self.directory), self.names, jobs=len(self.names))
         over_since: float | None = None
         while True:
             runner.advance()
@@ -119,7 +119,7 @@ class _Job:
         return DelayedSubmission(self)
 
 
-class Jobs(Runner):
+class SlurmRunner(Runner):
     """Runs as an array of jobs; those whose jobs are in the queue from before are waited for, not submitted again.
 
     Parameters

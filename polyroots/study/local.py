@@ -22,7 +22,7 @@ from polyroots.training import SIGNALS
 _SECONDS_TO_STOP = 60.0
 
 
-class Processes(Runner):
+class LocalRunner(Runner):
     """Runs as processes, so many at once.
 
     Cores, and CUDA devices, are divided among them; where there are more processes than devices, they share these.

@@ -22,7 +22,7 @@ _SPELT = {
     "sync_batch_norm": "sync-bn",
 }
 # What the data, the list of seeds and the machine decide.
-_NOT_SETTINGS = {"name", "image_size", "in_channels", "classes", "model", "seed", "device", "devices", "num_nodes"}
+_NOT_SETTINGS = {"name", "image_size", "in_channels", "num_classes", "model", "seed", "device", "devices", "num_nodes"}
 
 
 def _spelt(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -163,7 +163,7 @@ def _network_of(settings: Mapping[str, Any], source: Source) -> ModelConfig:
         name,
         image_size=source.size,
         in_channels=source.channels,
-        classes=len(source.classes),
+        num_classes=len(source.classes),
         scale=parse_scale(scale) if isinstance(scale, str) else scale,
         **options,
     )

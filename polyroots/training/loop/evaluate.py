@@ -127,7 +127,7 @@ def evaluate_checkpoint(
 
 def fits(config: ModelConfig, source: Source) -> bool:
     """Whether a network takes a data set's images and has its classes."""
-    network = (config.in_channels, *config.image_size, config.classes)
+    network = (config.in_channels, *config.image_size, config.num_classes)
     return network == (source.channels, *source.size, len(source.classes))
 
 
@@ -137,7 +137,7 @@ def require_fit(config: ModelConfig, source: Source) -> None:
         image = "x".join(map(str, (config.in_channels, *config.image_size)))
         theirs = "x".join(map(str, (source.channels, *source.size)))
         raise InputError(
-            f"the network takes images of {image} and has {count_of(config.classes, 'class', 'classes')}, "
+            f"the network takes images of {image} and has {count_of(config.num_classes, 'class', 'classes')}, "
             f"{source.title} has images of {theirs} and {count_of(len(source.classes), 'class', 'classes')}; make a "
             f"network for it with 'polyroots init --dataset {source.name}'"
         )
