@@ -12,7 +12,7 @@ from .evaluate import evaluate
 from .figures import figures
 from .init import init
 from .models import models
-from .options import is_first_process
+from .options import is_first_process, with_options
 from .report import report
 from .spectrum import spectrum
 from .study import study
@@ -31,7 +31,8 @@ class _Group(click.Group):
         except PolyrootsError as error:
             if not is_first_process():
                 raise SystemExit(1) from error
-            raise click.ClickException(str(error)) from error
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            raise click.ClickException(with_options(error, command)) from error
         except MemoryError as error:
             raise click.ClickException(f"not enough memory: {error or 'the work is too large'}") from error
 

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import click
 
+from polyroots.errors import InputError, PolyrootsError
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
@@ -107,15 +109,34 @@ def seed_option(what: str) -> Callable[[F], F]:
     return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=7, show_default=True, help=what)
 
 
+#: Parameter of a command -> the library's name for it, where the two differ.
+FIELDS = {"sync_bn": "sync_batch_norm", "clip": "clip_norm", "init_file": "start"}
+
+
+def with_options(error: PolyrootsError, command: click.Command | None) -> str:
+    """Return the library's message, followed by the options of a command for the fields that the error names."""
+    option_of = dict(_options_by_field(command))
+    options = [option_of[field] for field in error.fields if field in option_of]
+    return f"{error} ({', '.join(options)})" if options else str(error)
+
+
+def _options_by_field(command: click.Command | None) -> Iterator[tuple[str, str]]:
+    """Yield field and option for each parameter of a command, or of all commands of a group."""
+    if isinstance(command, click.Group):
+        for member in command.commands.values():
+            yield from _options_by_field(member)
+    elif command is not None:
+        for parameter in command.params:
+            yield FIELDS.get(str(parameter.name), str(parameter.name)), parameter.opts[0]
+
+
 @contextmanager
 def usage_errors() -> Iterator[None]:
     """Turn the library's complaints about what options ask for into usage errors, exit status 2."""
-    from polyroots.errors import InputError
-
     try:
         yield
     except InputError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(with_options(error, click.get_current_context().command)) from error
 
 
 def is_named(name: str, glob: str) -> bool:

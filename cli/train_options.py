@@ -8,12 +8,9 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from .options import device_option, seed_option, was_given
+from .options import FIELDS, device_option, seed_option, was_given
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-# Option -> field of `polyroots.training.TrainConfig`, where the names differ.
-_FIELDS = {"sync_bn": "sync_batch_norm", "clip": "clip_norm"}
 
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 _NOT_NEGATIVE = click.FloatRange(min=0)
@@ -110,7 +107,7 @@ def training_options(command: F) -> F:
 
     @wraps(command)
     def with_fields(*args: Any, **values: Any) -> Any:
-        given = {_FIELDS.get(name, name): values.pop(name) for name in _OPTIONS}
+        given = {FIELDS.get(name, name): values.pop(name) for name in _OPTIONS}
         return command(*args, fields=given, **values)
 
     result: Any = with_fields

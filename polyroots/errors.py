@@ -11,7 +11,23 @@ if TYPE_CHECKING:
 
 
 class PolyrootsError(Exception):
-    """Base of every error that polyroots raises on purpose; the commands print it without a traceback."""
+    """Base of every error that polyroots raises on purpose; the commands print it without a traceback.
+
+    Parameters
+    ----------
+    message : str
+    fields : sequence of str
+        Parameters or configuration fields that would help; the commands append their options to the message.
+
+    Examples
+    --------
+    >>> InputError("choose a smaller lr than 3", fields=["lr"]).fields
+    ('lr',)
+    """
+
+    def __init__(self, message: str = "", *, fields: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.fields = tuple(fields)
 
 
 class InputError(PolyrootsError, ValueError):
