@@ -19,7 +19,7 @@ from polyroots.polynomials.blocks import (
     scaled,
 )
 from polyroots.polynomials.coefficients import close_conjugates
-from polyroots.polynomials.diagnosis import USELESS, Diagnosis, diagnose, remedy
+from polyroots.polynomials.diagnosis import USELESS, Diagnosis, diagnose, magnitude, remedy
 from polyroots.polynomials.leja import log_distances
 from polyroots.polynomials.minimax import Minimax, minimax
 from polyroots.polynomials.operator_norm import residual_norm
@@ -48,6 +48,7 @@ __all__ = [
     "factors_from_roots",
     "join_blocks",
     "log_distances",
+    "magnitude",
     "minimax",
     "parse_blocks",
     "polynomial_of_blocks",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from jaxtyping import Complex128, Float64
 from numpy.typing import ArrayLike, NDArray
 
 from polyroots.errors import ConvergenceError
@@ -163,7 +164,7 @@ def diagnose(
         ("max_abs", "mean_abs", "rms", "damped", "smoothing_factor", "holds_zero", "best", "best_bound", "growth")
     )
     if len(target.points):
-        size = _size(q, target.points)
+        size = magnitude(q, target.points)
         largest = float(size.max()) or 1.0
         best = best or _unless_it_fails(lambda: minimax(target, min(count, target.distinct)))
         of_values = {
@@ -204,13 +205,13 @@ def _smoothing_factor(q: Polynomial, target: Target) -> float | None:
     spectrum = target.spectrum
     if spectrum is None or spectrum.frequencies is None or not spectrum.is_high_frequency.any():
         return None
-    return float(_size(q, spectrum.values[spectrum.is_high_frequency].astype(np.complex128)).max())
+    return float(magnitude(q, spectrum.values[spectrum.is_high_frequency].astype(np.complex128)).max())
 
 
-def _size(q: Polynomial, points: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """|q|, infinite where it is beyond float64."""
+def magnitude(q: Polynomial, z: Complex128[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
+    """Return |q(z)|, infinite where it is too large for float64."""
     with np.errstate(over="ignore", invalid="ignore"):
-        size = np.abs(q(points))
+        size = np.abs(q(z))
     return np.where(np.isnan(size), np.inf, size)
 
 
