@@ -34,7 +34,7 @@ class _Group(click.Group):
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             raise click.ClickException(with_options(error, command)) from error
         except MemoryError as error:
-            raise click.ClickException(f"not enough memory: {error or 'the work is too large'}") from error
+            raise click.ClickException(f"not enough memory: {str(error) or 'the work is too large'}") from error
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

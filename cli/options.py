@@ -110,7 +110,19 @@ def seed_option(what: str) -> Callable[[F], F]:
 
 
 #: Parameter of a command -> the library's name for it, where the two differ.
-FIELDS = {"sync_bn": "sync_batch_norm", "clip": "clip_norm", "init_file": "start"}
+FIELDS = {
+    "clip": "clip_norm",
+    "gpus_per_job": "devices_per_job",
+    "init_file": "start",
+    "sbatch": "more",
+    "sync_bn": "sync_batch_norm",
+}
+    "gpus_per_job": "devices_per_job",
+    "sbatch": "more",
+    "sync_bn": "sync_batch_norm",
+    "clip": "clip_norm",
+    "init_file": "start",
+}
 
 
 def with_options(error: PolyrootsError, command: click.Command | None) -> str:
@@ -132,7 +144,7 @@ def _options_by_field(command: click.Command | None) -> Iterator[tuple[str, str]
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Turn the library's complaints about what options ask for into usage errors, exit status 2."""
+    """Turn an InputError about the values of options into a usage error, exit status 2."""
     try:
         yield
     except InputError as error:
@@ -140,17 +152,17 @@ def usage_errors() -> Iterator[None]:
 
 
 def is_named(name: str, glob: str) -> bool:
-    """Whether a layer's name, with or without ``.weight``, is one that a pattern describes."""
+    """Return whether a pattern matches a layer's name, with or without its end ``.weight``."""
     return fnmatchcase(name, glob) or fnmatchcase(name.removesuffix(".weight"), glob)
 
 
 def was_given(name: str) -> bool:
-    """Whether an option of the running command was given, rather than left at its default."""
+    """Return whether the command line sets an option of the running command."""
     source = click.get_current_context().get_parameter_source(name)
     return source is not click.core.ParameterSource.DEFAULT
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that speaks, of several that train together."""
+    """Return whether this process has rank 0 among those that train together: the one that prints."""
     ranks = sys.modules.get("lightning_fabric.utilities.rank_zero")
     return ranks is None or not getattr(ranks.rank_zero_only, "rank", 0)

@@ -1,0 +1,56 @@
+"""Messages of the library with the options of the command that was called."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from commands import fails
+
+from polyroots.errors import FileError, InputError
+from polyroots_cli.main import main
+from polyroots_cli.options import usage_errors
+
+
+@pytest.fixture
+def leaf(monkeypatch):
+    """`polyroots study leaf`, which fails."""
+
+    @click.command()
+    @click.option("--data-dir")
+    @click.option("--device")
+    @click.option("--gpus-per-job")
+    @click.option("--usage", is_flag=True)
+    @click.option("--fields")
+    def command(usage, fields, **options):
+        named = fields.split() if fields else ()
+        if usage:
+            with usage_errors():
+                raise InputError("wrong", fields=named)
+        raise FileError("wrong", fields=named)
+
+    monkeypatch.setitem(main.commands["study"].commands, "leaf", command)
+
+
+@pytest.mark.parametrize(
+    ("fields", "options"),
+    [
+        ("data_dir", " (--data-dir)"),
+        ("device data_dir", " (--device, --data-dir)"),
+        ("devices_per_job", " (--gpus-per-job)"),
+        ("num_workers", ""),
+        ("", ""),
+    ],
+)
+def test_a_message_is_followed_by_the_options_of_the_fields_that_it_names(leaf, fields, options):
+    assert fails("study", "leaf", "--fields", fields) == f"Error: wrong{options}"
+    assert fails("study", "leaf", "--fields", fields, "--usage", exit_code=2) == f"Error: wrong{options}"
+
+
+@pytest.mark.parametrize(("words", "said"), [((), "the work is too large"), (("8 GB",), "8 GB")])
+def test_memory_that_is_not_there_is_said(monkeypatch, words, said):
+    @click.command()
+    def command():
+        raise MemoryError(*words)
+
+    monkeypatch.setitem(main.commands, "big", command)
+    assert fails("big") == f"Error: not enough memory: {said}"
