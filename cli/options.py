@@ -117,12 +117,6 @@ FIELDS = {
     "sbatch": "more",
     "sync_bn": "sync_batch_norm",
 }
-    "gpus_per_job": "devices_per_job",
-    "sbatch": "more",
-    "sync_bn": "sync_batch_norm",
-    "clip": "clip_norm",
-    "init_file": "start",
-}
 
 
 def with_options(error: PolyrootsError, command: click.Command | None) -> str:
