@@ -17,9 +17,9 @@ from small_runs import small
 import polyroots as pr
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.plotting import draw_surface
-from polyroots.report.facts import AFTER, BEFORE, Moment, facts_of
-from polyroots.report.page import render
+from polyroots.report.html import render
 from polyroots.report.planes import thinned
+from polyroots.report.summary import AFTER, BEFORE, OperatorState, summarise
 from polyroots.text import floored
 from polyroots.training import load_run, open_data, train, train_config
 
@@ -59,7 +59,7 @@ def words_of(parts):
 
 @pytest.fixture(scope="module")
 def parts(tracked):
-    return parts_of(render(facts_of(load_run(tracked))))
+    return parts_of(render(summarise(load_run(tracked))))
 
 
 def array(value):
@@ -80,9 +80,9 @@ def trace(plot, moment, name):
 
 def test_the_page_needs_no_network_and_is_small(parts, tracked):
     assert all(link.startswith(("#", "data:")) for link in parts.links), parts.links
-    page = render(facts_of(load_run(tracked)))
+    page = render(summarise(load_run(tracked)))
     assert len(page.encode()) < 10e6
-    assert page == render(facts_of(load_run(tracked)))
+    assert page == render(summarise(load_run(tracked)))
     assert "@import" not in page[: page.index("<body>")]
 
 
@@ -136,7 +136,7 @@ def test_the_page_has_the_runs_numbers(parts, tracked):
     for name in ("last", "best"):
         scores = loaded.result[name]
         assert f"{name} {scores['epoch']} {100 * scores['test_accuracy']:.2f} % {scores['test_loss']:.4g}" in words
-    last = facts_of(loaded).levels[0].moments[AFTER].report["diagnosis"]
+    last = summarise(loaded).operators[0].states[AFTER].report["diagnosis"]
     first = loaded.init["levels"][0]["diagnosis"]
     for row, field in (
         ("mean |q|", "mean_abs"),
@@ -184,24 +184,24 @@ def test_diagnoses_are_of_the_same_operator_before_and_after(tmp_path):
         tmp_path / "i.pt",
     )
     run("train", "--init", tmp_path / "i.pt", "--limit", 40, "--epochs", 1, "--out", tmp_path / "run")
-    facts = facts_of(load_run(tmp_path / "run"))
-    for level in facts.levels:
-        for moment in level.moments.values():
-            assert moment.report["diagnosis"]["region"] == "high"
+    summary = summarise(load_run(tmp_path / "run"))
+    for level in summary.operators:
+        for state in level.states.values():
+            assert state.report["diagnosis"]["region"] == "high"
 
 
 def test_diagnoses_are_of_the_padding_that_roots_were_chosen_for(tmp_path):
     """Of the zero-padded operator before and after, and the page says that plots are not."""
     run("init", "--model", "q2", "--channels", "4,8", "--spectrum-padding", "zeros", "--out", tmp_path / "i.pt")
     run("train", "--init", tmp_path / "i.pt", "--limit", 40, "--epochs", 1, "--lr", 1e-9, "--out", tmp_path / "run")
-    facts = facts_of(load_run(tmp_path / "run"))
-    assert facts.remarks == ()
-    for level in facts.levels:
-        before, after = (level.moments[when].report["diagnosis"]["max_abs"] for when in (BEFORE, AFTER))
+    summary = summarise(load_run(tmp_path / "run"))
+    assert summary.remarks == ()
+    for level in summary.operators:
+        before, after = (level.states[when].report["diagnosis"]["max_abs"] for when in (BEFORE, AFTER))
         assert before == pytest.approx(after, rel=1e-3)
-        operator = level.moments[AFTER].operator
+        operator = level.states[AFTER].operator
         assert np.abs(operator.q(operator.values)).max() != pytest.approx(after, rel=1e-2)
-    words = words_of(parts_of(render(facts)))
+    words = words_of(parts_of(render(summary)))
     assert "of A with zeros padding, unlike the plots, which are of A with circular padding." in words
 
 
@@ -210,9 +210,9 @@ def test_each_A_has_its_own_blocks(tmp_path):
     model = pr.models.model_config("q4", image_size=8, in_channels=1, channels=(4, 8), steps_per_A=1)
     config = train_config("digits", model, limit=40, epochs=1, batch_size=16, device="cpu", track_spectrum=1)
     train(config, source, tmp_path / "run")
-    facts = facts_of(load_run(tmp_path / "run"))
+    summary = summarise(load_run(tmp_path / "run"))
     # In q4 the linear blocks are inert, the quadratic one is not.
-    assert [(level.title, level.first_block, level.inert) for level in facts.levels[-3:]] == [
+    assert [(level.title, level.first_block, level.inert) for level in summary.operators[-3:]] == [
         ("Level 2, A 1", 1, ("1 (L)",)),
         ("Level 2, A 2", 2, ("2 (L)",)),
         ("Level 2, A 3", 3, ()),
@@ -229,7 +229,7 @@ def test_a_run_that_diverged_has_a_page(tracked, tmp_path):
     checkpoint = load_checkpoint(copy / "last.pt")
     weights = {name: value * torch.nan if "A" in name else value for name, value in checkpoint.weights.items()}
     save_checkpoint(copy / "last.pt", Checkpoint(checkpoint.config, weights, checkpoint.init, checkpoint.training))
-    parts = parts_of(render(facts_of(load_run(copy))))
+    parts = parts_of(render(summarise(load_run(copy))))
     assert "The network as it was last saved is not shown: levels.0.A.weight: 144 of 144 entries are NaN" in words_of(
         parts
     )
@@ -239,11 +239,11 @@ def test_a_run_that_diverged_has_a_page(tracked, tmp_path):
 
 
 def test_a_polynomial_beyond_float64_has_a_page(tracked):
-    facts = facts_of(load_run(tracked))
-    moment = facts.levels[0].moments[AFTER]
-    huge = dataclasses.replace(moment.operator, letters=("C",) * 12, alphas=(np.array([1e30, 1e30]),) * 12)
-    level = dataclasses.replace(facts.levels[0], moments={AFTER: Moment(huge, None)})
-    parts = parts_of(render(dataclasses.replace(facts, levels=(level,), flow=())))
+    summary = summarise(load_run(tracked))
+    state = summary.operators[0].states[AFTER]
+    huge = dataclasses.replace(state.operator, letters=("C",) * 12, alphas=(np.array([1e30, 1e30]),) * 12)
+    operator = dataclasses.replace(summary.operators[0], states={AFTER: OperatorState(huge, None)})
+    parts = parts_of(render(dataclasses.replace(summary, operators=(operator,), snapshots=())))
     # There are eigenvalues and no surface, or one that float32 holds.
     assert "plane-0" in parts.plots
     for plot in parts.plots.values():
@@ -257,9 +257,9 @@ def test_the_still_picture_is_of_the_last_network(tracked, monkeypatch):
         seen.append(values)
         return draw_surface(values, q, title)
 
-    monkeypatch.setattr("polyroots.report.page.draw_static_surface", record)
+    monkeypatch.setattr("polyroots.report.html.draw_surface", record)
     loaded = load_run(tracked)
-    render(facts_of(loaded))
+    render(summarise(loaded))
     for values, operator in zip(seen, loaded.end.operators, strict=True):
         assert np.array_equal(values, operator.values)
 
@@ -269,7 +269,7 @@ def test_networks_without_polynomials(name, remark, tmp_path):
     source = open_data("digits")
     channels = (4, 8) if name == "mgnet-ab" else None
     train(small(source, name=name, channels=channels, limit=40, epochs=1), source, tmp_path / "run")
-    parts = parts_of(render(facts_of(load_run(tmp_path / "run"))))
+    parts = parts_of(render(summarise(load_run(tmp_path / "run"))))
     assert remark in words_of(parts)
     assert set(parts.plots) == ({"curves", "plane-0", "plane-1"} if name == "mgnet-ab" else {"curves"})
 
@@ -279,7 +279,7 @@ def test_a_run_that_is_not_done(tracked, tmp_path):
     shutil.copytree(tracked, copy)
     for name in ("result.json", "metrics.csv"):
         (copy / name).unlink()
-    parts = parts_of(render(facts_of(load_run(copy))))
+    parts = parts_of(render(summarise(load_run(copy))))
     words = words_of(parts)
     assert "Not done: 5 of 5 epochs" in words
     assert "This run is not done yet" in words
@@ -292,7 +292,7 @@ def test_epochs_that_are_lost_are_said(tracked, tmp_path):
     shutil.copytree(tracked, copy)
     lines = (copy / "metrics.csv").read_text().splitlines()
     (copy / "metrics.csv").write_text("\n".join(lines[:3]) + "\n")
-    assert "metrics.csv has 2 of 5 epochs: the others are lost." in facts_of(load_run(copy)).remarks
+    assert "metrics.csv has 2 of 5 epochs: the others are lost." in summarise(load_run(copy)).remarks
 
 
 def test_what_users_wrote_is_no_markup(tracked, tmp_path):
@@ -301,7 +301,7 @@ def test_what_users_wrote_is_no_markup(tracked, tmp_path):
     document = json.loads((copy / "result.json").read_text())
     document["data"] = "</script><b>data</b>"
     (copy / "result.json").write_text(json.dumps(document))
-    page = render(facts_of(load_run(copy)))
+    page = render(summarise(load_run(copy)))
     assert "<b>data" not in page
     assert "&lt;b&gt;data" in page
 
@@ -312,13 +312,13 @@ def test_many_A_keep_the_page_small(tmp_path):
     model = pr.models.model_config(blocks, image_size=8, in_channels=1, channels=(4,), steps_per_A=1)
     config = train_config("digits", model, limit=20, epochs=1, batch_size=16, device="cpu")
     train(config, source, tmp_path / "run")
-    facts = facts_of(load_run(tmp_path / "run"))
-    assert [level.title for level in facts.levels[:2]] == ["Level 1, A 1", "Level 1, A 2"]
-    page = render(facts)
+    summary = summarise(load_run(tmp_path / "run"))
+    assert [level.title for level in summary.operators[:2]] == ["Level 1, A 1", "Level 1, A 2"]
+    page = render(summary)
     assert len(page.encode()) < 10e6
     parts = parts_of(page)
     assert sum(name.startswith("surface") for name in parts.plots) == 32
-    assert words_of(parts).count("Plots are shown of the first 32 A only.") == len(facts.levels) - 32
+    assert words_of(parts).count("Plots are shown of the first 32 A only.") == len(summary.operators) - 32
 
 
 def test_thinning_keeps_the_extremes(rng):
@@ -344,9 +344,9 @@ def test_the_command_writes_the_page(tracked, tmp_path, monkeypatch):
     assert "no directory none: expected a run of 'polyroots train'" in fails("report", "none")
     assert "cannot write" in fails("report", copy, "-o", copy / "config.json" / "below.html")
 
-    def breaks(facts):
+    def breaks(summary):
         raise pr.InputError("no")
 
-    monkeypatch.setattr("polyroots.report.page.render", breaks)
+    monkeypatch.setattr("polyroots.report.html.render", breaks)
     fails("report", copy, "-o", tmp_path / "half.html")
     assert not (tmp_path / "half.html").exists()

@@ -1,4 +1,4 @@
-"""The plots of a report over the epochs."""
+"""Interactive plots over the epochs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from jaxtyping import Float64
 from plotly.subplots import make_subplots
 
 from polyroots.plotting import COLOURS, EIGENVALUE, REFERENCE, ROOT
-from polyroots.report.look import LAYOUT, size_of
+from polyroots.polynomials import magnitude
+from polyroots.report.layout import LAYOUT
 from polyroots.training import Snapshot
 
 
-def draw_curves(metrics: Mapping[str, Float64[np.ndarray, "epochs"]]) -> go.Figure:
-    """Losses, accuracies and the learning rate over the epochs."""
+def interactive_curves(metrics: Mapping[str, Float64[np.ndarray, "epochs"]]) -> go.Figure:
+    """Return a plot of losses, accuracies and learning rate over the epochs."""
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.4, 0.4, 0.2])
     epochs = metrics["epoch"]
     for part, name, colour in (
@@ -34,7 +35,7 @@ def draw_curves(metrics: Mapping[str, Float64[np.ndarray, "epochs"]]) -> go.Figu
                     name=name,
                     legendgroup=part,
                     showlegend=row == 1,
-                    # One epoch's value is a point.
+                    # A line of one value alone would be invisible.
                     mode="lines+markers" if len(epochs) <= 40 else "lines",
                     connectgaps=False,
                     line={"color": colour, "width": 2},
@@ -62,8 +63,8 @@ def draw_curves(metrics: Mapping[str, Float64[np.ndarray, "epochs"]]) -> go.Figu
     return figure
 
 
-def draw_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
-    """Extent of the spectrum of one A, and |q| on it, over the epochs."""
+def interactive_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
+    """Return a plot of the extent of the spectrum of one A, and of |q| on it, over the epochs."""
     operators = [snapshot.operators[index] for snapshot in snapshots]
     epochs = [snapshot.epoch for snapshot in snapshots]
     polynomials = [operator.q for operator in operators]
@@ -87,7 +88,7 @@ def draw_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
         )
     if has_q:
         sizes = [
-            np.full(1, np.nan) if q is None else size_of(q, operator.values)
+            np.full(1, np.nan) if q is None else magnitude(q, operator.values)
             for q, operator in zip(polynomials, operators, strict=True)
         ]
         for name, share, dash in (
@@ -113,11 +114,11 @@ def draw_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
 
 
 def _axis(values: Float64[np.ndarray, "n"]) -> dict[str, Any]:
-    """A logarithmic axis for what goes over more than a power of ten."""
+    """Settings of an axis: logarithmic for values that span more than a power of ten."""
     positive = values[np.isfinite(values) & (values > 0)]
     is_wide = len(positive) > 0 and positive.max() > 10 * positive.min()
     if not is_wide:
         return {"type": "linear"}
-    # A few powers of ten alone would say little.
+    # Over a few powers of ten, ticks at the powers alone are too sparse to read values.
     dtick = "D2" if positive.max() < 1000 * positive.min() else 1
     return {"type": "log", "dtick": dtick, "exponentformat": "power"}

@@ -1,7 +1,8 @@
-"""The plots of a report for each A: the plane and the surface of |q|."""
+"""Interactive plots of one A: the complex plane, and the surface of |q|."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -12,14 +13,14 @@ from jaxtyping import Complex128, Float64
 
 from polyroots.errors import InputError
 from polyroots.plotting import COLOUR_MAP, EIGENVALUE, FAR_BELOW, REFERENCE, ROOT, START, fill, frame, hull
-from polyroots.polynomials import ResidualPolynomial
-from polyroots.report.facts import AFTER, BEFORE, LevelFacts
-from polyroots.report.look import BEYOND, LAYOUT, size_of
+from polyroots.polynomials import ResidualPolynomial, magnitude
+from polyroots.report.layout import HIGHEST_SURFACE, LAYOUT
+from polyroots.report.summary import AFTER, BEFORE, OperatorSummary
 
-# Up to so many A each has its plots in full; more share what there is, so that a page stays small.
+# Plots of up to this many A have the full resolution; with more, it falls so that the size of the page stays bounded.
 _IN_FULL = 6
 _POINTS, _CELLS, _RINGS, _RAYS = 2_000, 61, 36, 97
-# Roots farther out than so many spectral radii are not in the frame.
+# Roots farther from 0 than this many spectral radii are not in the frame.
 _FAR = 1.6
 _COLOURS = {BEFORE: START, AFTER: EIGENVALUE}
 _SCALE = [[share, mpl.colors.to_hex(COLOUR_MAP(share))] for share in np.linspace(0, 1, 11).tolist()]
@@ -27,82 +28,61 @@ _PALE = [
     [share, mpl.colors.to_hex(tuple(0.45 + 0.55 * part for part in COLOUR_MAP(share)[:3]))]
     for share in np.linspace(0, 1, 11).tolist()
 ]
-# Powers of ten of |q|: where bands begin, and where they end at most.
+# Powers of ten of |q|: the lowest band, and the highest possible one.
 _LOWEST, _HIGHEST = -2, 12
 _NUMBER = "Re %{x:.5g}<br>Im %{y:.5g}"
 
 
-def draw_plane(level: LevelFacts, operators: int) -> go.Figure:
-    """Eigenvalues and roots of an A in the plane before and after training, over bands of |q|.
+def interactive_plane(operator: OperatorSummary, operators: int) -> go.Figure:
+    """Return a plot of the eigenvalues and roots of an A in the plane before and after training, over bands of |q|.
 
-    Traces have the moment that they belong to as ``meta``, and so have the ranges of the axes; the page shows those of
-    one moment at a time.
+    The ``meta`` of a trace is the moment that it belongs to, and the ``meta`` of the layout has the ranges of the axes by
+    moment. The page shows the traces of one moment at a time.
 
     Parameters
     ----------
-    level : LevelFacts
-    operators : number of A in the report, which share its points
+    operator : OperatorSummary
+    operators : int
+        Number of A in the report, between which the points of all plots are divided.
     """
     figure = go.Figure()
     ranges = {}
-    for when, moment in level.moments.items():
-        values, q = moment.operator.values, moment.operator.q
-        visible = when == level.last
-        points = thinned(values, operators)
+    for when, state in operator.states.items():
+        values, q = state.operator.values, state.operator.q
+        trace = {"visible": when == operator.last, "meta": when}
         shown = values if q is None else np.concatenate([values, _near(q.roots, values)])
         low, high, top = frame(shown)
         ranges[when] = {"xaxis.range": [low, high], "yaxis.range": [-top, top]}
         if q is not None:
-            _add_bands(figure, q, values, (low, high, top), when, visible, operators)
-        size = None if q is None else size_of(q, points)
-        figure.add_scatter(
-            x=points.real,
-            y=points.imag,
-            customdata=size,
-            mode="markers",
-            marker={"color": _COLOURS[when], "size": 4, "opacity": 0.75},
-            name=_counted(points, values),
-            hovertemplate=_NUMBER + ("" if size is None else "<br>|q| %{customdata:.4g}") + "<extra>eigenvalue</extra>",
-            visible=visible,
-            meta=when,
-        )
-        if q is not None:
-            roots = _near(q.roots, values)
-            far = len(q.roots) - len(roots)
-            figure.add_scatter(
-                x=roots.real,
-                y=roots.imag,
-                mode="markers",
-                marker={"color": ROOT, "size": 11, "line": {"color": "white", "width": 1.5}},
-                name="roots" + (f" ({far} far outside)" if far else ""),
-                hovertemplate=_NUMBER + "<br>q = 0<extra>root</extra>",
-                visible=visible,
-                meta=when,
-            )
-    (left, right), (bottom, top) = ranges[level.last].values()
+            _add_bands(figure, q, values, (low, high, top), operators, trace)
+        _add_points(figure, q, values, operators, trace)
+    (left, right), (bottom, top) = ranges[operator.last].values()
     # A flat spectrum needs less height.
     height = int(np.clip(200 + 360 * (top - bottom) / (right - left), 320, 560))
     figure.update_layout(**LAYOUT, height=height, hovermode="closest", meta=ranges)
-    shown_first = ranges[level.last]
-    # Beside its colour bar.
+    shown_first = ranges[operator.last]
+    # The axes end at the colour bar.
     square = {"zerolinecolor": REFERENCE, "constrain": "domain"}
     figure.update_xaxes(title_text="Re λ", range=shown_first["xaxis.range"], constraintoward="right", **square)
     figure.update_yaxes(title_text="Im λ", range=shown_first["yaxis.range"], scaleanchor="x", **square)
     return figure
 
 
-def draw_surface(level: LevelFacts, operators: int) -> go.Figure | None:
-    """The surface of |q| before and after training, as `draw_plane`; None if no moment has one."""
+def interactive_surface(operator: OperatorSummary, operators: int) -> go.Figure | None:
+    """Return a plot of the surface of |q| before and after training, as `interactive_plane` does.
+
+    None if there is no surface at any moment: without polynomials, and over eigenvalues on a line.
+    """
     figure = go.Figure()
-    for when, moment in level.moments.items():
-        q = moment.operator.q
+    for when, state in operator.states.items():
+        values, q = state.operator.values, state.operator.q
         if q is None:
             continue
         try:
-            boundary = hull(moment.operator.values)
+            boundary = hull(values)
         except InputError:
             continue
-        _add_surface(figure, q, moment.operator.values, boundary, when, when == level.last, operators)
+        _add_surface(figure, q, values, boundary, operators, {"visible": when == operator.last, "meta": when})
     if not figure.data:
         return None
     axis = {"backgroundcolor": "#f7f7f7", "showbackground": True, "gridcolor": "#cccccc"}
@@ -122,14 +102,14 @@ def draw_surface(level: LevelFacts, operators: int) -> go.Figure | None:
     return figure
 
 
-def _share(operators: int) -> float:
-    """Resolution of a plot, per direction, where so many A share the page."""
+def _resolution(operators: int) -> float:
+    """Resolution per direction, relative to the full one, of each plot on a page with a number of A."""
     return min(1.0, (_IN_FULL / operators) ** 0.5)
 
 
 def thinned(values: Complex128[np.ndarray, "N"], operators: int) -> Complex128[np.ndarray, "n"]:
-    """An even subset of many eigenvalues, with the extreme ones."""
-    most = int(_POINTS * _share(operators) ** 2)
+    """Return an even subset of the eigenvalues that contains the extreme ones."""
+    most = int(_POINTS * _resolution(operators) ** 2)
     if len(values) <= most:
         return values
     upper = values.imag.argmax()
@@ -138,14 +118,51 @@ def thinned(values: Complex128[np.ndarray, "N"], operators: int) -> Complex128[n
 
 
 def _near(roots: Complex128[np.ndarray, "d"], values: Complex128[np.ndarray, "N"]) -> Complex128[np.ndarray, "n"]:
+    """The roots that lie in the frame."""
     return roots[np.abs(roots) <= _FAR * (float(np.abs(values).max()) or 1.0)]
 
 
 def _counted(points: Complex128[np.ndarray, "n"], values: Complex128[np.ndarray, "N"]) -> str:
+    """Legend of the eigenvalues that are drawn, of all."""
     return (
         f"{len(points):,} of {len(values):,} eigenvalues"
         if len(points) < len(values)
         else f"{len(values):,} eigenvalues"
+    )
+
+
+def _add_points(
+    figure: go.Figure,
+    q: ResidualPolynomial | None,
+    values: Complex128[np.ndarray, "N"],
+    operators: int,
+    trace: Mapping[str, Any],
+) -> None:
+    """Add eigenvalues and roots to a plane."""
+    points = thinned(values, operators)
+    size = None if q is None else magnitude(q, points)
+    figure.add_scatter(
+        x=points.real,
+        y=points.imag,
+        customdata=size,
+        mode="markers",
+        marker={"color": _COLOURS[trace["meta"]], "size": 4, "opacity": 0.75},
+        name=_counted(points, values),
+        hovertemplate=_NUMBER + ("" if size is None else "<br>|q| %{customdata:.4g}") + "<extra>eigenvalue</extra>",
+        **trace,
+    )
+    if q is None:
+        return
+    roots = _near(q.roots, values)
+    far = len(q.roots) - len(roots)
+    figure.add_scatter(
+        x=roots.real,
+        y=roots.imag,
+        mode="markers",
+        marker={"color": ROOT, "size": 11, "line": {"color": "white", "width": 1.5}},
+        name="roots" + (f" ({far} far outside)" if far else ""),
+        hovertemplate=_NUMBER + "<br>q = 0<extra>root</extra>",
+        **trace,
     )
 
 
@@ -154,20 +171,18 @@ def _add_bands(
     q: ResidualPolynomial,
     values: Complex128[np.ndarray, "N"],
     limits: tuple[float, float, float],
-    when: str,
-    visible: bool,
     operators: int,
+    trace: Mapping[str, Any],
 ) -> None:
-    """Bands of log10 |q| up to what it is on the spectrum, and the line |q| = 1."""
+    """Add bands of log10 |q|, up to its maximum on the spectrum, and the line |q| = 1."""
     low, high, top = limits
-    largest = float(size_of(q, values).max())
+    largest = float(magnitude(q, values).max())
     highest = int(np.ceil(np.log10(min(max(largest, 10.0), 10.0**_HIGHEST))))
-    cells = int(_CELLS * _share(operators))
+    cells = int(_CELLS * _resolution(operators))
     x, y = np.linspace(low, high, cells), np.linspace(-top, top, cells)
     with np.errstate(divide="ignore"):
-        exponents = np.log10(size_of(q, x + 1j * y[:, None]))
+        exponents = np.log10(magnitude(q, x + 1j * y[:, None]))
     z = np.clip(exponents, _LOWEST - 0.5, highest + 0.5).astype(np.float32)
-    common = {"visible": visible, "meta": when, "hoverinfo": "skip"}
     ticks = list(range(_LOWEST, highest + 1, 1 + (highest - _LOWEST) // 7))
     figure.add_contour(
         x=x.astype(np.float32),
@@ -184,10 +199,10 @@ def _add_bands(
             "len": 0.8,
         },
         showlegend=False,
-        **common,
+        hoverinfo="skip",
+        **trace,
     )
-    # One line of several parts, with gaps between them.
-    # Any: contourpy types them by the kind of lines that is asked for.
+    # A trace is one line: its parts are separated by NaN. Any: contourpy types lines by the kind that is asked for.
     parts: Any = contour_generator(x, y, z).lines(0.0)
     line = np.concatenate([np.vstack([part, [np.nan, np.nan]]) for part in parts] or [np.empty((0, 2))])
     figure.add_scatter(
@@ -196,7 +211,8 @@ def _add_bands(
         mode="lines",
         line={"width": 2, "color": "black"},
         name="|q| = 1",
-        **common,
+        hoverinfo="skip",
+        **trace,
     )
 
 
@@ -205,18 +221,16 @@ def _add_surface(
     q: ResidualPolynomial,
     values: Complex128[np.ndarray, "N"],
     boundary: Complex128[np.ndarray, "M"],
-    when: str,
-    visible: bool,
     operators: int,
+    trace: Mapping[str, Any],
 ) -> None:
-    share = _share(operators)
-    grid = fill(boundary, int(_RINGS * share), int(_RAYS * share))
-    height = size_of(q, grid)
+    """Add the surface of |q| over a hull, the plane |q| = 1, eigenvalues and roots, unless |q| is too large to draw."""
+    resolution = _resolution(operators)
+    grid = fill(boundary, int(_RINGS * resolution), int(_RAYS * resolution))
+    height = magnitude(q, grid)
     top = float(height.max())
-    if not top < BEYOND:
+    if not top < HIGHEST_SURFACE:
         return
-    points = thinned(values, operators)
-    common = {"visible": visible, "meta": when}
     figure.add_surface(
         x=grid.real.astype(np.float32),
         y=grid.imag.astype(np.float32),
@@ -231,31 +245,20 @@ def _add_surface(
         },
         hoverinfo="skip",
         name="|q|",
-        **common,
+        **trace,
     )
     if top >= FAR_BELOW:
-        (left, right), (low, high) = _ends(boundary.real), _ends(boundary.imag)
-        figure.add_surface(
-            x=np.array([left, right], dtype=np.float32),
-            y=np.array([low, high], dtype=np.float32),
-            z=np.ones((2, 2), dtype=np.float32),
-            colorscale=[[0, REFERENCE], [1, REFERENCE]],
-            opacity=0.3,
-            showscale=False,
-            hoverinfo="skip",
-            name="|q| = 1",
-            showlegend=True,
-            **common,
-        )
+        _add_plane_at_one(figure, boundary, trace)
+    points = thinned(values, operators)
     figure.add_scatter3d(
         x=points.real.astype(np.float32),
         y=points.imag.astype(np.float32),
-        z=size_of(q, points).astype(np.float32),
+        z=magnitude(q, points).astype(np.float32),
         mode="markers",
-        marker={"size": 1.8, "color": _COLOURS[when]},
+        marker={"size": 1.8, "color": _COLOURS[trace["meta"]]},
         name=_counted(points, values),
         hovertemplate=_NUMBER + "<br>|q| %{z:.4g}<extra>eigenvalue</extra>",
-        **common,
+        **trace,
     )
     roots = _near(q.roots, values)
     figure.add_scatter3d(
@@ -266,7 +269,24 @@ def _add_surface(
         marker={"size": 6, "color": ROOT, "line": {"color": "white", "width": 1}},
         name="roots",
         hovertemplate=_NUMBER + "<br>q = 0<extra>root</extra>",
-        **common,
+        **trace,
+    )
+
+
+def _add_plane_at_one(figure: go.Figure, boundary: Complex128[np.ndarray, "M"], trace: Mapping[str, Any]) -> None:
+    """Add the translucent plane |q| = 1 over the extent of a hull."""
+    (left, right), (low, high) = _ends(boundary.real), _ends(boundary.imag)
+    figure.add_surface(
+        x=np.array([left, right], dtype=np.float32),
+        y=np.array([low, high], dtype=np.float32),
+        z=np.ones((2, 2), dtype=np.float32),
+        colorscale=[[0, REFERENCE], [1, REFERENCE]],
+        opacity=0.3,
+        showscale=False,
+        hoverinfo="skip",
+        name="|q| = 1",
+        showlegend=True,
+        **trace,
     )
 
 

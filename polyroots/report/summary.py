@@ -1,4 +1,4 @@
-"""What a report says of a run, before it is a page."""
+"""The contents of a report, collected from a run's directory."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from polyroots.initialization import operands_of, report_as_is
 from polyroots.models import PolyMgNet, count_weights
 from polyroots.training import LoadedRun, Snapshot, TrackedOperator
 
-#: The moments that a report shows a network at.
+#: The two moments at which a report shows a network.
 BEFORE, AFTER = "before", "after"
 
 
 @dataclass(frozen=True)
-class Moment:
-    """An A with its blocks before or after training.
+class OperatorState:
+    """A convolution A and its blocks before or after training.
 
     Attributes
     ----------
     operator : spectrum and coefficients
-    report : `polyroots.initialization.LevelReport` as a document; None without polynomials, or if it is unknown
+    report : roots, coefficients and diagnosis, as the document of a `polyroots.initialization.LevelReport`; None
+        without polynomials, and where it could not be computed
     """
 
     operator: TrackedOperator
@@ -31,65 +32,65 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class LevelFacts:
-    """One convolution A.
+class OperatorSummary:
+    """The part of a report on one convolution A.
 
     Attributes
     ----------
     title : such as "Level 1" or "Level 1, A 2"
     size : (H, W) in pixels
     channels : of A
-    moments : by `BEFORE` and `AFTER`; one is missing where it can't be known
+    states : by moment, `BEFORE` and `AFTER`; a moment is missing where the network then can't be reconstructed
     first_block : number of its first block in the level, from 1
-    inert : blocks whose coefficients' size batch norm cancels, as "1 (L)"
+    inert : blocks the size of whose coefficients is cancelled by batch norm, as "1 (L)"
     """
 
     title: str
     size: tuple[int, int]
     channels: int
-    moments: Mapping[str, Moment]
+    states: Mapping[str, OperatorState]
     first_block: int
     inert: tuple[str, ...]
 
     @property
     def last(self) -> str:
         """The later one of its moments."""
-        return AFTER if AFTER in self.moments else BEFORE
+        return AFTER if AFTER in self.states else BEFORE
 
 
 @dataclass(frozen=True)
-class Facts:
-    """A run.
+class RunSummary:
+    """The contents of a report.
 
     Attributes
     ----------
     run : the run
-    document : of its config.json: configuration, command, environment
+    document : contents of its config.json: configuration, command, environment
     weights : number of trained weights
-    epoch : epochs that are done
-    levels : one for each A, finest level first; none of a ResNet
-    flow : spectra while it trained; fewer than two where they were not tracked
-    padding : boundary of the operators that roots were chosen for and that diagnoses are of
-    remarks : what can't be shown, and why, a sentence each
+    epoch : number of completed epochs
+    operators : one for each A, finest level first; empty for a ResNet
+    snapshots : tracked spectra by epoch; fewer than two without tracking
+    padding : boundary condition of the operators for which roots were chosen and diagnosed
+    remarks : sentences that say what can't be shown, and why
     """
 
     run: LoadedRun
     document: Mapping[str, Any]
     weights: int
     epoch: int
-    levels: tuple[LevelFacts, ...]
-    flow: tuple[Snapshot, ...]
+    operators: tuple[OperatorSummary, ...]
+    snapshots: tuple[Snapshot, ...]
     padding: str
     remarks: tuple[str, ...]
 
 
-def facts_of(run: LoadedRun) -> Facts:
-    """Collect what there is to say of a run, also of one that is still going on.
+def summarise(run: LoadedRun) -> RunSummary:
+    """Return the contents of the report of a run, which need not have ended.
 
     Raises
     ------
     FileError
-        If the run is damaged, or was killed before its first network was saved.
+        If the run is damaged, or was interrupted before its first network was saved.
     """
     network = run.model
     snapshots: dict[str, Snapshot] = {}
@@ -109,12 +110,12 @@ def facts_of(run: LoadedRun) -> Facts:
     epochs = (run.result or {}).get("epochs", 0)
     if len(run.metrics["epoch"]) < epochs:
         remarks.append(f"metrics.csv has {len(run.metrics['epoch'])} of {epochs} epochs: the others are lost.")
-    return Facts(
+    return RunSummary(
         run,
         run.run.read_config(),
         count_weights(network),
         (run.last.training or {}).get("epoch", 0),
-        _levels(run, snapshots, reports),
+        _operators(run, snapshots, reports),
         tuple(run.snapshots),
         (run.init or {}).get("padding", "circular"),
         tuple(remarks),
@@ -122,7 +123,7 @@ def facts_of(run: LoadedRun) -> Facts:
 
 
 def _reports_of_end(run: LoadedRun, remarks: list[str]) -> Sequence[Mapping[str, Any]]:
-    """Roots, coefficients and diagnosis of the last network, on the spectra that those of the first one were for."""
+    """Roots, coefficients and diagnosis of the last network, with the region and padding of its initialisation."""
     network = run.model
     if not isinstance(network, PolyMgNet):
         remarks.append("This network has no polynomials: spectra are shown without roots.")
@@ -137,30 +138,31 @@ def _reports_of_end(run: LoadedRun, remarks: list[str]) -> Sequence[Mapping[str,
     return levels
 
 
-def _levels(
+def _operators(
     run: LoadedRun, snapshots: Mapping[str, Snapshot], reports: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> tuple[LevelFacts, ...]:
+) -> tuple[OperatorSummary, ...]:
+    """Put spectra and reports together, A by A."""
     config = run.config.model
     if not snapshots:
         return ()
     first = next(iter(snapshots.values()))
     blocks = Counter[int]()
-    levels = []
+    operators = []
     for index, (operator, number) in enumerate(zip(first.operators, first.numbers, strict=True)):
         level = operator.level
-        moments = {}
+        states = {}
         for when, snapshot in snapshots.items():
-            of_moment = reports.get(when, ())
-            moments[when] = Moment(snapshot.operators[index], of_moment[index] if index < len(of_moment) else None)
-        levels.append(
-            LevelFacts(
+            found = reports.get(when, ())
+            states[when] = OperatorState(snapshot.operators[index], found[index] if index < len(found) else None)
+        operators.append(
+            OperatorSummary(
                 f"Level {level}" + (f", A {number}" if number else ""),
                 config.sizes[level - 1],
                 config.channels[level - 1],
-                moments,
+                states,
                 blocks[level] + 1,
                 run.inert_blocks(index) if AFTER in snapshots else (),
             )
         )
         blocks[level] += len(operator.letters)
-    return tuple(levels)
+    return tuple(operators)
