@@ -131,8 +131,7 @@ def read(
     blocks = None if request.model is None and request.blocks is None else blocks_of(request.name)
     for number, layer in enumerate(chosen, 1):
         try:
-            weight = layer.read()
-            operands.append(OperatorToDamp(number, layer.name, weight, layer.operator(weight, padding), region, blocks))
+            operands.append(OperatorToDamp(number, layer.name, layer.convolution(padding), region, blocks))
         except InputError as error:
             skipped[layer.name] = str(error).removeprefix(f"{layer.name}: ")
         on_operand(number, len(chosen))

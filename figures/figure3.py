@@ -12,7 +12,7 @@ from polyroots.errors import InputError
 from polyroots.plotting import draw_contours, draw_surface
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import options_of, select_roots
-from polyroots.spectra import Spectrum, eigenvalues
+from polyroots.spectra import Convolution, Spectrum, eigenvalues_of
 from polyroots_figures.operators import FigureOperator, subjects_of
 from polyroots_figures.request import Computed, Request
 
@@ -33,7 +33,7 @@ def compute(request: Request) -> list[Computed]:
     """
     computed = []
     for subject in subjects_of(request):
-        Lambda = eigenvalues(subject.weight, subject.size, name=subject.name)
+        Lambda = eigenvalues_of(Convolution.of(subject.weight, subject.size, name=subject.name))
         q, origin = _polynomial(request, subject, Lambda)
         title = f"$|q_{{{len(q.roots)}}}(\\Lambda)|$ over the spectrum of {subject.source}\n{subject.shape}; {origin}"
         data = {"title": title, "values": Lambda.values, "roots": q.roots}

@@ -15,7 +15,7 @@ from polyroots.errors import InputError
 from polyroots.plotting import COLOURS, EIGENVALUE, REFERENCE, ROOT, WIDTHS, style, wrapped
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import select_roots
-from polyroots.spectra import Spectrum, eigenvalues
+from polyroots.spectra import Convolution, Spectrum, eigenvalues_of
 from polyroots_figures.operators import subjects_of
 from polyroots_figures.request import Computed, Request
 
@@ -43,7 +43,8 @@ def compute(request: Request) -> list[Computed]:
         subjects += subjects_of(request, init="shifted")
     rows, words = [], []
     for subject in subjects:
-        Lambda = eigenvalues(symmetric_part(subject.weight), subject.size, name=f"the symmetric part of {subject.name}")
+        name = f"the symmetric part of {subject.name}"
+        Lambda = eigenvalues_of(Convolution.of(symmetric_part(subject.weight), subject.size, name=name))
         values = Lambda.values.real
         choices = [_choose(Lambda, name) for name in _CHOICES]
         try:

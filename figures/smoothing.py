@@ -14,7 +14,7 @@ from polyroots.errors import PolyrootsError
 from polyroots.plotting import REFERENCE, STRATEGY_LINES, WIDTHS, End, label_ends, style, wrapped
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import STRATEGIES, high_frequency_part, options_of, select_roots
-from polyroots.spectra import Spectrum, eigenvalues, linear_operator
+from polyroots.spectra import Convolution, Spectrum, eigenvalues_of, linear_operator
 from polyroots.text import count_of
 from polyroots_figures.request import Computed, Request
 
@@ -33,7 +33,7 @@ def compute(request: Request) -> list[Computed]:
     Roots are chosen from the whole spectrum, for the norm of the residual, and from the high frequencies, for that of
     its high-frequency part, which is what a coarser grid can't correct.
     """
-    Lambda = eigenvalues(LAPLACIAN, SIZE, name="the 2-D Laplacian")
+    Lambda = eigenvalues_of(Convolution.of(LAPLACIAN, SIZE, name="the 2-D Laplacian"))
     rng = np.random.default_rng(request.seed)
     # Without its mean, which no step can change: the periodic equation has a solution only for such a right-hand side.
     f = rng.standard_normal((SIZE, SIZE))

@@ -40,7 +40,7 @@ def compute(request: Request) -> list[Computed]:
     computed = []
     for subject in subjects_of(request, init="shifted"):
         operator = Convolution.of(subject.weight, subject.size, name=subject.name)
-        operand = OperatorToDamp(request.level, subject.name, subject.weight, operator)
+        operand = OperatorToDamp(request.level, subject.name, operator)
         assert operand.spectrum is not None
         rows = rank([operand], request.degree, seed=request.seed)
         best = max((row.diagnoses[0].best_bound or 0.0 for row in rows if not row.error), default=0.0)

@@ -16,7 +16,7 @@ LAPLACIAN = np.array([[0, -1, 0], [-1, 4.5, -1], [0, -1, 0.0]]).reshape(1, 1, 3,
 
 def operand(number, K, size=6):
     operator = Convolution.of(K, size, name=f"layer{number}")
-    return OperatorToDamp(number, f"level {number}", K, operator)
+    return OperatorToDamp(number, f"level {number}", operator)
 
 
 def mixed():

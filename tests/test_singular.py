@@ -15,29 +15,34 @@ from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.matrix import explicit_matrix, linear_operator
 from polyroots.spectra.singular_values import largest_singular_values, squared_frobenius_norm, summarize
 
-GEOMETRY = {
-    "m_out": st.integers(1, 3),
-    "m_in": st.integers(1, 3),
-    "groups": st.integers(1, 3),
-    "kernel": st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    "size": st.tuples(st.integers(1, 6), st.integers(1, 6)),
-    "stride": st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    "dilation": st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    "padding": st.sampled_from(["circular", "zeros"]),
-    "seed": st.integers(0, 2**32 - 1),
-}
+# Output and input channels of a group, and the kernel's sides.
+CHANNELS = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
+GEOMETRY = st.fixed_dictionaries(
+    {
+        "groups": st.integers(1, 3),
+        "size": st.tuples(st.integers(1, 6), st.integers(1, 6)),
+        "stride": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+        "dilation": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+        "padding": st.sampled_from(["circular", "zeros"]),
+    }
+)
+SEED = st.integers(0, 2**32 - 1)
+
+
+def kernel_of(channels, geometry, rng):
+    """A random kernel with these channels in each group."""
+    m_out, *rest = channels
+    return rng.standard_normal((geometry["groups"] * m_out, *rest))
 
 
 @settings(max_examples=60, deadline=None)
-@given(**GEOMETRY)
-def test_singular_values_are_those_of_the_dense_operator(
-    m_out, m_in, groups, kernel, size, stride, dilation, padding, seed
-):
+@given(CHANNELS, GEOMETRY, SEED)
+def test_singular_values_are_those_of_the_dense_operator(channels, geometry, seed):
     """Any channels, groups, strides that divide the image and that don't, dilation, kernel larger than the image."""
-    K = np.random.default_rng(seed).standard_normal((groups * m_out, m_in, *kernel))
-    A = dense_operator(K, size, dilation, groups, padding, stride)
+    K = kernel_of(channels, geometry, np.random.default_rng(seed))
+    A = dense_operator(K, **geometry)
     expected = np.linalg.svd(A, compute_uv=False)
-    sigma = pr.singular_values(K, size, stride=stride, dilation=dilation, groups=groups, padding=padding)
+    sigma = pr.singular_values(K, **geometry)
     assert sigma.dtype == np.float64
     assert sigma.shape == (min(A.shape),)
     assert (np.diff(sigma) <= 0).all()
@@ -45,12 +50,12 @@ def test_singular_values_are_those_of_the_dense_operator(
 
 
 @settings(max_examples=60, deadline=None)
-@given(**GEOMETRY)
-def test_explicit_and_matrix_free_operator(m_out, m_in, groups, kernel, size, stride, dilation, padding, seed):
+@given(CHANNELS, GEOMETRY, SEED)
+def test_explicit_and_matrix_free_operator(channels, geometry, seed):
     rng = np.random.default_rng(seed)
-    K = rng.standard_normal((groups * m_out, m_in, *kernel))
-    A = dense_operator(K, size, dilation, groups, padding, stride)
-    operator = Convolution.of(K, size, stride=stride, dilation=dilation, groups=groups, padding=padding)
+    K = kernel_of(channels, geometry, rng)
+    A = dense_operator(K, **geometry)
+    operator = Convolution.of(K, **geometry)
     assert operator.shape == A.shape
     np.testing.assert_array_equal(explicit_matrix(operator) != 0, A != 0)
     np.testing.assert_allclose(explicit_matrix(operator), A, rtol=1e-13, atol=1e-13)

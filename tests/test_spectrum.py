@@ -202,7 +202,7 @@ def test_nan_names_the_layer():
     K = np.ones((1, 1, 3, 3))
     K[0, 0, 1] = np.nan
     with pytest.raises(pr.InputError, match=r"layer3\.conv: 3 of 9 entries are NaN or infinite"):
-        pr.eigenvalues(K, 8, name="layer3.conv")
+        pr.Convolution.of(K, 8, name="layer3.conv")
     with pytest.raises(pr.InputError, match="expected real numbers, got dtype complex128"):
         pr.eigenvalues(K.astype(complex), 8)
     with pytest.raises(pr.InputError, match="expected real numbers, got dtype complex64"):

@@ -10,6 +10,7 @@ from dense import matched_error
 from threadpoolctl import threadpool_info
 
 import polyroots as pr
+from polyroots.spectra import eigenvalues_of
 
 
 def test_the_number_of_threads_changes_nothing(rng):
@@ -30,7 +31,8 @@ def test_calls_from_several_threads_leave_the_blas_as_it_was(rng):
 
 def test_progress_reaches_the_end(rng):
     seen = []
-    pr.eigenvalues(rng.standard_normal((8, 8, 3, 3)), 24, on_progress=lambda done, total: seen.append((done, total)))
+    A = pr.Convolution.of(rng.standard_normal((8, 8, 3, 3)), 24)
+    eigenvalues_of(A, on_progress=lambda done, total: seen.append((done, total)))
     assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
     assert seen[-1][0] == seen[-1][1] > 1
 
@@ -38,7 +40,7 @@ def test_progress_reaches_the_end(rng):
 def test_progress_may_call_the_library(rng):
     K = rng.standard_normal((4, 4, 3, 3))
     inner = []
-    pr.eigenvalues(K, 12, on_progress=lambda done, total: inner.append(pr.eigenvalues(K, 3)))
+    eigenvalues_of(pr.Convolution.of(K, 12), on_progress=lambda done, total: inner.append(pr.eigenvalues(K, 3)))
     assert matched_error(inner[-1].values, pr.eigenvalues(K, 3).values) < 1e-12
 
 
@@ -69,7 +71,7 @@ def test_an_interrupt_ends_the_threads_soon(monkeypatch, rng):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pr.eigenvalues(K, 64, workers=2, on_progress=interrupt)
+        eigenvalues_of(pr.Convolution.of(K, 64), workers=2, on_progress=interrupt)
     assert sum(begun) < 64 * 33 // 2
     assert not any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate())
     assert len(pr.eigenvalues(K, 4)) == 512

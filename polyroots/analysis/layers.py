@@ -23,13 +23,13 @@ from polyroots.spectra import (
     LargestSingularValues,
     SingularSummary,
     Spectrum,
-    eigenvalues,
-    extreme_eigenvalues,
+    eigenvalues_of,
+    extreme_eigenvalues_of,
     fits,
     has_symbol,
     is_direct,
     largest_singular_values,
-    singular_values,
+    singular_values_of,
     summarize,
     whole,
 )
@@ -70,24 +70,15 @@ class Layer:
         """Inputs of the operator: channels times pixels."""
         return self.shape[1] * self.conv.groups * math.prod(self.conv.size)
 
-    def operator(self, weight: Any, padding: str) -> Convolution:
-        """Return the operator of the layer's weight.
+    def convolution(self, padding: str) -> Convolution:
+        """Read the weight and return the layer's convolution.
 
         Raises
         ------
         InputError
             If the weight is not finite.
         """
-        conv = self.conv
-        return Convolution.of(
-            weight,
-            conv.size,
-            stride=conv.stride,
-            dilation=conv.dilation,
-            groups=conv.groups,
-            padding=padding,
-            name=conv.name,
-        )
+        return self.conv.convolution(self.read(), padding)
 
 
 @dataclass(frozen=True)
@@ -291,37 +282,29 @@ def analyse(layer: Layer, analysis: Analysis, on_progress: Progress | None = Non
     InputError
         If the weights are not finite.
     """
-    padding, conv = analysis.padding_for(layer), layer.conv
-    weight = layer.read()
-    operator = layer.operator(weight, padding)
-    geometry: dict[str, Any] = {
-        "padding": padding,
-        "dilation": conv.dilation,
-        "groups": conv.groups,
-        "workers": analysis.workers,
-        "name": conv.name,
-    }
+    padding = analysis.padding_for(layer)
+    convolution = layer.convolution(padding)
     found: dict[str, Any] = {}
     remarks = [layer.note] if layer.note.startswith("used again") else []
     if analysis.kind != "singular":
         reason = why_no_eigenvalues(layer)
-        is_too_large = padding == "zeros" and not is_direct(operator)
+        is_too_large = padding == "zeros" and not is_direct(convolution)
         if reason:
             remarks.append(f"no eigenvalues ({reason})")
         elif analysis.extremes or is_too_large:
-            count = min(analysis.extremes or DEFAULT_EXTREMES, operator.shape[0])
+            count = min(analysis.extremes or DEFAULT_EXTREMES, convolution.shape[0])
             if not analysis.extremes:
                 remarks.append(f"only {count} eigenvalues at each end: more than {DENSE_LIMIT:,} unknowns")
-            found["extremes"] = extreme_eigenvalues(weight, conv.size, count, **geometry)
+            found["extremes"] = extreme_eigenvalues_of(convolution, count, workers=analysis.workers)
         else:
-            found["spectrum"] = eigenvalues(weight, conv.size, on_progress=on_progress, **geometry)
+            found["spectrum"] = eigenvalues_of(convolution, workers=analysis.workers, on_progress=on_progress)
     if analysis.kind != "eigenvalues":
-        if has_symbol(operator) or fits(operator):
-            found["sigma"] = singular_values(weight, conv.size, stride=conv.stride, on_progress=on_progress, **geometry)
+        if has_symbol(convolution) or fits(convolution):
+            found["sigma"] = singular_values_of(convolution, workers=analysis.workers, on_progress=on_progress)
         else:
             count = analysis.extremes or DEFAULT_EXTREMES
             remarks.append(f"only the {count} largest singular values: more than {DENSE_LIMIT:,} unknowns")
-            found["largest"] = largest_singular_values(operator, count)
+            found["largest"] = largest_singular_values(convolution, count)
     return LayerResult(layer, padding, remark="; ".join(remarks), **found)
 
 

@@ -69,7 +69,7 @@ def verify(layer: Layer, analysis: Analysis) -> Verification:
     # The leading channels of a layer that is not square may be.
     kind = "singular" if why_no_eigenvalues(layer) else analysis.kind
     result = analyse(small, replace(analysis, kind=kind, extremes=None))
-    operator, scale = small.operator(small.read(), result.padding).normalized()
+    operator, scale = small.convolution(result.padding).normalized()
     A = unit_responses(operator)
     exact = np.linalg.svd(A, compute_uv=False)
     norm = float(exact[0]) or 1.0

@@ -283,7 +283,7 @@ def operands_of(
                 raise InputError(f"{title}: A has no numbers yet, it is on the meta device; give it weights first")
             operator = Convolution.of(A.weight, size, padding=padding, name=f"{names[A]}.weight")
             blocks = tuple(step.letter for step in steps) if has_fixed_blocks else None
-            operands.append(OperatorToDamp(number, title, A.weight, operator, region, blocks))
+            operands.append(OperatorToDamp(number, title, operator, region, blocks))
             if on_operand:
                 on_operand(operands[-1])
     return operands

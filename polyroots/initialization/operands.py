@@ -10,7 +10,7 @@ from typing import Any
 from polyroots.errors import ConvergenceError, InputError
 from polyroots.polynomials import Diagnosis, Minimax, ResidualPolynomial, Target, diagnose, factors_from_roots, minimax
 from polyroots.roots import RootChoice, choose_roots, fit
-from polyroots.spectra import Convolution, Spectrum, eigenvalues, is_direct
+from polyroots.spectra import Convolution, Spectrum, eigenvalues_of, is_direct
 
 # Up to so many roots the monomial coefficients of p are worth reading: beyond, they lose their digits.
 _READABLE = 9
@@ -88,7 +88,6 @@ class OperatorToDamp:
         self,
         number: int,
         title: str,
-        weight: Any,
         operator: Convolution,
         region: str = "all",
         blocks: tuple[str, ...] | None = None,
@@ -97,15 +96,7 @@ class OperatorToDamp:
         self.blocks = blocks
         self.spectrum: Spectrum | None = None
         if operator.padding == "circular" or is_direct(operator):
-            # The weight itself: it may lie on a GPU.
-            self.spectrum = eigenvalues(
-                weight,
-                operator.size,
-                padding=operator.padding,
-                dilation=operator.dilation,
-                groups=operator.groups,
-                name=operator.name,
-            )
+            self.spectrum = eigenvalues_of(operator)
         with _naming(title):
             self.target = Target.of(self.spectrum or operator, region)
         self._best: dict[int, Minimax] = {}

@@ -14,7 +14,7 @@ from polyroots.models.placement import Placement
 from polyroots.models.step import Alphas
 from polyroots.polynomials import require_degree
 from polyroots.roots import choose_roots
-from polyroots.spectra import eigenvalues
+from polyroots.spectra import Convolution, eigenvalues_of
 
 
 class PolyBlock(nn.Module):
@@ -81,7 +81,7 @@ class PolyBlock(nn.Module):
         if isinstance(roots, str):
             if size is None:
                 raise InputError(f"the strategy '{roots}' needs the size of the image that A's spectrum is taken at")
-            choice = choose_roots(eigenvalues(A.weight, size, name="A"), degree, roots, blocks)
+            choice = choose_roots(eigenvalues_of(Convolution.of(A.weight, size, name="A")), degree, roots, blocks)
             blocks, roots = choice.blocks, cast("Sequence[complex]", choice.roots)
         self.level = Level(
             channels,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from polyroots.models.build import build
 from polyroots.models.config import ModelConfig
+from polyroots.spectra import Convolution
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,24 @@ class TracedConvolution:
     dilation: tuple[int, int]
     groups: int
     padding: str | None = None
+
+    def convolution(self, weight: Any, padding: str) -> Convolution:
+        """Return the convolution with this geometry and a weight, with circular or zero padding.
+
+        Raises
+        ------
+        InputError
+            If the weight is not finite.
+        """
+        return Convolution.of(
+            weight,
+            self.size,
+            stride=self.stride,
+            dilation=self.dilation,
+            groups=self.groups,
+            padding=padding,
+            name=self.name,
+        )
 
 
 def convolutions(config: ModelConfig) -> list[TracedConvolution]:

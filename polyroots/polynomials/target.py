@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex128, Float64
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.spectra import DENSE_LIMIT, Convolution, Spectrum, as_array, norm_bound
+from polyroots.spectra import DENSE_LIMIT, Convolution, Spectrum, as_array, cluster_labels, norm_bound
 
 #: Relative to the spectral radius: what is closer to zero counts as zero, what is closer to the real axis as real, and
 #: what is closer to each other as equal. A defective double eigenvalue is known to sqrt(eps) = 1.5e-8 only.
@@ -190,9 +187,8 @@ def merge(
     # In units of what counts as equal. A grid first: of 65,536 equal points the pairs could not be listed.
     units = points / radius / RESOLUTION
     _, first, cell = np.unique(np.round(units), return_index=True, return_inverse=True)
-    near = cKDTree(np.stack([units[first].real, units[first].imag], axis=-1)).query_pairs(1.0, output_type="ndarray")
-    graph = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(first), len(first)))
-    count, group = connected_components(graph, directed=False)
+    group = cluster_labels(units[first], 1.0)
+    count = group.max() + 1
     leader = np.full(count, len(points))
     np.minimum.at(leader, group, first)
     sums = np.bincount(group[cell.ravel()], weights=shares, minlength=count)

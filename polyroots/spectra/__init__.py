@@ -1,5 +1,6 @@
 """Convolutions as operators, their symbols, eigenvalues and singular values, and how far they are from normal."""
 
+from polyroots.spectra.clusters import cluster_labels
 from polyroots.spectra.convolution import (
     PADDINGS,
     Convolution,
@@ -10,7 +11,7 @@ from polyroots.spectra.convolution import (
     require_finite,
     whole,
 )
-from polyroots.spectra.extreme_eigenvalues import End, Extremes, extreme_eigenvalues
+from polyroots.spectra.extreme_eigenvalues import End, Extremes, extreme_eigenvalues, extreme_eigenvalues_of
 from polyroots.spectra.lanczos import DENSE_IS_FASTER, largest_eigenvalue
 from polyroots.spectra.matching import match, moved
 from polyroots.spectra.matrix import DENSE_LIMIT, explicit_matrix, fits, linear_operator
@@ -21,9 +22,10 @@ from polyroots.spectra.singular_values import (
     has_symbol,
     largest_singular_values,
     singular_values,
+    singular_values_of,
     summarize,
 )
-from polyroots.spectra.spectrum import Spectrum, eigenvalues, normalized_convolution, symbol
+from polyroots.spectra.spectrum import Spectrum, eigenvalues, eigenvalues_of, normalized_convolution, symbol
 from polyroots.spectra.symbol_blocks import SymbolBlocks
 from polyroots.spectra.zero_padding import is_direct
 
@@ -41,10 +43,13 @@ __all__ = [
     "SymbolBlocks",
     "as_array",
     "as_float64",
+    "cluster_labels",
     "departure_from_normality",
     "eigenvalues",
+    "eigenvalues_of",
     "explicit_matrix",
     "extreme_eigenvalues",
+    "extreme_eigenvalues_of",
     "fits",
     "has_symbol",
     "is_direct",
@@ -60,6 +65,7 @@ __all__ = [
     "pseudospectrum",
     "require_finite",
     "singular_values",
+    "singular_values_of",
     "summarize",
     "symbol",
     "whole",

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.singular_values import require_k
-from polyroots.spectra.spectrum import Spectrum, eigenvalues
+from polyroots.spectra.spectrum import Spectrum, eigenvalues_of
 from polyroots.spectra.symbol_search import ENDS, SymbolSearch
 from polyroots.spectra.zero_padding import arnoldi_eigenvalues, is_direct
 
@@ -112,7 +112,6 @@ def extreme_eigenvalues(
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
     workers: int | None = None,
-    name: str = "weight",
 ) -> Extremes:
     """Estimate the extreme eigenvalues of a convolution: of real part, imaginary part and modulus.
 
@@ -130,8 +129,6 @@ def extreme_eigenvalues(
     groups : int
     workers : int, optional
         Threads; by default one for each core that this process may use.
-    name : str
-        What error messages call the operator.
 
     Returns
     -------
@@ -151,14 +148,19 @@ def extreme_eigenvalues(
     >>> print(round(found.max_real, 9), found.is_exact, len(found.ends["max_real"].values))
     8.0 False 5
     """
-    operator = Convolution.of(weight, size, dilation=dilation, groups=groups, padding=padding, name=name)
-    operator.require_square("eigenvalues")
-    k = require_k(k, operator.shape[0], name)
-    if padding == "zeros":
-        if not is_direct(operator):
-            return _by_arnoldi(operator, k)
-        return ends_of(eigenvalues(weight, size, padding=padding, dilation=dilation, groups=groups, name=name), k)
-    found = SymbolSearch(operator, workers).run(k)
+    convolution = Convolution.of(weight, size, dilation=dilation, groups=groups, padding=padding)
+    return extreme_eigenvalues_of(convolution, k, workers=workers)
+
+
+def extreme_eigenvalues_of(convolution: Convolution, k: int = 1, *, workers: int | None = None) -> Extremes:
+    """Estimate the extreme eigenvalues of a checked convolution, as `extreme_eigenvalues` does."""
+    convolution.require_square("eigenvalues")
+    k = require_k(k, convolution.shape[0], convolution.name)
+    if convolution.padding == "zeros":
+        if not is_direct(convolution):
+            return _by_arnoldi(convolution, k)
+        return ends_of(eigenvalues_of(convolution), k)
+    found = SymbolSearch(convolution, workers).run(k)
     ends = {}
     for name in ENDS:
         height = found.heights.get(name, float("nan"))

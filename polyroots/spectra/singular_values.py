@@ -93,8 +93,6 @@ def singular_values(
     groups: int = 1,
     dtype: DTypeLike = np.float64,
     workers: int | None = None,
-    on_progress: Progress | None = None,
-    name: str = "weight",
 ) -> Float[np.ndarray, "N"]:
     """All singular values of a convolution, with multiplicity.
 
@@ -114,10 +112,6 @@ def singular_values(
         Precision of the solver.
     workers : int, optional
         Threads; by default one for each core that this process may use.
-    on_progress : callable, optional
-        Called with (tasks done, tasks), through the symbol only.
-    name : str
-        What error messages call the operator.
 
     Returns
     -------
@@ -138,14 +132,25 @@ def singular_values(
     >>> print(singular_values(K, 4).round(12).min(), singular_values(K, 4, stride=2).round(12))
     1.0 [1. 1. 1. 1.]
     """
-    operator = Convolution.of(weight, size, stride=stride, padding=padding, dilation=dilation, groups=groups, name=name)
+    convolution = Convolution.of(weight, size, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return singular_values_of(convolution, dtype=dtype, workers=workers)
+
+
+def singular_values_of(
+    convolution: Convolution,
+    *,
+    dtype: DTypeLike = np.float64,
+    workers: int | None = None,
+    on_progress: Progress | None = None,
+) -> Float[np.ndarray, "N"]:
+    """All singular values of a checked convolution, as `singular_values` returns them and with the same errors."""
     precision = np.dtype(dtype)
     if precision not in (np.float64, np.float32):
-        raise InputError(f"{name}: singular values are float64 or float32, got dtype {precision}")
-    if has_symbol(operator):
-        sigma = _from_symbol(operator, precision, workers, on_progress)
+        raise InputError(f"{convolution.name}: singular values are float64 or float32, got dtype {precision}")
+    if has_symbol(convolution):
+        sigma = _from_symbol(convolution, precision, workers, on_progress)
     else:
-        sigma = np.linalg.svd(explicit_matrix(operator).astype(precision), compute_uv=False)
+        sigma = np.linalg.svd(explicit_matrix(convolution).astype(precision), compute_uv=False)
     return np.sort(sigma)[::-1]
 
 

@@ -268,8 +268,6 @@ def eigenvalues(
     groups: int = 1,
     dtype: DTypeLike = np.complex128,
     workers: int | None = None,
-    on_progress: Progress | None = None,
-    name: str = "weight",
 ) -> Spectrum:
     """All eigenvalues of a convolution with stride 1.
 
@@ -293,10 +291,6 @@ def eigenvalues(
         Precision of the solver with circular padding; complex64 takes half of the memory and keeps 5 to 6 digits.
     workers : int, optional
         Threads; by default one for each core that this process may use.
-    on_progress : callable, optional
-        Called with (tasks done, tasks), circular padding only.
-    name : str
-        What error messages call the operator.
 
     Returns
     -------
@@ -318,8 +312,8 @@ def eigenvalues(
     >>> print(len(Lambda), round(Lambda.min_real, 12) + 0, round(Lambda.max_real, 12))
     64 0.0 8.0
     """
-    convolution = Convolution.of(weight, size, dilation=dilation, groups=groups, padding=padding, name=name)
-    return eigenvalues_of(convolution, dtype=dtype, workers=workers, on_progress=on_progress)
+    convolution = Convolution.of(weight, size, dilation=dilation, groups=groups, padding=padding)
+    return eigenvalues_of(convolution, dtype=dtype, workers=workers)
 
 
 def eigenvalues_of(

@@ -19,11 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eig
 from scipy.optimize import minimize
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
-from scipy.spatial import cKDTree
 
+from polyroots.spectra.clusters import cluster_labels
 from polyroots.spectra.convolution import Convolution, norm_bound
 from polyroots.spectra.matrix import explicit_matrix, fits, linear_operator
 
@@ -304,9 +302,7 @@ def _clusters(values: NDArray[np.complex128], width: float) -> list[NDArray[np.i
     """Positions of eigenvalues that are closer than `width` to each other, where there is more than one."""
     if not width:
         return []
-    pairs = cKDTree(np.stack([values.real, values.imag], axis=-1)).query_pairs(width, output_type="ndarray")
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(values), len(values)))
-    _, labels = connected_components(graph, directed=False)
+    labels = cluster_labels(values, width)
     order = np.argsort(labels, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
     return [group for group in groups if len(group) > 1]

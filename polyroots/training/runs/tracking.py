@@ -27,7 +27,7 @@ from polyroots.files import reading_archive, replacing
 from polyroots.initialization import groups_of
 from polyroots.models import MgNet, PolyMgNet, PolyStep, SmoothingLevel
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
-from polyroots.spectra import eigenvalues
+from polyroots.spectra import Convolution, eigenvalues_of
 from polyroots.training.runs.directory import Run
 
 _NAME = re.compile(r"epoch-(\d+)")
@@ -107,7 +107,7 @@ class Snapshot:
                     TrackedOperator(
                         number,
                         names[A],
-                        eigenvalues(A.weight, size, name=names[A]).values,
+                        eigenvalues_of(Convolution.of(A.weight, size, name=names[A])).values,
                         tuple(step.letter for step in blocks),
                         tuple(step.alphas.detach().double().numpy() for step in blocks),
                     )
