@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,6 @@ from dense import dense_operator
 from networks import Odd, layer_with
 from torch import nn
 
-import polyroots as pr
 from polyroots.analysis.layers import Analysis, model_layers
 from polyroots.analysis.verify import unit_responses, verify
 
@@ -74,17 +75,17 @@ def test_wrong_values_are_found_whatever_the_condition(name, factor, monkeypatch
 
     K = rng.standard_normal((3, 3, 3, 3)) if name == "random" else ILL_CONDITIONED[name]
     layer = layer_with(K)
-    true_eigenvalues, true_singular_values = module.eigenvalues, module.singular_values
+    true_eigenvalues, true_singular_values = module.eigenvalues_of, module.singular_values_of
 
     def wrong(*args, **options):
         Lambda = true_eigenvalues(*args, **options)
-        return pr.Spectrum(Lambda.values * factor, Lambda.weight, Lambda.size)
+        return replace(Lambda, values=Lambda.values * factor)
 
     if name != "nilpotent":  # all eigenvalues are zero
-        monkeypatch.setattr(module, "eigenvalues", wrong)
+        monkeypatch.setattr(module, "eigenvalues_of", wrong)
         assert not verify(layer, Analysis()).is_good
-    monkeypatch.setattr(module, "eigenvalues", true_eigenvalues)
-    monkeypatch.setattr(module, "singular_values", lambda *a, **o: true_singular_values(*a, **o) * factor)
+    monkeypatch.setattr(module, "eigenvalues_of", true_eigenvalues)
+    monkeypatch.setattr(module, "singular_values_of", lambda *a, **o: true_singular_values(*a, **o) * factor)
     assert not verify(layer, Analysis(kind="both")).is_good
 
 
@@ -96,16 +97,16 @@ def test_wrong_values_with_the_right_traces_are_found(monkeypatch):
     a = 1e-3
     c = (-(2 + 2 * a) + np.sqrt((2 + 2 * a) ** 2 - 8 * (2 * a**2 - 2 * a))) / 4
     moves = {1: a, 2: -a - c, 3: c}
-    true_eigenvalues = module.eigenvalues
+    true_eigenvalues = module.eigenvalues_of
 
     def wrong(*args, **options):
         Lambda = true_eigenvalues(*args, **options)
         values = np.array([value + moves[round(value.real)] for value in Lambda.values])
         assert abs(values.sum() - Lambda.values.sum()) < 1e-10
         assert abs((values**2).sum() - (Lambda.values**2).sum()) < 1e-10
-        return pr.Spectrum(values, Lambda.weight, Lambda.size)
+        return replace(Lambda, values=values)
 
-    monkeypatch.setattr(module, "eigenvalues", wrong)
+    monkeypatch.setattr(module, "eigenvalues_of", wrong)
     assert not verify(layer, Analysis()).is_good
 
 

@@ -17,7 +17,7 @@ from polyroots.checkpoints.own import checkpoint_of, is_own, kind_of
 from polyroots.checkpoints.reading import read_document
 from polyroots.checkpoints.safetensors import FLOATING_POINT, StoredTensor, is_safetensors, read_safetensors
 from polyroots.errors import FileError
-from polyroots.models import TracedConvolution, convolutions
+from polyroots.models import TracedConvolution, convolutions, plain_name
 
 # Under these names other programs keep the state dict in their checkpoints.
 _NESTED = (
@@ -26,7 +26,6 @@ _NESTED = (
 )
 # How torch names what a reparametrised weight is computed from.
 _FACTORS = re.compile(r"(^|\.)(weight_[vg]|weight_orig|parametrizations\.weight\.original\d?)$")
-_PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 @dataclass(frozen=True)
@@ -171,5 +170,5 @@ def _has_kernels(document: Mapping[Any, Any]) -> bool:
 
 def _without_prefixes(weights: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """Leave out what torch.compile and data parallelism put before names, unless two names became one."""
-    plain = {_PREFIXES.sub("", str(name)).replace("._orig_mod.", "."): value for name, value in weights.items()}
+    plain = {plain_name(str(name)): value for name, value in weights.items()}
     return plain if len(plain) == len(weights) else weights

@@ -7,7 +7,7 @@ from polyroots.models.cost import Cost, cost
 from polyroots.models.grid_transfer import FullTransition, Transition
 from polyroots.models.inert import Inert, inert_coefficients
 from polyroots.models.level import Level, MgLevel, SmoothingLevel, set_coefficients
-from polyroots.models.network import MgNet, Network, PolyMgNet
+from polyroots.models.network import MgNet, Network, PolyMgNet, plain_name
 from polyroots.models.operator import ConvOperator, Init
 from polyroots.models.placement import PLACEMENTS, Placement
 from polyroots.models.poly_block import PolyBlock
@@ -50,6 +50,7 @@ __all__ = [
     "name_for_blocks",
     "name_for_degree",
     "parse_scale",
+    "plain_name",
     "set_coefficients",
     "trace_convolutions",
 ]

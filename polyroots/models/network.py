@@ -17,8 +17,8 @@ from polyroots.models.level import Level, MgLevel, SmoothingLevel
 from polyroots.models.operator import ConvOperator
 from polyroots.models.placement import PLACEMENTS, Placement
 
-# What torch.compile and data parallelism put before names.
-_PREFIX = re.compile(r"^(module\.|_orig_mod\.)+")
+# Data parallelism and torch.compile put these before names.
+_PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 class Network(nn.Module, ABC):
@@ -134,11 +134,20 @@ class PolyMgNet(MgNet):
         )
 
 
+def plain_name(name: str) -> str:
+    """Return the name of a weight without what data parallelism and torch.compile add to it.
+
+    >>> plain_name("module._orig_mod.levels.0._orig_mod.A.weight")
+    'levels.0.A.weight'
+    """
+    return _PREFIXES.sub("", name).replace("._orig_mod.", ".")
+
+
 def _without_prefixes(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Take prefixes off the names of a state dict that is this network's own, in place."""
     if prefix:
         return
     for name in list(state):
-        plain = _PREFIX.sub("", name)
+        plain = plain_name(name)
         if plain != name and plain not in state:
             state[plain] = state.pop(name)
