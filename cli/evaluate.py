@@ -13,7 +13,7 @@ from .options import PATH, data_dir_option, device_option, json_option
 @click.command(short_help="Accuracy of a trained network on its test images.")
 @click.argument("checkpoint", type=PATH)
 @data_dir_option
-@click.option("--limit", type=click.IntRange(min=1), help="Use at most so many test images.")
+@click.option("--limit", type=click.IntRange(min=1), help="Largest number of test images used.")
 @device_option
 @json_option
 def evaluate(checkpoint: Path, data_dir: Path | None, limit: int | None, device: Any, as_json: bool) -> None:

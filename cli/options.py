@@ -122,7 +122,7 @@ FIELDS = {
 def with_options(error: PolyrootsError, command: click.Command | None) -> str:
     """Return the library's message, followed by the options of a command for the fields that the error names."""
     option_of = dict(_options_by_field(command))
-    options = [option_of[field] for field in error.fields if field in option_of]
+    options = [option_of[field] for field in dict.fromkeys(error.fields) if field in option_of]
     return f"{error} ({', '.join(options)})" if options else str(error)
 
 

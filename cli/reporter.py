@@ -1,4 +1,4 @@
-"""What a training run shows: a table at the start, a bar on a terminal, a line an epoch."""
+"""Output of a training run: a table at the start, a progress bar on a terminal, a line for each epoch."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 class ConsoleReporter(Reporter):
-    """Shows a run on stdout.
+    """Reporter that prints a run on stdout.
 
     Parameters
     ----------
-    init_file : where its weights and coefficients come from, if from a file
+    init_file : Path, optional
+        The file that weights and coefficients come from.
     """
 
     def __init__(self, init_file: Path | None = None) -> None:
@@ -51,20 +52,20 @@ class ConsoleReporter(Reporter):
 
     @property
     def kept(self) -> str:
-        """Say what a run that was broken off leaves behind."""
+        """A sentence on how to go on with the run."""
         if self.run is None:
             return "nothing was trained"
         return f"go on with: {self.run.resume_command}"
 
     def on_images(self, done: int, total: int) -> None:
-        """Show how many images have been read."""
+        """Show the number of images that have been read."""
         if self.task is None:
             self.task = self.bar.add_task("reading images", total=total, state="")
         if done % 100 == 0 or done == total:
             self.bar.update(self.task, completed=done, state=f"{done:,} of {total:,}")
 
     def on_start(self, beginning: Beginning) -> None:
-        """Show what is trained on what, with the table of levels and roots."""
+        """Print the network, the data and the device, and the tables of levels and roots."""
         if self.task is not None:
             self.bar.remove_task(self.task)
         config, source, model = beginning.config, beginning.source, beginning.config.model
@@ -101,7 +102,7 @@ class ConsoleReporter(Reporter):
         )
 
     def on_step(self, epoch: int, done: int, total: int, loss: float, accuracy: float, rate: float) -> None:
-        """Move the bar."""
+        """Advance the progress bar."""
         assert self.task is not None
         self.bar.update(
             self.task,
@@ -127,5 +128,5 @@ class ConsoleReporter(Reporter):
         )
 
     def on_warning(self, message: str) -> None:
-        """Print it."""
+        """Print the warning."""
         say(f"Warning: {message}", screen=console(stderr=True))

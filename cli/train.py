@@ -57,7 +57,7 @@ def train(
 
     A Poly-MgNet's coefficients are set from the spectra of its own convolutions before the first step. The run
     directory holds config.json, init.json, metrics.csv, last.pt, best.pt and result.json. Ctrl-C and SIGTERM save and
-    stop; --resume goes on, also after a crash, as if nothing had been.
+    stop; --resume goes on, also after a crash, with the same result bit by bit.
 
     \b
     Examples:
@@ -74,7 +74,7 @@ def train(
 
     from .reporter import ConsoleReporter
 
-    # It tells of every process that joins.
+    # Fabric logs each process that joins.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if resume is not None:
         refuse_on_resume(resume)
@@ -93,6 +93,7 @@ def train(
 
 @contextmanager
 def _interrupts(reporter: ConsoleReporter) -> Iterator[None]:
+    """Turn a second Ctrl-C into an error that says how to go on."""
     try:
         yield
     except KeyboardInterrupt:
@@ -108,7 +109,7 @@ def _prepare(
     recipe: str | None,
     fields: dict[str, Any],
 ) -> tuple[TrainConfig, Source, Checkpoint | None]:
-    """Turn what the options ask for into a configuration, its data, and the network to start from."""
+    """Return the configuration, the data set and the network to start from that the options describe."""
     from polyroots.checkpoints import load_checkpoint
     from polyroots.training import open_data, require_tensorboard, train_config
 
@@ -135,7 +136,7 @@ def _prepare(
 
 
 def _origin(start: Checkpoint | None, request: NetworkRequest) -> dict[str, str]:
-    """Say where the coefficients come from, in the terms of `TrainConfig`."""
+    """Return the fields of `TrainConfig` for the origin of the coefficients."""
     if start is None or not start.init:
         return {"roots": request.roots, "alpha_init": request.alpha_init}
     strategy = start.init["strategy"]
@@ -143,6 +144,7 @@ def _origin(start: Checkpoint | None, request: NetworkRequest) -> dict[str, str]
 
 
 def _print_result(result: TrainResult) -> None:
+    """Print the accuracies and the commands that go on from the run."""
     from .console import say
 
     config = result.config

@@ -1,4 +1,4 @@
-"""The options of ``polyroots train`` that decide how a network is trained, and on what machine."""
+"""Options of ``polyroots train`` about the training and the machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_NEGATIVE = click.FloatRange(min=0)
 _SHARE = click.FloatRange(0, 1, max_open=True)
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
-    "limit": click.option("--limit", type=click.IntRange(min=2), help="Use at most so many images of each split."),
+    "limit": click.option("--limit", type=click.IntRange(min=2), help="Largest number of images used of each split."),
     "val_fraction": click.option(
         "--val-fraction",
         type=click.FloatRange(0, 0.5),
@@ -90,7 +90,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "tensorboard": click.option("--tensorboard", is_flag=True, default=None, help="Write TensorBoard's logs as well."),
 }
 
-#: Heading -> its options, for the help of a command that has them.
+#: Heading -> its options, for the help of a command.
 SECTIONS = {
     "Data": ("dataset", "data_dir", "download", "limit", "val_fraction", "augment", "loading", "workers"),
     "Training": (
@@ -103,7 +103,7 @@ SECTIONS = {
 
 
 def training_options(command: F) -> F:
-    """Add these options; the command gets them as `fields` of `polyroots.training.TrainConfig`, None where left out."""
+    """Add the options to a command, which gets them as `fields` of `TrainConfig`, None where an option is left out."""
 
     @wraps(command)
     def with_fields(*args: Any, **values: Any) -> Any:
@@ -117,7 +117,7 @@ def training_options(command: F) -> F:
 
 
 def refuse_on_resume(run: object) -> None:
-    """Raise a usage error if an option would change what a run computes that goes on."""
+    """Raise a usage error if an option is given that would change the result of a resumed run."""
     from polyroots.training import CHANGEABLE
 
     context = click.get_current_context()

@@ -180,7 +180,7 @@ def test_augmentations_are_read(text, expected):
     [
         ("crop,mirror", "unknown augmentation 'mirror': expected crop, flip, autoaugment, cutout, none"),
         ("flip,flip", "names flip twice"),
-        ("none,crop", "augmentation 'none,crop': none stands alone"),
+        ("none,crop", "augmentation 'none,crop' names none and others"),
         ("", "unknown augmentation ''"),
     ],
 )

@@ -18,7 +18,7 @@ from polyroots.training.data.batches import portions
 from polyroots.training.data.cache import cache_directory
 from polyroots.training.data.normalisation import Normalisation
 from polyroots.training.data.split import Split, hold_out
-from polyroots.training.loop.feed import Resident, Streamed, make_feed
+from polyroots.training.loop.feed import DeviceFeed, WorkerFeed, make_feed
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_workers_bring_the_same_images(tmp_path, image_folder):
     lists = [torch.tensor([3, 0, 7]), torch.tensor([1]), torch.arange(20), torch.tensor([29, 29])]
     device = torch.device("cpu")
     state = torch.get_rng_state()
-    feeds = (Resident(split, device), Streamed(split, device, workers=2))
+    feeds = (DeviceFeed(split, device), WorkerFeed(split, device, workers=2))
     for _ in range(2):
         for ours, theirs, chosen in zip(*(feed.load(lists) for feed in feeds), lists, strict=True):
             assert torch.equal(ours[0], theirs[0])
@@ -244,10 +244,10 @@ def test_workers_bring_the_same_images(tmp_path, image_folder):
 def test_large_splits_are_read_by_workers(monkeypatch):
     source = open_data("digits")
     split, config, device = source.load().train, small(source), torch.device("cpu")
-    assert isinstance(make_feed(split, device, config), Resident)
+    assert isinstance(make_feed(split, device, config), DeviceFeed)
     monkeypatch.setattr("polyroots.training.loop.feed._RESIDENT_BYTES", 1437 * 64 - 1)
-    assert isinstance(make_feed(split, device, config), Streamed)
-    assert isinstance(make_feed(split, device, small(source, loading="device")), Resident)
+    assert isinstance(make_feed(split, device, config), WorkerFeed)
+    assert isinstance(make_feed(split, device, small(source, loading="device")), DeviceFeed)
 
 
 def test_portions_are_whole_batches_of_some_size():

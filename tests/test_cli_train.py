@@ -158,8 +158,8 @@ def test_where_a_run_goes_on_may_change(trained):
         (("--devices", 3), 2, "64 images a step can't be divided evenly among 3 processes"),
         (("--warmup", 20), 2, "a warm-up of 20 of 20 epochs leaves none to train in"),
         (("--model", "resnet20", "--track-spectrum", 1), 2, "resnet20 has no convolution A"),
-        (("--dataset", "mnist"), 2, "data set mnist needs --data-dir"),
-        (("--sync-bn", "--device", "cpu"), 1, "batch norm over all processes needs CUDA devices"),
+        (("--dataset", "mnist"), 2, "data set mnist needs data_dir, the directory that holds it (--data-dir)"),
+        (("--sync-bn", "--device", "cpu"), 1, "leave sync_batch_norm out (--sync-bn)"),
     ],
 )
 def test_mistakes_are_one_sentence(options, exit_code, message, tmp_path, monkeypatch):

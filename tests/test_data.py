@@ -87,7 +87,7 @@ def test_folders_with_other_faults_are_said(tmp_path):
 
 
 def test_cifar10_that_is_missing_is_said(tmp_path, monkeypatch):
-    with pytest.raises(pr.FileError, match=r"no whole CIFAR-10; add --download, .* by hand: cifar-10-python"):
+    with pytest.raises(pr.FileError, match=r"no complete CIFAR-10; run this with download, .* by hand: cifar-10-python"):
         open_data("cifar10", tmp_path)
 
     def refuse(*args, **kwargs):
@@ -130,9 +130,9 @@ def test_cifar10_is_read(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (("digit",), "unknown data set 'digit': did you mean 'digits'"),
-        (("digits", "somewhere"), "leave --data-dir out"),
-        (("folder",), "folder needs --data-dir"),
-        (("cifar10",), "cifar10 needs --data-dir"),
+        (("digits", "somewhere"), "leave data_dir out"),
+        (("folder",), "folder needs data_dir"),
+        (("cifar10",), "cifar10 needs data_dir"),
         (("digits", None, True), "only cifar10, cifar100, mnist, fashion-mnist can be downloaded, not digits"),
     ],
 )
@@ -196,7 +196,7 @@ def test_mnist_is_read(tmp_path, name, folder):
     assert data.test.labels.tolist() == list(range(10))
     assert len(source.load(limit=10).train) == 10
     (raw / "t10k-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03 damaged")
-    with pytest.raises(pr.FileError, match=f"holds no whole {source.title}; add --download"):
+    with pytest.raises(pr.FileError, match=f"holds no complete {source.title}; run this with download"):
         open_data(name, tmp_path)
 
 
@@ -243,9 +243,9 @@ def test_a_download_that_fails_says_what_to_put_where(tmp_path, monkeypatch, nam
 
             monkeypatch.setattr(f"torchvision.datasets.{module}.download_and_extract_archive", refuse)
             if (module == "mnist") == ("mnist" in name):
-                message = rf"cannot download .*{words}.*; put {file}.* into {tmp_path / place} by hand, and run this"
+                message = rf"cannot download .*{words}.*; put {file}.* into {tmp_path / place} by hand, and run this with download"
                 with pytest.raises(pr.FileError, match=message) as caught:
                     open_data(name, tmp_path, download=True)
                 assert "\n" not in str(caught.value)
-    with pytest.raises(pr.FileError, match=rf"no whole .*; add --download, .* {tmp_path / place} by hand: {file}"):
+    with pytest.raises(pr.FileError, match=rf"no complete .*; run this with download, .* {tmp_path / place} by hand: {file}"):
         open_data(name, tmp_path)

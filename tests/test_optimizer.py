@@ -86,7 +86,7 @@ def test_fixed_coefficients_are_not_in_the_optimizer(digits):
     [
         ({"warmup": 2.0}, "a warm-up of 2 of 2 epochs leaves none to train in"),
         ({"warmup": -1.0}, "warmup: input should be greater than or equal to 0"),
-        ({"nesterov": True, "momentum": 0.0}, "Nesterov's way needs a momentum greater than 0"),
+        ({"nesterov": True, "momentum": 0.0}, "nesterov needs a momentum greater than 0, got 0"),
         ({"momentum": 1.0}, "momentum: input should be less than 1"),
         ({"val_fraction": 0.6}, "val_fraction: input should be less than or equal to 0.5"),
         ({"clip_norm": 0.0}, "clip_norm: input should be greater than 0"),

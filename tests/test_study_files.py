@@ -79,7 +79,7 @@ def test_data_lie_where_the_file_or_the_command_says(study, image_folder, tmp_pa
     path = study(text='[base]\nmodel = "q2"\ndataset = "folder"\ndata-dir = "none"\n')
     with pytest.raises(InputError, match=f"line 4: no directory {tmp_path / 'none'}"):
         make_plan(path)
-    with pytest.raises(InputError, match="needs --data-dir"):
+    with pytest.raises(InputError, match="needs data_dir"):
         make_plan(study(text='[base]\ndataset = "folder"\n'))
 
 

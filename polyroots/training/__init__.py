@@ -1,20 +1,45 @@
-"""Training: configuration, data, augmentation, the loop, run directories."""
+"""Training: configuration, data, augmentation, the loop, run directories.
 
-from polyroots.training.config import Device, TrainConfig, train_config
+What trains or evaluates a network needs Lightning Fabric, whose import takes longer than torch's; these names are
+imported when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from polyroots.training.config import CHANGEABLE, Device, TrainConfig, train_config
 from polyroots.training.data import SOURCES, CacheWarning, DataSet, Source, Split, describe_data, open_data
-from polyroots.training.loop.device import describe, memory_errors, one_device
-from polyroots.training.loop.epoch import DivergedError
-from polyroots.training.loop.evaluate import EVALUATION_BATCH, Scores, evaluate, evaluate_checkpoint
 from polyroots.training.loop.interruption import SIGNALS, Interruption
 from polyroots.training.loop.optimizer import make_optimizer
 from polyroots.training.loop.reporter import Beginning, Reporter
-from polyroots.training.loop.train import CHANGEABLE, resume, train
-from polyroots.training.loop.trainer import StoppedError, TrainResult
 from polyroots.training.recipes import RECIPES
 from polyroots.training.runs.directory import Run, load_config
 from polyroots.training.runs.loaded import LoadedRun, load_run
 from polyroots.training.runs.logs import require_tensorboard
 from polyroots.training.runs.tracking import Snapshot, TrackedOperator
+
+if TYPE_CHECKING:
+    from polyroots.training.loop.device import describe, memory_errors, one_device
+    from polyroots.training.loop.epoch import DivergedError
+    from polyroots.training.loop.evaluate import EVALUATION_BATCH, Scores, evaluate, evaluate_checkpoint
+    from polyroots.training.loop.train import resume, train
+    from polyroots.training.loop.trainer import StoppedError, TrainResult
+
+# The module of `polyroots.training.loop` that defines each name that needs Fabric.
+_LAZY = {
+    "EVALUATION_BATCH": "evaluate",
+    "DivergedError": "epoch",
+    "Scores": "evaluate",
+    "StoppedError": "trainer",
+    "TrainResult": "trainer",
+    "describe": "device",
+    "evaluate": "evaluate",
+    "evaluate_checkpoint": "evaluate",
+    "memory_errors": "device",
+    "one_device": "device",
+    "resume": "train",
+    "train": "train",
+}
 
 __all__ = [
     "CHANGEABLE",
@@ -54,3 +79,13 @@ __all__ = [
     "train",
     "train_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.loop.{_LAZY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

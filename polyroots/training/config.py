@@ -1,4 +1,4 @@
-"""What decides a training run."""
+"""Configuration of a training run."""
 
 from __future__ import annotations
 
@@ -25,40 +25,68 @@ from polyroots.training.recipes import fields_of
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["32", "bf16"]
-#: Where images wait: in the device's memory, or in that of workers which read ahead.
+#: Where images are kept before a step: in the device's memory, or in that of workers which read ahead.
 Loading = Literal["auto", "device", "workers"]
+
+#: Fields of `TrainConfig` that may change when a run goes on: up to rounding they don't change what it computes.
+CHANGEABLE = ("data_dir", "device", "loading", "workers")
 
 
 class TrainConfig(BaseModel):
-    """Configuration of a training run, complete.
+    """Complete configuration of a training run.
 
     Attributes
     ----------
-    dataset, data_dir : the data, see `open_data`
-    limit : at most so many images of each split
-    val_fraction : share of the training images that is held out, to choose the best epoch by
-    model : the network
-    roots : root strategy that sets a Poly-MgNet's coefficients
-    alpha_init : ``"spectrum"``, or what sets them without one, see `polyroots.models.coefficient_init.AlphaInit`
-    epochs, batch_size : passes over the training images; images a step, of all processes together
-    lr : learning rate at its largest; after the warm-up it falls to 0 along half a cosine
-    schedule : whether it moves with every ``"step"`` or stays the same during an ``"epoch"``
-    warmup : epochs in which it rises from 0 in equal steps
-    momentum, nesterov, weight_decay : of SGD
-    decay_alphas : whether the coefficients alpha of a Poly-MgNet are decayed as well
-    label_smoothing : of the cross entropy
-    clip_norm : largest norm of the gradient
-    augment : parts such as ``"crop,flip"``, see `polyroots.training.data.augmentation.PARTS`; or ``"none"``
-    fill : 0..255, what augmentation puts where the image has nothing
-    seed : of weights, order and augmentation
-    device : ``"auto"`` takes an accelerator where there is one
-    devices, num_nodes : processes on each machine, a device each; machines
-    sync_batch_norm : whether batch norm looks at the images of all processes, rather than at its own
-    precision : ``"32"``, or ``"bf16"`` for mixed precision
-    compile : whether torch.compile makes the network faster
-    loading, workers : where images wait, see `polyroots.training.loop.feed`; processes that read ahead
-    track_spectrum : store spectra and coefficients each so many epochs
-    tensorboard : whether to write TensorBoard's logs as well
+    dataset, data_dir : str, Path or None
+        The data, see `open_data`.
+    limit : int, optional
+        Largest number of images taken from each split; all by default.
+    val_fraction : float
+        Share of the training images that is held out; the best epoch is chosen by them.
+    model : ModelConfig
+        The network.
+    roots : str
+        Root strategy that sets the coefficients of a Poly-MgNet.
+    alpha_init : str
+        ``"spectrum"``, or a rule that sets the coefficients without a spectrum, see `polyroots.models.AlphaInit`.
+    epochs, batch_size : int
+        Passes over the training images; images of a step, of all processes together.
+    lr : float
+        Largest learning rate. After the warm-up it falls to 0 along half a cosine.
+    schedule : str
+        ``"step"`` changes the rate in every step, ``"epoch"`` once an epoch.
+    warmup : float
+        Epochs in which the rate rises from 0 in equal steps.
+    momentum, nesterov, weight_decay : float, bool, float
+        Settings of SGD.
+    decay_alphas : bool
+        Whether the coefficients alpha of a Poly-MgNet are decayed as well.
+    label_smoothing : float
+        Smoothing of the labels in the cross entropy.
+    clip_norm : float, optional
+        Largest norm of the gradient.
+    augment : str
+        Parts of `polyroots.training.data.augmentation.PARTS`, such as ``"crop,flip"``; or ``"none"``.
+    fill : int
+        Value in 0..255 of pixels that augmentation takes from outside of the image.
+    seed : int
+        Seed of weights, order and augmentation.
+    device : str
+        ``"auto"`` takes an accelerator where there is one.
+    devices, num_nodes : int
+        Processes on each machine, with a device each; number of machines.
+    sync_batch_norm : bool
+        Whether batch norm uses the images of all processes, rather than those of its own.
+    precision : str
+        ``"32"``, or ``"bf16"`` for mixed precision.
+    compile : bool
+        Whether the network is compiled by torch.compile.
+    loading, workers : str, int
+        Where images are kept, see `polyroots.training.loop.feed`; number of processes that read ahead.
+    track_spectrum : int, optional
+        Number of epochs from one stored spectrum to the next; none is stored by default.
+    tensorboard : bool
+        Whether TensorBoard's logs are written as well.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -108,7 +136,7 @@ class TrainConfig(BaseModel):
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
-        # The run may be looked at from another directory.
+        # The run may be opened from another working directory.
         return path.resolve() if path else None
 
     @model_validator(mode="after")
@@ -119,7 +147,9 @@ class TrainConfig(BaseModel):
                 "warm-up, such as 0"
             )
         if self.nesterov and not self.momentum:
-            raise ValueError("Nesterov's way needs a momentum greater than 0; leave nesterov out or give one")
+            raise ValueError(
+                "nesterov needs a momentum greater than 0, got 0; choose a momentum such as 0.9, or leave nesterov out"
+            )
         if self.batch_size < 2 * self.processes or self.batch_size % self.processes:
             raise ValueError(
                 f"{self.batch_size} images a step can't be divided evenly among {self.processes} processes, with two "
@@ -138,21 +168,35 @@ class TrainConfig(BaseModel):
 
 
 def train_config(dataset: str, model: ModelConfig, recipe: str | None = None, **fields: Any) -> TrainConfig:
-    """Complete a configuration with the recipe's and the data set's choices for what is None, and check it.
+    """Return a complete configuration: the given fields, and those of the recipe or the data set for the others.
 
     Parameters
     ----------
     dataset : str
+        Name in `polyroots.training.SOURCES`.
     model : ModelConfig
+        The network, from `polyroots.models.model_config`.
     recipe : str, optional
-        A name in `polyroots.training.RECIPES`.
+        Name in `polyroots.training.RECIPES`.
     **fields
-        Of `TrainConfig`.
+        Fields of `TrainConfig`; None stands for the recipe's or the data set's choice.
+
+    Returns
+    -------
+    TrainConfig
 
     Raises
     ------
     InputError
-        In one sentence, for the first field that doesn't fit.
+        If the data set, the recipe or a field is unknown, or a value doesn't fit.
+
+    Examples
+    --------
+    >>> import polyroots as pr
+    >>> model = pr.models.model_config("q4", image_size=8, in_channels=1)
+    >>> config = pr.training.train_config("digits", model, "quick", epochs=3)
+    >>> config.epochs, config.batch_size, config.lr
+    (3, 128, 0.1)
     """
     for name in fields:
         if name not in TrainConfig.model_fields:

@@ -1,4 +1,4 @@
-"""What data sets are trained with unless said otherwise, and named sets of these choices."""
+"""Default training settings of each data set, and recipes: settings with a name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 from polyroots.errors import unknown_name
 
 _PHOTOS = {"epochs": 30, "batch_size": 128, "augment": "crop,flip", "fill": 128}
-# Digits fill their pixels: a crop would cut strokes off, and a mirrored digit is another sign. They are on black.
+# Digits reach the rim of their images, so a crop would cut strokes off; mirrored they are other signs. Their
+# background is black.
 _SIGNS = {"epochs": 10, "batch_size": 128, "augment": "none", "fill": 0}
 
 #: Fields of `polyroots.training.TrainConfig` by data set.
@@ -20,9 +21,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "fashion-mnist": _SIGNS | {"augment": "flip"},
 }
 
-#: The same by recipe, whatever the data set.
+#: Fields of `polyroots.training.TrainConfig` by recipe; they take precedence over the data set's.
 RECIPES: dict[str, dict[str, Any]] = {
-    # The authors' for CIFAR-10: their cosine moves once an epoch, and they decay the coefficients as well.
+    # The authors' settings for CIFAR-10: the rate changes once an epoch, and the coefficients are decayed as well.
     "paper": {
         "epochs": 400,
         "batch_size": 128,
@@ -51,13 +52,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def fields_of(dataset: str, recipe: str | None) -> dict[str, Any]:
-    """Return what a data set is trained with, by a recipe or by default.
-
-    Raises
-    ------
-    InputError
-        If one of them is unknown.
-    """
+    """Return the fields of `TrainConfig` for a data set and a recipe; raise InputError if one of them is unknown."""
     if dataset not in DEFAULTS:
         raise unknown_name("data set", dataset, DEFAULTS)
     if recipe is None:

@@ -1,4 +1,4 @@
-"""Data sets: opened first, which is quick and finds what is wrong, then read into memory as bytes."""
+"""Data sets: opening one is quick and finds errors in its layout; loading it reads the images as bytes."""
 
 from polyroots.training.data.cache import CacheWarning, cache_directory
 from polyroots.training.data.source import Part, Progress, Source

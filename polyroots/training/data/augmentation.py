@@ -1,11 +1,11 @@
-"""Augmentation of many images at once, as bytes on their device, with an independent draw for each of them."""
+"""Augmentation of batches of images, as bytes on their device, with independent random numbers for each image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -14,12 +14,12 @@ from polyroots.training.data.autoaugment import autoaugment
 from polyroots.training.data.draws import integers
 
 Images = UInt8[Tensor, "batch C H W"]
-#: Numbers of `polyroots.training.data.draws.COLUMNS` for each image.
-Numbers = Mapping[str, Tensor]
+#: Random numbers of each image by their names, `polyroots.training.data.draws.COLUMNS`.
+Numbers = Mapping[str, Float64[Tensor, "batch"]]
 
 
 def crop(images: Images, numbers: Numbers, fill: int) -> Images:
-    """Crop to the old size after padding by an eighth of the shorter side: 4 pixels for 32, 1 for 8."""
+    """Pad by an eighth of the shorter side (4 pixels of 32, 1 of 8), and crop to the old size at a random place."""
     height, width = images.shape[-2:]
     margin = min(height, width) // 8
     rows = integers(numbers["crop_row"], 2 * margin + 1).to(images.device, non_blocking=True)
@@ -37,7 +37,7 @@ def flip(images: Images, numbers: Numbers, fill: int) -> Images:
 
 
 def cutout(images: Images, numbers: Numbers, fill: int) -> Images:
-    """Cover a square of half the shorter side, centred at any pixel, so that a part of it can lie outside.
+    """Cover a square of half the shorter side, centred at any pixel; a part of it can lie outside of the image.
 
     References
     ----------
@@ -55,7 +55,7 @@ def cutout(images: Images, numbers: Numbers, fill: int) -> Images:
     return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], fill)
 
 
-#: In the order in which they are applied, the authors'.
+#: The parts in the order in which they are applied, which is the authors'.
 PARTS: dict[str, Callable[[Images, Numbers, int], Images]] = {
     "crop": crop,
     "flip": flip,
@@ -65,7 +65,7 @@ PARTS: dict[str, Callable[[Images, Numbers, int], Images]] = {
 
 
 def parse(text: str) -> tuple[str, ...]:
-    """Return the parts of an augmentation such as ``"crop,flip"``, in the order of `PARTS`; of ``"none"``, no part.
+    """Return the parts that a text such as ``"crop,flip"`` names, in the order of `PARTS`; none for ``"none"``.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def parse(text: str) -> tuple[str, ...]:
     if names == ["none"]:
         return ()
     if "none" in names:
-        raise InputError(f"augmentation '{text}': none stands alone; leave it or the others out")
+        raise InputError(f"augmentation '{text}' names none and others; leave none or the others out")
     for name in names:
         if name not in PARTS:
             raise unknown_name("augmentation", name, [*PARTS, "none"])
@@ -91,22 +91,32 @@ def parse(text: str) -> tuple[str, ...]:
 
 
 def augment(parts: tuple[str, ...], images: Images, numbers: Numbers, fill: int) -> Images:
-    """Apply the parts of an augmentation.
+    """Return the images after the parts of an augmentation.
 
     Parameters
     ----------
-    parts : names in `PARTS`, in their order
-    images : (batch, C, H, W) uint8, on any device
-    numbers : name -> (batch,) float64 on the CPU, of `polyroots.training.data.draws.Draws`
-    fill : 0..255, what pixels from outside of the image are
+    parts : tuple of str
+        Names in `PARTS`, in their order.
+    images : (batch, C, H, W) uint8 tensor
+        On any device.
+    numbers : mapping
+        Random numbers from `polyroots.training.data.draws.Draws`, on the CPU.
+    fill : int
+        Value in 0..255 of pixels from outside of the image.
+
+    Returns
+    -------
+    (batch, C, H, W) uint8 tensor
     """
     for name in parts:
         images = PARTS[name](images, numbers, fill)
     return images
 
 
-def _gather(images: Images, rows: Tensor, columns: Tensor) -> Images:
-    """Pixels at rows (batch, H) and columns (batch, W) of each image."""
+def _gather(
+    images: UInt8[Tensor, "batch C _ _"], rows: Int64[Tensor, "batch H"], columns: Int64[Tensor, "batch W"]
+) -> Images:
+    """Return the pixels at the given rows and columns of each image."""
     batch = torch.arange(len(images), device=images.device)[:, None, None]
-    # Indexing puts the channels last; they go back to second place.
+    # Indexing puts the channels last.
     return images[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

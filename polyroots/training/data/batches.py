@@ -1,4 +1,4 @@
-"""The order of an epoch: which images make a step, and which of them are a process's."""
+"""The order of an epoch's images, their batches, and the part of each batch that a process trains on."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import torch
 from jaxtyping import Int64
 from torch import Generator, Tensor
 
-# Images are augmented together, as bytes, in portions of about this size: enough that starting the operations costs
-# little beside them, and little memory.
+# Images are augmented in portions of about this size: large enough that launching the operations costs little, and
+# small beside the memory of a device.
 _PORTION_BYTES = 2**25
 
-Batch = Int64[Tensor, "batch"]
+#: Indices of the samples of a batch, or of a part of one.
+Batch = Int64[Tensor, "_"]
 
 
 def epoch_order(seed: int, epoch: int, count: int) -> Int64[Tensor, "count"]:
-    """Return the order of an epoch's images: its own, whatever was drawn before."""
+    """Return a random order of the images, which depends on the seed and the epoch alone."""
     return torch.randperm(count, generator=Generator().manual_seed(seed * 1_000_003 + epoch))
 
 
 def split_batches(order: Int64[Tensor, "N"], batch_size: int, processes: int = 1) -> list[Batch]:
-    """Cut an order into batches.
+    """Return the batches of an order.
 
-    What is left over joins the last one if it is less than two images a process, which batch norm needs.
+    Batch norm needs two images in each process; a last batch with fewer joins the one before it.
     """
     batches = list(order.split(batch_size))
     if len(batches) > 1 and len(batches[-1]) < 2 * processes:
@@ -30,11 +31,11 @@ def split_batches(order: Int64[Tensor, "N"], batch_size: int, processes: int = 1
 
 
 def part_of(batch: Batch, rank: int, processes: int) -> Batch:
-    """Return a process's part of a batch: successive images, as many as the others have, or one more."""
+    """Return a process's part of a batch: successive images, as many as in the other parts, or one more."""
     return batch.tensor_split(processes)[rank]
 
 
 def portions(batches: list[Batch], image_bytes: int) -> list[list[Batch]]:
-    """Group successive batches that are loaded and augmented together."""
+    """Return groups of successive batches, each of which is loaded and augmented at once."""
     at_once = max(1, _PORTION_BYTES // max(1, image_bytes * max(map(len, batches), default=1)))
     return [batches[first : first + at_once] for first in range(0, len(batches), at_once)]

@@ -1,4 +1,4 @@
-"""Decoded images on disk, so that a folder is decoded once."""
+"""Cache of decoded images on disk, so that the images of a folder are decoded once."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from pathlib import Path
 
 import numpy as np
 import PIL
-from numpy.typing import NDArray
+from jaxtyping import UInt8
 
 from polyroots.files import cannot_read, make_directory, replacing
 
-# Changes when the layout of the files does.
+# To be changed together with the layout of the files.
 _LAYOUT = b"polyroots images 1"
 _DAY = 86_400
 
 
 class CacheWarning(UserWarning):
-    """Decoded images could not be kept, so that they have to be decoded again the next time."""
+    """Decoded images could not be written to the cache: they will be decoded again the next time."""
 
 
 def cache_directory() -> Path:
-    """Return where decoded images are kept: $POLYROOTS_CACHE, or polyroots/ in the user's directory for caches.
+    """Return the directory of the cache: $POLYROOTS_CACHE, or polyroots/ in the user's directory for caches.
 
-    Files in it can be removed at any time; they are made again.
+    Its files can be removed at any time; they are written again when they are needed.
     """
     own = os.environ.get("POLYROOTS_CACHE")
     return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polyroots"
 
 
 def cached_images(paths: Sequence[Path], size: tuple[int, int]) -> Path:
-    """Return the name under which the decoded images of some files are kept.
+    """Return the file of the cache for the decoded images of some files.
 
-    It follows from the contents of the files in their order, from the image size and the decoder, not from names and
-    dates: a folder that was moved or copied is not decoded anew, and one in which an image was changed is.
+    Its name depends on the contents of the files in their order, the image size and the version of the decoder, not on
+    names and dates: a folder that was moved or copied is found again, one with a changed image is decoded anew.
     """
     digest = hashlib.sha256(_LAYOUT + f" {size} Pillow {PIL.__version__}".encode())
     for path in paths:
@@ -53,8 +53,8 @@ def cached_images(paths: Sequence[Path], size: tuple[int, int]) -> Path:
     return cache_directory() / f"{digest.hexdigest()[:32]}.npy"
 
 
-def read_cached(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    """Map images (N, C, H, W) that `write_cached` has kept into memory; None if there are none of this shape."""
+def read_cached(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "N C H W"] | None:
+    """Return the images that `write_cached` wrote, mapped into memory; None if there are none of this shape."""
     try:
         images = np.load(path, mmap_mode="c")
     except (OSError, ValueError, EOFError):
@@ -63,31 +63,44 @@ def read_cached(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
 
 
 def write_cached(
-    path: Path, decode: Callable[[], Iterable[NDArray[np.uint8]]], shape: tuple[int, ...]
-) -> NDArray[np.uint8]:
-    """Keep images, one (C, H, W) after the other, and return them all, mapped into memory.
+    path: Path, decode: Callable[[], Iterable[UInt8[np.ndarray, "C H W"]]], shape: tuple[int, ...]
+) -> UInt8[np.ndarray, "N C H W"]:
+    """Write images to the cache and return them, mapped into memory.
 
-    The file is whole or not there. Where it can't be written, a warning says so, and the images are in memory.
+    A file that can't be written whole is not written at all: a `CacheWarning` says why, and the images are returned in
+    memory. Errors of `decode` are raised.
 
     Parameters
     ----------
-    path : of `cached_images`
-    decode : returns the images, anew at each call
-    shape : (N, C, H, W)
+    path : Path
+        File of the cache, from `cached_images`.
+    decode : callable
+        Returns the images, from the first one on at each call.
+    shape : tuple of int
+        (N, C, H, W).
     """
+    has_failed = False
+
+    def decoding() -> Iterator[UInt8[np.ndarray, "C H W"]]:
+        nonlocal has_failed
+        try:
+            yield from decode()
+        except Exception:
+            has_failed = True
+            raise
+
     problem = _why_no_room(path.parent, math.prod(shape))
-    decoding = _Watched(decode)
     if not problem:
         _remove_old_temporaries(path.parent)
         try:
-            # One after the other: a map that outgrows the disk would end the process, a write raises.
+            # Written image by image: on a full disk a write raises an error, whereas a map ends the process.
             with replacing(path) as temporary, temporary.open("wb") as stream:
                 np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
-                for image in decoding:
+                for image in decoding():
                     stream.write(image.tobytes())
             return np.load(path, mmap_mode="c")
         except OSError as error:
-            if decoding.failed:
+            if has_failed:
                 raise
             problem = str(error)
     warnings.warn(
@@ -101,28 +114,8 @@ def write_cached(
     return result
 
 
-class _Watched:
-    """Images of which one knows whether decoding them has failed."""
-
-    def __init__(self, decode: Callable[[], Iterable[NDArray[np.uint8]]]) -> None:
-        self._decode = decode
-        self.failed = False
-
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        images = iter(self._decode())
-        while True:
-            try:
-                image = next(images)
-            except StopIteration:
-                return
-            except Exception:
-                self.failed = True
-                raise
-            yield image
-
-
 def _remove_old_temporaries(directory: Path) -> None:
-    """Remove what a process that was killed has left; a young one may be somebody's who is at work."""
+    """Remove temporary files of killed processes: those older than a day, as a running process may own younger ones."""
     for path in directory.glob(".*.npy"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _DAY:
@@ -130,7 +123,7 @@ def _remove_old_temporaries(directory: Path) -> None:
 
 
 def _why_no_room(directory: Path, size: int) -> str:
-    """Why a file of so many bytes can't be kept in a directory; nothing if it can."""
+    """Return why a directory can't take a file of `size` bytes, or an empty string if it can."""
     try:
         make_directory(directory)
         free = shutil.disk_usage(directory).free

@@ -1,4 +1,4 @@
-"""scikit-learn's digits."""
+"""The digits that scikit-learn contains."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from polyroots.training.data.split import SPLIT_SEED, Split, balanced, split_fro
 
 
 class Digits(Source):
-    """The 1,797 grey 8x8 images that scikit-learn ships, a fifth of each class held out for testing."""
+    """The 1,797 grey 8x8 images of scikit-learn, with a fifth of each class held out for testing."""
 
     name = "digits"
     title = "digits"
@@ -22,7 +22,7 @@ class Digits(Source):
     counts = (1437, 360)
 
     def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
-        """Read the images of some splits."""
+        """Return the images of some splits."""
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
 

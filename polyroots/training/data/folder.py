@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Int64, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from polyroots.errors import FileError
@@ -17,12 +17,12 @@ from polyroots.training.data.cache import cached_images, read_cached, write_cach
 from polyroots.training.data.source import PARTS, Part, Progress, Source
 from polyroots.training.data.split import Split, balanced, split_from
 
-# So many images are decoded ahead of those that are being kept.
+# Number of images that are decoded ahead of those that are being written to the cache.
 _AHEAD = 1024
 
 
 class Folder(Source):
-    """Images under train/<class>/ and test/<class>/, all of one size, read as RGB; decoded once, see `cache`."""
+    """RGB images of one size under train/<class>/ and test/<class>/, which are decoded once, see `cache`."""
 
     name = "folder"
     channels = 3
@@ -32,7 +32,8 @@ class Folder(Source):
             raise FileError(f"{data_dir} is a file: expected a directory with train/<class>/* and test/<class>/* in it")
         if not data_dir.is_dir():
             raise FileError(
-                f"no directory {data_dir}: expected one with train/<class>/* and test/<class>/* in it as --data-dir"
+                f"no directory {data_dir}: expected one with train/<class>/* and test/<class>/* in it as data_dir",
+                fields=["data_dir"],
             )
         missing = [part for part in PARTS if not (data_dir / part).is_dir()]
         if missing:
@@ -56,7 +57,7 @@ class Folder(Source):
         self.size = (H, W)
 
     def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
-        """Read the images of some splits; whole ones from the cache, if they have been decoded before."""
+        """Return the images of some splits, from the cache where all images of a split have been decoded before."""
         chosen = []
         for part in parts:
             _, paths, labels = self._splits[part]
@@ -71,7 +72,7 @@ class Folder(Source):
             images = None if cached is None else read_cached(cached, shape)
             if images is None:
                 decode = partial(self._decode_all, paths, done, total, progress)
-                # A few of many are quick to read, and another limit asks for other ones.
+                # Images of a limited split aren't cached: another limit chooses others.
                 images = np.stack(list(decode())) if cached is None else write_cached(cached, decode, shape)
             elif progress:
                 progress(done + len(paths), total)
@@ -81,7 +82,8 @@ class Folder(Source):
 
     def _decode_all(
         self, paths: Sequence[Path], done: int, total: int, progress: Progress | None
-    ) -> Iterator[NDArray[np.uint8]]:
+    ) -> Iterator[UInt8[np.ndarray, "C H W"]]:
+        """Yield the images in their order, decoded by several threads."""
         # Decoding JPEG releases the interpreter lock.
         with ThreadPoolExecutor(usable_cores()) as pool:
             for first in range(0, len(paths), _AHEAD):
@@ -91,7 +93,7 @@ class Folder(Source):
                     if progress:
                         progress(done, total)
 
-    def _decode(self, path: Path) -> NDArray[np.uint8]:
+    def _decode(self, path: Path) -> UInt8[np.ndarray, "C H W"]:
         image = _read_image(path)
         H, W = self.size
         if image.size != (W, H):
@@ -102,8 +104,9 @@ class Folder(Source):
         return np.asarray(image).transpose(2, 0, 1)
 
 
-def _find_images(root: Path) -> tuple[tuple[str, ...], list[Path], NDArray[np.int64]]:
-    """Class names, image files and their classes below root/<class>/."""
+def _find_images(root: Path) -> tuple[tuple[str, ...], list[Path], Int64[np.ndarray, "N"]]:
+    """Return the names of the classes, the image files below root/<class>/, and the class of each file."""
+    # Imported here: torchvision takes as long as torch, and the embedded data doesn't need it.
     from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
     try:
@@ -120,15 +123,16 @@ def _find_images(root: Path) -> tuple[tuple[str, ...], list[Path], NDArray[np.in
 
 
 def _read_image(path: Path) -> Image.Image:
+    """Return an image file as RGB, or raise FileError."""
     try:
         with Image.open(path) as image:
-            # Pillow would clip these to 0..255, not scale them.
+            # Pillow clips their values to 0..255 instead of scaling them.
             if image.mode.startswith(("I", "F")):
                 raise FileError(f"{path} has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits")
             return image.convert("RGB")
     except FileError:
         raise
-    # Besides its own errors, Pillow raises these for some damaged files.
+    # Pillow raises these for damaged files, besides its own errors.
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, TypeError, SyntaxError) as error:
-        why = "it is none, or damaged" if isinstance(error, UnidentifiedImageError) else error
-        raise FileError(f"{path} can't be read as an image: {why}; mend or remove it") from error
+        why = "its format is unknown or it is damaged" if isinstance(error, UnidentifiedImageError) else error
+        raise FileError(f"{path} can't be read as an image: {why}; repair or remove it") from error

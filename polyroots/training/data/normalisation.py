@@ -1,4 +1,4 @@
-"""From bytes to numbers of mean 0 and standard deviation 1 in each channel."""
+"""Normalisation of images: bytes become numbers of mean 0 and standard deviation 1 in each channel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Normalisation:
 
     @classmethod
     def of(cls, split: Split) -> Normalisation:
-        """Measure a training set, exactly: from the histogram of each channel."""
+        """Return the exact mean and standard deviation of a training set, from the histogram of each channel."""
         mean, std = [], []
         levels = torch.arange(256, dtype=torch.float64) / 255
         counts = torch.zeros(split.images.shape[1], 256, dtype=torch.int64)
@@ -33,17 +33,19 @@ class Normalisation:
             m = float(share @ levels)
             mean.append(m)
             std.append(float((share @ (levels - m) ** 2).sqrt()))
-        # A constant channel carries nothing, and is not to be divided by 0.
+        # A constant channel has standard deviation 0; it is only shifted.
         return cls(tuple(mean), tuple(s or 1.0 for s in std))
 
     def __call__(self, images: UInt8[Tensor, "batch C H W"]) -> Float32[Tensor, "batch C H W"]:
-        """Normalise a batch."""
+        """Return the normalised images of a batch."""
         scale, offset = _scale_and_offset(self, images.device)
         return images * scale - offset
 
 
 @cache
-def _scale_and_offset(normalisation: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Factors of shape (C, 1, 1); copied to the device once, not for every batch."""
+def _scale_and_offset(
+    normalisation: Normalisation, device: torch.device
+) -> tuple[Float32[Tensor, "C 1 1"], Float32[Tensor, "C 1 1"]]:
+    """Return scale and offset of each channel, copied to the device once for all batches."""
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (normalisation.mean, normalisation.std))
     return 1 / (255 * std), mean / std

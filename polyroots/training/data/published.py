@@ -1,4 +1,4 @@
-"""The data sets that torchvision knows where to find."""
+"""The published data sets that torchvision reads and downloads."""
 
 from __future__ import annotations
 
@@ -20,16 +20,21 @@ _CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Sh
 
 
 @dataclass(frozen=True)
-class Publication:
-    """What is known of a published data set without its files.
+class DataSetInfo:
+    """Properties of a published data set that are known without its files.
 
     Attributes
     ----------
-    title : what results on it are called
-    loader : torchvision's class
-    channels, size : shape of its images
-    classes : their names; of CIFAR-100 they are in its files
-    counts : number of training and of test images
+    title : str
+        Name of the data set in tables and figures.
+    loader : str
+        Name of torchvision's class.
+    channels, size : int, tuple of int
+        Shape of its images.
+    classes : tuple of str
+        Names of its classes; placeholders for CIFAR-100, whose files hold the names.
+    counts : tuple of int
+        Numbers of training and of test images.
     """
 
     title: str
@@ -41,17 +46,17 @@ class Publication:
 
 
 PUBLISHED = {
-    "cifar10": Publication("CIFAR-10", "CIFAR10", 3, (32, 32), _CIFAR10, (50_000, 10_000)),
-    "cifar100": Publication(
+    "cifar10": DataSetInfo("CIFAR-10", "CIFAR10", 3, (32, 32), _CIFAR10, (50_000, 10_000)),
+    "cifar100": DataSetInfo(
         "CIFAR-100", "CIFAR100", 3, (32, 32), tuple(f"class {i}" for i in range(100)), (50_000, 10_000)
     ),
-    "mnist": Publication("MNIST", "MNIST", 1, (28, 28), _DIGITS, (60_000, 10_000)),
-    "fashion-mnist": Publication("FashionMNIST", "FashionMNIST", 1, (28, 28), _CLOTHES, (60_000, 10_000)),
+    "mnist": DataSetInfo("MNIST", "MNIST", 1, (28, 28), _DIGITS, (60_000, 10_000)),
+    "fashion-mnist": DataSetInfo("FashionMNIST", "FashionMNIST", 1, (28, 28), _CLOTHES, (60_000, 10_000)),
 }
 
 
 class Published(Source):
-    """A data set in torchvision's layout, on its own splits."""
+    """A published data set in torchvision's layout, with its own splits."""
 
     def __init__(self, name: str, data_dir: Path | None) -> None:
         known = PUBLISHED[name]
@@ -60,7 +65,8 @@ class Published(Source):
         self.counts = known.counts
 
     def open(self, download: bool) -> None:
-        """Check the files, after downloading them if need be and allowed."""
+        """Check the files, and download missing ones if that is allowed; raise FileError if they are not complete."""
+        # Imported here: torchvision takes as long as torch, and the embedded data doesn't need it.
         import torchvision.datasets
 
         if self.data_dir is None:
@@ -69,36 +75,38 @@ class Published(Source):
         place, files = _by_hand(loader, data_dir)
         try:
             self._splits = {part: loader(str(data_dir), train=part == "train", download=download) for part in PARTS}
-        # Of a damaged file numpy and pickle raise what they like.
+        # numpy and pickle raise any of these for a damaged file.
         except (URLError, OSError, RuntimeError, ValueError, EOFError, KeyError, AssertionError) as error:
             if download:
                 reason = str(getattr(error, "reason", None) or error).strip().splitlines()[-1]
                 raise FileError(
                     f"cannot download {self.title}: {reason}; put {files} into {place} by hand, and run this again "
-                    "with --download, which unpacks them"
+                    "with download, which unpacks them",
+                    fields=["download"],
                 ) from error
             raise FileError(
-                f"{data_dir} holds no whole {self.title}; add --download, which fetches it, or unpacks what was put "
-                f"into {place} by hand: {files}"
+                f"{data_dir} holds no complete {self.title}; run this with download, which downloads it, or unpacks "
+                f"files that were put into {place} by hand: {files}",
+                fields=["download"],
             ) from error
         if self.name == "cifar100":
             self.classes = tuple(self._splits["train"].classes)
 
     def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
-        """Read the images of some splits."""
+        """Return the images of some splits."""
         splits = []
         for source in (self._splits[part] for part in parts):
             labels, images = np.asarray(source.targets), np.asarray(source.data)
             kept = balanced(labels, limit)
             chosen = images[kept]
-            # Grey images have no axis for channels, others have it last.
+            # Grey images have no axis for channels; others have it at the end.
             chosen = chosen[:, None] if chosen.ndim == 3 else chosen.transpose(0, 3, 1, 2)
             splits.append(split_from(chosen, labels[kept]))
         return splits
 
 
 def _by_hand(loader: Any, data_dir: Path) -> tuple[Path, str]:
-    """Where torchvision looks for archives, and which they are."""
+    """Return the directory in which torchvision looks for archives, and their names and checksums."""
     if hasattr(loader, "resources"):
         files = ", ".join(f"{name} (MD5 {md5})" for name, md5 in loader.resources)
         return data_dir / loader.__name__ / "raw", files

@@ -1,4 +1,4 @@
-"""What a data set is before its images have been read."""
+"""Sources of images: data sets that have been found, whose images are not yet read."""
 
 from __future__ import annotations
 
@@ -16,16 +16,22 @@ PARTS: tuple[Part, ...] = ("train", "test")
 
 
 class Source(ABC):
-    """A data set that is there and has been looked at, but not been read yet.
+    """A data set that has been found, and whose images have not been read yet.
 
     Attributes
     ----------
-    name : what ``--dataset`` calls it
-    title : what results on it are called
-    data_dir : where it lies; None if it is embedded
-    channels, size : shape of its images
-    classes : their names
-    counts : number of training and of test images
+    name : str
+        Name in `polyroots.training.SOURCES`.
+    title : str
+        Name of the data set in tables and figures.
+    data_dir : Path or None
+        Its directory; None if it is embedded.
+    channels, size : int, tuple of int
+        Shape of its images.
+    classes : tuple of str
+        Names of its classes.
+    counts : tuple of int
+        Numbers of training and of test images.
     """
 
     name: str
@@ -37,21 +43,25 @@ class Source(ABC):
     counts: tuple[int, int]
 
     def load(self, limit: int | None = None, progress: Progress | None = None, val_fraction: float = 0.0) -> DataSet:
-        """Read all images.
+        """Return all images, in memory.
 
         Parameters
         ----------
         limit : int, optional
-            At most so many of each split, the same number of each class as far as they go.
+            Largest number of images of each split; classes are represented equally as far as their images go.
         progress : callable, optional
             Called with (done, total) while images are decoded.
         val_fraction : float
             Share of the training images, and of each class, that is held out for validation.
 
+        Returns
+        -------
+        DataSet
+
         Raises
         ------
         InputError
-            If that leaves fewer images than classes on either side.
+            If fewer images than classes are left for training or for validation.
         FileError
             If an image can't be read.
         """
@@ -68,9 +78,9 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
-        """Read the images of some splits alone; `limit` and `progress` as in `load`."""
+        """Return the images of some splits; `limit` and `progress` are those of `load`."""
 
 
 def needs_directory(name: str) -> InputError:
-    """Return the error for a data set of which nobody has said where it lies."""
-    return InputError(f"data set {name} needs --data-dir, the directory that it lies in")
+    """Return the error for a data set whose directory is not given."""
+    return InputError(f"data set {name} needs data_dir, the directory that holds it", fields=["data_dir"])

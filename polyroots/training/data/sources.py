@@ -15,15 +15,39 @@ SOURCES = ("digits", "folder", *PUBLISHED)
 
 
 def describe_data(name: str, data_dir: str | Path | None = None) -> Source:
-    """Return what is known of a data set without its images: enough to shape a network.
+    """Return a data set without opening its images: its shape and its classes.
 
-    The parameters are those of `open_data`, as are the errors; torchvision's data sets need not be there.
+    Files of torchvision's data sets need not be there. `open_data` explains the names.
+
+    Parameters
+    ----------
+    name : str
+        Name in `SOURCES`.
+    data_dir : path, optional
+        Directory of the data set; needed for a folder.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, or `data_dir` doesn't go with it.
+    FileError
+        If a folder is not there or not complete.
+
+    Examples
+    --------
+    >>> source = describe_data("cifar10")
+    >>> source.channels, source.size, len(source.classes)
+    (3, (32, 32), 10)
     """
     if name not in SOURCES:
         raise unknown_name("data set", name, SOURCES)
     if name == "digits":
         if data_dir is not None:
-            raise InputError("digits is embedded and lies in no directory; leave --data-dir out")
+            raise InputError("digits is embedded and has no directory; leave data_dir out", fields=["data_dir"])
         return Digits()
     if name in PUBLISHED:
         return Published(name, None if data_dir is None else Path(data_dir))
@@ -33,7 +57,7 @@ def describe_data(name: str, data_dir: str | Path | None = None) -> Source:
 
 
 def open_data(name: str, data_dir: str | Path | None = None, download: bool = False) -> Source:
-    """Find a data set and look whether it is whole.
+    """Return a data set whose files have been found and checked; its images are read by `Source.load`.
 
     Parameters
     ----------
@@ -42,20 +66,32 @@ def open_data(name: str, data_dir: str | Path | None = None, download: bool = Fa
         ``train/<class>/`` and ``test/<class>/``), ``"cifar10"``, ``"cifar100"``, ``"mnist"`` or ``"fashion-mnist"``
         (torchvision's).
     data_dir : path, optional
-        Where it lies; needed for all but digits.
+        Directory of the data set; needed for all but digits.
     download : bool
         Whether a data set of torchvision's may be downloaded to `data_dir`.
+
+    Returns
+    -------
+    Source
 
     Raises
     ------
     InputError
         If the name is unknown, or `data_dir` or `download` don't go with it.
     FileError
-        If the data is not where it was said to be, or can't be downloaded; says which file to put where by hand.
+        If the data is not in `data_dir`, or can't be downloaded; the message names the files to put there by hand.
+
+    Examples
+    --------
+    >>> data = open_data("digits").load(limit=100)
+    >>> data.train.images.shape
+    torch.Size([100, 1, 8, 8])
     """
     source = describe_data(name, data_dir)
     if isinstance(source, Published):
         source.open(download)
     elif download:
-        raise InputError(f"only {', '.join(PUBLISHED)} can be downloaded, not {name}; leave --download out")
+        raise InputError(
+            f"only {', '.join(PUBLISHED)} can be downloaded, not {name}; leave download out", fields=["download"]
+        )
     return source

@@ -1,4 +1,4 @@
-"""Images in memory, or in a file that is mapped into it, with their classes."""
+"""Images and their classes, in memory or in a file that is mapped into memory."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
-from numpy.typing import NDArray
+from jaxtyping import Int64, Integer, UInt8
 from torch import Tensor
 
-# Which images are held out or kept by a limit is part of the data set: the same in every run, whatever its seed.
+# Seed of the choice of images by a limit or for validation: part of the data set, so the same for every seed of a run.
 SPLIT_SEED = 20250219
 
 _PORTION_BYTES = 2**26
+
+#: Images and classes of some samples.
+Samples = tuple[UInt8[Tensor, "batch C H W"], Int64[Tensor, "batch"]]
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,10 @@ class Split:
 
     Attributes
     ----------
-    images : (M, C, H, W) uint8
-    labels : (N,) int64
-    rows : (N,) int64, optional
-        Which images are this split's; all of them without it.
+    images : (M, C, H, W) uint8 tensor
+    labels : (N,) int64 tensor
+    rows : (N,) int64 tensor, optional
+        Index into `images` of each sample; without it sample i is image i.
     """
 
     images: UInt8[Tensor, "M C H W"]
@@ -42,34 +44,34 @@ class Split:
         """Bytes of one image."""
         return self.images[:1].nbytes
 
-    def take(self, chosen: Int64[Tensor, "batch"]) -> tuple[UInt8[Tensor, "batch C H W"], Int64[Tensor, "batch"]]:
-        """Return some images and their classes."""
+    def take(self, chosen: Int64[Tensor, "batch"]) -> Samples:
+        """Return the images and classes of some samples."""
         return self.images[chosen if self.rows is None else self.rows[chosen]], self.labels[chosen]
 
-    def portions(self) -> Sequence[Int64[Tensor, "n"]]:
-        """Return all samples in portions that fit into memory: a large split lies in a file."""
+    def portions(self) -> Sequence[Int64[Tensor, "_"]]:
+        """Return the indices of all samples in portions whose images fit into memory."""
         return torch.arange(len(self)).split(max(1, _PORTION_BYTES // max(1, self.image_bytes)))
 
     def subset(self, chosen: Int64[Tensor, "n"]) -> Split:
-        """Return the split of some images alone; the images are shared, not copied."""
+        """Return the split of some samples; the images are shared, not copied."""
         return Split(self.images, self.labels[chosen], chosen if self.rows is None else self.rows[chosen])
 
     def to(self, device: torch.device) -> Split:
-        """Return the split with its own images, and no others, on a device."""
+        """Return the split on a device, with the images of its own samples alone."""
         images = self.images if self.rows is None else self.images[self.rows]
         return Split(images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set: training images, held-out test images, and images held out of the training ones for validation."""
+    """Training images, test images, and validation images if some training images are held out."""
 
     train: Split
     test: Split
     validation: Split | None = None
 
     def fingerprint(self) -> str:
-        """Return a digest of all images and classes, in their order."""
+        """Return a hash of all images and classes, in their order."""
         digest = hashlib.blake2b(digest_size=16)
         for split in (self.train, self.test, self.validation):
             if split is None:
@@ -81,20 +83,20 @@ class DataSet:
         return digest.hexdigest()
 
 
-def split_from(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
-    """Return the split of arrays (N, C, H, W) and (N,); the images are copied only if they are not contiguous."""
+def split_from(images: UInt8[np.ndarray, "N C H W"], labels: Integer[np.ndarray, "N"]) -> Split:
+    """Return the split of images and classes; the images are copied only if they are not contiguous."""
     return Split(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(labels.astype(np.int64)))
 
 
 def hold_out(split: Split, fraction: float) -> tuple[Split, Split]:
-    """Divide a split: what is left, and the same share of each class held out.
+    """Return the rest of a split, and the share of each class that is held out.
 
-    Random images, but the same ones in every run. A class of two images or more keeps one at least.
+    The choice is random, but the same in every run. At least one image of each class stays in the rest.
     """
     labels = split.labels.numpy()
     order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
     classes, sizes = np.unique(labels, return_counts=True)
-    # Rounded down, and then up for those that are farthest from it, until the sum is right.
+    # Round down; then add one to the classes with the largest remainders until the total is right.
     shares = fraction * sizes
     counts = np.floor(shares).astype(int)
     missing = round(float(shares.sum())) - counts.sum()
@@ -107,13 +109,12 @@ def hold_out(split: Split, fraction: float) -> tuple[Split, Split]:
     return split.subset(rest), split.subset(chosen)
 
 
-def balanced(labels: Sequence[int] | NDArray[np.int64], limit: int | None) -> NDArray[np.intp]:
-    """Indices, ascending, of at most `limit` samples: random ones, the same number of each class as far as it goes."""
-    labels = np.asarray(labels)
+def balanced(labels: Integer[np.ndarray, "N"], limit: int | None) -> Int64[np.ndarray, "n"]:
+    """Return ascending indices of at most `limit` random samples: equally many of each class as far as they go."""
     if limit is None or limit >= len(labels):
         return np.arange(len(labels))
     order = np.random.default_rng(SPLIT_SEED).permutation(len(labels))
-    rank = np.empty(len(labels), dtype=np.intp)
+    rank = np.empty(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         members = order[labels[order] == label]
         rank[members] = np.arange(len(members))

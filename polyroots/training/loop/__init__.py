@@ -1,1 +1,1 @@
-"""What happens while a network trains: devices, epochs, evaluation, signals."""
+"""The training loop: devices, epochs, evaluation, signals."""

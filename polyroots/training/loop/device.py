@@ -22,8 +22,7 @@ from polyroots.training.config import Device, Precision, TrainConfig
 def make_fabric(config: TrainConfig) -> Fabric:
     """Return a Fabric for the devices of a configuration, with its processes launched.
 
-    Where torchrun or SLURM has started the processes, it joins them; otherwise Fabric starts the others, which run
-    the same command.
+    It joins processes that torchrun or SLURM has started; otherwise it starts the others, which run the same command.
 
     Raises
     ------
@@ -32,8 +31,9 @@ def make_fabric(config: TrainConfig) -> Fabric:
     """
     if config.num_nodes > 1 and not {"MASTER_ADDR", "SLURM_NTASKS"} & os.environ.keys():
         raise InputError(
-            f"--num-nodes {config.num_nodes} needs somebody to start the processes on all machines: put srun or "
-            "torchrun before the command"
+            f"num_nodes {config.num_nodes} needs processes that are started on every machine: start the command by "
+            "srun or torchrun",
+            fields=["num_nodes"],
         )
     strategy: Any = "auto"
     if config.processes > 1:
@@ -41,25 +41,27 @@ def make_fabric(config: TrainConfig) -> Fabric:
     fabric = _fabric(config.device, config.precision, config.devices, config.num_nodes, strategy)
     if config.sync_batch_norm and fabric.device.type != "cuda":
         raise InputError(
-            f"batch norm over all processes needs CUDA devices, this is {fabric.device.type}; leave --sync-bn out"
+            f"sync_batch_norm needs CUDA devices, this is {fabric.device.type}; leave sync_batch_norm out",
+            fields=["sync_batch_norm"],
         )
     fabric.launch()
     if fabric.world_size != config.processes:
         raise InputError(
-            f"{fabric.world_size} processes were started for --devices {config.devices} --num-nodes "
-            f"{config.num_nodes}; start {config.processes}"
+            f"expected {config.processes} processes for devices {config.devices} and num_nodes {config.num_nodes}, got "
+            f"{fabric.world_size}; start {config.processes}",
+            fields=["devices", "num_nodes"],
         )
     return fabric
 
 
 def one_device(device: Device, precision: Precision = "32") -> Fabric:
-    """Return a Fabric for a single device; the errors are those of `make_fabric`."""
+    """Return a Fabric for a single device; raise InputError if there is none."""
     return _fabric(device, precision, 1, 1, "auto")
 
 
 @contextmanager
 def memory_errors(config: TrainConfig) -> Iterator[None]:
-    """Turn torch's errors about memory into one sentence."""
+    """Turn torch's errors about missing memory into an InputError."""
     try:
         yield
     except RuntimeError as error:
@@ -67,11 +69,13 @@ def memory_errors(config: TrainConfig) -> Iterator[None]:
             raise
         raise InputError(
             f"a step of {config.batch_size} images of this network takes more memory than there is; choose a smaller "
-            "--batch-size, or fewer channels"
+            "batch_size or fewer channels",
+            fields=["batch_size"],
         ) from error
 
 
 def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, strategy: Any) -> Fabric:
+    """Return a Fabric whose processes are not launched yet; raise InputError if the devices are not there."""
     present = {
         "auto": 1,
         "cpu": 1,
@@ -79,16 +83,22 @@ def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, 
         "mps": int(torch.backends.mps.is_available()),
     }
     if not present[device]:
-        raise InputError(f"no {device} device is usable here; use --device cpu or --device auto")
+        raise InputError(f"no {device} device is usable here; choose the device cpu or auto", fields=["device"])
     is_cuda = device == "cuda" or (device == "auto" and present["cuda"])
     if is_cuda and devices > present["cuda"]:
-        raise InputError(f"--devices {devices} asks for more CUDA devices than the {present['cuda']} there are here")
+        raise InputError(
+            f"expected {devices} CUDA devices, {present['cuda']} are here; choose fewer devices",
+            fields=["devices"],
+        )
     if is_cuda and precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise InputError("this CUDA device has no bf16; use --precision 32")
+        raise InputError("this CUDA device has no bf16; choose the precision 32", fields=["precision"])
     if devices * num_nodes > 1 and not is_cuda and device in ("mps", "auto") and present["mps"]:
-        raise InputError("several processes can't share the mps device; use --devices 1 or --device cpu")
+        raise InputError(
+            "several processes can't share the mps device; choose devices 1 or the device cpu",
+            fields=["devices", "device"],
+        )
     with warnings.catch_warnings():
-        # On a cluster's login node, where nobody asked for it.
+        # Fabric recommends srun on a cluster's login node, also for a run on that node alone.
         warnings.filterwarnings("ignore", message="The `srun` command is available")
         return Fabric(
             accelerator=device,
@@ -100,7 +110,7 @@ def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, 
 
 
 def has_unused_weights(config: ModelConfig) -> bool:
-    """Whether a network has weights that its logits don't depend on, such as an A that nothing applies."""
+    """Whether a network has weights that its logits don't depend on, such as those of an A that is never applied."""
     with torch.device("meta"):
         network = build(config)
         images = torch.zeros(2, config.in_channels, *config.image_size)
@@ -109,16 +119,17 @@ def has_unused_weights(config: ModelConfig) -> bool:
 
 
 def compiled(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network for torch.compile, which turns it into fewer kernels when it is first called.
+    """Return the network compiled by torch.compile, which compiles it when it is first called.
 
-    On a CUDA device these are launched together, as CUDA graphs: one by one, launching them takes longer than they run.
+    On a CUDA device the kernels are launched together, as CUDA graphs: launched one by one, they take less time to run
+    than to launch.
     """
     made: Any = torch.compile(network, mode="reduce-overhead" if device.type == "cuda" else None)
     return made
 
 
 def describe(fabric: Fabric) -> str:
-    """Name the devices as people know them."""
+    """Return the name of the devices, such as ``"cpu, 4 threads"``."""
     device, count = fabric.device, fabric.world_size
     if device.type == "cuda":
         name = f"{device} ({torch.cuda.get_device_name(device)})"

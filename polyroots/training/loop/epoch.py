@@ -1,4 +1,4 @@
-"""One epoch of training: the steps, with nothing in between that waits for the device."""
+"""One epoch of training: its steps follow each other without waiting for the device."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from jaxtyping import Float32, Int64, UInt8
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -20,7 +21,7 @@ from polyroots.training.data.augmentation import augment, parse
 from polyroots.training.data.batches import Batch, epoch_order, part_of, portions, split_batches
 from polyroots.training.data.draws import Draws
 from polyroots.training.data.normalisation import Normalisation
-from polyroots.training.data.split import Split
+from polyroots.training.data.split import Samples, Split
 from polyroots.training.loop.feed import Feed
 from polyroots.training.loop.interruption import Interruption
 from polyroots.training.loop.optimizer import rate_at, set_rate
@@ -28,27 +29,34 @@ from polyroots.training.loop.processes import total
 from polyroots.training.loop.reporter import Reporter
 from polyroots.training.runs.state import RunState
 
-# Loss and accuracy are kept on the device. Reading them waits for it, so that is done about so often.
+# Loss and accuracy stay on the device between reads, because reading them waits for it.
 _SECONDS_BETWEEN_READS = 0.5
-# Several processes have to do it in the same step.
+# Several processes read in the same steps, whose number doesn't depend on a clock.
 _READS_PER_EPOCH = 50
 
 
 class DivergedError(PolyrootsError):
-    """The loss is no longer a finite number."""
+    """A loss that is not finite."""
 
 
 @dataclass(frozen=True)
 class EpochLoop:
-    """All that an epoch of training needs.
+    """The training steps of an epoch.
 
     Attributes
     ----------
-    config, fabric, network, optimizer : what is trained, how and where
-    feed : training images
-    split : the same, in the first place
-    normalise : from bytes to numbers
-    reporter, interruption : whom to tell, whom to ask
+    config, fabric : TrainConfig, Fabric
+    network, optimizer : nn.Module, Optimizer
+        As `fabric` has set them up.
+    feed : Feed
+        Brings the images of `split` to the device.
+    split : Split
+        The training images.
+    normalise : Normalisation
+    reporter : Reporter
+        Receives the progress within the epoch.
+    interruption : Interruption
+        Requests to stop, which end the epoch after the current step.
     """
 
     config: TrainConfig
@@ -63,23 +71,26 @@ class EpochLoop:
 
     @property
     def count(self) -> int:
-        """Training images."""
+        """Number of training images."""
         return len(self.split)
 
     @cached_property
     def steps(self) -> int:
-        """Steps of an epoch."""
+        """Number of steps of an epoch."""
         return len(self._batches(1))
 
     def run(self, state: RunState) -> bool:
-        """Train on every image once, or on those that an interrupted epoch has left.
+        """Train on every image once, or on those that are left of an interrupted epoch.
 
-        `state` then says how far it got.
+        Parameters
+        ----------
+        state : RunState
+            Holds the steps that are done; it is updated.
 
         Returns
         -------
         bool
-            False if it was asked to stop.
+            Whether all steps are done, False after a request to stop.
 
         Raises
         ------
@@ -92,7 +103,7 @@ class EpochLoop:
         sums = torch.zeros(2, self.steps, device=self.fabric.device)
         if rank == 0:
             sums[:, : state.step] = state.sums
-        meter = _Meter(state.seconds)
+        clock = _EpochClock(state.seconds)
         every = 0 if config.processes == 1 else math.ceil(self.steps / _READS_PER_EPOCH)
 
         self.network.train()
@@ -101,20 +112,20 @@ class EpochLoop:
             set_rate(self.optimizer, rate_at(config, state.epoch * self.steps + step, self.steps))
             self._step(images, labels, len(images) * config.processes / len(batch), sums[:, step])
             step += 1
-            is_due = step % every == 0 if every else self.interruption.requested or meter.is_due()
+            is_due = step % every == 0 if every else self.interruption.requested or clock.is_due()
             if is_due or step == self.steps:
-                state.step, state.sums, state.seconds = step, total(self.fabric, sums[:, :step]), meter.seconds
+                state.step, state.sums, state.seconds = step, total(self.fabric, sums[:, :step]), clock.seconds
                 loss, accuracy = self._means(state)
                 done = self._done(step)
                 self.reporter.on_step(
-                    state.epoch + 1, done, self.count, loss, accuracy, (done - before) / meter.seconds_here
+                    state.epoch + 1, done, self.count, loss, accuracy, (done - before) / clock.seconds_here
                 )
                 if is_stopped := self._is_stopped():
                     break
         return not is_stopped
 
     def row(self, state: RunState) -> dict[str, float]:
-        """Return the training columns of metrics.csv, once the epoch's steps are done."""
+        """Return the training columns of metrics.csv after the last step of an epoch."""
         loss, accuracy = self._means(state)
         return {
             "epoch": state.epoch + 1,
@@ -130,11 +141,11 @@ class EpochLoop:
         return split_batches(order, self.config.batch_size, self.config.processes)
 
     def _done(self, step: int) -> int:
-        """Images of so many steps."""
+        """Return the number of images in the first steps of an epoch."""
         return self.count if step == self.steps else step * self.config.batch_size
 
-    def _on_device(self, parts: list[Batch], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Augmented images and classes of each batch."""
+    def _on_device(self, parts: list[Batch], epoch: int) -> Iterator[Samples]:
+        """Yield augmented images and classes of each batch."""
         names = parse(self.config.augment)
         draws = Draws(self.config.seed, epoch, self.count) if names else None
         groups = portions(parts, self.split.image_bytes)
@@ -146,7 +157,7 @@ class EpochLoop:
             yield from zip(images.split(sizes), labels.split(sizes), strict=True)
 
     def _means(self, state: RunState) -> tuple[float, float]:
-        """Loss and accuracy of the steps so far."""
+        """Return mean loss and accuracy of the steps so far; raise DivergedError at a loss that is not finite."""
         losses, correct = state.sums.double()
         bad = (~losses.isfinite()).nonzero()
         if len(bad):
@@ -159,13 +170,19 @@ class EpochLoop:
         images = self._done(state.step)
         return float(losses.sum()) / images, float(correct.sum()) / images
 
-    def _step(self, images: Tensor, labels: Tensor, share: float, sums: Tensor) -> None:
-        """Take a step, and note the summed loss and the number of images classified rightly."""
-        # First of all: CUDA graphs want their memory back before they run again.
+    def _step(
+        self,
+        images: UInt8[Tensor, "batch C H W"],
+        labels: Int64[Tensor, "batch"],
+        share: float,
+        sums: Float32[Tensor, "2"],
+    ) -> None:
+        """Take a step, and set `sums` to the summed loss and the number of correctly classified images."""
+        # Before the forward pass: CUDA graphs need their memory back before they run again.
         self.optimizer.zero_grad(set_to_none=True)
         logits = self.network(self.normalise(images).contiguous(memory_format=torch.channels_last))
         loss = cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
-        # Processes average their gradients: each counts by its share of the step's images.
+        # Processes average their gradients, so each is weighted by its share of the step's images.
         self.fabric.backward(loss if share == 1 else loss * share)
         if self.config.clip_norm is not None:
             self.fabric.clip_gradients(
@@ -176,17 +193,18 @@ class EpochLoop:
         sums[1] = (logits.detach().argmax(1) == labels).sum()
 
     def _is_stopped(self) -> bool:
-        """Whether any process is asked to stop."""
+        """Whether any process has received a request to stop."""
         mine = torch.tensor(float(self.interruption.requested), device=self.fabric.device)
         return bool(total(self.fabric, mine) > 0)
 
 
-class _Meter:
-    """Time of an epoch, and when its numbers were last read.
+class _EpochClock:
+    """Seconds of an epoch, and since its loss was last read.
 
     Parameters
     ----------
-    before : seconds that were spent on the epoch before it was interrupted
+    before : float
+        Seconds of the epoch before it was interrupted.
     """
 
     def __init__(self, before: float) -> None:
@@ -195,16 +213,16 @@ class _Meter:
 
     @property
     def seconds_here(self) -> float:
-        """Time since training went on."""
+        """Seconds since this process began or resumed the epoch."""
         return time.perf_counter() - self._started
 
     @property
     def seconds(self) -> float:
-        """Time of the epoch."""
+        """Seconds of the epoch."""
         return self._before + self.seconds_here
 
     def is_due(self) -> bool:
-        """Whether it is time to read; if so, counts from now."""
+        """Whether the loss is to be read now; if so, the time to the next read starts."""
         now = time.perf_counter()
         if now - self._read < _SECONDS_BETWEEN_READS:
             return False

@@ -24,13 +24,23 @@ from polyroots.training.data.sources import open_data
 from polyroots.training.data.split import Split
 from polyroots.training.loop.device import one_device
 
-#: Images at once: enough to fill the device, small enough for its memory.
+#: Number of images of a batch: it fills a device and fits into its memory.
 EVALUATION_BATCH = 512
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean cross entropy and share of images classified rightly."""
+    """Scores of a network on a number of images.
+
+    Attributes
+    ----------
+    loss : float
+        Mean cross entropy.
+    accuracy : float
+        Share of correctly classified images.
+    images : int
+        Number of images.
+    """
 
     loss: float
     accuracy: float
@@ -42,12 +52,27 @@ class Scores:
 
 
 def evaluate(model: nn.Module, split: Split, normalise: Normalisation, device: torch.device) -> Scores:
-    """Evaluate a network (on `device`, put into evaluation mode) on a split."""
+    """Return the loss and the accuracy of a network on a split.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A network on `device`; it is put into evaluation mode.
+    split : Split
+        Images, from `Source.load` or `Source.read`.
+    normalise : Normalisation
+        Normalisation by the training images.
+    device : torch.device
+
+    Returns
+    -------
+    Scores
+    """
     return scores_from(evaluation_sums(model, split, normalise, device), len(split))
 
 
 def scores_from(sums: Float32[Tensor, "2"], count: int) -> Scores:
-    """Return the scores of so many images from what `evaluation_sums` returned."""
+    """Return the scores of `count` images from their sums, see `evaluation_sums`."""
     loss, correct = sums.tolist()
     return Scores(loss / count, correct / count, count)
 
@@ -60,7 +85,7 @@ def evaluation_sums(
     device: torch.device,
     stops: Callable[[], bool] = lambda: False,
 ) -> Float32[Tensor, "2"]:
-    """Return summed loss and number of images classified rightly, on the device; not all of it if `stops` says so."""
+    """Return summed loss and number of correctly classified images, of the batches before `stops` returned True."""
     model.eval()
     sums = torch.zeros(2, device=device)
     for chosen in torch.arange(len(split), device=split.labels.device).split(EVALUATION_BATCH):
@@ -81,19 +106,26 @@ def evaluate_checkpoint(
     device: Device = "auto",
     progress: Progress | None = None,
 ) -> tuple[Scores, Source]:
-    """Evaluate a trained network on the test images of the data set that it was trained on.
+    """Return the scores of a trained network on the test images of its data set, and the data set.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-        Of `train`.
+        A checkpoint that `train` wrote.
     data_dir : path, optional
-        Where the data set lies now; by default where it lay in training.
+        Directory of the data set; by default the one in training.
     limit : int, optional
-        At most so many test images, the same number of each class as far as they go; by default all.
+        Largest number of test images, of each class the same number as far as they go; by default all.
     device : str
+        ``"cpu"``, ``"cuda"`` or ``"mps"``; ``"auto"`` takes an accelerator where there is one.
     progress : callable, optional
         Called with (done, total) while images are read.
+
+    Returns
+    -------
+    scores : Scores
+    source : Source
+        The data set.
 
     Raises
     ------
@@ -101,6 +133,13 @@ def evaluate_checkpoint(
         If the network has not been trained, doesn't fit the data, or has diverged.
     FileError
         If the data is not there.
+
+    Examples
+    --------
+    >>> import polyroots as pr
+    >>> scores, source = pr.training.evaluate_checkpoint(pr.load_checkpoint("runs/first/best.pt"))
+    Traceback (most recent call last):
+    polyroots.errors.FileError: no file runs/first/best.pt: expected a checkpoint
     """
     if checkpoint.training is None:
         raise InputError("this checkpoint has not been trained yet; train it with 'polyroots train --init FILE'")
@@ -120,7 +159,7 @@ def evaluate_checkpoint(
         scores = evaluate(model, test, normalise, fabric.device)
     if not math.isfinite(scores.loss):
         raise InputError(
-            f"the loss of this network is {scores.loss}: it has diverged; use a checkpoint from before that"
+            f"the loss of this network is {scores.loss}: its training has diverged; choose an earlier checkpoint"
         )
     return scores, source
 
@@ -132,7 +171,7 @@ def fits(config: ModelConfig, source: Source) -> bool:
 
 
 def require_fit(config: ModelConfig, source: Source) -> None:
-    """Raise InputError if a network doesn't take a data set's images or hasn't its classes."""
+    """Raise InputError unless a network takes a data set's images and has its classes."""
     if not fits(config, source):
         image = "x".join(map(str, (config.in_channels, *config.image_size)))
         theirs = "x".join(map(str, (source.channels, *source.size)))

@@ -1,4 +1,4 @@
-"""How images get to the device: from its own memory, or through workers that read ahead."""
+"""Feeds of training images: from the device's memory, or from workers that read ahead."""
 
 from __future__ import annotations
 
@@ -12,70 +12,70 @@ from torch.utils.data import DataLoader, Dataset
 
 from polyroots.training.config import TrainConfig
 from polyroots.training.data.batches import Batch
-from polyroots.training.data.split import Split
+from polyroots.training.data.split import Samples, Split
 
-# What is larger stays where it is: 40,000 photos of 128x128 pixels.
+# Splits up to this size are kept on the device: 40,000 photos of 128x128 pixels.
 _RESIDENT_BYTES = 2**31
 
 
 class Feed(ABC):
-    """Images and their classes, on a device, a list of samples at a time."""
+    """Images and classes of successive groups of samples, on a device."""
 
     @abstractmethod
-    def load(self, portions: Sequence[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Return images (batch, C, H, W) uint8 and classes (batch,) of each list of samples, in its order."""
+    def load(self, portions: Sequence[Batch]) -> Iterator[Samples]:
+        """Yield the images and classes of each group of samples."""
 
 
-class Resident(Feed):
-    """All images live on the device, as bytes."""
+class DeviceFeed(Feed):
+    """A feed from the device's memory, which holds all images as bytes."""
 
     def __init__(self, split: Split, device: torch.device) -> None:
         self.split = split.to(device)
         self.device = device
 
-    def load(self, portions: Sequence[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Take them from the device's memory."""
+    def load(self, portions: Sequence[Batch]) -> Iterator[Samples]:
+        """Yield the images and classes of each group of samples."""
         for chosen in portions:
             yield self.split.take(chosen.to(self.device, non_blocking=True))
 
 
-class Streamed(Feed):
-    """Worker processes read images ahead, which stay in memory or in a file that is mapped into it."""
+class WorkerFeed(Feed):
+    """A feed from worker processes, which read images ahead from memory or from a file that is mapped into it."""
 
     def __init__(self, split: Split, device: torch.device, workers: int) -> None:
         self.device = device
         self._portions: list[list[int]] = []
-        # Forked, they share the images; a new process would be sent a copy.
+        # Forked processes share the images; spawned ones would each receive a copy.
         can_fork = "fork" in multiprocessing.get_all_start_methods() and device.type != "mps"
         self._loader = DataLoader(
-            _Rows(split),
+            _GroupDataset(split),
             batch_size=None,
-            sampler=_Sampler(self._portions),
+            sampler=_GroupSampler(self._portions),
             num_workers=workers,
             multiprocessing_context="fork" if can_fork else None,
             pin_memory=device.type == "cuda",
-            generator=torch.Generator(),  # else it draws from the global one
+            generator=torch.Generator(),  # by default it draws from the global generator
         )
 
-    def load(self, portions: Sequence[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Let the workers take them, and bring them to the device."""
+    def load(self, portions: Sequence[Batch]) -> Iterator[Samples]:
+        """Yield the images and classes of each group of samples."""
         self._portions[:] = [chosen.tolist() for chosen in portions]
         for images, labels in self._loader:
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
 
-class _Rows(Dataset[tuple[Tensor, Tensor]]):
-    """A split whose items are lists of samples."""
+class _GroupDataset(Dataset[tuple[Tensor, Tensor]]):
+    """A split as a data set whose index is a list of samples."""
 
     def __init__(self, split: Split) -> None:
         self.split = split
 
-    def __getitem__(self, chosen: list[int]) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, chosen: list[int]) -> Samples:
         return self.split.take(torch.tensor(chosen))
 
 
-class _Sampler:
-    """The lists of samples of the next epoch."""
+class _GroupSampler:
+    """The lists of samples of the next epoch, which `WorkerFeed.load` replaces."""
 
     def __init__(self, portions: list[list[int]]) -> None:
         self.portions = portions
@@ -88,8 +88,8 @@ class _Sampler:
 
 
 def make_feed(split: Split, device: torch.device, config: TrainConfig) -> Feed:
-    """Return the way for a split's images: through workers where asked for, or if they are many."""
+    """Return the feed of a split: from workers where the configuration or the size of the images asks for them."""
     is_large = len(split) * split.image_bytes > _RESIDENT_BYTES
     if config.loading == "workers" or (config.loading == "auto" and is_large):
-        return Streamed(split, device, config.workers)
-    return Resident(split, device)
+        return WorkerFeed(split, device, config.workers)
+    return DeviceFeed(split, device)

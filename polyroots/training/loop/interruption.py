@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop."""
+"""Signals that request a run to stop."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-#: Ctrl-C; what a scheduler sends before the time is up; a terminal that is gone.
+#: Signals of Ctrl-C, of a scheduler before its time limit, and of a terminal that is closed.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interruption:
-    """SIGINT (Ctrl-C), SIGTERM and SIGHUP while a run goes on.
+    """Handler of SIGINT (Ctrl-C), SIGTERM and SIGHUP.
 
-    They raise KeyboardInterrupt; within `deferred` they wait for the step's end, where `requested` tells of them. A
-    second Ctrl-C doesn't wait.
+    Within `listening` a signal raises KeyboardInterrupt. Within `deferred` it sets `requested`, which the training loop
+    reads after each step; only a second Ctrl-C raises KeyboardInterrupt there.
+
+    Attributes
+    ----------
+    requested : bool
+        Whether a signal has arrived within `deferred`.
     """
 
     def __init__(self) -> None:
@@ -26,12 +31,12 @@ class Interruption:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals; they belong to the main thread, and a run in another one isn't told of them."""
+        """Handle the signals within the block, in the main thread only: Python delivers no signals to others."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before: dict[signal.Signals, Any] = {number: signal.getsignal(number) for number in SIGNALS}
-        # What the caller ignores, as a shell does for its background jobs, stays ignored. None: no handler of Python's.
+        # Ignored signals stay ignored, such as those of background jobs. None stands for a handler not of Python.
         taken = [number for number in SIGNALS if before[number] not in (signal.SIG_IGN, None)]
         for number in taken:
             signal.signal(number, self._handle)
@@ -43,7 +48,7 @@ class Interruption:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Let signals wait."""
+        """Let signals set `requested` within the block instead of raising."""
         self._is_deferring = True
         try:
             yield

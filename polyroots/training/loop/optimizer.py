@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, and how its rate changes."""
+"""Stochastic gradient descent and its learning rate."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from polyroots.training.config import TrainConfig
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> SGD:
-    """SGD with weight decay on all but the coefficients alpha, unless the configuration decays these as well.
+    """Return SGD with weight decay on all weights but the coefficients alpha.
 
-    Where batch norm follows a coefficient, its size has no effect, and decay would shrink it to nothing. Coefficients
-    that are not trained are left out.
+    Batch norm after a block cancels the size of its coefficients, so that decay would shrink them to zero; with
+    `config.decay_alphas` they are decayed all the same. Coefficients that are not trained are left out.
+
+    Parameters
+    ----------
+    model : nn.Module
+    config : TrainConfig
+
+    Returns
+    -------
+    torch.optim.SGD
     """
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     alphas = [p for name, p in trained if name.endswith("alphas")]
@@ -23,16 +32,15 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> SGD:
     groups = [{"params": others, "weight_decay": config.weight_decay}]
     if alphas:
         groups.append({"params": alphas, "weight_decay": config.weight_decay if config.decay_alphas else 0.0})
-    # Fused: one pass over the weights instead of five.
+    # The fused version passes over the weights once instead of five times.
     return SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.nesterov, fused=True)
 
 
 def rate_at(config: TrainConfig, step: int, steps: int) -> float:
-    """Learning rate of a step, counted from 0 over all epochs of `steps` steps each.
+    """Return the learning rate of a step, counted from 0 over all epochs of `steps` steps each.
 
-    It rises in equal steps during the warm-up, to `config.lr`, and then falls to 0 along half a cosine, which it
-    reaches with the step that would follow the last. Where it changes once an epoch, it is that of the epoch's first
-    step.
+    The rate rises in equal steps to `config.lr` during the warm-up, and then falls along half a cosine, which would
+    reach 0 in the step after the last. A rate that changes once an epoch is that of the epoch's first step.
     """
     if config.schedule == "epoch":
         step -= step % steps

@@ -1,4 +1,4 @@
-"""What one process does for all, and what all agree on."""
+"""Communication between the processes that train together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from jaxtyping import Float
 from lightning_fabric import Fabric
 from torch import Tensor, distributed, nn
 
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 @contextmanager
 def joined(fabric: Fabric) -> Iterator[None]:
-    """Leave the other processes in good order, also after an error: torch ends a process that doesn't by a signal."""
+    """Destroy the process group after the block, also after an error: torch kills a process that ends without it."""
     try:
         yield
     finally:
@@ -42,21 +43,21 @@ def in_first(fabric: Fabric, function: Callable[[], T]) -> T:
 
 
 def share_buffers(fabric: Fabric, module: nn.Module) -> None:
-    """Give all processes the first one's buffers: each has batch norm's statistics of its own images."""
+    """Copy the first process's buffers to all: the running statistics of batch norm differ between processes."""
     if fabric.world_size > 1:
         for buffer in module.buffers():
             distributed.broadcast(buffer, 0)
 
 
 def first_alone(fabric: Fabric, function: Callable[[], T]) -> T:
-    """Call a function in the first process, and then in the others, which find what it has left on the disk."""
+    """Call a function in the first process and then in the others, which find the files that the first has written."""
     result: list[T] = []
     in_first(fabric, lambda: result.append(function()))
     return result[0] if result else function()
 
 
-def total(fabric: Fabric, sums: Tensor) -> Tensor:
-    """Sum a tensor over all processes, on the CPU."""
+def total(fabric: Fabric, sums: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Return the sum of a tensor over all processes, on the CPU."""
     if fabric.world_size > 1:
         reduced = fabric.all_reduce(sums.clone(), reduce_op="sum")
         assert isinstance(reduced, Tensor)

@@ -1,28 +1,35 @@
-"""Who is told how a run goes."""
+"""Reporters: objects whose methods are called while a run trains."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from polyroots.training.config import TrainConfig
-    from polyroots.training.data.source import Source
-    from polyroots.training.runs.directory import Run
+from polyroots.training.config import TrainConfig
+from polyroots.training.data.source import Source
+from polyroots.training.runs.directory import Run
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a run begins, or goes on, with.
+    """State of a run when its training begins, or resumes.
 
     Attributes
     ----------
-    config, source, run : what is trained, on what, and where it is written
-    init : `InitReport.to_dict` of the coefficients at the start, if it is known
-    weights : number of trained weights
-    device : its name
-    epoch, step : epochs that are done, and steps of the next one
+    config : TrainConfig
+    source : Source
+        The data set.
+    run : Run
+        The run directory.
+    init : mapping, optional
+        `InitReport.to_dict` of the coefficients before the first step, if they are known.
+    weights : int
+        Number of trained weights.
+    device : str
+        Name of the device.
+    epoch, step : int
+        Number of finished epochs, and of finished steps in the next one.
     """
 
     config: TrainConfig
@@ -36,19 +43,34 @@ class Beginning:
 
 
 class Reporter:
-    """What a run tells while it goes on; each method does nothing unless overridden."""
+    """Base of reporters: methods that `train` calls, and that do nothing unless overridden.
+
+    They are called in the first process only. An error that one raises ends the run, which can be resumed.
+    """
 
     def on_images(self, done: int, total: int) -> None:
-        """So many images of all have been read."""
+        """Called while images are read, with the number of those that are done and of all."""
 
     def on_start(self, beginning: Beginning) -> None:
-        """Training begins, or goes on."""
+        """Called before the first step of a run, or of one that is resumed."""
 
     def on_step(self, epoch: int, done: int, total: int, loss: float, accuracy: float, rate: float) -> None:
-        """So many training images of this epoch are done, with means so far and images per second."""
+        """Called about twice a second within an epoch, and after its last step.
+
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch, from 1.
+        done, total : int
+            Number of training images of this epoch that are done, and of all.
+        loss, accuracy : float
+            Means over the images that are done.
+        rate : float
+            Images per second.
+        """
 
     def on_epoch(self, row: dict[str, float]) -> None:
-        """An epoch has been evaluated and saved; `row` is the line of metrics.csv."""
+        """Called after an epoch has been evaluated and saved, with its line of metrics.csv."""
 
     def on_warning(self, message: str) -> None:
-        """Something beside the training failed; it goes on."""
+        """Called when something other than the training fails; the training continues."""

@@ -1,4 +1,4 @@
-"""A training run: from its beginning, or from where it was stopped."""
+"""Training runs: a new one, or one that is resumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from polyroots.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.errors import FileError, InputError, one_sentence, unknown_name
 from polyroots.files import write_json
-from polyroots.training.config import TrainConfig
+from polyroots.training.config import CHANGEABLE, TrainConfig
 from polyroots.training.data.source import Source
 from polyroots.training.data.sources import open_data
 from polyroots.training.loop.device import describe, make_fabric, memory_errors
@@ -26,9 +26,6 @@ from polyroots.training.loop.trainer import Trainer, TrainResult
 from polyroots.training.runs.directory import Run, begin, begin_anew, load_config
 from polyroots.training.runs.environment import environment
 
-#: What may change when a run goes on: where it does, which doesn't decide what it computes, but for rounding.
-CHANGEABLE = ("data_dir", "device", "loading", "workers")
-
 
 def train(
     config: TrainConfig,
@@ -38,51 +35,78 @@ def train(
     start: Checkpoint | None = None,
     reporter: Reporter | None = None,
 ) -> TrainResult:
-    """Train a network and write a run directory.
+    """Train a network, write a run directory, and return the result.
 
-    The same configuration gives the same weights, bit by bit, on the same CPU with the same number of threads; also if
-    the run is stopped or killed and `resume` goes on with it. In the main thread, the first Ctrl-C or SIGTERM saves
-    and stops at the end of the step.
+    On the same CPU with the same number of threads, the same configuration gives the same weights bit by bit, also if
+    the run is stopped or killed and resumed by `resume`. In the main thread, the first Ctrl-C or SIGTERM saves and
+    stops at the end of the step.
 
     Parameters
     ----------
     config : TrainConfig
+        The configuration, from `train_config`.
     source : Source
         The data set of `config.dataset`, from `open_data`.
     out : path, optional
-        The run directory; must not hold a run. By default a new one under runs/.
+        The run directory, which must not hold a run. By default a new one under runs/.
     start : Checkpoint, optional
-        Start from its weights and coefficients rather than from fresh ones.
+        Weights and coefficients to start from, instead of fresh ones.
     reporter : Reporter, optional
+        Its methods are called while the run trains.
+
+    Returns
+    -------
+    TrainResult
 
     Raises
     ------
     InputError
         If `start` doesn't fit the data, or the device is not there or has too little memory.
     FileError
-        If the data can't be read or the run not be written.
+        If the data can't be read or the run can't be written.
     DivergedError
-        If the loss is no longer finite.
+        If a loss is not finite.
     StoppedError
-        If it was asked to stop.
+        If the run has received a request to stop.
+
+    See Also
+    --------
+    resume : resume a run
+    load_run : open the directory of a run
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import polyroots as pr
+    >>> source = pr.training.open_data("digits")
+    >>> model = pr.models.model_config("q2", image_size=8, in_channels=1, channels=(4, 8))
+    >>> config = pr.training.train_config("digits", model, epochs=1, limit=40, device="cpu")
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     result = pr.training.train(config, source, directory)
+    >>> result.best_epoch
+    1
     """
     if config.dataset != source.name:
         raise InputError(
-            f"the configuration is for the data set {config.dataset}, got {source.name}; give its own data"
+            f"the configuration is for the data set {config.dataset}, got {source.name}; open the data set of the "
+            "configuration"
         )
     if config.data_dir is None and source.data_dir is not None:
         config = config.model_copy(update={"data_dir": source.data_dir.resolve()})
     require_fit(config.model, source)
     if start is not None and start.config != config.model:
-        raise InputError("the network to start from is not the configuration's: give start.config as its model")
+        raise InputError(
+            "the network to start from is not that of the configuration: make the configuration with start.config as "
+            "its model"
+        )
     if len(source.classes) < 2:
-        raise InputError(f"{source.title} has one class: there is nothing to tell apart; give two classes at least")
+        raise InputError(f"{source.title} has one class, expected two at least; add images of another class")
     fabric = make_fabric(config)
-    # Whoever goes on has to know whether there was a network to start from, also if it was not copied in time.
+    # `resume` has to know of a network to start from, also if the run was killed before that was copied.
     document = {
         "config": config.model_dump(mode="json"),
         "starts_from_a_network": start is not None,
-        **_circumstances(fabric),
+        **_provenance(fabric),
     }
     interruption = Interruption()
     with joined(fabric), interruption.listening(), memory_errors(config), ExitStack() as stack:
@@ -110,9 +134,9 @@ def train(
 def resume(
     path: str | Path, *, download: bool = False, reporter: Reporter | None = None, **changes: Any
 ) -> TrainResult:
-    """Go on with a run that was stopped or killed.
+    """Resume a run that was stopped or killed, and return its result.
 
-    On the same CPU with the same number of threads it ends with the weights that it would have had, bit by bit.
+    On the same CPU with the same number of threads it ends with the same weights, bit by bit, as without the stop.
 
     Parameters
     ----------
@@ -121,20 +145,35 @@ def resume(
     download : bool
         Whether a data set of torchvision's may be downloaded, see `open_data`.
     reporter : Reporter, optional
+        Its methods are called while the run trains.
     **changes
-        Where it goes on, if elsewhere: data_dir, device, loading, workers.
+        New values of fields in `CHANGEABLE`: data_dir, device, loading, workers.
+
+    Returns
+    -------
+    TrainResult
 
     Raises
     ------
     InputError, FileError, DivergedError, StoppedError
-        As `train`; also if the directory holds no run, another process trains it, or its images are no longer those
-        that it began with.
+        As `train`; also if the directory holds no run, another process trains it, or its images have changed.
+
+    See Also
+    --------
+    train : begin a run
+
+    Examples
+    --------
+    >>> import polyroots as pr
+    >>> pr.training.resume("runs/first")
+    Traceback (most recent call last):
+    polyroots.errors.FileError: no directory runs/first: expected a run of 'polyroots train'
     """
     run = Run(path)
     config = _changed(load_config(run), changes)
     run.require_whole()
     given = config.model_dump(mode="json", include={name for name, value in changes.items() if value is not None})
-    source = _its_own_data(config, run, download)
+    source = _data_of(config, run, download)
     fabric = make_fabric(config)
     interruption = Interruption()
     with joined(fabric), interruption.listening(), memory_errors(config), ExitStack() as stack:
@@ -145,10 +184,10 @@ def resume(
             document = run.read_config()
             if document.get("starts_from_a_network") and not (run.start.exists() or run.last.exists()):
                 raise FileError(
-                    f"{run.path} was killed before it had copied the network that it was to start from: nothing was "
-                    "trained; remove it and begin again"
+                    f"{run.path} was killed before the network to start from was copied: nothing was trained; remove "
+                    "it and begin again"
                 )
-            resumed = [*document.get("resumed", []), {"changes": given, **_circumstances(fabric)}]
+            resumed = [*document.get("resumed", []), {"changes": given, **_provenance(fabric)}]
             write_json(run.config, document | {"resumed": resumed})
             saved = _load_last(run) if run.last.exists() else None
             return saved, load_checkpoint(run.start) if saved is None and run.start.exists() else None
@@ -157,31 +196,36 @@ def resume(
         return Trainer(config, source, run, fabric, reporter, interruption, start=start, saved=saved).complete()
 
 
-def _its_own_data(config: TrainConfig, run: Run, download: bool) -> Source:
-    """Find the data of a run, where it lay or where it is said to lie now."""
+def _data_of(config: TrainConfig, run: Run, download: bool) -> Source:
+    """Return the data set of a run, or raise an error that says how to name its directory."""
     try:
         source = open_data(config.dataset, config.data_dir, download)
     except FileError as error:
-        raise FileError(f"{error}; if the images of {run.path} have moved, say where to by --data-dir") from error
+        raise FileError(
+            f"{error}; if the images of {run.path} have moved, give their new directory as data_dir",
+            fields=[*error.fields, "data_dir"],
+        ) from error
     if not fits(config.model, source):
         raise InputError(
             f"{source.data_dir or source.title} has images of another shape, or other classes, than {run.path} began "
-            "with; give its own images by --data-dir"
+            "with; give the directory of the run's images as data_dir",
+            fields=["data_dir"],
         )
     return source
 
 
 def _load_last(run: Run) -> Checkpoint:
+    """Return the checkpoint to resume from."""
     try:
         return load_checkpoint(run.last)
     except FileError as error:
         raise FileError(
-            f"{error}; without it the run can't go on, but a new one can start from {run.best} by --init"
+            f"{error}; without it the run can't go on, but a new one can start from {run.best}", fields=["start"]
         ) from error
 
 
 def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
-    """Return a configuration with other values for what may change while a run goes on."""
+    """Return a configuration with other values of fields that may change."""
     for name in changes:
         if name not in CHANGEABLE:
             raise unknown_name("change of a run that goes on", name, CHANGEABLE)
@@ -192,5 +236,6 @@ def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
         raise one_sentence(error) from None
 
 
-def _circumstances(fabric: Fabric) -> dict[str, Any]:
+def _provenance(fabric: Fabric) -> dict[str, Any]:
+    """Return the command, versions, device and revisions, for config.json."""
     return {"command": list(sys.argv), "environment": environment(describe(fabric))}

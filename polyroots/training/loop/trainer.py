@@ -1,4 +1,4 @@
-"""A run that is going on: its network, its data, and what is written when."""
+"""The training of a run: its network and its data, and the files that are written after each epoch."""
 
 from __future__ import annotations
 
@@ -39,22 +39,29 @@ from polyroots.training.runs.tracking import Tracker
 
 
 class StoppedError(PolyrootsError):
-    """A run that was asked to stop, and can go on."""
+    """A request to stop has ended a run, which can be resumed."""
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Outcome of a run.
+    """Result of a run.
 
     Attributes
     ----------
-    run : its directory
-    config : its configuration
-    title : what results on its data are called
-    last_accuracy : test accuracy after the last epoch
-    best_accuracy, best_epoch : test accuracy of the best epoch; optimistic where `chosen_on` is ``"test"``
-    chosen_on : the images by which the best epoch was chosen, ``"test"`` or ``"validation"``
-    images_per_second : training images over the seconds of the training loops, without evaluation
+    run : Run
+        Its directory.
+    config : TrainConfig
+        Its configuration.
+    title : str
+        Name of the data set in tables and figures.
+    last_accuracy : float
+        Test accuracy after the last epoch.
+    best_accuracy, best_epoch : float, int
+        Test accuracy and number of the best epoch; the accuracy is optimistic where `chosen_on` is ``"test"``.
+    chosen_on : str
+        The images by which the best epoch was chosen, ``"test"`` or ``"validation"``.
+    images_per_second : float
+        Training images over the seconds of the training steps, without evaluation.
     """
 
     run: Run
@@ -68,14 +75,19 @@ class TrainResult:
 
 
 class Trainer:
-    """A run that is going on, in this process and those that train with it.
+    """Trains a run, in this process and those that train with it.
 
     Parameters
     ----------
-    config, source, run, fabric, interruption
-    reporter : told of it in the first process
-    start : the network to start from; by default a fresh one
-    saved : ``last.pt`` of the run, to go on from
+    config, source, run, fabric : TrainConfig, Source, Run, Fabric
+    reporter : Reporter, optional
+        Its methods are called in the first process.
+    interruption : Interruption
+        Requests to stop.
+    start : Checkpoint, optional
+        The network to start from; by default a fresh one.
+    saved : Checkpoint, optional
+        ``last.pt`` of the run, if it is resumed.
 
     Raises
     ------
@@ -140,13 +152,7 @@ class Trainer:
         )
 
     def complete(self) -> TrainResult:
-        """Train the epochs that are left.
-
-        Raises
-        ------
-        InputError, FileError, DivergedError, StoppedError
-            See `polyroots.training.train`.
-        """
+        """Train the epochs that are left and return the result; the errors are those of `polyroots.training.train`."""
         config, state = self.config, self.state
         self.reporter.on_start(
             Beginning(
@@ -171,7 +177,7 @@ class Trainer:
                     self._in_first(partial(self._write_epoch, state.finish_epoch(row)))
                     self.reporter.on_epoch(row)
                 result = self._result()
-            # Asked to stop, it leaves the queue for when the run goes on.
+            # After a request to stop, the queue of spectra is left for when the run is resumed.
             if self.tracker is not None and not self.interruption.requested:
                 self.tracker.wait()
         finally:
@@ -183,6 +189,7 @@ class Trainer:
         return result
 
     def _load(self) -> DataSet:
+        """Read the images; warnings of the cache go to the reporter."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", CacheWarning)
             data = self.source.load(self.config.limit, self.reporter.on_images, self.config.val_fraction)
@@ -191,7 +198,7 @@ class Trainer:
         return data
 
     def _train_epoch(self) -> dict[str, float] | None:
-        """Train and evaluate; None if it was asked to stop on the way."""
+        """Train and evaluate an epoch, and return its line of metrics.csv; None after a request to stop."""
         state = self.state
         try:
             if not self.loop.run(state):
@@ -199,7 +206,7 @@ class Trainer:
             row = self.loop.row(state)
             parts = {"test": self.data.test}
             if self.data.validation is not None:
-                # The test images are for the end.
+                # With validation images, the test images are used after the last epoch only.
                 is_last = state.epoch + 1 == self.config.epochs
                 parts = {"val": self.data.validation} | (parts if is_last else {})
             for name, split in parts.items():
@@ -212,10 +219,12 @@ class Trainer:
                 row |= {f"{name}_loss": scores.loss, f"{name}_accuracy": scores.accuracy}
             return row
         except DivergedError as error:
-            raise DivergedError(f"{error}; {self.kept}; choose a smaller --lr than {self.config.lr:g}") from None
+            raise DivergedError(
+                f"{error}; {self.kept}; choose a smaller lr than {self.config.lr:g}", fields=["lr"]
+            ) from None
 
     def _score(self, split: Split, other: nn.Module | None = None) -> Scores | None:
-        """Evaluate the network, or another one, each process on its part; None if it was asked to stop on the way."""
+        """Return the scores of the network, or of another one, from all processes; None after a request to stop."""
         fabric, processes = self.fabric, self.config.processes
         model = self.model if other is None else other.to(fabric.device).to(memory_format=torch.channels_last)
         share_buffers(fabric, model)
@@ -229,7 +238,7 @@ class Trainer:
         return None if stops() else scores_from(total(fabric, sums), len(split))
 
     def _checkpoint(self, is_last: bool) -> Checkpoint:
-        """The network, what it was trained with, and for last.pt what it takes to go on."""
+        """Return the network and its training data; for last.pt also the state that `resume` restores."""
         training = {
             "epoch": self.state.epoch,
             "step": self.state.step,
@@ -244,7 +253,7 @@ class Trainer:
         return Checkpoint(self.config.model, self.model.state_dict(), self.init, training)
 
     def _write_beginning(self) -> None:
-        """Write what a run has before its first step; if it goes on, bring in line what it had when it was killed."""
+        """Write the files of a run before its first step; of a resumed one, those that were lost when it was killed."""
         state = self.state
         if self.init is not None and not self.run.init.exists():
             write_json(self.run.init, self.init)
@@ -259,7 +268,8 @@ class Trainer:
             self._save_best()
 
     def _write_epoch(self, is_best: bool) -> None:
-        # A run that is killed goes on from last.pt: what can't be made from it comes before, the rest after.
+        """Write the files of an epoch."""
+        # A killed run resumes from last.pt: files that can't be made from it are written before it, the others after.
         self._track()
         self._save_last()
         if is_best:
@@ -268,7 +278,7 @@ class Trainer:
         self.logs.add(self.state.history[-1])
 
     def _track(self) -> None:
-        """Put the network into the queue of spectra, if it is time to."""
+        """Add the network to the queue of spectra in every `track_spectrum`-th epoch and in the last one."""
         epoch, every = self.state.epoch, self.config.track_spectrum
         if self.tracker is None or not every:
             return
@@ -277,11 +287,11 @@ class Trainer:
         self.tracker.advance()
 
     def _in_first(self, write: Callable[[], None]) -> None:
-        """Let the first process write; if it can't, say what there is."""
+        """Write in the first process; the error of a failed write says what last.pt holds."""
         try:
             in_first(self.fabric, write)
         except FileError as error:
-            raise FileError(f"{error}; {self.kept}") from error
+            raise FileError(f"{error}; {self.kept}", fields=error.fields) from error
 
     def _save_last(self) -> None:
         save_checkpoint(self.run.last, self._checkpoint(is_last=True))
@@ -291,7 +301,7 @@ class Trainer:
         save_checkpoint(self.run.best, self._checkpoint(is_last=False))
 
     def _stopped(self) -> PolyrootsError:
-        """Save where the run was stopped, and return the error that says so."""
+        """Save the unfinished epoch after a request to stop, and return the error to raise."""
         if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
             return DivergedError(f"interrupted, with weights that are no longer finite; {self.kept}")
         self._in_first(self._save_last)
@@ -300,7 +310,7 @@ class Trainer:
         return StoppedError(f"interrupted {where}; {self.kept}; go on with: {self.run.resume_command}")
 
     def _result(self) -> TrainResult:
-        """Evaluate what has not been evaluated yet, write result.json, and return the outcome."""
+        """Return the result and write it to result.json; the best epoch is evaluated on the test images if need be."""
         state, last = self.state, self.state.history[-1]
         epoch, accuracy = state.best
         best = state.history[epoch - 1]
@@ -340,16 +350,17 @@ class Trainer:
 
 
 def _require_same_images(saved: Checkpoint, fingerprint: str, run: Run) -> None:
-    """Raise InputError unless images and classes are, to the last bit and in their order, those of the beginning."""
+    """Raise InputError unless images and classes are bit by bit, and in their order, those that the run began with."""
     if (saved.training or {}).get("images") != fingerprint:
         raise InputError(
-            f"the images are no longer those that {run.path} began with: bring these back, or start a new run with "
-            f"--init {run.last}"
+            f"the images are no longer those that {run.path} began with: restore them, or start a new run from "
+            f"{run.last}",
+            fields=["start"],
         )
 
 
 def _kept(run: Run, state: RunState) -> str:
-    """Say what last.pt holds."""
+    """Return a sentence about what last.pt holds."""
     if state.step:
         return f"{run.last} holds epoch {state.epoch} and {count_of(state.step, 'step')} of the next one"
     return f"{run.last} holds " + (f"epoch {state.epoch}" if state.epoch else "the network before its first step")

@@ -1,1 +1,1 @@
-"""What is on disk of a run: its directory, its state, its tracked spectra, and what reads them."""
+"""Run directories: configuration, state, logs, tracked spectra, and loading them."""

@@ -19,8 +19,8 @@ from polyroots.errors import FileError, one_sentence
 from polyroots.files import cannot_write, create_json, held, make_directory, read_json, replacing
 from polyroots.training.config import TrainConfig
 
-#: Columns of metrics.csv, a line an epoch. Losses are mean cross entropies, accuracies shares of images; what was not
-#: measured in an epoch is empty.
+#: Columns of metrics.csv, which has a line for each epoch. Losses are mean cross entropies, accuracies are shares of
+#: images; what was not measured in an epoch is empty.
 COLUMNS = (
     "epoch",
     "lr",
@@ -34,14 +34,14 @@ COLUMNS = (
     "images_per_second",
 )
 
-# A process that was killed can leave workers behind, which notice within a few seconds.
+# Seconds to wait for a lock: the workers of a killed process end within a few seconds.
 _PATIENCE = 12.0
 
 Row = Mapping[str, float]
 
 
 class RunExistsError(FileError):
-    """The directory holds a run already."""
+    """A directory that holds a run already."""
 
 
 class Run:
@@ -50,7 +50,7 @@ class Run:
     Parameters
     ----------
     path : path
-        It need not be there: see `begin`.
+        The directory, which need not exist.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -58,27 +58,27 @@ class Run:
 
     @property
     def config(self) -> Path:
-        """Configuration, command and environment; there from the beginning."""
+        """Configuration, command and environment; written first."""
         return self.path / "config.json"
 
     @property
     def start(self) -> Path:
-        """The network that training started from, if it was given one."""
+        """The network that training started from, if one was given."""
         return self.path / "start.pt"
 
     @property
     def init(self) -> Path:
-        """Spectra, roots and coefficients at the start; absent for a network without them."""
+        """Spectra, roots and coefficients before the first step; absent for a network without them."""
         return self.path / "init.json"
 
     @property
     def metrics(self) -> Path:
-        """A line an epoch, see `COLUMNS`."""
+        """Losses and accuracies of each epoch, see `COLUMNS`."""
         return self.path / "metrics.csv"
 
     @property
     def last(self) -> Path:
-        """The network as it was last saved, with all that it takes to go on."""
+        """The network as it was last saved, with the state that `resume` restores."""
         return self.path / "last.pt"
 
     @property
@@ -88,12 +88,12 @@ class Run:
 
     @property
     def result(self) -> Path:
-        """Accuracies of the last and of the best epoch; there when the run is done."""
+        """Accuracies of the last and of the best epoch; written when the run is finished."""
         return self.path / "result.json"
 
     @property
     def spectra(self) -> Path:
-        """Directory of the spectra that were tracked."""
+        """Directory of the tracked spectra."""
         return self.path / "spectra"
 
     @property
@@ -103,38 +103,41 @@ class Run:
 
     @property
     def resume_command(self) -> str:
-        """What to type to go on."""
+        """The command that resumes the run."""
         return f"polyroots train --resume {shlex.quote(str(self.path))}"
 
     def abandon(self, made: bool) -> None:
-        """Take back a run that can't begin; `made` says whether its directory was made for it."""
+        """Remove the files of a run that can't begin, and its directory if it was made for the run (`made`)."""
         for path in (self.config, self.start, self.init, self.metrics, self.last):
             path.unlink(missing_ok=True)
         if made:
-            with suppress(OSError):  # not empty: it is somebody's
+            with suppress(OSError):  # a directory with other files stays
                 self.path.rmdir()
 
     def require_whole(self) -> None:
-        """Raise FileError if epochs were trained, but last.pt is gone."""
+        """Raise FileError if epochs have been trained, but last.pt is missing."""
         if not self.last.exists() and self.best.exists():
             raise FileError(
-                f"{self.last} is gone, so that {self.path} can't go on: put it back, or start a new run from "
-                f"{self.best} by --init"
+                f"{self.last} is missing, so that {self.path} can't go on: restore it, or start a new run from "
+                f"{self.best}",
+                fields=["start"],
             )
 
     def read_config(self) -> dict[str, Any]:
-        """Return the document of config.json."""
+        """Return the content of config.json; raise FileError if there is none of a run."""
         if self.path.is_file():
             raise FileError(f"{self.path} is a file: expected the directory of a run, such as {self.path.parent}")
         if not self.path.is_dir():
             raise FileError(f"no directory {self.path}: expected a run of 'polyroots train'")
         document = read_json(self.config, "the configuration of a run of 'polyroots train'")
         if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
-            raise FileError(f"{self.config} is no configuration that 'polyroots train' wrote")
+            raise FileError(
+                f"{self.config} holds no configuration of a run: expected a file that 'polyroots train' wrote"
+            )
         return document
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
-        """Write metrics.csv anew."""
+        """Write metrics.csv with the given lines."""
         with replacing(self.metrics) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
             csv.writer(stream).writerow(COLUMNS)
             csv.DictWriter(stream, COLUMNS).writerows(rows)
@@ -152,7 +155,7 @@ class Run:
             raise cannot_write(self.metrics, error) from error
 
     def remove_temporaries(self) -> None:
-        """Remove what writes that were killed have left."""
+        """Remove temporary files that killed processes have left."""
         for path in (self.config, self.start, self.init, self.metrics, self.last, self.best, self.result):
             for left in self.path.glob(f".{path.stem}-*{path.suffix}"):
                 left.unlink(missing_ok=True)
@@ -161,22 +164,16 @@ class Run:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from training this run.
-
-        Raises
-        ------
-        FileError
-            If another one does.
-        """
+        """Hold the lock of this run within the block; raise FileError if another process holds it."""
         message = f"{self.path} is being trained by another process; wait until it is done, or stop it"
         with held(self.path, _PATIENCE, message):
             yield
 
 
 def begin(path: str | Path, document: Mapping[str, Any]) -> tuple[Run, bool]:
-    """Make a run directory with its config.json, and say whether the directory was made for it.
+    """Make a run directory with its config.json, and return whether the directory is new.
 
-    Of several processes that want the same one, one gets it.
+    If several processes begin a run in the same directory, one succeeds.
 
     Raises
     ------
@@ -192,7 +189,8 @@ def begin(path: str | Path, document: Mapping[str, Any]) -> tuple[Run, bool]:
         create_json(run.config, document)
     except FileExistsError:
         raise RunExistsError(
-            f"{run.path} holds a run already; choose another --out, or go on with it: {run.resume_command}"
+            f"{run.path} holds a run already; choose another directory, or go on with it: {run.resume_command}",
+            fields=["out"],
         ) from None
     except OSError as error:
         raise cannot_write(run.config, error) from error
@@ -200,7 +198,7 @@ def begin(path: str | Path, document: Mapping[str, Any]) -> tuple[Run, bool]:
 
 
 def begin_anew(dataset: str, model: str, document: Mapping[str, Any]) -> tuple[Run, bool]:
-    """Begin a run in a directory of its own under runs/, named after the time, the data set and the model."""
+    """Begin a run in a new directory under runs/, whose name has the time, the data set and the model."""
     stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{dataset}-{model.replace(',', '').replace(' ', '-')}"
     for number in itertools.count(1):
         with suppress(RunExistsError):
@@ -211,10 +209,18 @@ def begin_anew(dataset: str, model: str, document: Mapping[str, Any]) -> tuple[R
 def load_config(run: Run) -> TrainConfig:
     """Return the configuration of a run directory.
 
+    Parameters
+    ----------
+    run : Run
+
+    Returns
+    -------
+    TrainConfig
+
     Raises
     ------
     FileError
-        If there is none, or it is no configuration that this version knows.
+        If the directory holds no run, or this version can't read its configuration.
     """
     try:
         return TrainConfig(**run.read_config()["config"])

@@ -1,4 +1,4 @@
-"""What a run was made with: versions, machine, revision of the source."""
+"""The environment of a run: versions, machine, revisions of the source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = ("polyroots", "torch", "torchvision", "lightning-fabric", "numpy", "
 def environment(device: str) -> dict[str, Any]:
     """Return versions, the device's name, and the git revisions of polyroots and of the working directory.
 
-    A revision is None outside of a repository; it ends in ``-dirty`` where files differ from it.
+    A revision is None outside of a repository; it ends in ``-dirty`` if files have uncommitted changes.
     """
     return {
         "python": platform.python_version(),
@@ -36,9 +36,9 @@ def _version(package: str) -> str | None:
 
 
 def _revision(directory: Path, member: str | None = None) -> str | None:
-    """Revision of the repository that a directory is in, and in which a file of it is a member."""
+    """Return the revision of the repository around a directory; None if it doesn't contain the file `member`."""
     if member is not None and _git(directory, "ls-files", "--error-unmatch", member) is None:
-        return None  # installed somewhere in another project's tree
+        return None  # installed inside another project's repository
     return _git(directory, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 

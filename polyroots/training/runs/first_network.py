@@ -1,4 +1,4 @@
-"""The network that training begins with."""
+"""The network of a run before its first step."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from polyroots.training.config import TrainConfig
 
 
 def network_at_start(config: TrainConfig, start: Checkpoint | None) -> tuple[nn.Module, dict[str, Any] | None]:
-    """Return a run's first network, and the report of its coefficients if it is known.
+    """Return the network of a run before its first step, and the report of its coefficients if it is known.
 
     Parameters
     ----------
     config : TrainConfig
     start : Checkpoint or None
-        The network to start from; otherwise one is drawn with torch's global generator, which the caller seeds.
+        The network to start from; without it one is drawn by torch's global generator, which the caller seeds.
     """
     if start is not None:
-        # Once trained, coefficients are no longer those of the report, unless they were set anew.
+        # The report describes the coefficients unless they have been trained since they were set.
         training = start.training
         is_known = training is None or training.get("initialised", False) or _is_untouched(training)
         return start.model(), start.init if is_known else None
@@ -34,5 +34,5 @@ def network_at_start(config: TrainConfig, start: Checkpoint | None) -> tuple[nn.
 
 
 def _is_untouched(training: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint is one from before the first step."""
+    """Whether a checkpoint was written before the first step."""
     return training.get("epoch") == 0 and training.get("step") == 0

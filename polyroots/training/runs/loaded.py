@@ -1,4 +1,4 @@
-"""Runs as objects, for looking at what came of them."""
+"""Runs as objects: configuration, metrics, networks and spectra of a run directory."""
 
 from __future__ import annotations
 
@@ -26,13 +26,16 @@ from polyroots.training.runs.tracking import Snapshot, snapshots_of
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A run, also one that is still going on.
+    """A run, finished or not.
 
     Attributes
     ----------
-    run : its directory
-    config : what was trained, and how
-    metrics : column of metrics.csv -> (epochs,) float64; NaN where nothing was measured
+    run : Run
+        Its directory.
+    config : TrainConfig
+        Its configuration.
+    metrics : dict
+        Column of metrics.csv -> (epochs,) float64 array; NaN where nothing was measured.
     """
 
     run: Run
@@ -41,7 +44,7 @@ class LoadedRun:
 
     @property
     def model(self) -> nn.Module:
-        """The network as it was last saved, anew at each call."""
+        """The network as it was last saved; a new one at each call."""
         return self.last.model()
 
     @cached_property
@@ -56,24 +59,24 @@ class LoadedRun:
 
     @cached_property
     def init(self) -> dict[str, Any] | None:
-        """Spectra, roots and coefficients at the start; None for a network without them."""
+        """Spectra, roots and coefficients before the first step; None for a network without them."""
         document: dict[str, Any] | None = read_json(self.run.init, "a report") if self.run.init.exists() else None
         return document
 
     @cached_property
     def result(self) -> dict[str, Any] | None:
-        """Accuracies of the last and of the best epoch; None before the run is done."""
+        """Accuracies of the last and of the best epoch; None before the run is finished."""
         document: dict[str, Any] | None = read_json(self.run.result, "a result") if self.run.result.exists() else None
         return document
 
     @cached_property
     def beginning(self) -> Snapshot:
-        """Spectra and coefficients before the first step: as they were tracked, or of the network drawn once more.
+        """Spectra and coefficients before the first step: the tracked ones, or those of the network drawn again.
 
         Raises
         ------
         InputError
-            If the network has no convolutions A, or can no longer be drawn as it was.
+            If the network has no convolutions A, or this version of torch draws another network.
         """
         if (self.run.spectra / "epoch-000000.npz").exists():
             return self.snapshots[0]
@@ -84,13 +87,14 @@ class LoadedRun:
             network, init = network_at_start(self.config, None)
         if not self._began_with(init):
             raise InputError(
-                f"the seed {self.config.seed} may no longer draw the network that {self.run.path} began with, as "
-                "another version of torch draws; train with --track-spectrum, which stores its spectra"
+                f"the network that {self.run.path} began with can't be drawn again from the seed {self.config.seed}: "
+                "this version of torch draws others; train with track_spectrum, which stores the spectra",
+                fields=["track_spectrum"],
             )
         return Snapshot.of(network, 0)
 
     def _began_with(self, init: dict[str, Any] | None) -> bool:
-        """Whether a network drawn once more is the first one: by its spectra, or by the version of torch."""
+        """Whether a network drawn again is the first one, by the radii of its spectra or the version of torch."""
         if init is None or self.init is None:
             return bool(self.run.read_config().get("environment", {}).get("torch") == version("torch"))
         pairs = zip(self.init["levels"], init["levels"], strict=True)
@@ -100,7 +104,7 @@ class LoadedRun:
         )
 
     def inert_blocks(self, index: int) -> tuple[str, ...]:
-        """Blocks of an A, counted as in `end`, of whose coefficients batch norm cancels the size, such as "2 (L)"."""
+        """Return the blocks of operator `index` of `end` whose coefficients' size batch norm cancels, as "2 (L)"."""
         operators = self.end.operators
         before = [A for A in operators[:index] if A.level == operators[index].level]
         first = 1 + sum(len(A.letters) for A in before)
@@ -122,17 +126,26 @@ class LoadedRun:
 
     @property
     def snapshots(self) -> list[Snapshot]:
-        """Spectra and coefficients while it trained, of those epochs that were tracked."""
+        """Spectra and coefficients of the tracked epochs."""
         return snapshots_of(self.run)
 
 
 def load_run(path: str | Path) -> LoadedRun:
-    """Open the directory of a run.
+    """Return the run of a directory.
+
+    Parameters
+    ----------
+    path : path
+        The run directory.
+
+    Returns
+    -------
+    LoadedRun
 
     Raises
     ------
     FileError
-        If it holds none, or one that is damaged.
+        If it holds no run, or a damaged one.
 
     Examples
     --------
@@ -146,11 +159,12 @@ def load_run(path: str | Path) -> LoadedRun:
 
 
 def _read_metrics(run: Run) -> dict[str, Float64[np.ndarray, "epochs"]]:
+    """Return the columns of metrics.csv; empty ones for a run without it."""
     try:
         with run.metrics.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
         return {name: np.array([float(row[name] or "nan") for row in rows]) for name in COLUMNS}
-    except FileNotFoundError:  # it was killed before its first step
+    except FileNotFoundError:  # killed before its first step
         return {name: np.empty(0) for name in COLUMNS}
     except OSError as error:
         raise cannot_read(run.metrics, error) from error

@@ -1,4 +1,4 @@
-"""TensorBoard's logs, beside metrics.csv."""
+"""Logs for TensorBoard."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ def require_tensorboard() -> None:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "--tensorboard needs TensorBoard, which is not installed: 'pip install tensorboard', or leave it out"
+            "tensorboard needs TensorBoard, which is not installed: 'pip install tensorboard', or leave it out",
+            fields=["tensorboard"],
         ) from error
 
 
 class Logs:
-    """A run's numbers as TensorBoard shows them: a point an epoch, for each column of metrics.csv.
+    """Writer of TensorBoard's logs: a point for each epoch and column of metrics.csv.
 
     Parameters
     ----------
     run : Run
-    is_wanted : without it nothing is written
-    history : rows of the epochs that are done; what was logged before the run was stopped doesn't count
+    is_wanted : bool
+        Whether anything is written.
+    history : sequence of mapping
+        Rows of the finished epochs; they replace what was logged before the run was resumed.
     """
 
     def __init__(self, run: Run, is_wanted: bool, history: Sequence[Mapping[str, float]]) -> None:
@@ -44,18 +47,18 @@ class Logs:
             raise cannot_write(run.logs, error) from error
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Add an epoch."""
+        """Write the points of an epoch."""
         if self._writer is None:
             return
         for name in COLUMNS[1:]:
             if name in row:
-                # test_loss is drawn beside train_loss: "loss/test", "loss/train".
+                # TensorBoard groups by the part before the slash: "loss/test" is shown beside "loss/train".
                 part, _, what = name.partition("_")
                 is_measure = what in ("loss", "accuracy")
                 self._writer.add_scalar(f"{what}/{part}" if is_measure else name, row[name], int(row["epoch"]))
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Close the logs."""
         if self._writer is not None:
             self._writer.close()

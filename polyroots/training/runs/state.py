@@ -1,4 +1,4 @@
-"""How far a run is, and all that it takes to go on from there."""
+"""The state of a run that `resume` restores."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -17,26 +18,31 @@ from polyroots.errors import FileError
 
 @dataclass
 class RunState:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes
     ----------
-    epoch : epochs that are done
-    step : steps that are done of the next one
-    history : a row of metrics.csv for each epoch
-    sums : (2, steps so far) summed losses and images classified rightly of each step of the unfinished epoch
-    seconds : spent on these steps
+    epoch : int
+        Number of finished epochs.
+    step : int
+        Number of finished steps of the next epoch.
+    history : list of dict
+        A row of metrics.csv for each finished epoch.
+    sums : (2, steps) float32 tensor
+        Summed loss and number of correctly classified images of each finished step of the next epoch.
+    seconds : float
+        Seconds of these steps.
     """
 
     epoch: int = 0
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
-    sums: Tensor = field(default_factory=lambda: torch.zeros(2, 0))
+    sums: Float32[Tensor, "2 steps"] = field(default_factory=lambda: torch.zeros(2, 0))
     seconds: float = 0.0
 
     @property
     def best(self) -> tuple[int, float]:
-        """Epoch, from 1, and accuracy of the best one, the first of several; 0 and -1 before the first epoch."""
+        """Number and accuracy of the first epoch with the best accuracy; 0 and -1 before the first epoch."""
         best = (0, -1.0)
         for row in self.history:
             accuracy = row["val_accuracy"] if "val_accuracy" in row else row["test_accuracy"]
@@ -45,29 +51,29 @@ class RunState:
         return best
 
     def finish_epoch(self, row: dict[str, float]) -> bool:
-        """Note that the epoch is done, with its row, and say whether it is the best so far."""
+        """Add the row of an epoch that is finished, and return whether it is the best so far."""
         before = self.best
         self.history.append(row)
         self.epoch, self.step, self.sums, self.seconds = self.epoch + 1, 0, torch.zeros(2, 0), 0.0
         return self.best != before
 
     def to_dict(self, optimizer: Optimizer) -> dict[str, Any]:
-        """Return plain data and tensors, with the optimizer's and the random generators' states."""
+        """Return the progress and the states of the optimizer and the random generators, as plain data and tensors."""
         return {
             **vars(self),
-            "sums": self.sums.clone(),  # not the whole epoch's storage
+            "sums": self.sums.clone(),  # a slice would be saved with the storage of the whole epoch
             "optimizer": optimizer.state_dict(),
             "random": random_states(),
         }
 
     @classmethod
     def restore(cls, document: Mapping[str, Any], optimizer: Optimizer) -> RunState:
-        """Read what `to_dict` returned, and set the optimizer and the random generators.
+        """Return the state that `to_dict` returned, and set the optimizer and the random generators.
 
         Raises
         ------
         FileError
-            If it isn't that.
+            If the document is incomplete or of another network.
         """
         try:
             optimizer.load_state_dict(document["optimizer"])
@@ -76,15 +82,16 @@ class RunState:
             return cls(**{name: document[name] for name in names})
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise FileError(
-                f"the checkpoint doesn't say how to go on ({error}): it is damaged or of another version of polyroots; "
-                "start a new run from it by --init"
+                f"the checkpoint holds no state to resume from ({error}): it is damaged or of another version of "
+                "polyroots; start a new run from it",
+                fields=["start"],
             ) from error
 
 
 def random_states() -> dict[str, Any]:
     """Return the states of the generators of torch, of each CUDA device, of numpy and of Python, as plain data.
 
-    The order of images and their augmentation follow from seed and epoch; these are for a network that draws itself.
+    They are for networks that draw random numbers. The order and the augmentation of images depend on seed and epoch.
     """
     name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002
     version, words, gauss = random.getstate()
@@ -97,7 +104,7 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: Mapping[str, Any]) -> None:
-    """Set what `random_states` returned; of CUDA devices, those that are here."""
+    """Set the states that `random_states` returned; those of CUDA devices if there are as many now."""
     torch.set_rng_state(states["torch"])
     if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(states["cuda"])

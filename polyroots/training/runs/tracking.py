@@ -1,7 +1,7 @@
 """Spectra and coefficients of a network while it trains.
 
-They are computed by a process of their own, beside the training, which neither waits for it nor shares its threads.
-What it works on is a checkpoint in the run directory: what a killed run has left undone is done when it goes on.
+A separate process computes them, so that the training doesn't wait for them. Its input is a queue of checkpoints in the
+run directory; spectra that a killed run has left in the queue are computed when the run is resumed.
 """
 
 from __future__ import annotations
@@ -39,11 +39,16 @@ class TrackedOperator:
 
     Attributes
     ----------
-    level : from 1
-    name : of its weight
-    values : (N,) complex128, its spectrum with circular padding
-    letters : of the blocks; none for a network without polynomials
-    alphas : coefficients of each block
+    level : int
+        Number of its level, from 1.
+    name : str
+        Name of its weight.
+    values : (N,) complex128 array
+        Its spectrum with circular padding.
+    letters : tuple of str
+        Letters of the blocks; empty for a network without polynomials.
+    alphas : tuple of array
+        Coefficients of each block.
     """
 
     level: int
@@ -70,14 +75,21 @@ class TrackedOperator:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Every A of a network at the end of an epoch; epoch 0 is the start."""
+    """All convolutions A of a network at the end of an epoch; epoch 0 is before the first step.
+
+    Attributes
+    ----------
+    epoch : int
+    operators : tuple of TrackedOperator
+        In the order of the levels.
+    """
 
     epoch: int
     operators: tuple[TrackedOperator, ...]
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Number of each A in its level, from 1; 0 where the level has but one."""
+        """Number of each A in its level, from 1; 0 in a level with one A."""
         count_at, seen = Counter(A.level for A in self.operators), Counter[int]()
         numbers = []
         for A in self.operators:
@@ -87,12 +99,18 @@ class Snapshot:
 
     @classmethod
     def of(cls, network: nn.Module, epoch: int) -> Snapshot:
-        """Compute the spectra of a network of `polyroots.models.build` that has convolutions A.
+        """Return the spectra and coefficients of a network.
+
+        Parameters
+        ----------
+        network : nn.Module
+            A network with convolutions A, from `polyroots.models.build`.
+        epoch : int
 
         Raises
         ------
         InputError
-            If it has none, or weights are not finite.
+            If the network has no convolutions A, or its weights are not finite.
         """
         if not isinstance(network, MgNet):
             raise InputError(f"expected a network with convolutions A, got a {type(network).__name__}")
@@ -115,7 +133,7 @@ class Snapshot:
         return cls(epoch, tuple(operators))
 
     def save(self, path: str | Path) -> None:
-        """Write an .npz file, whole or not at all."""
+        """Write an .npz file, complete or not at all."""
         arrays: dict[str, Any] = {"epoch": self.epoch, "names": [operator.name for operator in self.operators]}
         for index, operator in enumerate(self.operators):
             arrays |= {
@@ -129,7 +147,7 @@ class Snapshot:
 
     @classmethod
     def load(cls, path: str | Path) -> Snapshot:
-        """Read a file that `save` wrote."""
+        """Return the snapshot of a file that `save` wrote; raise FileError if it is none."""
         with reading_archive(path, "holds no tracked spectra", "polyroots"), np.load(path) as arrays:
             operators = []
             for index, name in enumerate(arrays["names"].tolist()):
@@ -142,12 +160,18 @@ class Snapshot:
 
 
 def snapshots_of(run: Run) -> list[Snapshot]:
-    """Return what a run has tracked so far, in the order of the epochs."""
+    """Return the snapshots of a run in the order of the epochs."""
     return [Snapshot.load(path) for path in sorted(run.spectra.glob("epoch-*.npz"))]
 
 
 class Tracker:
-    """Computes the snapshots of a run, one after the other, in a process beside it."""
+    """Queue of networks whose snapshots are computed one after the other, each in a process beside the training.
+
+    Attributes
+    ----------
+    problems : list of str
+        Messages about snapshots that could not be computed.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -157,21 +181,21 @@ class Tracker:
         self._killed: set[Path] = set()
 
     def add(self, epoch: int, checkpoint: Checkpoint) -> None:
-        """Put the network of an epoch into the queue."""
+        """Add the network of an epoch to the queue."""
         try:
             save_checkpoint(self.run.spectra / f"epoch-{epoch:06}.pt", checkpoint)
         except FileError as error:
             self.problems.append(str(error))
 
     def forget_after(self, epoch: int) -> None:
-        """Leave out of the queue, and of what is done, epochs that the run has yet to reach."""
+        """Remove the snapshots and the queued networks of later epochs, which a resumed run trains again."""
         for path in self.run.spectra.glob("epoch-*"):
             found = _NAME.match(path.name)
             if found and int(found[1]) > epoch:
                 path.unlink(missing_ok=True)
 
     def advance(self) -> None:
-        """Begin the next one, if the process is free."""
+        """Start the process of the next snapshot unless one is running."""
         if self._process is not None:
             if self._process.poll() is None:
                 return
@@ -188,8 +212,8 @@ class Tracker:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                # Ctrl-C is for the run, which then ends this process. Not a new session: that would share the cores
-                # with the training as an equal.
+                # Ctrl-C reaches the training alone, which then ends this process. In a new session, Linux would give
+                # the process as much of the cores as the training.
                 process_group=0,
             )
         except OSError as error:
@@ -197,37 +221,37 @@ class Tracker:
             self.problems.append(f"no process can be started: {error}")
 
     def wait(self) -> None:
-        """Finish the queue."""
+        """Wait until the queue is empty."""
         self.advance()
         while self._process is not None:
             self._finish()
             self.advance()
 
     def stop(self) -> None:
-        """End the process; the queue stays, for when the run goes on."""
+        """End the process; the queue stays for when the run is resumed."""
         if self._process is not None:
             self._process.terminate()
             self._process.communicate()
             self._process = None
 
     def _finish(self) -> None:
-        """Wait for the process and note what went wrong."""
+        """Wait for the process and add its error, if any, to `problems`."""
         assert self._process is not None
         _, words = self._process.communicate()
-        # The process of a run that was killed may have done it in the meantime.
+        # A process that a killed run has left may have computed the snapshot in the meantime.
         if self._process.returncode and not self._path.with_suffix(".npz").exists():
             if self._process.returncode < 0:
-                self._killed.add(self._path)  # for when the run goes on
+                self._killed.add(self._path)  # stays in the queue until the run is resumed
             else:
-                self._path.unlink(missing_ok=True)  # a second try would end in the same way
+                self._path.unlink(missing_ok=True)  # it would fail again
             lines = words.decode(errors="replace").strip().splitlines()
             self.problems.append(lines[-1] if lines else f"its process ended with status {self._process.returncode}")
         self._process = None
 
 
 def work(name: str) -> None:
-    """Turn a checkpoint epoch-N.pt into the snapshot epoch-N.npz beside it."""
-    # The training goes first.
+    """Write the snapshot epoch-N.npz of the checkpoint epoch-N.pt beside it, and remove the checkpoint."""
+    # The training has priority.
     with suppress(OSError, AttributeError):
         os.nice(10)
     path = Path(name)
