@@ -127,8 +127,8 @@ class Given(AutoAugment):
 
 @pytest.mark.parametrize(("channels", "size", "fill"), [(3, (32, 32), 128), (3, (16, 24), 0), (1, (28, 28), 10)])
 def test_autoaugment_is_torchvisions_image_by_image(numbers, channels, size, fill):
-    images = photos(1500, channels, size)
-    drawn = {name: values[:1500] for name, values in numbers.items()}
+    images = photos(600, channels, size)
+    drawn = {name: values[:600] for name, values in numbers.items()}
     before = images.clone()
     result = autoaugment(images, drawn, fill)
     assert torch.equal(images, before)
@@ -140,7 +140,7 @@ def test_autoaugment_is_torchvisions_image_by_image(numbers, channels, size, fil
         theirs.given = (int(drawn["policy"][i] * 25), chances, signs.long())
         assert torch.equal(result[i], theirs(image)), theirs.given
         changed += not torch.equal(result[i], image)
-    assert changed > 800  # on grey images some operations do nothing
+    assert changed > 320  # on grey images some operations do nothing
 
 
 def test_autoaugment_meets_every_operation(numbers):

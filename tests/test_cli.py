@@ -163,7 +163,7 @@ def test_nan_names_the_layer(tmp_path, init_file):
         (("init", "--model", "q2", "--degree", "3"), 2, "degree 3 does not fit the blocks L,L: they have 2 roots"),
         (("init", "--model", "resnet18"), 2, "resnet18 has no polynomial"),
         (("train", "--model", "resnet18", "--degree", "3"), 2, "resnet18 has no polynomial, so no degree"),
-        (("train", "--dataset", "folder"), 2, "folder needs --data-dir"),
+        (("train", "--dataset", "folder"), 2, "folder needs data_dir, the directory that holds it (--data-dir)"),
         (("train", "--channels", "8,x"), 2, "expected the channels of each level such as"),
         (("train", "--lr", "0"), 2, "0.0 is not in the range x>0"),
         (("spectrum", "x.pt", "--size", "0"), 2, "expected a size in pixels such as 32 or 28x32, got '0'"),
@@ -285,4 +285,6 @@ def test_a_network_that_diverged_is_not_evaluated(trained, tmp_path):
     checkpoint = load_checkpoint(out / "last.pt")
     weights = {key: value.float() * torch.nan for key, value in checkpoint.weights.items()}
     save_checkpoint(tmp_path / "nan.pt", Checkpoint(checkpoint.config, weights, None, checkpoint.training))
-    assert "the loss of this network is nan: it has diverged" in fails("evaluate", tmp_path / "nan.pt", "--json")
+    assert "the loss of this network is nan: its training has diverged" in fails(
+        "evaluate", tmp_path / "nan.pt", "--json"
+    )

@@ -87,7 +87,9 @@ def test_folders_with_other_faults_are_said(tmp_path):
 
 
 def test_cifar10_that_is_missing_is_said(tmp_path, monkeypatch):
-    with pytest.raises(pr.FileError, match=r"no complete CIFAR-10; run this with download, .* by hand: cifar-10-python"):
+    with pytest.raises(
+        pr.FileError, match=r"no complete CIFAR-10; run this with download, .* by hand: cifar-10-python"
+    ):
         open_data("cifar10", tmp_path)
 
     def refuse(*args, **kwargs):
@@ -243,9 +245,13 @@ def test_a_download_that_fails_says_what_to_put_where(tmp_path, monkeypatch, nam
 
             monkeypatch.setattr(f"torchvision.datasets.{module}.download_and_extract_archive", refuse)
             if (module == "mnist") == ("mnist" in name):
-                message = rf"cannot download .*{words}.*; put {file}.* into {tmp_path / place} by hand, and run this with download"
+                message = (
+                    rf"cannot download .*{words}.*; put {file}.* into {tmp_path / place} by hand, and run this again"
+                )
                 with pytest.raises(pr.FileError, match=message) as caught:
                     open_data(name, tmp_path, download=True)
                 assert "\n" not in str(caught.value)
-    with pytest.raises(pr.FileError, match=rf"no complete .*; run this with download, .* {tmp_path / place} by hand: {file}"):
+    with pytest.raises(
+        pr.FileError, match=rf"no complete .*; run this with download, .* {tmp_path / place} by hand: {file}"
+    ):
         open_data(name, tmp_path)

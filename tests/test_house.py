@@ -64,6 +64,18 @@ def test_numbers_import_no_torch():
     )
 
 
+def test_training_imports_no_fabric_and_no_torchvision_before_they_are_needed():
+    """Neither for data and configurations, nor for runs that are read."""
+    names = "TrainConfig, train_config, open_data, load_run, Reporter, Interruption, make_optimizer"
+    imported = imported_modules(
+        f"import polyroots.training\nfrom polyroots.training import {names}\n"
+        "import polyroots as pr\n"
+        "pr.models.build('q2', channels=(4,)); open_data('digits').load(limit=20)"
+    )
+    assert "torch" in imported
+    assert not imported & {"lightning_fabric", "torchvision"}
+
+
 def test_the_module_is_the_command(tmp_path):
     for arguments in (("--help",), ("--version",)):
         result = python("-m", "polyroots", *arguments, cwd=tmp_path)

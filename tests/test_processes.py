@@ -187,7 +187,10 @@ def test_weights_that_nothing_uses_are_found():
             {"sync_batch_norm": True},
             "sync_batch_norm needs CUDA devices, this is cpu; leave sync_batch_norm out",
         ),
-        ({"num_nodes": 2}, "num_nodes 2 needs processes that are started on every machine: start the command by srun or torchrun"),
+        (
+            {"num_nodes": 2},
+            "num_nodes 2 needs processes that are started on every machine: start the command by srun or torchrun",
+        ),
     ],
 )
 def test_processes_that_cannot_be_had_are_said(tmp_path, options, message):

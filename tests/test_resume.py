@@ -249,7 +249,9 @@ def test_a_run_that_lost_its_start_is_not_trained_from_another(tmp_path, init_fi
         patch.setattr("polyroots.training.loop.train.save_checkpoint", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(config, source, tmp_path / "run", start=start)
-    with pytest.raises(pr.FileError, match=r"was killed before the network to start from was copied: .* remove it and begin again"):
+    with pytest.raises(
+        pr.FileError, match=r"was killed before the network to start from was copied: .* remove it and begin again"
+    ):
         resume(tmp_path / "run")
 
 

@@ -207,7 +207,9 @@ def test_a_run_is_never_overwritten(tmp_path):
     source = open_data("digits")
     train(small(source, limit=20, epochs=1), source, tmp_path / "run")
     before = (tmp_path / "run" / "metrics.csv").read_text()
-    with pytest.raises(pr.FileError, match=r"holds a run already; choose another directory, or go on with it: polyroots"):
+    with pytest.raises(
+        pr.FileError, match=r"holds a run already; choose another directory, or go on with it: polyroots"
+    ):
         train(small(source, limit=20, epochs=1), source, tmp_path / "run")
     assert (tmp_path / "run" / "metrics.csv").read_text() == before
 
