@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -95,7 +97,6 @@ def test_nothing_is_below_the_bound_and_the_bound_is_met(count, seed, shift):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("seed", "points", "count"), [(100, 5, 4), (131, 6, 4), (162, 8, 6)])
 def test_what_rounding_makes_zero_is_reached(seed, points, count):
     """Nearly equal points and almost as many roots: the residual can come out as zero on all of them."""
@@ -117,3 +118,28 @@ def test_the_scale_of_the_spectrum_does_not_matter():
     points = 2 + rng.standard_normal(40) * 0.4 + 0.3j * rng.standard_normal(40)
     values = [minimax(Target.of(points * scale), 3).value for scale in (1, 1e-150, 1e150)]
     assert values == pytest.approx([values[0]] * 3, rel=1e-6)
+
+
+def test_the_search_ends_at_a_gap_of_ten_to_the_minus_seven():
+    """The points chosen so far can miss the extremes by so little that max |q| is 8e-5 above the least one."""
+    best = minimax(Target.of(chebyshev_points(1, 3, 3000)), 3)
+    assert best.value == pytest.approx(chebyshev_value(1, 3, 3), rel=1e-7)
+    assert best.value <= best.bound * (1 + 1e-7)
+
+
+def test_what_is_not_an_optimum_to_four_digits_is_an_error(monkeypatch):
+    """After two rounds of this search max |q| is 0.7 % above the least one: too much to be called the optimum."""
+    module = importlib.import_module("polyroots.polynomials.minimax")
+    monkeypatch.setattr(module, "_ROUNDS", 2)
+    with pytest.raises(pr.ConvergenceError, match=r"the best max.q. of 3 roots has not converged: between 0\.84"):
+        minimax(Target.of(chebyshev_points(0.02, 2, 3000)), 3)
+
+
+def test_an_exchange_of_many_points_takes_few_rounds(monkeypatch):
+    """24 roots have 25 extremes, and each round adds points at all of them: one at a time takes 15 rounds."""
+    module = importlib.import_module("polyroots.polynomials.minimax")
+    solve, rounds = module._solve, []
+    monkeypatch.setattr(module, "_solve", lambda q, Phi: rounds.append(len(q)) or solve(q, Phi))
+    best = minimax(Target.of(chebyshev_points(0.02, 2, 480)), 24)
+    assert best.value == pytest.approx(chebyshev_value(0.02, 2, 24), rel=1e-7)
+    assert len(rounds) <= 4

@@ -141,26 +141,52 @@ def test_squares_count_with_their_multiplicity():
     assert roots == pytest.approx([np.sqrt(7), -np.sqrt(7)], rel=1e-12)
 
 
+def ellipse_factor(points, centre, focus_squared):
+    """Asymptotic convergence factor by its definition: the map from the ellipses to circles."""
+    focus = np.sqrt(complex(focus_squared))
+
+    def joukowski(z):
+        w = (z - centre) / focus
+        return np.maximum(*(np.abs(w + sign * np.sqrt(w**2 - 1)) for sign in (1, -1)))
+
+    return (joukowski(points) / joukowski(np.zeros(1)))[...].max()
+
+
 @pytest.mark.parametrize("seed", range(11, 16))
 def test_no_other_ellipse_is_better(seed):
     """A fine grid of centres and foci, against the asymptotic factor by its definition."""
     rng = np.random.default_rng(seed)
     points = 3 + rng.uniform(-1, 1, 12) + 1j * rng.uniform(0, 2, 12)
     ours = best_ellipse(points)
-
-    def factor(centre, focus_squared):
-        focus = np.sqrt(complex(focus_squared))
-
-        def joukowski(z):
-            w = (z - centre) / focus
-            return np.maximum(*(np.abs(w + sign * np.sqrt(w**2 - 1)) for sign in (1, -1)))
-
-        return (joukowski(points) / joukowski(np.zeros(1)))[...].max()
-
-    reached = factor(ours.centre, ours.focus_squared)
+    reached = ellipse_factor(points, ours.centre, ours.focus_squared)
     assert ours.factor(points) == pytest.approx(reached, rel=1e-9)
-    others = [factor(c, f) for c in np.linspace(2, 4.5, 41) for f in np.linspace(-4.03, 1.5, 57)]
+    others = [ellipse_factor(points, c, f) for c in np.linspace(2, 4.5, 41) for f in np.linspace(-4.03, 1.5, 57)]
     assert reached <= min(others) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("seed", [11, 47])
+def test_the_best_ellipse_beside_zero_is_found(seed):
+    """Points near 0 and near the imaginary axis, where a kink stops a single simplex search 1e-4 above the minimum.
+
+    The minimum comes from grids of centres and foci, each finer one around the best of the one before.
+    """
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(2, 60))
+    points = 10 ** rng.uniform(-3, 0, count) * np.exp(1j * rng.uniform(0, 1.5, count))
+    ours = best_ellipse(points)
+    reached = ellipse_factor(points, ours.centre, ours.focus_squared)
+    centre, focus_squared, width = 0.5, 0.01, np.array([0.4, 1.0])
+    best = 1.0
+    grid = np.linspace(-1, 1, 15)
+    for _ in range(10):
+        found = min(
+            (ellipse_factor(points, c, f), c, f)
+            for c in centre + width[0] * grid
+            for f in focus_squared + width[1] * grid
+        )
+        best, (_, centre, focus_squared), width = min(best, found[0]), found, width / 3
+    assert best < 1
+    assert reached <= best + 1e-6
 
 
 def test_the_null_space_is_left_out_of_the_start():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
 import polyroots as pr
+from polyroots.polynomials import coefficients
 from polyroots.polynomials.blocks import ComplexPair, Linear, RealPair, SymmetricPair, factors_from_roots, parse_blocks
+from polyroots.polynomials.coefficients import roots_of
 from polyroots.polynomials.leja import extra_copies, log_distances
 
 
@@ -159,6 +163,28 @@ def test_roots_of_any_scale_come_back(scale):
     roots = scale * np.array([1, 3, 2 + 1j, 2 - 1j])
     again = pr.ResidualPolynomial.from_alphas(pr.ResidualPolynomial(roots).alphas)
     np.testing.assert_allclose(np.sort_complex(again.roots), np.sort_complex(roots), rtol=1e-12)
+
+
+def test_conditions_of_neighbours_keep_their_digits():
+    """Roots one unit in the last place apart, against the definition in fractions: their difference loses 52 bits."""
+    roots = [Fraction(1), 1 + Fraction(1, 2**52)]
+    linear, quadratic = 1 / roots[0] + 1 / roots[1], 1 / (roots[0] * roots[1])
+    q = pr.ResidualPolynomial([float(root) for root in roots])
+    for root, other in (roots, roots[::-1]):
+        expected = (linear * root + quadratic * root**2) / abs(1 - root / other)
+        assert q.root_conditions[q.roots == float(root)] == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_real_parts_far_below_the_last_digit_keep_their_sign(monkeypatch):
+    """Pairs whose real parts are 1e-29 of their moduli and less, against 600 binary digits."""
+    rng = np.random.default_rng(10)
+    alphas = rng.standard_normal(int(rng.integers(2, 20))) * 10 ** rng.uniform(-30, 30, 15)
+    roots = roots_of(alphas)
+    monkeypatch.setattr(coefficients, "_BITS", 600)
+    exact = roots_of(alphas)
+    assert (np.abs(exact.real) < 1e-28 * np.abs(exact)).sum() == 6
+    np.testing.assert_allclose(roots.real, exact.real, rtol=1e-6)
+    np.testing.assert_allclose(roots.imag, exact.imag, rtol=1e-15)
 
 
 def test_conditions_by_perturbation():
