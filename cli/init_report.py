@@ -82,7 +82,7 @@ def draw(subject: Subject, report: InitReport, directory: Path) -> None:
     """Draw |q| around each spectrum."""
     from polyroots.plotting import draw_contours, save_figure
 
-    from .spectrum_pictures import file_stem
+    from .spectrum.pictures import file_stem
 
     with progress() as bar:
         task = bar.add_task("pictures", total=len(report.levels))

@@ -18,7 +18,6 @@ from polyroots.models import PolyMgNet, blocks_of, build, name_for_blocks
 from polyroots.text import count_of
 
 from .console import dimensions
-from .options import is_named
 
 if TYPE_CHECKING:
     from polyroots.models import ModelConfig
@@ -116,17 +115,7 @@ def read(
             title = f"{path}, {checkpoint.config.in_channels}x{dimensions(checkpoint.config.image_size)} images"
             return Subject(title, operands, checkpoint.config.blocks, network, training=checkpoint.training)
 
-    def is_chosen(name: str) -> bool:
-        return not globs or any(is_named(name, glob) for glob in globs)
-
-    skipped = {name: reason for name, reason in layers.skipped.items() if is_chosen(name)}
-    chosen = []
-    for layer in filter(lambda layer: is_chosen(layer.name), layers.layers):
-        reason = why_no_eigenvalues(layer)
-        if reason:
-            skipped[layer.name] = reason
-        else:
-            chosen.append(layer)
+    chosen, skipped = layers.choose(globs, why_no_eigenvalues)
     operands = []
     blocks = None if request.model is None and request.blocks is None else blocks_of(request.name)
     for number, layer in enumerate(chosen, 1):

@@ -14,7 +14,7 @@ from .init import init
 from .models import models
 from .options import is_first_process, with_options
 from .report import report
-from .spectrum import spectrum
+from .spectrum.command import spectrum
 from .study import study
 from .train import train
 

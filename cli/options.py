@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,11 +142,6 @@ def usage_errors() -> Iterator[None]:
         yield
     except InputError as error:
         raise click.UsageError(with_options(error, click.get_current_context().command)) from error
-
-
-def is_named(name: str, glob: str) -> bool:
-    """Return whether a pattern matches a layer's name, with or without its end ``.weight``."""
-    return fnmatchcase(name, glob) or fnmatchcase(name.removesuffix(".weight"), glob)
 
 
 def was_given(name: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,43 @@ class LayerSet:
     assumed: bool
     entry: str = ""
     others: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all convolutions, the skipped ones last."""
+        return [*(layer.name for layer in self.layers), *self.skipped]
+
+    def choose(
+        self, globs: Sequence[str], why_not: Callable[[Layer], str | None]
+    ) -> tuple[list[Layer], dict[str, str]]:
+        """Choose layers by name, and leave out those that can't be analysed.
+
+        Parameters
+        ----------
+        globs : sequence of str
+            Patterns of names, with or without ``.weight``; all layers are chosen if there is none.
+        why_not : callable
+            Returns why a layer can't be analysed, None if it can.
+
+        Returns
+        -------
+        list of Layer
+        dict
+            Name -> why, of the layers with such a name that are left out.
+        """
+
+        def is_chosen(name: str) -> bool:
+            return not globs or any(_is_named(name, glob) for glob in globs)
+
+        chosen = [layer for layer in self.layers if is_chosen(layer.name)]
+        reasons = {layer.name: why_not(layer) for layer in chosen}
+        skipped = {name: reason for name, reason in self.skipped.items() if is_chosen(name)}
+        skipped |= {name: reason for name, reason in reasons.items() if reason}
+        return [layer for layer in chosen if not reasons[layer.name]], skipped
+
+    def unmatched(self, globs: Sequence[str]) -> list[str]:
+        """Return the patterns that match no name."""
+        return [glob for glob in globs if not any(_is_named(name, glob) for name in self.names)]
 
 
 def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerSet:
@@ -172,3 +210,8 @@ def _without_prefixes(weights: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """Leave out what torch.compile and data parallelism put before names, unless two names became one."""
     plain = {plain_name(str(name)): value for name, value in weights.items()}
     return plain if len(plain) == len(weights) else weights
+
+
+def _is_named(name: str, glob: str) -> bool:
+    """Whether a pattern matches a name, with or without ``.weight``."""
+    return fnmatchcase(name, glob) or fnmatchcase(name.removesuffix(".weight"), glob)

@@ -53,8 +53,8 @@ def moved(a: Spectrum, b: Spectrum) -> Float64[np.ndarray, "N"]:
     if a.padding != "circular":
         if len(a) > DENSE_LIMIT:
             raise InputError(
-                f"{len(a):,} eigenvalues without frequencies are too many to be matched, at most {DENSE_LIMIT:,}; "
-                "compare a smaller image"
+                f"{len(a):,} eigenvalues without frequencies are too many to be matched, expected at most "
+                f"{DENSE_LIMIT:,}; compute both spectra at a smaller size"
             )
         return np.abs(a.values - b.values[match(a.values, b.values)])
     H, W = a.size

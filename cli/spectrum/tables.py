@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from .console import dimensions, number, say, table
-from .spectrum_findings import SpectrumReport, compared, departure, largest_condition, largest_error
+from polyroots_cli.console import dimensions, number, say, table
+
+from .documents import compared
+from .findings import SpectrumReport, departure, largest_condition, largest_error
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, LayerResult, Verification

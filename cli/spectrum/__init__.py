@@ -1,0 +1,1 @@
+"""``polyroots spectrum``: eigenvalues and singular values of the convolutions of checkpoints."""

@@ -1,0 +1,114 @@
+"""The options of ``polyroots spectrum``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from polyroots_cli.options import PATH, ImageSize, json_option, usage_errors
+
+
+@click.command(short_help="Eigenvalues and singular values of a checkpoint's convolutions.")
+@click.argument("checkpoint", type=PATH)
+@click.argument("other", type=PATH, required=False)
+@click.option("--list", "only_list", is_flag=True, help="List the convolutions and compute nothing.")
+@click.option("--layer", "globs", multiple=True, metavar="GLOB", help="Only layers with such a name; repeatable.")
+@click.option("--size", type=ImageSize(), help="Image size in pixels. [default: the network's own; 32 if unknown]")
+@click.option(
+    "--padding",
+    type=click.Choice(["circular", "zeros"]),
+    default="circular",
+    show_default=True,
+    help="Boundary: circular through the symbol, zeros through the operator itself.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["eigenvalues", "singular", "both"]),
+    default="eigenvalues",
+    show_default=True,
+    help="Singular values exist for every convolution, eigenvalues for square ones with stride 1.",
+)
+@click.option("--extremes", type=click.IntRange(min=1), metavar="K", help="K eigenvalues at each end instead of all.")
+@click.option("--verify", "with_check", is_flag=True, help="Compare with the explicit matrix on a small grid.")
+@click.option("--save", "npz", type=PATH, help="Write the values, frequencies and kernels to this .npz file.")
+@click.option("--csv", "csv_file", type=PATH, help="Write one line a value to this CSV file.")
+@click.option("--plot", "plot_dir", type=PATH, help="Draw each layer and an overview to this directory (PNG and PDF).")
+@json_option
+@click.option("--workers", type=click.IntRange(min=1), help="Threads. [default: one for each core]")
+def spectrum(
+    checkpoint: Path,
+    other: Path | None,
+    only_list: bool,
+    globs: tuple[str, ...],
+    size: tuple[int, int] | None,
+    padding: str,
+    kind: str,
+    extremes: int | None,
+    with_check: bool,
+    npz: Path | None,
+    csv_file: Path | None,
+    plot_dir: Path | None,
+    as_json: bool,
+    workers: int | None,
+) -> None:
+    """Compute the spectra of the convolutions in CHECKPOINT.
+
+    With circular padding, through the symbol: for an image of H x W pixels and c channels, H W matrices of c x c. With
+    zero padding, from the operator itself: all eigenvalues of small ones, the extremes of large ones. CHECKPOINT is a
+    file of polyroots, which knows its image sizes, or anybody's state dict, written by torch.save or safetensors. With
+    a second checkpoint, OTHER, both are shown and how far the eigenvalues moved.
+
+    \b
+    Examples:
+      polyroots spectrum runs/first/last.pt --plot spectra
+      polyroots spectrum resnet50.safetensors --list
+      polyroots spectrum resnet50.pt --layer 'layer3.*.conv2' --size 14 --kind both --verify
+      polyroots spectrum runs/first/best.pt runs/first/last.pt
+    """
+    from polyroots.analysis import Analysis
+    from polyroots_cli.console import print_json, say
+
+    from .documents import document, list_document
+    from .findings import compute, read_layers_of, require_good, require_layers, require_names
+    from .outputs import Outputs
+    from .tables import print_findings, print_list
+
+    with usage_errors():
+        analysis = Analysis(padding, kind, extremes, workers)
+    paths = [checkpoint] if other is None else [checkpoint, other]
+    outputs = Outputs(npz, csv_file, plot_dir)
+    outputs.check_names(paths)
+    if other is not None and other.resolve() == checkpoint.resolve():
+        raise click.UsageError(f"{checkpoint} is given twice; give two checkpoints to compare")
+    findings = [read_layers_of(path, size, globs, analysis) for path in paths]
+    require_names(findings, globs)
+    if only_list:
+        if as_json:
+            print_json(list_document(findings))
+        else:
+            print_list(findings)
+        return
+    for item in findings:
+        item.leave_out_broken()
+    require_layers(findings)
+    outputs.make_directories()
+
+    try:
+        compute(findings, analysis, with_check)
+    except KeyboardInterrupt:
+        done = sum(len(item.results) for item in findings)
+        if done and not as_json:
+            print_findings(findings, analysis)
+        total = sum(len(item.layers) for item in findings)
+        raise click.ClickException(f"interrupted: {done} of {total} layers done, no file was written") from None
+
+    # Printed before files are written: if the disk is full, the numbers are not lost.
+    if as_json:
+        print_json(document(findings, analysis))
+    else:
+        print_findings(findings, analysis)
+    for line in outputs.write(findings, workers):
+        if not as_json:
+            say(line)
+    require_good(findings)

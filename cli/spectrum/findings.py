@@ -1,0 +1,145 @@
+"""The layers of checkpoints that ``polyroots spectrum`` analyses, and their results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from polyroots.errors import InputError
+from polyroots.spectra import departure_from_normality, require_finite
+
+if TYPE_CHECKING:
+    from polyroots.analysis import Analysis, Layer, LayerResult, Verification
+    from polyroots.checkpoints import LayerSet
+
+
+@dataclass
+class SpectrumReport:
+    """The chosen layers of a checkpoint, and their results.
+
+    Attributes
+    ----------
+    path : of the checkpoint
+    found : its convolutions
+    layers : those that are analysed
+    skipped : name -> why, of the chosen ones that can't be analysed
+    unmatched : patterns that no name matches
+    size_given : whether the image size was given, rather than taken from the checkpoint
+    results : name -> result, of the layers that are done
+    checks : name -> comparison with the explicit matrix, where it was asked for
+    """
+
+    path: Path
+    found: LayerSet
+    layers: list[Layer]
+    skipped: dict[str, str]
+    unmatched: list[str]
+    size_given: bool
+    results: dict[str, LayerResult] = field(default_factory=dict)
+    checks: dict[str, Verification] = field(default_factory=dict)
+
+    def leave_out_broken(self) -> None:
+        """Skip layers whose weights are not finite, with the reason."""
+        for layer in list(self.layers):
+            try:
+                require_finite(layer.read(), layer.name)
+            except InputError as error:
+                self.layers.remove(layer)
+                self.skipped[layer.name] = str(error).removeprefix(f"{layer.name}: ")
+
+
+def read_layers_of(
+    path: Path, size: tuple[int, int] | None, globs: Sequence[str], analysis: Analysis
+) -> SpectrumReport:
+    """Read the list of a checkpoint's convolutions and choose those that can be analysed."""
+    from polyroots.checkpoints import read_layers
+
+    found = read_layers(path, size)
+    layers, skipped = found.choose(globs, analysis.why_not)
+    return SpectrumReport(path, found, layers, skipped, found.unmatched(globs), size_given=size is not None)
+
+
+def require_names(findings: Sequence[SpectrumReport], globs: Sequence[str]) -> None:
+    """Raise InputError if no name in the checkpoints matches a pattern."""
+    if not any(item.layers or item.skipped for item in findings):
+        item = findings[0]
+        raise InputError(
+            f"{item.path} has no convolution named like {' or '.join(globs)}; its names are such as "
+            f"{', '.join(item.found.names[:3])} (--list shows all)"
+        )
+
+
+def require_layers(findings: Sequence[SpectrumReport]) -> None:
+    """Raise InputError, with every reason, if no checkpoint has a layer to analyse."""
+    if not any(item.layers for item in findings):
+        item = findings[0]
+        reasons = "; ".join(f"{name} ({reason})" for name, reason in item.skipped.items())
+        raise InputError(f"{item.path} holds nothing to analyse: {reasons}")
+
+
+def require_good(findings: Sequence[SpectrumReport]) -> None:
+    """Raise click.ClickException if a layer differs from its explicit matrix."""
+    failed = [check for item in findings for check in item.checks.values() if not check.is_good]
+    if failed:
+        raise click.ClickException(
+            f"{len(failed)} of the layers differ from the explicit matrix by more than rounding explains; "
+            "don't use their numbers, and report it"
+        )
+
+
+def compute(findings: Sequence[SpectrumReport], analysis: Analysis, with_check: bool) -> None:
+    """Analyse the layers one after the other, with a progress bar; each result is kept as soon as it is there."""
+    from polyroots.analysis import analyse, verify
+    from polyroots_cli.console import progress
+
+    with progress() as bar:
+        layers = bar.add_task("layers", total=sum(len(item.layers) for item in findings))
+        for item in findings:
+            for layer in item.layers:
+                current = bar.add_task(layer.name, total=None)
+
+                def advance(done: int, total: int, task: Any = current) -> None:
+                    bar.update(task, completed=done, total=total)
+
+                item.results[layer.name] = analyse(layer, analysis, advance)
+                if with_check:
+                    item.checks[layer.name] = verify(layer, analysis)
+                bar.remove_task(current)
+                bar.advance(layers)
+
+
+def results_by_name(findings: Sequence[SpectrumReport]) -> dict[str, LayerResult]:
+    """Layer -> result; of two checkpoints file:layer, with the whole path where both files have one name."""
+    has_names = len({item.path.name for item in findings}) == len(findings)
+    return {
+        name if len(findings) == 1 else f"{item.path.name if has_names else item.path}:{name}": result
+        for item in findings
+        for name, result in item.results.items()
+    }
+
+
+def largest_condition(result: LayerResult) -> float:
+    """Largest known eigenvalue condition; NaN without one."""
+    if result.spectrum is not None and result.spectrum.conditions is not None:
+        return float(result.spectrum.conditions.max())
+    if result.extremes is not None:
+        known = [float(x) for end in result.extremes.ends.values() for x in end.conditions if not math.isnan(x)]
+        return max(known, default=math.nan)
+    return math.nan
+
+
+def largest_error(result: LayerResult) -> float:
+    """Largest estimated error of an eigenvalue; NaN where none is known."""
+    if result.spectrum is None or result.spectrum.errors is None:
+        return math.nan
+    return float(result.spectrum.errors.max())
+
+
+def departure(result: LayerResult) -> float:
+    """Henrici's departure from normality; NaN without all eigenvalues."""
+    return math.nan if result.spectrum is None else departure_from_normality(result.spectrum)

@@ -1,0 +1,60 @@
+"""The files that ``polyroots spectrum`` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from polyroots.files import make_directory
+
+if TYPE_CHECKING:
+    from .findings import SpectrumReport
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files of values and the directory of pictures; None for what isn't written."""
+
+    npz: Path | None
+    csv: Path | None
+    pictures: Path | None
+
+    def check_names(self, checkpoints: Sequence[Path]) -> None:
+        """Raise click.UsageError if a name has another suffix than its format, or is that of a checkpoint."""
+        if self.npz is not None and self.npz.suffix != ".npz":
+            raise click.UsageError(f"--save writes an .npz file, got {self.npz}; give a name that ends in .npz")
+        for file in (self.npz, self.csv):
+            if file is not None and any(file.resolve() == path.resolve() for path in checkpoints):
+                raise click.UsageError(
+                    f"{file} is the checkpoint itself, and would be overwritten; choose another file"
+                )
+
+    def make_directories(self) -> None:
+        """Make the directories, or raise FileError: before hours of work rather than after them."""
+        for directory in (self.pictures, *(file.parent for file in (self.npz, self.csv) if file is not None)):
+            if directory is not None:
+                make_directory(directory)
+
+    def write(self, findings: Sequence[SpectrumReport], workers: int | None) -> Iterator[str]:
+        """Write the files and yield a line about each."""
+        from polyroots.analysis import save_results, write_csv
+
+        from .findings import results_by_name
+
+        results = results_by_name(findings)
+        if self.npz is not None:
+            save_results(self.npz, results)
+            yield f"Values in {self.npz}"
+        if self.csv is not None:
+            write_csv(self.csv, results)
+            yield f"Values in {self.csv}"
+        if self.pictures is not None:
+            from .pictures import draw_all
+
+            title = " and ".join(item.path.name for item in findings)
+            draw_all(results, self.pictures, title, workers)
+            yield f"Pictures in {self.pictures}"
