@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from commands import run
+from forked import snapshots_without_processes
 from small_runs import small
 
 import polyroots as pr
@@ -75,5 +76,6 @@ def tracked(tmp_path_factory):
     """A run of five epochs, of which the first, every second and the last are stored."""
     out = tmp_path_factory.mktemp("tracked") / "run"
     source = open_data("digits")
-    train(small(source, limit=100, epochs=5, track_spectrum=2), source, out)
+    with snapshots_without_processes():
+        train(small(source, limit=100, epochs=5, track_spectrum=2), source, out)
     return out

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 
 import torch
 
 import polyroots as pr
 from polyroots.checkpoints.own import load_checkpoint
 from polyroots.training import train_config
+from polyroots.training.runs.directory import begin
 
 
 def small(source, name="q4", channels=(4, 8), **options):
@@ -59,3 +61,20 @@ def require_same(one, other):
     assert results[0] == results[1]
     # Nothing is left of what was being written.
     assert not [path.name for path in other.iterdir() if path.name.startswith(".")]
+
+
+def wait_for_lines(path, count, timeout=120):
+    """Wait until a file has so many lines."""
+    deadline = time.monotonic() + timeout
+    while not path.exists() or path.read_text().count("\n") < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def begin_and_say(path, number, said):
+    """Begin a run, and write to a file whether that was possible."""
+    try:
+        begin(path, {"who": number})
+        said.write_text("mine")
+    except pr.FileError as error:
+        said.write_text(str(error))

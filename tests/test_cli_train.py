@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
-import signal
-import subprocess
-import sys
-import time
+import select
 from pathlib import Path
 
 import pytest
 from commands import fails, run
+from forked import command as start_command
+from forked import status_of
+from small_runs import wait_for_lines
 
 from polyroots.checkpoints.own import load_checkpoint
 from polyroots.training import SOURCES, load_run
@@ -92,29 +93,27 @@ def test_validation_is_printed(tmp_path):
     assert "chosen on the validation images" in printed
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("forked")
 def test_a_run_that_was_stopped_goes_on(tmp_path):
     """SIGTERM from outside, then --resume; a second --resume prints the result again."""
     out = tmp_path / "a run"
-    words = [sys.executable, "-m", "polyroots", *map(str, SMALL), "--epochs", "60", "--out", str(out)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 120
-        while not (out / "metrics.csv").exists() or (out / "metrics.csv").read_text().count("\n") < 3:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=120)
-    assert process.returncode == 1
+    files = tmp_path / "out.txt", tmp_path / "error.txt"
+    process = start_command([*SMALL, "--epochs", 30, "--out", out], *files)
+    wait_for_lines(out / "metrics.csv", 3)
+    process.terminate()
+    assert status_of(process) == 1
+    said = files[1].read_text()
     kept = rf"{re.escape(str(out))}/last\.pt holds epoch \d+( and \d+ steps? of the next one)?"
     command = re.escape(f"polyroots train --resume '{out}'")
     assert re.fullmatch(rf"Error: interrupted in epoch \d+; {kept}; go on with: {command}\n", said), said
     printed = run("train", "--resume", out).stdout
-    assert re.search(rf"{re.escape(str(out))} goes on after \d+ of 60 epochs", printed)
-    assert "epoch 60/60" in printed
+    assert re.search(rf"{re.escape(str(out))} goes on after \d+ of 30 epochs", printed)
+    assert "epoch 30/30" in printed
     assert "level   block" not in printed
     again = run("train", "--resume", out).stdout
-    assert "epoch 60/60" not in again
-    assert f"{out} is done: 60 epochs" in again
+    assert "epoch 30/30" not in again
+    assert f"{out} is done: 30 epochs" in again
     assert f"polyroots evaluate '{out}/last.pt' --limit 60" in again
     assert re.search(r"Test accuracy on digits \(60 images at most\): last epoch .*", again)[0] in printed
     resumed = json.loads((out / "config.json").read_text())["resumed"]
@@ -168,20 +167,22 @@ def test_mistakes_are_one_sentence(options, exit_code, message, tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("forked")
 def test_a_bar_shows_how_far_it_is(tmp_path):
     """On a terminal: epoch, loss, accuracy, images per second, time left."""
-    code = f"import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'polyroots', *{list(map(str, SMALL))}, "
-    code += f"'--epochs', '8', '--out', {str(tmp_path / 'run')!r}]))"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "COLUMNS": "120", "TERM": "xterm-256color", "OMP_NUM_THREADS": "1"},
-        timeout=120,
-        check=True,
-    )
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", result.stdout)
+    terminal, other_end = pty.openpty()
+    name = Path(os.ttyname(other_end))
+    words = [*SMALL, "--epochs", 8, "--out", tmp_path / "run"]
+    process = start_command(words, name, name, COLUMNS="120", TERM="xterm-256color")
+    shown = b""
+    while process.is_alive() or select.select([terminal], [], [], 0.1)[0]:
+        if select.select([terminal], [], [], 0.1)[0]:
+            shown += os.read(terminal, 65536)
+    assert status_of(process) == 0, shown
+    os.close(terminal)
+    os.close(other_end)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     assert re.search(r"epoch \d/8 \S+ +loss \d\.\d{4}  accuracy \d+\.\d\d%  [\d,]+ images/s +\d:\d\d:\d\d", plain), (
         plain
     )

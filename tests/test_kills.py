@@ -7,88 +7,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import TRACKED, columns, require_same, same_weights, small, state_of
+from commands import run
+from forked import snapshots_without_processes, start, status_of
+from killed import train_and_die
+from small_runs import TRACKED, columns, require_same, same_weights, small, state_of, wait_for_lines
 
 from polyroots.training import load_run, open_data, resume, train
 
-# Each kills its own process by SIGKILL, at the n-th time that it gets there.
-MOMENTS = """
-import os, signal, sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from polyroots import files
-from polyroots.checkpoints import own as checkpoint
-from polyroots.training import open_data, resume, train
-from polyroots.training.loop import train as loop, trainer
-from polyroots.training.loop.epoch import EpochLoop
-from polyroots.training.runs.directory import Run
-from small_runs import small
-
-moment, count, out, options = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), eval(sys.argv[4])
-
-def die_after(owner, name, when=lambda *a: True, before=lambda *a: None):
-    original, seen = getattr(owner, name), []
-    def dying(*args, **kwargs):
-        if when(*args):
-            seen.append(1)
-            if len(seen) == count:
-                before(*args)
-                os.kill(os.getpid(), signal.SIGKILL)
-        return original(*args, **kwargs)
-    setattr(owner, name, dying)
-
-def half(path, content):
-    with open(path, "wb") as stream:
-        stream.write(bytes(content)[: len(content) // 2])
-        stream.flush()
-
-def is_last(path, *_):
-    return Path(path).name.startswith(".last-")
-
-if moment == "claimed":
-    die_after(loop, "Trainer")
-elif moment == "before the first checkpoint":
-    die_after(trainer.Trainer, "_write_beginning")
-elif moment == "step":
-    die_after(EpochLoop, "_step")
-elif moment == "half of last.pt":
-    die_after(Path, "write_bytes", is_last, half)
-elif moment == "last.pt before it has its name":
-    die_after(Path, "replace", is_last)
-elif moment == "before last.pt":
-    die_after(trainer.Trainer, "_save_last")
-elif moment == "after last.pt":
-    die_after(Run, "append_metrics")
-elif moment == "before result.json":
-    die_after(trainer.Trainer, "_result")
-elif moment == "best.pt before it has its name":
-    die_after(Path, "replace", lambda path, *_: path.name.startswith(".best-"))
-elif moment == "metrics.csv made anew":
-    die_after(Path, "replace", lambda path, *_: path.name.startswith(".metrics-"))
-if out.exists():
-    resume(out)
-else:
-    source = open_data("digits")
-    train(small(source, **options), source, out)
-"""
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("forked")]
 
 
 def kill_at(moment, count, out):
-    result = subprocess.run(
-        [sys.executable, "-c", MOMENTS, moment, str(count), str(out), repr(TRACKED)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert result.returncode == -signal.SIGKILL, (moment, result.stderr)
+    assert status_of(start(train_and_die, moment, count, out, TRACKED)) == -signal.SIGKILL, moment
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +29,8 @@ def whole(tmp_path_factory):
     """A run that nobody stopped."""
     out = tmp_path_factory.mktemp("whole") / "run"
     source = open_data("digits")
-    train(small(source, **TRACKED), source, out)
+    with snapshots_without_processes():
+        train(small(source, **TRACKED), source, out)
     return out
 
 
@@ -119,7 +53,8 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path, 
         for path in (out / "last.pt", out / "best.pt"):
             if path.exists():
                 assert all(weight.isfinite().all() for weight in state_of(path).values())
-    resume(out)
+    with snapshots_without_processes():
+        resume(out)
     require_same(whole, out)
     first, second = (load_run(run).snapshots for run in (whole, out))
     assert [s.epoch for s in first] == [s.epoch for s in second] == [0, 2, 4, 6]
@@ -132,20 +67,21 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path, 
 
 
 def test_a_run_that_is_killed_from_outside_ends_with_the_same_bits(tmp_path):
-    """At whatever moment it comes, with images that workers read ahead."""
-    words = [sys.executable, "-m", "polyroots", "train", "--model", "q2", "--channels", "4,8", "--device", "cpu"]
-    words += ["--epochs", "30", "--batch-size", "10", "--limit", "80", "--augment", "crop", "--loading", "workers"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*words, "--out", tmp_path / "whole"], env=environment, check=True, capture_output=True)
+    """The command itself, at whatever moment it comes, with images that workers read ahead."""
+    words = ["train", "--model", "q2", "--channels", "4,8", "--device", "cpu", "--epochs", "12", "--batch-size", "10"]
+    words += ["--limit", "80", "--augment", "crop", "--loading", "workers"]
+    run(*words, "--out", tmp_path / "whole")
     out = tmp_path / "killed"
-    for lines, command in ((2, [*words, "--out", out]), (9, [*words[:4], "--resume", out])):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
-        while not (out / "metrics.csv").exists() or (out / "metrics.csv").read_text().count("\n") < lines:
-            assert time.monotonic() < deadline
-            time.sleep(0.003)
+    with subprocess.Popen(
+        [sys.executable, "-m", "polyroots", *words, "--out", out],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        wait_for_lines(out / "metrics.csv", 4)
         process.kill()
         assert process.wait() == -signal.SIGKILL
-    subprocess.run([*words[:4], "--resume", out], env=environment, check=True, capture_output=True)
+    assert not (out / "result.json").exists()
+    run("train", "--resume", out)
     assert same_weights(tmp_path / "whole", out)
-    assert len(columns(out)) == 30
+    assert len(columns(out)) == 12

@@ -6,14 +6,15 @@ import copy
 import csv
 import json
 import os
+import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 import torch
-from small_runs import same_weights, small
+from forked import command, status_of
+from small_runs import same_weights, small, wait_for_lines
 from torch.nn.functional import cross_entropy
 
 import polyroots as pr
@@ -25,28 +26,44 @@ from polyroots.training.data.normalisation import Normalisation
 from polyroots.training.loop.device import has_unused_weights
 from polyroots.training.runs.directory import Run
 
-COMMAND = ["--model", "q4", "--channels", "4,8", "--augment", "crop,flip", "--device", "cpu"]
-COUNTS = ["--epochs", "3", "--batch-size", "10", "--limit", "47"]
+pytestmark = pytest.mark.xdist_group("forked")
+
+COMMAND = ["train", "--channels", "4,8", "--device", "cpu", "--devices", "2", "--batch-size", "10"]
+OPTIONS = {"batch_size": 10, "limit": 47, "augment": "crop,flip", "devices": 2}
+WORDS = ["--model", "q4", "--augment", "crop,flip", "--limit", "47"]
 
 
-def words(*arguments, launcher=()):
-    return [sys.executable, *launcher, "-m", "polyroots", "train", *map(str, arguments)]
+class Pair:
+    """Two processes with the same command, which find each other as torchrun's do; both write to the same files."""
 
+    def __init__(self, directory, *words):
+        directory.mkdir(exist_ok=True)
+        self.out, self.error = directory / "out.txt", directory / "error.txt"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.processes = [
+            command(
+                words,
+                self.out,
+                self.error,
+                **{"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"},
+                **{"GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+                TORCHELASTIC_RUN_ID="tests",
+            )
+            for rank in range(2)
+        ]
 
-def environment():
-    own = {name: value for name, value in os.environ.items() if name not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
-    return own | {"OMP_NUM_THREADS": "1"}
+    def statuses(self):
+        return [status_of(process) for process in self.processes]
 
+    def said(self):
+        """What both have printed, on stdout and on stderr."""
+        return self.out.read_text(), self.error.read_text()
 
-def command(*arguments, launcher=()):
-    return subprocess.run(
-        words(*arguments, launcher=launcher),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    def must_succeed(self):
+        assert self.statuses() == [0, 0], self.said()
+        return self.said()
 
 
 def one_process_with_half_batches(config, source):
@@ -92,71 +109,70 @@ def rows_of(out):
         return np.array([(float(r["train_loss"]), float(r["test_loss"])) for r in csv.DictReader(stream)])
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_half_batches(tmp_path):
-    """Also where a batch can't be halved; started by polyroots and by torchrun."""
+    """Also where a batch can't be halved; started by polyroots, and found in the environment that torchrun sets."""
     source = open_data("digits")
-    config = small(source, epochs=3, batch_size=10, limit=47, augment="crop,flip", devices=2)
-    expected = one_process_with_half_batches(config, source)
-    result = command(*COMMAND, *COUNTS, "--devices", 2, "--out", tmp_path / "own")
+    expected = one_process_with_half_batches(small(source, epochs=3, **OPTIONS), source)
+    words = [*COMMAND, *WORDS, "--epochs", "3", "--out"]
+    own = {name: value for name, value in os.environ.items() if name not in ("LOCAL_RANK", "RANK", "WORLD_SIZE")}
+    result = subprocess.run(
+        [sys.executable, "-m", "polyroots", *words, tmp_path / "own"],
+        env=own | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    pair = Pair(tmp_path / "pair", *words, tmp_path / "torchrun")
     assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
-    assert result.stdout.count("epoch 3/3") == 1
-    assert "cpu" in json.loads(Run(tmp_path / "own").config.read_text())["environment"]["device"]
-    np.testing.assert_allclose(rows_of(tmp_path / "own"), expected, rtol=0, atol=1e-5)
-
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517")
-    result = command(*COMMAND, *COUNTS, "--devices", 2, "--out", tmp_path / "torchrun", launcher=launcher)
-    assert result.returncode == 0, result.stderr
-    np.testing.assert_allclose(rows_of(tmp_path / "torchrun"), expected, rtol=0, atol=1e-5)
+    for run, (out, error) in (("own", (result.stdout, result.stderr)), ("torchrun", pair.must_succeed())):
+        assert error == ""
+        assert out.count("epoch 3/3") == 1
+        assert "cpu" in json.loads(Run(tmp_path / run).config.read_text())["environment"]["device"]
+        np.testing.assert_allclose(rows_of(tmp_path / run), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_stop_together_and_go_on(tmp_path):
     """SIGTERM to one of them; the weights in the end are those of a run that nobody stopped."""
-    arguments = [*COMMAND, "--epochs", "40", "--batch-size", "10", "--limit", "47", "--devices", "2", "--out"]
-    whole = command(*arguments, tmp_path / "whole")
-    assert whole.returncode == 0, whole.stderr
-    metrics = tmp_path / "stopped" / "metrics.csv"
-    with subprocess.Popen(
-        words(*arguments, tmp_path / "stopped"),
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        deadline = time.monotonic() + 120
-        while not metrics.exists() or metrics.read_text().count("\n") < 4:
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        process.terminate()
-        _, said = process.communicate(timeout=120)
-    assert process.returncode == 1, said
+    words = [*COMMAND, *WORDS, "--epochs", "12", "--out"]
+    Pair(tmp_path / "1", *words, tmp_path / "whole").must_succeed()
+    pair = Pair(tmp_path / "2", *words, tmp_path / "stopped")
+    wait_for_lines(tmp_path / "stopped" / "metrics.csv", 3)
+    pair.processes[0].terminate()
+    assert pair.statuses() == [1, 1]
+    _, said = pair.said()
     assert said.count("\n") == 1
     assert said.startswith("Error: interrupted in epoch ")
     assert not (tmp_path / "stopped" / "result.json").exists()
-    result = command("--resume", tmp_path / "stopped")
-    assert result.returncode == 0, result.stderr
+    Pair(tmp_path / "3", "train", "--resume", tmp_path / "stopped").must_succeed()
     assert same_weights(tmp_path / "whole", tmp_path / "stopped")
     assert np.array_equal(rows_of(tmp_path / "whole"), rows_of(tmp_path / "stopped"))
 
 
+@pytest.mark.slow
 def test_several_processes_need_images_and_know_of_unused_weights(tmp_path):
     """A level of one linear block: the last one's A has no effect."""
-    words = ["--channels", "4,8", "--device", "cpu", "--devices", "2", "--batch-size", "8", "--epochs", "2"]
-    result = command(*words, "--blocks", "L", "--limit", 24, "--out", tmp_path / "run")
-    assert result.returncode == 0, result.stderr
-    result = command(*words, "--limit", 3, "--out", tmp_path / "few")
-    assert result.returncode == 1
-    assert result.stderr.startswith("Error: 3 training images for 2 processes: batch norm needs two for each at least")
+    words = [*COMMAND, "--epochs", "2", "--out"]
+    Pair(tmp_path / "1", *words, tmp_path / "run", "--blocks", "L", "--limit", 24).must_succeed()
+    pair = Pair(tmp_path / "2", *words, tmp_path / "few", "--limit", 3)
+    assert pair.statuses() == [1, 1]
+    _, said = pair.said()
+    assert said.count("\n") == 1
+    assert said.startswith("Error: 3 training images for 2 processes: batch norm needs two for each at least")
     assert not (tmp_path / "few").exists()
 
 
+@pytest.mark.slow
 def test_an_error_in_several_processes_is_said_once(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "last.pt").write_text("kept")
-    result = command(*COMMAND, *COUNTS, "--devices", 2, "--out", tmp_path / "run")
-    assert result.returncode == 1
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith(f"Error: {tmp_path / 'run'} holds a run already")
+    pair = Pair(tmp_path / "pair", *COMMAND, *WORDS, "--out", tmp_path / "run")
+    assert pair.statuses() == [1, 1]
+    _, said = pair.said()
+    assert said.count("\n") == 1
+    assert said.startswith(f"Error: {tmp_path / 'run'} holds a run already")
 
 
 def test_parts_are_the_batch():

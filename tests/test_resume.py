@@ -13,6 +13,7 @@ import time
 
 import pytest
 import torch
+from forked import snapshots_without_processes
 from small_runs import OPTIONS, columns, require_same, same_weights, small
 
 import polyroots as pr
@@ -128,11 +129,12 @@ def test_a_finished_run_says_its_result_again(tmp_path, whole):
     assert result.run.path == whole
 
 
-def test_only_one_process_trains_a_run(tmp_path, whole, monkeypatch):
-    monkeypatch.setattr("polyroots.training.runs.directory._PATIENCE", 0.5)
+def test_only_one_process_trains_a_run(whole, monkeypatch):
+    """The lock is the system's: it holds between processes."""
+    monkeypatch.setattr("polyroots.training.runs.directory._PATIENCE", 0.1)
     code = (
-        "import sys; from polyroots.training.runs.directory import Run\n"
-        "with Run(sys.argv[1]).held(): print('held', flush=True); input()"
+        "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)\n"
+        "print('held', flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, whole], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -298,12 +300,13 @@ def test_spectra_come_before_the_checkpoint_that_implies_them(tmp_path, monkeypa
     config = small(source, limit=40, epochs=2, track_spectrum=2)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_save_last", dying)
-        with pytest.raises(ZeroDivisionError):
+        with snapshots_without_processes(), pytest.raises(ZeroDivisionError):
             train(config, source, out)
     later = out / "spectra" / "epoch-000009.npz"
-    later.write_text("of a future that didn't come")
+    later.write_text("of an epoch that the run has yet to reach")
     (out / "spectra" / ".epoch-000002-x.npz").write_text("half")
-    resume(out)
+    with snapshots_without_processes():
+        resume(out)
     assert sorted(path.name for path in (out / "spectra").iterdir()) == ["epoch-000000.npz", "epoch-000002.npz"]
 
 

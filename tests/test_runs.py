@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from small_runs import small, state_of
+from forked import start, status_of
+from small_runs import begin_and_say, small, state_of
 
 import polyroots as pr
 from polyroots.checkpoints.own import load_checkpoint
@@ -122,23 +122,16 @@ def test_config_says_how_it_was_made(tmp_path, digits, monkeypatch):
     assert set(document["environment"]) >= {"python", "torch", "torchvision", "polyroots_revision"}
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("forked")
 def test_one_of_several_processes_gets_a_directory(tmp_path):
     """Whoever links config.json first; the others find a run."""
-    code = """
-import sys
-from polyroots.training.runs.directory import begin
-try:
-    begin(sys.argv[1], {"who": sys.argv[2]})
-    print("mine")
-except OSError as error:
-    print(error)
-"""
-    words = [sys.executable, "-c", code, str(tmp_path / "run")]
-    processes = [subprocess.Popen([*words, str(i)], stdout=subprocess.PIPE, text=True) for i in range(4)]
-    said = [process.communicate(timeout=120)[0] for process in processes]
-    (winner,) = [i for i, text in enumerate(said) if text == "mine\n"]
-    assert json.loads((tmp_path / "run" / "config.json").read_text()) == {"who": str(winner)}
-    assert sum("holds a run already" in text for text in said) == 3
+    said = [tmp_path / str(i) for i in range(4)]
+    processes = [start(begin_and_say, tmp_path / "run", i, path) for i, path in enumerate(said)]
+    assert [status_of(process) for process in processes] == [0] * 4
+    (winner,) = [i for i, path in enumerate(said) if path.read_text() == "mine"]
+    assert json.loads((tmp_path / "run" / "config.json").read_text()) == {"who": winner}
+    assert sum("holds a run already" in path.read_text() for path in said) == 3
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
 
 

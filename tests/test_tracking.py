@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from commands import fails, run
+from forked import snapshots_without_processes
 from matplotlib.text import Text
 from pictures import require_nothing_is_cut
 from small_runs import small
@@ -69,8 +70,9 @@ def test_tracking_changes_nothing_of_the_training(tmp_path, tracked):
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
+@pytest.mark.slow
 def test_a_spectrum_that_fails_is_a_warning(tmp_path):
-    """A network that diverged has none; the queue goes on behind it."""
+    """In real processes. A network that diverged has none; the queue goes on behind it."""
     run_ = Run(tmp_path)
     config = pr.models.model_config("q2", image_size=8, channels=(4,))
     model = pr.models.build(config)
@@ -113,9 +115,24 @@ def test_a_spectrum_whose_process_was_killed_is_done_when_the_run_goes_on(tmp_pa
             tracker.wait()
             assert words in tracker.problems[0]
             assert [path.name for path in run_.spectra.iterdir()] == ["epoch-000001.pt"]
-    tracker = Tracker(run_)
-    tracker.wait()
+    with snapshots_without_processes():
+        Tracker(run_).wait()
     assert [path.name for path in run_.spectra.iterdir()] == ["epoch-000001.npz"]
+
+
+def test_a_spectrum_that_was_done_in_the_meantime_is_no_problem(tmp_path, monkeypatch):
+    """By the process that a killed run has left behind, which takes the checkpoint away."""
+    run_ = Run(tmp_path)
+    config = pr.models.model_config("q2", image_size=8, channels=(4,))
+    late = tmp_path / "late"
+    done = run_.spectra / "epoch-000001"
+    late.write_text(f"#!/bin/sh\nmv {done}.pt {done}.npz\nexit 1\n")
+    late.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(late))
+    tracker = Tracker(run_)
+    tracker.add(1, Checkpoint(config, pr.models.build(config).state_dict()))
+    tracker.wait()
+    assert tracker.problems == []
 
 
 def test_roots_are_followed(rng):

@@ -1,0 +1,100 @@
+"""Processes of their own, forked from one that has imported what they need: imports take longer than small runs.
+
+The processes are real ones: they can be killed, receive signals, and train together.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    [
+        *("polyroots.training.loop.train", "polyroots.study", "polyroots_cli.main", "polyroots_cli.reporter"),
+        *("forked", "killed", "small_runs"),
+    ]
+)
+
+
+def start(function: Callable[..., None], *arguments: Any) -> ForkServerProcess:
+    """Start a process that calls a function of a module."""
+    process = _CONTEXT.Process(target=_call, args=(function, arguments))
+    process.start()
+    return process
+
+
+def status_of(process: ForkServerProcess, timeout: float = 120) -> int:
+    """Wait for a process and return its exit status; negative for the signal that ended it."""
+    process.join(timeout)
+    status = process.exitcode
+    if status is None:
+        process.kill()
+        raise AssertionError(f"not done after {timeout} seconds")
+    return status
+
+
+def command(words: Sequence[object], out: Path, error: Path, **environment: str) -> ForkServerProcess:
+    """Start polyroots with the words of a command line; its output is appended to two files."""
+    return start(_command, [str(word) for word in words], str(out), str(error), environment)
+
+
+def _call(function: Callable[..., None], arguments: Sequence[Any]) -> None:
+    import torch
+
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        signal.signal(number, handler)
+    torch.set_num_threads(1)
+    function(*arguments)
+
+
+def _command(words: list[str], out: str, error: str, environment: dict[str, str]) -> None:
+    for path, number in ((out, 1), (error, 2)):
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.dup2(handle, number)
+    os.environ.update(environment)
+    sys.argv = ["polyroots", *words]
+    from polyroots_cli.main import main
+
+    main(words)
+
+
+class _Done:
+    """The process of a snapshot that is computed where it is started."""
+
+    returncode = 0
+
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
+        from polyroots.training.runs.tracking import work
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "nice", lambda increment: 0)
+            work(command[-1])
+
+    def poll(self) -> int:
+        return 0
+
+    def terminate(self) -> None: ...
+
+    def communicate(self) -> tuple[None, bytes]:
+        return None, b""
+
+
+@contextmanager
+def snapshots_without_processes() -> Iterator[None]:
+    """Compute tracked spectra in this process, when their own would have started."""
+    with pytest.MonkeyPatch.context() as patch:
+        names = SimpleNamespace(Popen=_Done, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
+        patch.setattr("polyroots.training.runs.tracking.subprocess", names)
+        yield

@@ -1,0 +1,68 @@
+"""A run that kills its own process by SIGKILL, at the n-th time that it reaches a moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from forked import snapshots_without_processes
+from small_runs import small
+
+from polyroots.training import open_data, resume, train
+from polyroots.training.loop import train as loop
+from polyroots.training.loop.epoch import EpochLoop
+from polyroots.training.loop.trainer import Trainer
+from polyroots.training.runs.directory import Run
+
+
+def half(path, content):
+    """Write the first half of a file."""
+    with Path(path).open("wb") as stream:
+        stream.write(bytes(content)[: len(content) // 2])
+
+
+def named(prefix):
+    """Whether a call is for a temporary file of this name."""
+    return lambda path, *_: Path(path).name.startswith(prefix)
+
+
+# Moment -> where it is: an object and its method, for which calls of it, and what is done before.
+MOMENTS = {
+    "claimed": (loop, "Trainer"),
+    "before the first checkpoint": (Trainer, "_write_beginning"),
+    "step": (EpochLoop, "_step"),
+    "half of last.pt": (Path, "write_bytes", named(".last-"), half),
+    "last.pt before it has its name": (Path, "replace", named(".last-")),
+    "before last.pt": (Trainer, "_save_last"),
+    "after last.pt": (Run, "append_metrics"),
+    "before result.json": (Trainer, "_result"),
+    "best.pt before it has its name": (Path, "replace", named(".best-")),
+    "metrics.csv made anew": (Path, "replace", named(".metrics-")),
+}
+
+
+def train_and_die(moment, count, out, options):
+    """Begin a run, or go on with it, until the n-th time of a moment."""
+    die_after(count, *MOMENTS[moment])
+    with snapshots_without_processes():
+        if out.exists():
+            resume(out)
+        else:
+            source = open_data("digits")
+            train(small(source, **options), source, out)
+
+
+def die_after(count, owner, name, when=lambda *_: True, before=lambda *_: None):
+    """Replace a method by one that kills this process at its n-th call."""
+    original, seen = getattr(owner, name), []
+
+    def dying(*args, **kwargs):
+        if when(*args):
+            seen.append(1)
+            if len(seen) == count:
+                before(*args)
+                os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
+
+    setattr(owner, name, dying)
