@@ -1,4 +1,4 @@
-"""Where people's text goes: plain in a log, coloured on a terminal."""
+"""Text for people: plain in a log, coloured on a terminal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.table import Table
 from rich.text import Text
 
-# A rule under the heading, in characters that every log can hold.
+# A rule under the heading, in ASCII.
 _RULE = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that neither reads markup into paths nor colours numbers by itself."""
+    """Return a console that takes text as it is: no markup, no highlighting of numbers."""
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
@@ -31,9 +31,9 @@ def table(*columns: str, left: int = 1) -> Table:
 
 
 def say(*lines: str | Table, screen: Console | None = None) -> None:
-    """Print text and tables, on stdout unless said otherwise.
+    """Print text and tables, on stdout or on another console.
 
-    Nothing is folded or cut to the width of the terminal: numbers stay whole, names and commands can be copied.
+    Lines are neither wrapped nor cut at the width of the terminal, so that names and commands can be copied.
     """
     screen = screen or console()
     for line in lines:
@@ -49,7 +49,7 @@ def _full_width(result: Table) -> Text:
 
 
 def progress() -> Progress:
-    """Return a progress bar on stderr that is gone when it is done, and that a log doesn't see."""
+    """Return a progress bar on stderr, which is removed at the end and shown on a terminal only."""
     screen = console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
@@ -69,7 +69,7 @@ def print_json(document: Any) -> None:
 
 
 def dimensions(size: tuple[int, ...]) -> str:
-    """Write sizes as people do: 32x32.
+    """Return the text of a size, such as 32x32.
 
     >>> dimensions((64, 64, 3, 3))
     '64x64x3x3'
@@ -78,7 +78,7 @@ def dimensions(size: tuple[int, ...]) -> str:
 
 
 def number(value: float, scale: float = 0.0) -> str:
-    """Write a number with four significant digits; what is rounding error relative to `scale` is zero.
+    """Return a number with four significant digits, zero if it is a rounding error relative to `scale`.
 
     >>> number(-0.0), number(0.57735), number(1234.5), number(12345.6), number(2e-16, scale=8.0)
     ('0.000', '0.5774', '1234', '1.235e+04', '0.000')

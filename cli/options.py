@@ -113,7 +113,6 @@ FIELDS = {
     "clip": "clip_norm",
     "gpus_per_job": "devices_per_job",
     "init_file": "start",
-    "sbatch": "more",
     "sync_bn": "sync_batch_norm",
 }
 

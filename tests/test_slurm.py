@@ -1,25 +1,28 @@
-"""Studies on a real SLURM cluster; `.ci/run` starts one of this machine alone where it can."""
+"""Studies on SLURM: one on a real cluster, which `.ci/run` starts on this machine where it can, and what it leaves."""
 
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
+import threading
 
 import pytest
 from commands import fails, run
 from small_runs import require_same
-from small_studies import FOUR, command, epochs_done, four, wait_for
+from small_studies import FOUR, Ended, command, epochs_done, four, wait_for
 
-from polyroots.errors import FileError, InputError
-from polyroots.study import Phase, Resources, StudyDirectory, cluster, minutes_of
-from polyroots.study.progress import last_lines_of
+from polyroots.errors import FileError, InputError, PolyrootsError
+from polyroots.study import Phase, Resources, StudyDirectory, cluster, local, make_plan, minutes_of
+from polyroots.study.progress import STOPPED, last_lines_of
 from polyroots.training import load_run, open_data, train
 
 # They share a cluster.
 pytestmark = pytest.mark.xdist_group("slurm")
 
-NAMES = ["q2_seed-11", "mgnet-ab_seed-11", "q2_seed-23", "mgnet-ab_seed-23"]
+NAMES = [f"q2_seed-{seed}" for seed in (11, 23, 31)]
+THREE = FOUR.replace("[11, 23]", "[11, 23, 31]").replace(', "mgnet-ab"', "")
 SLURM = ("--cluster", "slurm", "--device", "cpu", "--time", "10")
 
 
@@ -48,104 +51,83 @@ def _quick(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-def _states():
-    words = ["squeue", "--noheader", "--array", "--format=%i %T"]
-    lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
-    return dict(line.split() for line in lines)
-
-
 def _job_of(out, name):
     return json.loads((out / "slurm" / "jobs.json").read_text())[name]["job"]
 
 
-def _require_as_here(out, tmp_path):
-    """Require that runs are, to the last bit, those of this process."""
-    for planned in StudyDirectory(out).read().runs:
-        train(planned.config, open_data("digits"), tmp_path / planned.name)
-        require_same(tmp_path / planned.name, out / "runs" / planned.name)
+def _states(array):
+    """State of each element of an array that is in the queue."""
+    words = ["squeue", "--noheader", "--array", "--format=%i %T"]
+    lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    return dict(line.split() for line in lines if line.startswith(f"{array}_"))
 
 
-@needs_slurm
-def test_an_array_of_four_with_one_cancelled_in_the_middle_and_resumed(tmp_path):
-    path, out = four(tmp_path, epochs=120), tmp_path / "out"
-    process = command(path, "--out", out, *SLURM)
-    first = out / "runs" / NAMES[0]
-    wait_for(lambda: epochs_done(first) >= 2)
-    jobs = [_job_of(out, name) for name in NAMES]
-    assert len({job.split("_")[0] for job in jobs}) == 1  # one array
-    assert [job.split("_")[1] for job in jobs] == ["0", "1", "2", "3"]
-    subprocess.run(["scancel", jobs[0]], check=True)
-    output = process.communicate(timeout=200)[0]
-    assert process.returncode == 1
-    assert "3 done, 1 stopped" in output
-    assert "Stopped: interrupted in epoch" in output
-    assert f"(job {jobs[0]} is no longer in the queue)" in output
-    assert 2 <= epochs_done(first) < 120
-    output = run("study", "run", path, "--out", out, *SLURM).stdout
-    assert "4 runs, 3 of them done before" in output
-    assert f"{NAMES[0]} done" in output
-    assert len(load_run(first).run.read_config()["resumed"]) == 1
-    _require_as_here(out, tmp_path)
-
-
-@needs_slurm
-def test_a_job_whose_time_is_up_goes_back_into_the_queue_and_on(tmp_path):
-    """Two runs share the job; SLURM sends SIGUSR2 before the time is up."""
-    path, out = four(tmp_path, epochs=400, text=FOUR.replace("[11, 23]", "[11]")), tmp_path / "out"
-    process = command(path, "--out", out, *SLURM, "--runs-per-job", 2)
-    runs = [out / "runs" / name for name in NAMES[:2]]
-    wait_for(lambda: all(epochs_done(path) >= 2 for path in runs))
-    job = _job_of(out, NAMES[0])
-    assert job == _job_of(out, NAMES[1])
-    # By the signal alone: to the array's element scancel sends it again and again, also when it has begun anew.
+def _signal_time_limit(job):
+    """Start a process that sends SIGUSR2, as SLURM does before a job's time is up, until it is killed."""
+    # To the job's number: to the array's element scancel would send the signal again after a restart.
     raw = subprocess.run(["squeue", "--noheader", f"--jobs={job}", "--format=%A"], capture_output=True, text=True)
-    signalling = subprocess.Popen(["scancel", "--signal=USR2", raw.stdout.strip()])
-    logs = [out / "logs" / f"{name}.log" for name in NAMES[:2]]
-    wait_for(lambda: all("Stopped: interrupted" in log.read_text() for log in logs))
+    return subprocess.Popen(["scancel", "--signal=USR2", raw.stdout.strip()])
+
+
+@needs_slurm
+@pytest.mark.slow
+def test_an_array_with_its_time_up_and_a_job_cancelled(tmp_path):
+    """Two jobs, one at a time: one of two runs that goes back into the queue, and one that is cancelled."""
+    path, out = four(tmp_path, epochs=100, text=THREE), tmp_path / "out"
+    words = ("study", "run", path, "--out", out, *SLURM, "--runs-per-job", 2)
+    runs, logs = [out / "runs" / name for name in NAMES], [out / "logs" / f"{name}.log" for name in NAMES]
+    first = command(*words[2:], "--jobs", 1, preexec_fn=_take_ctrl_c)
+    wait_for(lambda: all(epochs_done(path) >= 2 for path in runs[:2]))
+    jobs = [_job_of(out, name) for name in NAMES]
+    array = jobs[0].split("_")[0]
+    assert jobs == [f"{array}_0", f"{array}_0", f"{array}_1"]
+    assert _states(array) == {f"{array}_0": "RUNNING", f"{array}_1": "PENDING"}
+    signalling = _signal_time_limit(jobs[0])
+    wait_for(lambda: all("Stopped: interrupted" in log.read_text() for log in logs[:2]))
     signalling.kill()
     signalling.wait()
-    # Somebody else who looks waits for the same job.
-    other = command(path, "--out", out, *SLURM, "--runs-per-job", 2)
-    for waiting in (process, other):
-        output = waiting.communicate(timeout=200)[0]
-        assert waiting.returncode == 0, output
-        assert "2 done" in output
-    assert _job_of(out, NAMES[0]) == job
-    for path in runs:
+
+    interrupted = []
+
+    def interrupt_and_cancel():
+        wait_for(lambda: epochs_done(runs[2]) >= 2)
+        first.send_signal(signal.SIGINT)
+        interrupted.append(first.communicate(timeout=100)[0].splitlines()[-1])
+        subprocess.run(["scancel", jobs[2]], check=True)
+
+    # Meanwhile another command watches the same jobs.
+    typing = threading.Thread(target=interrupt_and_cancel)
+    typing.start()
+    result = run(*words, exit_code=1)
+    typing.join()
+    assert interrupted == ["Error: interrupted; the jobs go on; the same command watches them"]
+    assert first.returncode == 1
+    assert "2 done, 1 stopped" in result.stdout
+    assert "Stopped: interrupted in epoch" in result.stderr
+    assert f"(job {jobs[2]} is no longer in the queue)" in result.stderr
+    assert 2 <= epochs_done(runs[2]) < 100
+    output = run(*words).stdout
+    assert "3 runs, 2 of them done before" in output
+    assert f"{NAMES[2]} done" in output
+    again = [_job_of(out, name) for name in NAMES]
+    assert again[:2] == jobs[:2]
+    assert again[2].split("_")[0] != array
+    for planned, path in zip(StudyDirectory(out).read().runs, runs, strict=True):
         assert len(load_run(path).run.read_config()["resumed"]) == 1
-    _require_as_here(out, tmp_path)
+        # To the last bit the run of this process.
+        train(planned.config, open_data("digits"), tmp_path / planned.name)
+        require_same(tmp_path / planned.name, path)
 
 
 @needs_slurm
+@pytest.mark.slow
 def test_what_slurm_refuses_is_said(tmp_path):
-    before = _states().keys()
     line = fails("study", "run", four(tmp_path), "--out", tmp_path / "out", *SLURM, "--partition", "none")
-    assert line.startswith("Error: SLURM refuses the jobs: ")
+    assert line.startswith("Error: sbatch refuses the jobs: ")
     assert "partition" in line.lower()
     line = fails("study", "run", four(tmp_path), "--out", tmp_path / "out", *SLURM, "--sbatch", "no-such=1")
     assert "no-such" in line
-    assert _states().keys() <= before  # a job of the test before may be about to end
-
-
-@needs_slurm
-def test_whoever_is_interrupted_leaves_the_jobs_to_slurm(tmp_path):
-    path, out = four(tmp_path, epochs=150), tmp_path / "out"
-    process = command(path, "--out", out, *SLURM, "--jobs", 1, preexec_fn=_take_ctrl_c)
-    wait_for(lambda: epochs_done(out / "runs" / NAMES[0]) >= 1)
-    # One at a time.
-    array = _job_of(out, NAMES[0]).split("_")[0]
-    states = [state for job, state in _states().items() if job.startswith(f"{array}_")]
-    assert sorted(states) == ["PENDING"] * 3 + ["RUNNING"]
-    process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=60)[0]
-    assert output.splitlines()[-1] == "Error: interrupted; the jobs go on; look at them with the same command"
-    jobs = {name: _job_of(out, name) for name in NAMES}
-    subprocess.run(["scancel", *(jobs[name] for name in NAMES[2:])], check=True)
-    output = run("study", "run", path, "--out", out, *SLURM, "--jobs", 1).stdout
-    assert "4 done" in output
-    # The jobs that were there are waited for, and those that were gone are submitted again.
-    again = {name: _job_of(out, name) for name in NAMES}
-    assert [again[name] == jobs[name] for name in NAMES] == [True, True, False, False]
+    assert not (tmp_path / "out" / "slurm" / "jobs.json").exists()
 
 
 def _take_ctrl_c():
@@ -155,7 +137,78 @@ def _take_ctrl_c():
 def test_without_slurm_there_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     line = fails("study", "run", four(tmp_path), "--out", tmp_path / "out", *SLURM)
-    assert line == "Error: there is no SLURM here (no sbatch and squeue); use --cluster local, or log in to a node"
+    assert line == (
+        "Error: there is no SLURM on this machine (no sbatch and squeue); log in to a node of the cluster, or run the "
+        "study on this machine (--cluster)"
+    )
+
+
+def test_without_submitit_there_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster.shutil, "which", lambda name: name)
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    line = fails("study", "run", four(tmp_path), "--out", tmp_path / "out", *SLURM)
+    assert line == (
+        'Error: SLURM jobs need submitit, which is not installed: type pip install -e ".[slurm]" in polyroots\' '
+        "directory, or run the study on this machine (--cluster)"
+    )
+
+
+class _Worker(Ended):
+    """A worker that runs until it is asked to stop; when it is first looked at, its job gets a signal."""
+
+    def __init__(self, number):
+        super().__init__(None)
+        self.number = number
+
+    def poll(self):
+        if self.number is not None:
+            self.number = os.kill(os.getpid(), self.number)
+        return self.status
+
+    def send_signal(self, number):
+        assert number == signal.SIGTERM
+        self.status = STOPPED
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """A job of two runs, whose workers are objects: call it with these, and get the signals that submitit got."""
+    path = four(tmp_path, text=THREE)
+    plan, description = make_plan(path)
+    directory = StudyDirectory(tmp_path / "out")
+    directory.write(plan, description.text)
+    monkeypatch.setattr(cluster.time, "sleep", lambda seconds: None)
+    before = signal.getsignal(signal.SIGUSR2)
+
+    def call(*workers):
+        left, requeued = list(workers), []
+        monkeypatch.setattr(local, "_start_worker", lambda *_: left.pop(0))
+        signal.signal(signal.SIGUSR2, lambda *caught: requeued.append(caught[0]))
+        cluster._Job(directory.path, tuple(NAMES[: len(workers)]))()
+        return requeued
+
+    yield call
+    signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_job_whose_time_is_up_stops_its_runs_and_goes_back_into_the_queue(job):
+    workers = _Worker(signal.SIGUSR2), _Worker(None)
+    assert job(*workers) == [signal.SIGUSR2]
+    assert [worker.status for worker in workers] == [STOPPED, STOPPED]
+
+
+def test_a_job_fails_with_its_runs(job):
+    with pytest.raises(PolyrootsError, match=r"^q2_seed-11 failed, q2_seed-23 failed$"):
+        job(Ended(1), Ended(-signal.SIGKILL))
+
+
+def test_a_job_whose_runs_were_stopped_waits_to_be_ended(job, monkeypatch):
+    """SLURM puts a job back that it preempts, but not one that has ended by itself."""
+    now = iter(range(0, 10_000, 100))
+    monkeypatch.setattr(cluster.time, "monotonic", lambda: next(now))
+    with pytest.raises(PolyrootsError, match="q2_seed-11 stopped"):
+        job(Ended(STOPPED))
+    assert next(now) > cluster._SECONDS_TO_BE_ENDED
 
 
 def test_options_of_jobs(tmp_path):
@@ -164,7 +217,7 @@ def test_options_of_jobs(tmp_path):
         (("--time", "soon"), "expected a time such as 90 (minutes), 4:00:00 or 1-12"),
         (("--time", "0"), "expected a time of at least a minute"),
         (("--sbatch", "=1"), "expected --sbatch KEY=VALUE, got '=1'"),
-        (("--sbatch", "array=1-5"), "--sbatch array is decided here"),
+        (("--sbatch", "array=1-5"), "sbatch's array is set by the study itself; leave it out (--sbatch)"),
     ]:
         line = fails("study", "run", path, "--out", out, *SLURM[:4], *words, exit_code=2)
         assert said in line

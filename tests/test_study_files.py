@@ -94,14 +94,14 @@ def test_data_lie_where_the_file_or_the_command_says(study, image_folder, tmp_pa
         ("seeds = [11, 23]", "seed = 3", 3, "unknown part of a study 'seed': did you mean 'seeds'"),
         ("epochs = 2", "epoks = 2", 6, "unknown setting 'epoks': did you mean 'epochs'"),
         ("epochs = 2", "seed = 2", 6, "seeds are for the whole study"),
-        ("epochs = 2", 'device = "cuda"', 6, "device is a matter of the machine"),
+        ("epochs = 2", 'device = "cuda"', 6, "device belongs to the machine"),
         ("epochs = 2", "blocks = 'L,C'", 6, 'write model = "L,L,C"'),
-        ("epochs = 2", "roots = 'given'", 6, "roots by hand are for 'polyroots init'"),
+        ("epochs = 2", "roots = 'given'", 6, "roots 'given' is for 'polyroots init' only"),
         ("epochs = 2\nscale = 0.25", "epochs = 0\nlr = -1", 6, "epochs: input"),
         ("epochs = 2", "epochs = 0", 6, "epochs: input should be greater than 0, got 0"),
         ("epochs = 2", 'recipe = "papr"', 6, "unknown recipe 'papr': did you mean 'paper'"),
         ("epochs = 2", "roots = 3", 6, "expected a name in quotes for roots, got 3"),
-        ("epochs = 2", 'roots = "leja"', 13, "and roots leja chooses them from it"),
+        ("epochs = 2", 'roots = "leja"', 13, "and roots leja chooses them from one"),
         ("scale = 0.25", "scale = -1", 7, "expected a positive number of at most"),
         ("scale = 0.25", 'scale = "sqrtt2"', 7, "such as 0.5, sqrt2 or 1/sqrt8"),
         ("scale = 0.25", "degree = 5", 10, "degree 5 does not fit the blocks L,L"),
@@ -111,11 +111,11 @@ def test_data_lie_where_the_file_or_the_command_says(study, image_folder, tmp_pa
         ('model = ["q2", "q4"]', 'model = ["q2", "q4"]\nlr = []', 11, "lr has no value"),
         ('model = ["q2", "q4"]', 'model = ["q2", "q4", "resnet18"]', 12, "resnet18 has no coefficients"),
         ('  "xavier",', '  "xavier", "uniform:1",', 13, "uniform"),
-        ('model = ["resnet18", "mgnet-ab"]', 'model = ["resnet18", "q2"]', 16, "asks once more for the run model q2"),
-        ('model = ["resnet18", "mgnet-ab"]', "", 16, "this table says nothing"),
+        ('model = ["resnet18", "mgnet-ab"]', 'model = ["resnet18", "q2"]', 16, "this repeats the run model q2"),
+        ('model = ["resnet18", "mgnet-ab"]', "", 16, "this table is empty"),
         ("[[include]]", "[include]", 16, "expected tables under [[include]], in double brackets"),
         ('model = "q4"\nalpha', 'model = "q8"\nalpha', 19, "this excludes none of the runs"),
-        ('model = "q4"\nalpha', 'lr = 0.1\nmodel = "q4"\nalpha', 20, "lr is no axis"),
+        ('model = "q4"\nalpha', 'lr = 0.1\nmodel = "q4"\nalpha', 20, "lr is not in [axes]"),
         ("[axes]", "[axis]", 9, "unknown part of a study 'axis': did you mean 'axes'"),
     ],
 )
@@ -136,7 +136,7 @@ def test_an_error_of_a_combination_names_the_run(study):
 
 
 def test_a_file_that_is_none(study, tmp_path):
-    with pytest.raises(InputError, match=r"is no TOML: .* \(at line 6, column 10\)"):
+    with pytest.raises(InputError, match=r"is not TOML: .* \(at line 6, column 10\)"):
         make_plan(study(("epochs = 2", "epochs = ")))
     with pytest.raises(InputError, match="describes no run"):
         make_plan(study(text='title = "Empty"\n'))
@@ -151,7 +151,7 @@ def test_a_file_that_is_none(study, tmp_path):
     with pytest.raises(FileError, match="no file"):
         make_plan(tmp_path / "none.toml")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="is no text"):
+    with pytest.raises(InputError, match="is not UTF-8 text"):
         make_plan(tmp_path / "binary")
     with pytest.raises(FileError, match="cannot read"):
         make_plan(tmp_path)
@@ -214,7 +214,7 @@ def test_the_same_computation_is_asked_for_once(study, include):
         base = base.replace("scale = 0.125\n", "")
         include = include.replace("[4, 8]", "[32, 64]")
     text = f'{base}[axes]\nmodel = ["q2"]\n[[include]]\n{include}\n'
-    with pytest.raises(InputError, match="asks once more for the run model"):
+    with pytest.raises(InputError, match="this repeats the run model"):
         make_plan(study(text=text))
 
 

@@ -2,22 +2,22 @@
 
 import io
 import os
+import queue
 import shutil
 import signal
-import subprocess
-import sys
+import threading
 
 import pytest
 from commands import fails, run
 from rich.console import Console
 from small_runs import require_same
-from small_studies import FOUR, command, epochs_done, four, wait_for
+from small_studies import FOUR, command, epochs_done, four, train_here, wait_for
 
 from polyroots.errors import FileError, InputError
-from polyroots.study import LocalRunner, Machine, Phase, StudyDirectory, make_plan, run_study
+from polyroots.study import LocalRunner, Machine, Phase, StudyDirectory, directory, make_plan, run_study, worker
 from polyroots.study.progress import STOPPED, RunProgress, last_lines_of, progress_of
-from polyroots.training import load_run, open_data, train
-from polyroots_cli import study_live
+from polyroots.training import StoppedError, load_run, open_data, train
+from polyroots_cli.study import live
 
 NAMES = [f"{name}_seed-{seed}" for seed in (11, 23) for name in ("q2", "mgnet-ab")]
 
@@ -28,13 +28,19 @@ def _one_thread(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture
+def here(monkeypatch):
+    """Runs are trained in this process."""
+    train_here(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A study that is done: its file, its directory, what the command printed."""
     tmp = tmp_path_factory.mktemp("study")
     path = four(tmp)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
+        train_here(patch)
         output = run("study", "run", path, "--out", tmp / "out", "--jobs", 2, "--device", "cpu").stdout
     return path, tmp / "out", output
 
@@ -67,7 +73,7 @@ def test_what_is_done_is_not_done_again(done):
     assert {file: file.stat().st_mtime_ns for file in files} == files
 
 
-def test_more_seeds_are_added_to_what_is_there(done, tmp_path):
+def test_more_seeds_are_added_to_what_is_there(done, here, tmp_path):
     _, out, _ = done
     shutil.copytree(out, tmp_path / "out")
     path = four(tmp_path, text=FOUR.replace("[11, 23]", "[11, 23, 31]").replace('"q2", ', ""))
@@ -89,11 +95,12 @@ def test_runs_are_known_by_what_they_compute(done, tmp_path):
     assert "lr" in table
 
 
-def test_a_study_is_run_by_one_command_at_a_time(done):
+def test_a_study_is_run_by_one_command_at_a_time(done, monkeypatch):
     path, out, _ = done
+    monkeypatch.setattr(directory, "_PATIENCE", 0.1)
     with StudyDirectory(out).held():
         line = fails("study", "run", path, "--out", out, "--device", "cpu")
-    assert line == f"Error: another 'polyroots study run' is at work in {out}; wait until it is done, or stop it"
+    assert line == f"Error: another 'polyroots study run' is running in {out}; wait until it is done, or stop it"
 
 
 def test_runs_of_another_configuration_are_not_taken_for_these(done, tmp_path):
@@ -101,51 +108,63 @@ def test_runs_of_another_configuration_are_not_taken_for_these(done, tmp_path):
     before = (out / "plan.json").read_bytes()
     path = four(tmp_path, epochs=3)
     line = fails("study", "run", path, "--out", out, "--device", "cpu")
-    assert "is a run with epochs 2, the study now asks for 3; choose another --out" in line
+    assert "is a run with epochs 2, the study now has 3; choose another directory, or remove that run (--out)" in line
     path = four(tmp_path, text=FOUR.replace("[4, 8]", "[4, 4]"))
     line = fails("study", "run", path, "--out", out, "--device", "cpu")
-    assert "is a run with model channels 4,8, the study now asks for channels 4,4" in line
+    assert "is a run with model channels 4,8, the study now has channels 4,4; " in line
     assert (out / "plan.json").read_bytes() == before
 
 
-def test_a_killed_study_goes_on_to_the_same_bits(tmp_path):
-    path = four(tmp_path, epochs=60, text=FOUR.replace("[11, 23]", "[11]"))
+@pytest.mark.slow
+def test_a_killed_study_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    """The processes of a command and of its worker: they train what this process does, before and after a SIGKILL."""
+    path = four(tmp_path, epochs=100, text=FOUR.replace("[11, 23]", "[11]").replace(', "mgnet-ab"', ""))
     out = tmp_path / "out"
-    process = command(path, "--out", out, "--device", "cpu", "--jobs", 2)
+    process = command(path, "--out", out, "--device", "cpu")
     first = out / "runs" / NAMES[0]
     wait_for(lambda: epochs_done(first) >= 2)
     process.kill()
     process.communicate()
-    # Nobody is left who trains on: the runs notice, save and stop, or end before they have begun.
+    # The worker's parent is gone: it saves and stops.
     log = out / "logs" / f"{NAMES[0]}.log"
     wait_for(lambda: last_lines_of(log, 1)[0].startswith("Stopped"))
-    assert 2 <= epochs_done(first) < 60
-    run("study", "run", path, "--out", out, "--device", "cpu", "--jobs", 2)
-    for planned in StudyDirectory(out).read().runs:
-        train(planned.config, open_data("digits"), tmp_path / planned.name)
-        require_same(tmp_path / planned.name, out / "runs" / planned.name)
+    assert 2 <= epochs_done(first) < 100
+    train_here(monkeypatch)
+    run("study", "run", path, "--out", out, "--device", "cpu")
+    (planned,) = StudyDirectory(out).read().runs
+    train(planned.config, open_data("digits"), tmp_path / planned.name)
+    require_same(tmp_path / planned.name, first)
     # It was not begun anew.
     assert len(load_run(first).run.read_config()["resumed"]) == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_what_runs(tmp_path):
     path = four(tmp_path, epochs=3000)
-    process = command(path, "--out", tmp_path / "out", "--device", "cpu", preexec_fn=_take_ctrl_c)
     runs = tmp_path / "out" / "runs"
-    wait_for(lambda: epochs_done(runs / NAMES[0]) >= 2)
-    process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=60)[0]
-    assert process.returncode == 1
-    assert output.splitlines()[-1] == "Error: interrupted; go on with the same command"
+    has_ended = threading.Event()
+
+    def interrupt():
+        wait_for(lambda: has_ended.is_set() or epochs_done(runs / NAMES[0]) >= 2)
+        if not has_ended.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    # A shell's background job ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    typing = threading.Thread(target=interrupt)
+    typing.start()
+    try:
+        result = run("study", "run", path, "--out", tmp_path / "out", "--device", "cpu", exit_code=1)
+    finally:
+        has_ended.set()
+        typing.join()
+        signal.signal(signal.SIGINT, before)
+    assert result.stderr.splitlines()[-1] == "Error: interrupted; the same command resumes the runs"
     assert last_lines_of(tmp_path / "out" / "logs" / f"{NAMES[0]}.log")[-1].startswith("Stopped: interrupted in epoch")
     assert [path.name for path in runs.iterdir()] == NAMES[:1]
 
 
-def _take_ctrl_c():
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def test_a_failed_run_is_reported_and_the_others_go_on(tmp_path):
+def test_a_failed_run_is_reported_and_the_others_go_on(here, tmp_path):
     text = FOUR.replace('model = ["q2", "mgnet-ab"]', 'model = "q2"\nlr = [0.1, 1e30]')
     path = four(tmp_path, text=text.replace("[11, 23]", "[11]"))
     result = run("study", "run", path, "--out", tmp_path / "out", "--device", "cpu", exit_code=1)
@@ -156,8 +175,8 @@ def test_a_failed_run_is_reported_and_the_others_go_on(tmp_path):
     assert "Error: the loss is" in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stderr.splitlines()[-1] == (
-        "Error: 1 run is not done; the same command goes on with what is left; a run that can't go on begins anew when "
-        f"its directory under {tmp_path / 'out' / 'runs'} is removed"
+        "Error: 1 run is not done; the same command resumes them; a run that can't be resumed starts again when its "
+        f"directory under {tmp_path / 'out' / 'runs'} is removed"
     )
 
 
@@ -206,26 +225,41 @@ def test_devices_and_threads_are_shared_out(tmp_path, monkeypatch):
     monkeypatch.delenv("SLURM_CPUS_PER_TASK")
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "6")
     assert shares(2, 0)[0][1] == "3"
-    with pytest.raises(InputError, match="5 GPUs for each run, and 4 here"):
+    with pytest.raises(InputError, match="expected 5 GPUs for each run, found 4"):
         LocalRunner(directory, [], devices_per_job=5)
 
 
-def test_a_worker_stops_whose_parent_is_gone(tmp_path):
-    """Also if that was before it could look."""
-    plan, description = make_plan(four(tmp_path, epochs=3000), Machine(device="cpu"))
-    directory = StudyDirectory(tmp_path / "out")
-    directory.write(plan, description.text)
-    words = [sys.executable, "-m", "polyroots.study.worker", str(directory.path), NAMES[0], "1"]
-    result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=100)
-    assert result.returncode in (STOPPED, -signal.SIGTERM)
-    assert epochs_done(directory.run(NAMES[0]).path) < 3000
+def test_a_worker_stops_whose_parent_is_gone(monkeypatch):
+    """Also if the parent ended before the worker could look."""
+    signals = queue.Queue()
+    monkeypatch.setattr(worker, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(worker.os, "kill", lambda *sent: signals.put(sent))
+    worker.stop_without(-1)
+    assert signals.get(timeout=20) == (os.getpid(), signal.SIGTERM)
+    parents = [17, 17, 17, 1]
+    monkeypatch.setattr(worker.os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
+    worker.stop_without(17)
+    assert signals.get(timeout=20) == (os.getpid(), signal.SIGTERM)
+    assert parents == [1]
 
 
-def test_a_worker_says_what_is_wrong(tmp_path):
-    words = [sys.executable, "-m", "polyroots.study.worker", str(tmp_path / "none"), "q2", str(os.getpid())]
-    result = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert result.stdout == f"Error: no directory {tmp_path / 'none'}: expected one of 'polyroots study run'\n"
+def test_a_worker_says_why_it_ends(tmp_path, capsys, monkeypatch):
+    study = StudyDirectory(tmp_path / "none")
+    assert worker.run_worker(study, "q2") == 1
+    assert capsys.readouterr().out == f"Error: no directory {study.path}: expected one of 'polyroots study run'\n"
+    for error, status, said in [
+        (StoppedError("interrupted in epoch 3"), STOPPED, "Stopped: interrupted in epoch 3\n"),
+        (KeyboardInterrupt(), STOPPED, "Stopped\n"),
+        (RuntimeError("unexpected"), 1, "RuntimeError: unexpected\n"),
+    ]:
+
+        def work(study, name, error=error):
+            raise error
+
+        monkeypatch.setattr(worker, "work", work)
+        assert worker.run_worker(study, "q2") == status
+        captured = capsys.readouterr()
+        assert (captured.out + captured.err).endswith(said)
 
 
 def test_progress_is_read_while_it_is_written(done, tmp_path):
@@ -251,10 +285,10 @@ def test_a_terminal_sees_all_runs(done, monkeypatch):
     plan = StudyDirectory(out).read()
     screens = io.StringIO()
     terminal = Console(file=screens, force_terminal=True, width=100, height=30, highlight=False)
-    monkeypatch.setattr(study_live, "console", lambda: terminal)
+    monkeypatch.setattr(live, "console", lambda: terminal)
     phases = [Phase.DONE, Phase.RUNNING, Phase.FAILED, Phase.WAITING]
     progress = [RunProgress(r, p, 1, 0.5) for r, p in zip(plan.runs, phases, strict=True)]
-    with study_live.StudyDisplay(plan) as display:
+    with live.StudyDisplay(plan) as display:
         display.show(progress)
     for name, phase in zip(NAMES, phases, strict=True):
         assert name in screens.getvalue()
@@ -263,7 +297,7 @@ def test_a_terminal_sees_all_runs(done, monkeypatch):
     # Where there is no room, those that go on come first.
     screens.truncate(0)
     many = [progress[0]] * 40 + progress
-    with study_live.StudyDisplay(plan) as display:
+    with live.StudyDisplay(plan) as display:
         display.show(many)
     assert NAMES[1] in screens.getvalue()
     assert "19 more not shown" in screens.getvalue()
@@ -275,7 +309,7 @@ def test_options_that_do_not_go_together(tmp_path):
     for words, said in [
         (("--partition", "gpu"), "--partition is for --cluster slurm"),
         (("--runs-per-job", "2"), "--runs-per-job is for --cluster slurm"),
-        (("--gpus-per-job", "1", "--device", "cpu"), "has no use with --device cpu"),
+        (("--gpus-per-job", "1", "--device", "cpu"), "--device cpu uses no GPU, got --gpus-per-job 1"),
         (("--jobs", "0"), "0 is not in the range"),
     ]:
         assert said in fails("study", "run", path, *out, *words, exit_code=2)

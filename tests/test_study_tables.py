@@ -286,7 +286,7 @@ def test_mistakes_have_a_sentence(study, tmp_path):
     for words, said in [
         (("--rows", "modle"), "unknown setting in which the runs of this study differ 'modle': did you mean 'model'"),
         (("--columns", "lr"), "unknown setting in which the runs of this study differ 'lr'"),
-        (("--rows", "model", "--columns", "model"), "model can't be both in rows and in columns"),
+        (("--rows", "model", "--columns", "model"), "expected model in rows or in columns, got it in both"),
         (("--base", "model"), "expected --base KEY=VALUE, got 'model'"),
         (("--base", "model=q3"), "unknown model of this study 'q3'"),
         (("--base", "model=mgnet-ab", "--base", "alpha-init=xavier"), "no row of this study has model=mgnet-ab"),

@@ -1,14 +1,14 @@
-"""Many runs at once: grids of runs from a file, who runs them, and what came of them, side by side."""
+"""Studies: grids of runs described by a file, their runners, and tables of their accuracies."""
 
 from polyroots.study.cluster import Resources, SlurmRunner, minutes_of
-from polyroots.study.conduct import Outcome, require_data, run_study, unfinished
+from polyroots.study.conduct import Outcome, StartedStudy, require_data, run_study, start_study, unfinished
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.local import LocalRunner
 from polyroots.study.plan import Plan, PlannedRun, make_plan, text_of
 from polyroots.study.progress import Phase, Runner, RunProgress
 from polyroots.study.results import Point, Result, Results, Series, results_of, series_of
 from polyroots.study.settings import SETTINGS, Machine
-from polyroots.study.table import Difference, Row, Sample, StudyTable, study_table
+from polyroots.study.table import Difference, Sample, StudyRow, StudyTable, study_table
 from polyroots.study.timing import Estimate, estimate
 
 __all__ = [
@@ -25,13 +25,14 @@ __all__ = [
     "Resources",
     "Result",
     "Results",
-    "Row",
     "RunProgress",
     "Runner",
     "Sample",
     "Series",
     "SlurmRunner",
+    "StartedStudy",
     "StudyDirectory",
+    "StudyRow",
     "StudyTable",
     "estimate",
     "make_plan",
@@ -40,6 +41,7 @@ __all__ = [
     "results_of",
     "run_study",
     "series_of",
+    "start_study",
     "study_table",
     "text_of",
     "unfinished",

@@ -18,37 +18,42 @@ from polyroots.study.directory import StudyDirectory
 from polyroots.study.local import LocalRunner
 from polyroots.study.progress import OVER, Phase, Runner, last_lines_of, size_of
 
-# The controller has other things to do than to answer us.
+# squeue loads the controller, which serves all users.
 _SECONDS_BETWEEN_QUESTIONS = 5.0
-# A shared file system shows files late: so long a job may be gone without a result.
+# A shared file system shows files late: a job that has left the queue without a result has failed after this time.
 _PATIENCE = 60.0
-# A job whose runs were stopped, but not by the end of its time, is about to be ended by SLURM or somebody else.
+# SIGTERM that stops the runs comes from SLURM or scancel, which end the job soon afterwards.
 _SECONDS_TO_BE_ENDED = 300.0
-# What SLURM takes by default, MaxArraySize.
+# SLURM's default MaxArraySize.
 _LARGEST_ARRAY = 1000
-# Nobody wants a study to end because it has taken many turns.
+# submitit's limit to the number of times that a job is put back into the queue; in effect none.
 _MOST_TURNS = 10_000
 _SECONDS_TO_SAVE = 120
 
-# What a study, or an option of its own, decides.
-_OURS = ("array", "signal", "output", "error", "open-mode", "time", "partition", "ntasks-per-node", "requeue")
+# Options of sbatch that the runner sets.
+_OWN_SBATCH = ("array", "signal", "output", "error", "open-mode", "time", "partition", "ntasks-per-node", "requeue")
 
 _RUNNING = ("RUNNING", "COMPLETING", "STAGE_OUT", "SIGNALING")
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What each job asks SLURM for.
+    """The resources that a job requests from SLURM.
 
     Attributes
     ----------
     gpus : of a job; its run trains on all of them
-    cpus : of each task; None leaves it to the cluster
-    minutes : after which a job is saved and put back into the queue
-    partition : None leaves it to the cluster
-    jobs_at_once : most jobs of a submission that run at once; None for no limit
-    runs_per_job : runs that share a job's GPU and cores
-    more : other options of sbatch, such as account or mem; True for those without a value
+    cpus : of each task; None for the cluster's default
+    minutes : time limit of a job, after which its runs are saved and it returns to the queue
+    partition : None for the cluster's default
+    jobs_at_once : largest number of jobs of a submission that run at once; None for no limit
+    runs_per_job : number of runs that share a job's GPU and cores
+    sbatch : other options of sbatch, such as account or mem; True for those without a value
+
+    Raises
+    ------
+    InputError
+        If `sbatch` has an option that the runner sets, or several runs would share several GPUs.
     """
 
     gpus: int = 1
@@ -57,20 +62,21 @@ class Resources:
     partition: str | None = None
     jobs_at_once: int | None = None
     runs_per_job: int = 1
-    more: Mapping[str, str | bool] = field(default_factory=dict)
+    sbatch: Mapping[str, str | bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in self.more:
-            if name in _OURS:
-                raise InputError(f"--sbatch {name} is decided here; leave it out, and see the other options")
+        for name in self.sbatch:
+            if name in _OWN_SBATCH:
+                raise InputError(f"sbatch's {name} is set by the study itself; leave it out", fields=["sbatch"])
         if self.runs_per_job > 1 and self.gpus > 1:
             raise InputError(
-                f"{self.runs_per_job} runs in a job share one GPU, got {self.gpus}; ask for one GPU or one run a job"
+                f"{self.runs_per_job} runs in a job share one GPU, got {self.gpus}; ask for one GPU or one run a job",
+                fields=["devices_per_job", "runs_per_job"],
             )
 
 
 class _Submitted(TypedDict):
-    """The job of a run, and how long its log was when that was submitted."""
+    """The job of a run, and the size of the run's log when the job was submitted."""
 
     job: str
     log_size: int
@@ -78,11 +84,11 @@ class _Submitted(TypedDict):
 
 @dataclass(frozen=True)
 class _Job:
-    """What a job does: its runs, as processes of its own.
+    """The function that submitit calls in a job: it trains the job's runs, each in a process.
 
-    Before the time is up SLURM sends SIGUSR2. The runs are stopped, which saves them, and submitit puts the job back
-    into the queue, where it goes on with the same runs. Where SLURM stops them itself, to give the node to others, it
-    also puts the job back, if that waits for its end.
+    SLURM sends SIGUSR2 before the job's time is up. The runs then save and stop, and submitit's own handler of that
+    signal puts the job back into the queue, where it resumes the same runs. A job that SLURM preempts stops its runs
+    by SIGTERM; it then waits for SLURM to end and requeue it, since a job that ends by itself isn't requeued.
     """
 
     directory: Path
@@ -113,31 +119,40 @@ class _Job:
             raise PolyrootsError(", ".join(bad))
 
     def checkpoint(self) -> Any:
-        """Return what the job does when it is its turn again."""
+        """Return the job's function for its next turn: the same one."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
 
 class SlurmRunner(Runner):
-    """Runs as an array of jobs; those whose jobs are in the queue from before are waited for, not submitted again.
+    """Runs as an array of SLURM jobs; a run whose job is still in the queue is not submitted again.
 
     Parameters
     ----------
     directory : StudyDirectory
         On a file system that all nodes share.
-    names : of runs, in the order in which they begin
-    resources : what each job asks for
+    names : sequence of str
+        The runs, in the order in which they begin.
+    resources : Resources
+        Of each job.
 
     Raises
     ------
     InputError
-        If there is no SLURM here, or it refuses the jobs.
+        If SLURM or submitit is not installed, or SLURM refuses the jobs.
     """
+
+    is_detached = True
 
     def __init__(self, directory: StudyDirectory, names: Sequence[str], resources: Resources) -> None:
         if shutil.which("sbatch") is None or shutil.which("squeue") is None:
-            raise InputError("there is no SLURM here (no sbatch and squeue); use --cluster local, or log in to a node")
+            raise InputError(
+                "there is no SLURM on this machine (no sbatch and squeue); log in to a node of the cluster, or run the "
+                "study on this machine",
+                fields=["cluster"],
+            )
+        _require_submitit()
         self.directory = directory
         self._table = directory.jobs / "jobs.json"
         make_directory(directory.jobs)
@@ -149,7 +164,7 @@ class SlurmRunner(Runner):
         groups = [tuple(new[i : i + size]) for i in range(0, len(new), size)]
         for first in range(0, len(groups), _LARGEST_ARRAY):
             self._jobs |= self._submit(groups[first : first + _LARGEST_ARRAY], resources)
-            # Whoever is interrupted here must not submit them twice.
+            # Written after each array, so that an interrupted command doesn't submit them again.
             write_json(self._table, {**known, **self._jobs})
         self._phases = dict.fromkeys(names, Phase.WAITING)
         self._gone_since: dict[str, float] = {}
@@ -161,7 +176,7 @@ class SlurmRunner(Runner):
         return dict(self._phases)
 
     def advance(self) -> None:
-        """Ask SLURM for the jobs that are not over, now and then."""
+        """Update the phases, from the results at each call and from the queue every few seconds."""
         for name, phase in self._phases.items():
             if phase is not Phase.DONE and self.directory.run(name).result.exists():
                 self._phases[name] = Phase.DONE
@@ -171,27 +186,27 @@ class SlurmRunner(Runner):
         self._asked = now
         try:
             self._queue = _queue()
-        except InputError:  # the controller may be busy, or start anew
+        except InputError:  # the controller may be busy, or restarting
             return
         for name, phase in self._phases.items():
             if phase not in OVER:
                 self._phases[name] = self._phase_of(name, now)
 
     def stop(self) -> None:
-        """Leave the jobs to SLURM: they go on without anybody who waits."""
+        """Do nothing: the jobs go on when the command ends."""
 
     def last_lines(self, name: str) -> list[str]:
-        """Return what SLURM and submitit have written about a run's job."""
+        """Return the last lines of a run's output and of its job's errors."""
         job = self._jobs[name]["job"]
         lines = last_lines_of(self.directory.jobs / f"{job}_0_log.err", 2)
-        return [*self._said(name, 5), *lines, f"(job {job} is no longer in the queue)"]
+        return [*self._output(name, 5), *lines, f"(job {job} is no longer in the queue)"]
 
-    def _said(self, name: str, count: int) -> list[str]:
-        """Last lines that a run has printed since it was submitted."""
+    def _output(self, name: str, count: int) -> list[str]:
+        """Return the last lines that a run has printed since it was submitted."""
         return last_lines_of(self.directory.log(name), count, self._jobs[name]["log_size"])
 
     def _read(self) -> dict[str, _Submitted]:
-        """Jobs that were submitted before, of each run the last one."""
+        """Return the last submitted job of each run."""
         if not self._table.exists():
             return {}
         known = read_json(self._table, "the jobs of a study")
@@ -209,8 +224,8 @@ class SlurmRunner(Runner):
             return Phase.RUNNING if state in _RUNNING else Phase.WAITING
         if now - self._gone_since.setdefault(name, now) < _PATIENCE:
             return self._phases[name]
-        said = self._said(name, 1)
-        return Phase.STOPPED if said and said[0].startswith("Stopped") else Phase.FAILED
+        output = self._output(name, 1)
+        return Phase.STOPPED if output and output[0].startswith("Stopped") else Phase.FAILED
 
     def _submit(self, groups: Sequence[tuple[str, ...]], resources: Resources) -> dict[str, _Submitted]:
         """Submit a job for each group, as one array, and return the job of each run."""
@@ -226,7 +241,7 @@ class SlurmRunner(Runner):
             "slurm_partition": resources.partition,
             "slurm_array_parallelism": resources.jobs_at_once or len(groups),
             "slurm_signal_delay_s": min(_SECONDS_TO_SAVE, 30 * resources.minutes),
-            "slurm_additional_parameters": {"requeue": True, **resources.more},
+            "slurm_additional_parameters": {"requeue": True, **resources.sbatch},
         }
         work = [_Job(self.directory.path.resolve(), names) for names in groups]
         sizes = {name: size_of(self.directory.log(name)) for names in groups for name in names}
@@ -240,7 +255,7 @@ class SlurmRunner(Runner):
         except (FailedJobError, FailedSubmissionError, subprocess.SubprocessError, OSError, RuntimeError) as error:
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             reason = [line for line in lines if not line.startswith("Try ")] or [repr(error)]
-            raise InputError(f"SLURM refuses the jobs: {reason[-1]}") from error
+            raise InputError(f"sbatch refuses the jobs: {reason[-1]}") from error
         return {
             name: {"job": job.job_id, "log_size": sizes[name]}
             for job, names in zip(jobs, groups, strict=True)
@@ -248,12 +263,24 @@ class SlurmRunner(Runner):
         }
 
 
+def _require_submitit() -> None:
+    """Raise InputError if submitit is not installed."""
+    try:
+        import submitit  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            'SLURM jobs need submitit, which is not installed: type pip install -e ".[slurm]" in polyroots\' '
+            "directory, or run the study on this machine",
+            fields=["cluster"],
+        ) from error
+
+
 def _queue() -> dict[str, str]:
-    """Return the state of each of the user's jobs in the queue, elements of arrays one by one."""
+    """Return the state of each of the user's jobs in the queue, each element of an array by itself."""
     try:
         result = subprocess.run(
             ["squeue", "--me", "--all", "--noheader", "--array", "--format=%i %T"],
-            # The user's own choices of what is shown are not for us.
+            # SQUEUE_* variables would change the output's format.
             env={name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")},
             capture_output=True,
             text=True,
@@ -261,20 +288,25 @@ def _queue() -> dict[str, str]:
             check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        lines = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
         raise InputError(
-            f"SLURM doesn't answer: {said[-1] if said else error!r}; is its controller running?"
+            f"squeue failed: {lines[-1] if lines else error!r}; check that SLURM's controller is running"
         ) from error
     return dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if line.strip())
 
 
 def minutes_of(text: str) -> int:
-    """Read a time as SLURM does: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]].
+    """Return the minutes of a time in SLURM's notation, rounded up.
+
+    Parameters
+    ----------
+    text : str
+        ``M``, ``M:S``, ``H:M:S``, ``D-H``, ``D-H:M`` or ``D-H:M:S``.
 
     Raises
     ------
     InputError
-        If it is none.
+        If it is no such time, or less than a minute.
 
     Examples
     --------
@@ -287,7 +319,7 @@ def minutes_of(text: str) -> int:
     if not all(part.isascii() and part.isdigit() for part in numbers) or len(parts) > 3:
         raise InputError(f"expected a time such as 90 (minutes), 4:00:00 or 1-12 (days-hours), got {text!r}")
     values = [int(part) for part in parts]
-    # Behind days comes the hour; otherwise one number is minutes, and two are minutes and seconds.
+    # After days the first number is hours; without days one number is minutes, and two are minutes and seconds.
     before = 0 if dash or len(values) == 3 else 1
     hours, minutes, seconds = ([0] * before + values + [0, 0])[:3]
     total = int(days or 0) * 1440 + hours * 60 + minutes + (seconds > 0)

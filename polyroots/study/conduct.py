@@ -1,9 +1,10 @@
-"""A study that is going on: its runs are started, looked after and counted."""
+"""Running a study: its plan is written, a runner trains the unfinished runs, their progress is reported."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from polyroots.study.directory import StudyDirectory
@@ -16,12 +17,12 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a study's runs.
+    """State of a study's runs when its runner has ended.
 
     Attributes
     ----------
-    progress : how far each run is
-    last_lines : name of each run that has failed or was stopped -> the end of its output
+    progress : of each run
+    last_lines : name of each run that failed or was stopped -> the end of its output
     """
 
     progress: tuple[RunProgress, ...]
@@ -37,20 +38,82 @@ class Outcome:
         return {phase: sum(progress.phase is phase for progress in self.progress) for phase in Phase}
 
 
+@dataclass(frozen=True)
+class StartedStudy:
+    """A study whose plan is written, with the runner of its unfinished runs.
+
+    Attributes
+    ----------
+    plan : its runs, under the names of their directories
+    directory : where they are
+    runner : trains those that are not done
+    done : number of runs that were done before
+    """
+
+    plan: Plan
+    directory: StudyDirectory
+    runner: Runner
+    done: int
+
+    def run(self, on_look: Callable[[tuple[RunProgress, ...]], None] = lambda progress: None) -> Outcome:
+        """Train the unfinished runs, see `run_study`."""
+        return run_study(self.plan, self.directory, self.runner, on_look)
+
+
+@contextmanager
+def start_study(
+    plan: Plan,
+    text: str,
+    directory: StudyDirectory,
+    make_runner: Callable[[StudyDirectory, Sequence[str]], Runner],
+) -> Iterator[StartedStudy]:
+    """Yield a study that is ready to be run; its directory is locked within the block.
+
+    The lock of a detached runner is given back at once, so that other commands can watch the same jobs.
+
+    Parameters
+    ----------
+    plan : Plan
+    text : str
+        Of the study file.
+    directory : StudyDirectory
+        New, or with some of the runs.
+    make_runner : callable
+        Called with the directory and the names of the unfinished runs.
+
+    Raises
+    ------
+    FileError
+        If another command runs this study, or the directory can't be written, or the data are missing.
+    InputError
+        If a run of the directory has another configuration, or the runner can't be made.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(directory.held())
+        plan = directory.write(plan, text)
+        left = unfinished(plan, directory)
+        require_data(plan, left)
+        runner = make_runner(directory, left)
+        if runner.is_detached:
+            stack.close()
+        yield StartedStudy(plan, directory, runner, len(plan.runs) - len(left))
+
+
 def unfinished(plan: Plan, directory: StudyDirectory) -> list[str]:
     """Return the names of the runs that are not done."""
     return [run.name for run in plan.runs if not directory.run(run.name).result.exists()]
 
 
 def require_data(plan: Plan, names: Sequence[str]) -> None:
-    """Look whether the data of some runs are there, before one of them starts.
+    """Check that the data of some runs are there, before one of them starts.
 
     Raises
     ------
     InputError, FileError
         As `polyroots.training.open_data`.
     """
-    for dataset, data_dir in {(run.config.dataset, run.config.data_dir) for run in plan.runs if run.name in set(names)}:
+    wanted = set(names)
+    for dataset, data_dir in {(run.config.dataset, run.config.data_dir) for run in plan.runs if run.name in wanted}:
         open_data(dataset, data_dir)
 
 
@@ -60,20 +123,22 @@ def run_study(
     runner: Runner,
     on_look: Callable[[tuple[RunProgress, ...]], None] = lambda progress: None,
 ) -> Outcome:
-    """Let a runner do the runs that it was given, until all are over.
+    """Return the outcome of a study after a runner has trained the runs that it was given.
 
     Parameters
     ----------
     plan, directory : the study
-    runner : who does those that are not done
-    on_look : told of all runs at each look, about twice a second
+    runner : Runner
+        Of the runs that are not done.
+    on_look : callable, optional
+        Called with the progress of all runs about twice a second.
 
     Raises
     ------
     KeyboardInterrupt
-        As it came, after `Runner.stop`.
+        If it is raised within, after `Runner.stop`.
     """
-    known: dict[str, RunProgress] = {}  # of what is done nothing changes
+    known: dict[str, RunProgress] = {}  # a run that is done doesn't change
     while True:
         try:
             runner.advance()

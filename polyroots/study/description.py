@@ -16,20 +16,20 @@ from polyroots.study.settings import require_setting
 from polyroots.training import TrainConfig
 
 _PARTS = ("title", "question", "seeds", "base", "axes", "include", "exclude")
-# Seeds of a study that says how many, not which: the first is that of 'polyroots train'.
+# A number of seeds counts from the default seed of 'polyroots train'.
 _FIRST_SEED: int = TrainConfig.model_fields["seed"].default
 _MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
 class Combination:
-    """What one run, but for its seed, is asked to be.
+    """The settings of a run, without the seed.
 
     Attributes
     ----------
-    own : its settings by axes or in ``[[include]]``, in the order of the file
-    settings : these, and what the base says of the rest
-    table : where its own settings are said, ``("axes",)`` or ``("include", index)``
+    own : those from ``[axes]`` or ``[[include]]``, in the order of the file
+    settings : those and the ones of ``[base]``
+    table : the table of its own settings, ``("axes",)`` or ``("include", index)``
     """
 
     own: Mapping[str, Any]
@@ -39,13 +39,13 @@ class Combination:
 
 @dataclass(frozen=True)
 class Description:
-    """A study file, read and found to hold together; what its settings mean is the plan's.
+    """The content of a study file; the values of its settings are checked by `polyroots.study.make_plan`.
 
     Attributes
     ----------
-    path, text : the file
-    title : what the study is called
-    question : what it is to find out
+    path, text : of the file
+    title : of the study, by default the file's name
+    question : that the study is to answer
     seeds : of each combination
     combinations : without those that are excluded
     """
@@ -58,19 +58,19 @@ class Description:
     combinations: tuple[Combination, ...]
 
     def error(self, place: Place, message: str, value: Any = None) -> InputError:
-        """Return an error with the line at fault."""
+        """Return an InputError with the line at fault."""
         return _error(self.path, self.text, place, message, value)
 
 
 def read_description(path: str | Path) -> Description:
-    """Read a study file.
+    """Return the content of a study file.
 
     Raises
     ------
     FileError
         If it can't be read.
     InputError
-        With the line at fault, if it is no TOML or no study.
+        With the line at fault, if it is not TOML or not a study.
     """
     path = Path(path)
     try:
@@ -81,14 +81,14 @@ def read_description(path: str | Path) -> Description:
     except OSError as error:
         raise cannot_read(path, error) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no text: expected a study file in TOML") from error
+        raise InputError(f"{path} is not UTF-8 text: expected a study file in TOML") from error
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is no TOML: {error}") from error
+        raise InputError(f"{path} is not TOML: {error}") from error
     return _Reader(path, text, document).read()
 
 
 class _Reader:
-    """Checks a document part by part."""
+    """Checks the parts of a document."""
 
     def __init__(self, path: Path, text: str, document: Mapping[str, Any]) -> None:
         self.path, self.text, self.document = path, text, document
@@ -100,7 +100,7 @@ class _Reader:
         base = self._table(("base",))
         self._require_settings(("base",), base)
         if "data-dir" in base:
-            # The file's own directory, not the one that the command is called in.
+            # Relative to the study file, not to the working directory.
             base = base | {"data-dir": str(self.path.parent / str(base["data-dir"]))}
         grid = list(self._grid(("axes",)))
         combinations = [
@@ -145,7 +145,7 @@ class _Reader:
         return tuple(seeds)
 
     def _table(self, place: Place) -> dict[str, Any]:
-        """Return a table of the document, an empty one if it is not there."""
+        """Return a table of the document, an empty one if it is missing."""
         found: Any = self.document
         for part in place:
             found = found[part] if isinstance(part, int) else found.get(part, {})
@@ -167,7 +167,7 @@ class _Reader:
                 raise self._error((*place, name), str(error)) from None
 
     def _values(self, place: Place) -> dict[str, list[Any]]:
-        """Return the values of each setting of a table, one or several."""
+        """Return the list of values of each setting of a table."""
         table = self._table(place)
         self._require_settings(place, table)
         values = {name: _several(name, value) for name, value in table.items()}
@@ -179,15 +179,15 @@ class _Reader:
                 if isinstance(value, dict):
                     raise self._error(where, f"expected a value of {name}, or a list of them, got a table")
                 if value in several[:index]:
-                    raise self._error(where, f"{name} has {value!r} twice; leave one of them out", value)
+                    raise self._error(where, f"{name} has {value!r} twice; leave one out", value)
         return values
 
     def _grid(self, place: Place) -> Iterator[dict[str, Any]]:
-        """Return each combination of a table's values; nothing for a table that isn't there."""
+        """Yield each combination of a table's values; none for a table that is missing."""
         values = self._values(place)
         if not values and place != ("axes",):
-            raise self._error(place, "this table says nothing; write settings in it, or leave it out")
-        # A base alone is a study of one run.
+            raise self._error(place, "this table is empty; write settings in it, or leave it out")
+        # A file with [base] only is a study of one run.
         if values or ("axes" not in self.document and "include" not in self.document):
             for combination in itertools.product(*values.values()):
                 yield dict(zip(values, combination, strict=True))
@@ -199,16 +199,16 @@ class _Reader:
             values = self._values(place)
             for name in values:
                 if not any(name in own for own in grid):
-                    raise self._error((*place, name), f"{name} is no axis: [[exclude]] takes runs out of [axes]")
+                    raise self._error((*place, name), f"{name} is not in [axes], whose runs [[exclude]] removes")
             excluded = [own for own in grid if all(own[name] in several for name, several in values.items())]
             if not values or not excluded:
-                raise self._error(place, "this excludes none of the runs of [axes]; mend it, or leave it out")
+                raise self._error(place, "this excludes none of the runs of [axes]; correct it, or leave it out")
             left = [own for own in left if own not in excluded]
         return left
 
 
 def _several(name: str, value: Any) -> list[Any]:
-    """Return the values that a setting is to have: channels are a list in themselves."""
+    """Return the values of a setting; a list of numbers is one value of `channels`."""
     is_one = not isinstance(value, list) or (name == "channels" and not any(isinstance(item, list) for item in value))
     return [value] if is_one else value
 

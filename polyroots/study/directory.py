@@ -1,4 +1,4 @@
-"""The directory of a study: its plan, its runs, their logs."""
+"""The directory of a study, with its plan, its runs and their logs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from polyroots.files import held, make_directory, read_json, replacing, write_js
 from polyroots.study.plan import Plan, PlannedRun, text_of
 from polyroots.training import CHANGEABLE, Run, TrainConfig, load_config
 
-# Another command may be about to end.
+# Seconds to wait for a command that is ending.
 _PATIENCE = 2.0
 
 
@@ -25,7 +25,7 @@ class StudyDirectory:
     Parameters
     ----------
     path : path
-        It need not be there.
+        It may be missing; `write` makes it.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -47,24 +47,24 @@ class StudyDirectory:
         return self.path / "slurm"
 
     def run(self, name: str) -> Run:
-        """Return the directory of a run, which need not be there."""
+        """Return the directory of a run, which may be missing."""
         return Run(self.path / "runs" / name)
 
     def log(self, name: str) -> Path:
-        """Return the file with what a run has printed, in all attempts."""
+        """Return the file with the output of a run, of all attempts."""
         return self.path / "logs" / f"{name}.log"
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other commands from running this study; the directory is made if need be.
+        """Hold the lock of this study within a block; the directory is made if it is missing.
 
         Raises
         ------
         FileError
-            If another one does, or the directory can't be written.
+            If another command holds it, or the directory can't be written.
         """
         make_directory(self.path)
-        message = f"another 'polyroots study run' is at work in {self.path}; wait until it is done, or stop it"
+        message = f"another 'polyroots study run' is running in {self.path}; wait until it is done, or stop it"
         with held(self.path, _PATIENCE, message):
             yield
 
@@ -74,16 +74,16 @@ class StudyDirectory:
         Returns
         -------
         Plan
-            The same, with the names of the directories in which runs of these configurations are already.
+            The same, but runs that are in the directory under other names keep those.
 
         Raises
         ------
         InputError
-            If a run that is there under a name of the plan has another configuration.
+            If a run in the directory has the name of a run of the plan and another configuration.
         FileError
             If the directory can't be written.
         """
-        plan = self._with_names_that_are_there(plan)
+        plan = self._with_existing_names(plan)
         for planned in plan.runs:
             self._require_same(planned)
         with replacing(self.description) as temporary:
@@ -108,12 +108,12 @@ class StudyDirectory:
         return plan
 
     def read(self) -> Plan:
-        """Read the plan.
+        """Return the plan.
 
         Raises
         ------
         FileError
-            If there is none, or it is damaged.
+            If it is missing or damaged.
         """
         if not self.path.is_dir():
             raise FileError(f"no directory {self.path}: expected one of 'polyroots study run'")
@@ -131,23 +131,25 @@ class StudyDirectory:
         except ValidationError as error:
             raise FileError(f"{self.plan} holds a configuration that can't be used: {one_sentence(error)}") from error
         except (KeyError, TypeError, AttributeError) as error:
-            raise FileError(f"{self.plan} is damaged; 'polyroots study run' with its file writes it anew") from error
+            raise FileError(
+                f"{self.plan} is damaged; 'polyroots study run' with the study file writes it again"
+            ) from error
 
-    def _with_names_that_are_there(self, plan: Plan) -> Plan:
-        """Find the runs that there are by what they compute: an axis more, or another order, gives them other names."""
-        there: dict[str, str] = {}
+    def _with_existing_names(self, plan: Plan) -> Plan:
+        """Give planned runs the names of existing runs of the same configuration, which another file may have named."""
+        existing: dict[str, str] = {}
         for path in sorted(self.path.glob("runs/*/config.json"), reverse=True):
             try:
-                there[_identity(load_config(Run(path.parent)))] = path.parent.name
-            except FileError:  # damaged: `_require_same` says so, if the plan has a run of that name
+                existing[_identity(load_config(Run(path.parent)))] = path.parent.name
+            except FileError:  # damaged; `_require_same` raises if the plan has a run of that name
                 continue
-        found = {run.name: there[identity] for run in plan.runs if (identity := _identity(run.config)) in there}
+        found = {run.name: existing[identity] for run in plan.runs if (identity := _identity(run.config)) in existing}
         taken = set(found.values())
         runs = []
         for run in plan.runs:
             name = found.get(run.name, run.name)
             if run.name not in found and name in taken:
-                # Another run of the plan is there under this name.
+                # The directory of this name holds another run of the plan.
                 name += "-again"
             runs.append(replace(run, name=name))
         return replace(plan, runs=tuple(runs))
@@ -161,18 +163,19 @@ class StudyDirectory:
             if name not in CHANGEABLE and there[name] != value:
                 was, now = _difference(there[name], value), _difference(value, there[name])
                 raise InputError(
-                    f"{run.path} is a run with {name} {was}, the study now asks for {now}; choose another --out, "
-                    "or remove that run"
+                    f"{run.path} is a run with {name} {was}, the study now has {now}; choose another directory, or "
+                    "remove that run",
+                    fields=["out"],
                 )
 
 
 def _identity(config: TrainConfig) -> str:
-    """What a run computes, wherever it does."""
+    """Return a text that is equal for two configurations if they give the same run on any machine."""
     return config.model_dump_json(exclude=set(CHANGEABLE))
 
 
 def _difference(value: Any, other: Any) -> str:
-    """Say what a field has; of a network, what differs from another one."""
+    """Return the text of a field; of a network, the fields in which it differs from another one."""
     if not isinstance(value, dict) or not isinstance(other, dict):
         return text_of(value)
     return ", ".join(f"{name} {text_of(value[name])}" for name in value if value[name] != other.get(name))

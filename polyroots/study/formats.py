@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from polyroots.errors import InputError
 from polyroots.study.plan import text_of
-from polyroots.study.table import MEASURES, Difference, Measure, Row, Sample, StudyTable
+from polyroots.study.table import MEASURES, Difference, Measure, Sample, StudyRow, StudyTable
 
 T = TypeVar("T")
 
@@ -24,8 +24,8 @@ class Cells:
     ----------
     heads : of the columns
     rows : a text for each column
-    names : so many columns on the left are names, the others numbers
-    notes : what has to be known to read it
+    names : number of columns on the left that hold names; the others hold numbers
+    notes : sentences below the table
     """
 
     heads: tuple[str, ...]
@@ -35,13 +35,13 @@ class Cells:
 
 
 def long_cells(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, str] | None = None) -> Cells:
-    """Return a line for each combination, with everything that is known of it.
+    """Return a line for each combination, with both accuracies and the difference to a base row.
 
     Parameters
     ----------
     table : StudyTable
-    rows : settings to sort by, and to show first; all others follow
-    base : settings of the row that others are compared with, see `StudyTable.base_of`
+    rows : settings to sort by and to show first; all others follow
+    base : settings of the row that the others are compared with, see `StudyTable.base_of`
     """
     base = base or {}
     keys = _in_order(table, rows)
@@ -88,45 +88,37 @@ def cross_cells(
     measure: Measure = "last",
     base: Mapping[str, str] | None = None,
 ) -> Cells:
-    """Return a line for each combination of the other settings, with the values of some settings as columns.
+    """Return a cross table: the values of some settings are columns, each combination of the others is a line.
 
     Parameters
     ----------
     table : StudyTable
-    columns : settings whose values are columns; nothing is averaged over any but the seeds
-    rows : settings to sort by, and to show first; all others follow
-    measure : what the cells show
-    base : if given, cells show differences to its rows instead, see `StudyTable.base_of`
+    columns : settings whose values are columns; only seeds are averaged
+    rows : settings to sort by and to show first; all others follow
+    measure : the accuracy in the cells
+    base : if given, cells show differences to the row with these settings, see `StudyTable.base_of`
+
+    Raises
+    ------
+    InputError
+        If the runs don't differ in a setting, or it is named in both `rows` and `columns`.
     """
     table.require_keys(columns)
     for key in rows:
         if key in columns:
-            raise InputError(f"{key} can't be both in rows and in columns; name it once")
+            raise InputError(f"expected {key} in rows or in columns, got it in both; name it once")
     keys = [key for key in _in_order(table, rows) if key not in columns]
     heads = list(dict.fromkeys(_values(row, columns) for row in _sorted(table, columns)))
-    lines: dict[tuple[str, ...], dict[tuple[str, ...], Row]] = {}
+    lines: dict[tuple[str, ...], dict[tuple[str, ...], StudyRow]] = {}
     for row in _sorted(table, rows):
         lines.setdefault(_values(row, keys), {})[_values(row, columns)] = row
-
-    def cell(row: Row | None) -> str:
-        if row is None:
-            return "-"
-        sample = row.samples[measure]
-        if base:
-            if table.base_of(row, base) is row:
-                return "base"
-            difference = _difference(table, row, base, measure)
-            if difference is None:
-                return "-"
-            return f"{_points(difference)} {_interval(difference)} ({difference.count})"
-        return _mean(sample) + (f" ({_seeds(len(sample), row.planned)})" if len(sample) else "")
 
     body = tuple(
         (
             *names,
             _extent(row.weights for row in found.values()),
             *_epochs(keys, _extent(row.epochs for row in found.values())),
-            *(cell(found.get(head)) for head in heads),
+            *(_cross_cell(table, found.get(head), measure, base) for head in heads),
         )
         for names, found in lines.items()
     )
@@ -143,6 +135,19 @@ def cross_cells(
         notes += _about_best(table)
     names_of_columns = (_head(columns, head) for head in heads)
     return Cells((*keys, "weights", *_epochs(keys, "epochs"), *names_of_columns), body, len(keys), tuple(notes))
+
+
+def _cross_cell(table: StudyTable, row: StudyRow | None, measure: Measure, base: Mapping[str, str] | None) -> str:
+    """Text of a cell of a cross table: mean and deviation, or the difference to a base."""
+    if row is None:
+        return "-"
+    sample = row.samples[measure]
+    if not base:
+        return _mean(sample) + (f" ({_seeds(len(sample), row.planned)})" if len(sample) else "")
+    if table.base_of(row, base) is row:
+        return "base"
+    difference = _difference(table, row, base, measure)
+    return "-" if difference is None else f"{_points(difference)} {_interval(difference)} ({difference.count})"
 
 
 def run_cells(table: StudyTable, rows: Sequence[str] = ()) -> Cells:
@@ -165,7 +170,7 @@ def run_cells(table: StudyTable, rows: Sequence[str] = ()) -> Cells:
 
 
 def markdown(cells: Cells) -> str:
-    """Write a table in Markdown."""
+    """Return a table in Markdown."""
 
     def line(values: Sequence[str]) -> str:
         return "| " + " | ".join(value.replace("|", "\\|").replace("+-", "±") for value in values) + " |"
@@ -177,7 +182,7 @@ def markdown(cells: Cells) -> str:
 
 
 def latex(cells: Cells) -> str:
-    r"""Write a table in LaTeX, with the rules of booktabs; the notes are comments."""
+    r"""Return a table in LaTeX with the rules of booktabs; the notes are comments."""
 
     def line(values: Sequence[str]) -> str:
         return "  " + " & ".join(map(_escaped, values)) + r" \\"
@@ -199,7 +204,7 @@ def latex(cells: Cells) -> str:
 
 
 def long_csv(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, str] | None = None) -> str:
-    """Write a line for each combination in CSV, unrounded; accuracies are shares, what is missing is empty."""
+    """Return a CSV line for each combination, unrounded; accuracies are shares, missing ones are empty."""
     keys = _in_order(table, rows)
     heads = [*keys, "weights", *_epochs(keys, "epochs"), "seeds_planned", "seeds_done"]
     heads += ["last_mean", "last_deviation", "best_mean", "best_deviation"]
@@ -222,7 +227,7 @@ def long_csv(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, str
 
 
 def run_csv(table: StudyTable, rows: Sequence[str] = ()) -> str:
-    """Write a line for each run that is done in CSV, unrounded; accuracies are shares."""
+    """Return a CSV line for each run that is done, unrounded; accuracies are shares."""
     keys = _in_order(table, rows)
     lines = [
         [
@@ -236,13 +241,13 @@ def run_csv(table: StudyTable, rows: Sequence[str] = ()) -> str:
 
 
 def cells_csv(cells: Cells) -> str:
-    """Write the texts of a table in CSV, weights as plain numbers."""
+    """Return the texts of a table in CSV, weights without thousands separators."""
     at = cells.heads.index("weights")
     return _csv(cells.heads, [[*row[:at], row[at].replace(",", ""), *row[at + 1 :]] for row in cells.rows])
 
 
-def _difference(table: StudyTable, row: Row, base: Mapping[str, str], measure: Measure) -> Difference | None:
-    """Difference of a row to its base; None for the base itself, and where there is nothing to compare."""
+def _difference(table: StudyTable, row: StudyRow, base: Mapping[str, str], measure: Measure) -> Difference | None:
+    """Difference of a row to its base; None for the base itself, and where no seed is in both."""
     against = table.base_of(row, base)
     return (
         None
@@ -260,7 +265,7 @@ def _csv(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _epochs(keys: Sequence[str], column: T) -> tuple[T, ...]:
-    """Return the column of the epochs, or nothing where they are a setting that is shown anyway."""
+    """Return the column of the epochs, or nothing where they are a setting and so a column already."""
     return () if "epochs" in keys else (column,)
 
 
@@ -269,8 +274,8 @@ def _in_order(table: StudyTable, first: Sequence[str]) -> list[str]:
     return [*first, *(key for key in table.keys if key not in first)]
 
 
-def _sorted(table: StudyTable, keys: Sequence[str]) -> list[Row]:
-    """Rows with equal values of these settings together, in the order in which the study has the values."""
+def _sorted(table: StudyTable, keys: Sequence[str]) -> list[StudyRow]:
+    """Rows sorted by these settings, in the order of the values in the study file."""
     ranks: dict[str, dict[str, int]] = {key: {} for key in keys}
     for row in table.rows:
         for key in keys:
@@ -278,7 +283,7 @@ def _sorted(table: StudyTable, keys: Sequence[str]) -> list[Row]:
     return sorted(table.rows, key=lambda row: [ranks[key][text_of(row.settings[key])] for key in keys])
 
 
-def _values(row: Row, keys: Sequence[str]) -> tuple[str, ...]:
+def _values(row: StudyRow, keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(text_of(row.settings[key]) for key in keys)
 
 
@@ -288,7 +293,7 @@ def _extent(numbers: Iterable[int]) -> str:
 
 
 def _head(keys: Sequence[str], values: Sequence[str]) -> str:
-    """Name a column by the values of its settings."""
+    """Name of a column: the values of its settings."""
     return ", ".join(f"no {key}" if value == "-" else value for key, value in zip(keys, values, strict=True))
 
 
@@ -317,15 +322,15 @@ def _interval(difference: Difference | None) -> str:
 
 
 def _about_best(table: StudyTable) -> list[str]:
-    """Say what chose the best epoch; nothing before a run is done."""
-    said = {
+    """Return the note on the images that chose the best epoch; none before a run is done."""
+    sentences = {
         "test": "Best epoch: the one with the best accuracy on the test images, which is optimistic.",
         "validation": "Best epoch: the one with the best accuracy on the validation images.",
     }
-    several = (
+    mixed = (
         "Best epoch: of some runs chosen on the validation images, of others on the test images, which is optimistic."
     )
-    return [said.get(table.chosen_on, several)] if table.chosen_on else []
+    return [sentences.get(table.chosen_on, mixed)] if table.chosen_on else []
 
 
 def _base_in_words(table: StudyTable, base: Mapping[str, str]) -> str:

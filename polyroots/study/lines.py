@@ -1,4 +1,4 @@
-"""Where in a TOML file something is said."""
+"""Line numbers of the statements of a TOML document, which tomllib doesn't tell."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ Place = tuple[str | int, ...]
 
 
 def line_of(text: str, place: Place, value: Any = None) -> int | None:
-    r"""Return the line, from 1, in which a document says something, or None if it doesn't.
+    r"""Return the line, from 1, of a key or table of a document, or None if the document doesn't have it.
 
-    The parser tells no lines. A statement ends where the lines so far are a document that has it, and begins behind
-    the last one that has it not.
+    A statement ends at the first line such that the document up to there has the key. It begins after the last line
+    such that the document up to there can be parsed and doesn't have it.
 
     Parameters
     ----------
     text : str
-        A document that can be parsed.
+        A valid TOML document.
     place : tuple
         Keys, and indices from 0 of arrays of tables, such as ``("include", 0, "model")``.
     value : str or number, optional
-        An item of the array there, which may have a line of its own.
+        An item of the array at `place`: the line of that item is returned.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def line_of(text: str, place: Place, value: Any = None) -> int | None:
     >>> line_of(text, ("axes", "lr"), -1)
     5
     """
-    lines = text.split("\n")  # as TOML does: other separators are part of a line
+    lines = text.split("\n")  # TOML has no other line separators, unlike str.splitlines
     before = 0
     for count in range(1, len(lines) + 1):
         try:
@@ -43,11 +43,11 @@ def line_of(text: str, place: Place, value: Any = None) -> int | None:
         if not _has(document, place):
             before = count
             continue
-        said = [n for n in range(before + 1, count + 1) if _is_statement(lines[n - 1])]
+        statements = [n for n in range(before + 1, count + 1) if _is_statement(lines[n - 1])]
         if value is not None:
-            # What is there twice is one too many in its last line.
-            said = [n for n in said if _says(lines[n - 1], value)][-1:] or said
-        return said[0]
+            # Of a value that is there twice, the second one is at fault.
+            statements = [n for n in statements if _has_value(lines[n - 1], value)][-1:] or statements
+        return statements[0]
     return None
 
 
@@ -62,7 +62,7 @@ def _has(document: Any, place: Place) -> bool:
     return True
 
 
-def _says(line: str, value: Any) -> bool:
+def _has_value(line: str, value: Any) -> bool:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False) in line or f"'{value}'" in line
     written = re.escape(str(value).lower() if isinstance(value, bool) else str(value))

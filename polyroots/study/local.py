@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO
 
 from polyroots.errors import FileError, InputError
@@ -23,36 +23,43 @@ _SECONDS_TO_STOP = 60.0
 
 
 class LocalRunner(Runner):
-    """Runs as processes, so many at once.
+    """Runs as processes, a fixed number of them at once.
 
-    Cores, and CUDA devices, are divided among them; where there are more processes than devices, they share these.
+    Cores, and CUDA devices, are divided among the processes; where there are more processes than devices, several
+    processes share one.
 
     Parameters
     ----------
     directory : StudyDirectory
-    names : of runs, in the order in which they begin
-    jobs : how many at once
-    devices_per_job : CUDA devices of each; 0 leaves all of them visible to all
+    names : sequence of str
+        The runs, in the order in which they begin.
+    jobs : int, optional
+        Number of runs at once; by default one for each `devices_per_job` CUDA devices, or one.
+    devices_per_job : int
+        CUDA devices of each run; 0 leaves all of them visible to all.
 
     Raises
     ------
     InputError
-        If there are fewer devices than a job wants.
+        If there are fewer devices than a run wants.
     """
 
     def __init__(
-        self, directory: StudyDirectory, names: Sequence[str], *, jobs: int = 1, devices_per_job: int = 0
+        self, directory: StudyDirectory, names: Sequence[str], *, jobs: int | None = None, devices_per_job: int = 0
     ) -> None:
         self.directory = directory
         self._phases = dict.fromkeys(names, Phase.WAITING)
-        self._slots: list[str | None] = [None] * jobs
         self._devices_per_job = devices_per_job
         self._visible = _visible_devices() if devices_per_job else []
         if devices_per_job > len(self._visible):
             raise InputError(
-                f"{count_of(devices_per_job, 'GPU')} for each run, and {len(self._visible)} here; ask for fewer by "
-                "--gpus-per-job, or train by --device cpu"
+                f"expected {count_of(devices_per_job, 'GPU')} for each run, found {len(self._visible)}; ask for fewer, "
+                "or train on the CPU",
+                fields=["devices_per_job", "device"],
             )
+        if jobs is None:
+            jobs = len(self._visible) // devices_per_job if devices_per_job else 1
+        self._slots: list[str | None] = [None] * jobs
         self._log_sizes: dict[str, int] = {}
         self._running: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
 
@@ -62,7 +69,7 @@ class LocalRunner(Runner):
         return dict(self._phases)
 
     def advance(self) -> None:
-        """Note which runs have ended, and start others in their places."""
+        """Record the runs that have ended, and start others in their slots."""
         for slot, name in enumerate(self._slots):
             if name is not None and (status := self._running[name][0].poll()) is not None:
                 self._finish(name, status)
@@ -72,7 +79,7 @@ class LocalRunner(Runner):
                 self._start(name, slot)
 
     def stop(self) -> None:
-        """Ask the runs to save and to end; those that don't are killed."""
+        """Ask the runs by SIGTERM to save and to end; kill those that have not ended after a minute."""
         deadline = time.monotonic() + _SECONDS_TO_STOP
         for process, _ in self._running.values():
             if process.poll() is None:
@@ -81,14 +88,14 @@ class LocalRunner(Runner):
             try:
                 status = process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                # With all processes that train with it: they are a session of their own.
+                # The whole session: a run on several devices has a process for each.
                 os.killpg(process.pid, signal.SIGKILL)
                 status = process.wait()
             self._finish(name, status)
         self._slots = [None] * len(self._slots)
 
     def last_lines(self, name: str) -> list[str]:
-        """Return the end of what a run has printed this time."""
+        """Return the last lines that a run has printed since this runner started it."""
         return last_lines_of(self.directory.log(name), start=self._log_sizes[name])
 
     def _next(self) -> str | None:
@@ -102,28 +109,18 @@ class LocalRunner(Runner):
             output = log.open("ab")
         except OSError as error:
             raise cannot_write(log, error) from error
-        command = [sys.executable, "-m", "polyroots.study.worker", str(self.directory.path), name, str(os.getpid())]
         try:
-            # In a session of its own, so that Ctrl-C reaches it through `stop` alone.
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=self._environment(slot),
-                preexec_fn=_ignore_time_limit,
-                start_new_session=True,
-            )
+            process = _start_worker(self.directory, name, output, self._environment(slot))
         except OSError as error:
             output.close()
-            raise FileError(f"cannot start {' '.join(command)}: {error.strerror or error}") from error
+            raise FileError(f"cannot start {sys.executable}: {error.strerror or error}") from error
         self._running[name] = process, output
         self._slots[slot], self._phases[name] = name, Phase.RUNNING
 
     def _finish(self, name: str, status: int) -> None:
         _, output = self._running.pop(name)
         is_stopped = status in (STOPPED, *(-number for number in SIGNALS))
-        if status < 0:  # it could not say so itself
+        if status < 0:  # a process that a signal ended has printed no reason
             kind = "Stopped" if is_stopped else "Error"
             output.write(f"{kind}: ended by the signal {signal.Signals(-status).name}\n".encode())
         output.close()
@@ -133,10 +130,10 @@ class LocalRunner(Runner):
             self._phases[name] = Phase.STOPPED if is_stopped else Phase.FAILED
 
     def _environment(self, slot: int) -> dict[str, str]:
-        """Share of the machine of the process in a slot: threads, and devices."""
-        # What it prints may have any letter, whatever the language of the machine.
+        """Environment of the process in a slot, with its share of the machine: threads and devices."""
+        # The log may hold any letter, whatever the machine's locale.
         environment = {**os.environ, "PYTHONUTF8": "1"}
-        # A cluster that doesn't bind processes to cores shows them all.
+        # A cluster that doesn't bind processes to cores lets them see all cores of the node.
         cores = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or usable_cores()
         processes = len(self._slots) * max(1, self._devices_per_job)
         environment.setdefault("OMP_NUM_THREADS", str(max(1, int(cores) // processes)))
@@ -147,8 +144,23 @@ class LocalRunner(Runner):
         return environment
 
 
+def _start_worker(
+    directory: StudyDirectory, name: str, output: IO[bytes], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Start the process of a run, in a session of its own so that Ctrl-C reaches it through `LocalRunner.stop` only."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "polyroots.study.worker", str(directory.path), name, str(os.getpid())],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        preexec_fn=_ignore_time_limit,
+        start_new_session=True,
+    )
+
+
 def _ignore_time_limit() -> None:
-    """Leave SIGUSR2, which SLURM sends to all processes of a job before its time is up, to the job itself."""
+    """Ignore SIGUSR2, which SLURM sends to all processes of a job before its time is up and the job itself handles."""
     if hasattr(signal, "SIGUSR2"):
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 

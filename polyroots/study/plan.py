@@ -1,4 +1,4 @@
-"""The runs of a study: complete configurations, with a name each."""
+"""Plans of studies: a named, complete configuration for each run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from polyroots.study.description import Combination, Description, read_descripti
 from polyroots.study.settings import Machine, config_of, value_of
 from polyroots.training import TrainConfig
 
-# Longer names of directories get in the way of people and of file systems.
+# File systems allow 255 bytes; names of this length still fit on a line.
 _LONGEST_NAME = 90
 
 
@@ -27,8 +27,8 @@ class PlannedRun:
     Attributes
     ----------
     name : of its directory
-    settings : value of each of the study's keys, None where its network has no such thing
-    config : what is trained, and how
+    settings : value of each of the study's keys, None where its network has no such setting
+    config : of its training
     weights : number of trained weights
     """
 
@@ -39,19 +39,19 @@ class PlannedRun:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Its settings as people write them."""
+        """Its settings as text."""
         return tuple(text_of(value) for value in self.settings.values())
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A study, ready to be run.
+    """The runs of a study.
 
     Attributes
     ----------
-    title, question : what it is called, and what it is to find out
-    keys : the settings in which its runs may differ, besides the seed
-    runs : in the order in which they are begun: a seed of all combinations before the next
+    title, question : of the study file
+    keys : the settings in which runs may differ, besides the seed
+    runs : in the order in which they start: all combinations with one seed before the next seed
     """
 
     title: str
@@ -65,7 +65,7 @@ class Plan:
         return tuple(dict.fromkeys(run.config.seed for run in self.runs))
 
     def by_combination(self) -> list[list[PlannedRun]]:
-        """Return the runs of each combination, a run a seed."""
+        """Return a list for each combination with its runs, one for each seed."""
         found: dict[tuple[str, ...], list[PlannedRun]] = {}
         for run in self.runs:
             found.setdefault(run.texts, []).append(run)
@@ -73,14 +73,26 @@ class Plan:
 
 
 def make_plan(path: str | Path, machine: Machine | None = None) -> tuple[Plan, Description]:
-    """Read a study file and work out its runs, each of which is checked.
+    """Return the plan of a study file, and the file's content.
+
+    Parameters
+    ----------
+    path : path
+        Of a TOML file, see docs/studies.md.
+    machine : Machine, optional
+
+    Returns
+    -------
+    plan : Plan
+        Each run's configuration is checked.
+    description : Description
 
     Raises
     ------
     FileError
         If the file, or a folder of images, can't be read.
     InputError
-        With the line at fault, for the first run that can't be.
+        With the line at fault, for the first setting that can't be used.
     """
     machine = machine or Machine()
     description = read_description(path)
@@ -97,18 +109,20 @@ def make_plan(path: str | Path, machine: Machine | None = None) -> tuple[Plan, D
         if config.model not in weights:
             weights[config.model] = count_weights(build_empty(config.model))
         run = PlannedRun(f"{name}_seed-{seed}".removeprefix("_"), settings, config, weights[config.model])
-        # The same computation, or what would be the same line of a table.
+        # Two runs of one configuration, or two that would be one line of a table.
         identities = {config.model_dump_json(), repr((run.texts, seed))}
         if seen & identities:
-            raise description.error(combination.table, f"this asks once more for the run {_in_words(combination.own)}")
+            raise description.error(combination.table, f"this repeats the run {_in_words(combination.own)}")
         seen |= identities
         runs.append(run)
     return Plan(description.title, description.question, keys, tuple(runs)), description
 
 
 def text_of(value: Any) -> str:
-    """Write a value of a setting as people do.
+    """Return the value of a setting as text.
 
+    Examples
+    --------
     >>> text_of(0.05), text_of(0.1234567), text_of([16, 32]), text_of(True), text_of(None)
     ('0.05', '0.1234567', '16,32', 'true', '-')
     """
@@ -143,7 +157,7 @@ def _checked(description: Description, combination: Combination, seed: int, mach
 
 
 def _guilty(combination: Combination, seed: int, machine: Machine) -> str | None:
-    """Return a setting without which there would be no error, one of the combination's own if possible."""
+    """Return a setting without which the error doesn't occur, one of the combination's own if possible."""
     own_first = [
         *reversed(list(combination.own)),
         *(name for name in combination.settings if name not in combination.own),
@@ -155,7 +169,7 @@ def _guilty(combination: Combination, seed: int, machine: Machine) -> str | None
         except (InputError, FileError):
             continue
         return name
-    # There are several: one that is wrong whatever the others are.
+    # Several settings are wrong: return one that is wrong by itself.
     data = {key: value for key, value in combination.settings.items() if key in ("dataset", "data-dir")}
     for name in own_first:
         try:
@@ -170,7 +184,7 @@ def _in_words(own: Mapping[str, Any]) -> str:
 
 
 def _names(combinations: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a name for the directories of each combination's runs, the same whatever else there is in a study.
+    """Return the stem of the names of each combination's runs, which depends on that combination only.
 
     >>> _names([{"model": "L,C", "alpha-init": "xavier"}, {"lr": 0.1}])
     ['L-C_alpha-init-xavier', 'lr-0.1']

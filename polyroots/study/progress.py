@@ -1,4 +1,4 @@
-"""How far the runs of a study are, and who runs them."""
+"""The interface of the runners, and the progress of runs as their directories show it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.plan import PlannedRun
 
-#: Exit status of a process whose run was stopped and can go on: sysexits' "try again later".
+#: Exit status of a process whose run was stopped and can be resumed: EX_TEMPFAIL of sysexits.h.
 STOPPED = 75
 
 _TAIL_BYTES = 8192
 
 
 class Phase(StrEnum):
-    """What a run is at."""
+    """State of a run."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -28,12 +28,19 @@ class Phase(StrEnum):
     FAILED = "failed"
 
 
-#: What is final, for this time.
+#: Phases that a runner doesn't leave again.
 OVER = (Phase.DONE, Phase.STOPPED, Phase.FAILED)
 
 
 class Runner(ABC):
-    """Who runs the runs that are left, on this machine or on a cluster."""
+    """Trains the unfinished runs of a study, on this machine or on a cluster.
+
+    Attributes
+    ----------
+    is_detached : whether the runs go on when the command that started them ends
+    """
+
+    is_detached: bool = False
 
     @property
     @abstractmethod
@@ -42,26 +49,26 @@ class Runner(ABC):
 
     @abstractmethod
     def advance(self) -> None:
-        """Look what has ended, and start what can be started."""
+        """Update the phases, and start runs where there is room."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Called when nobody waits any longer."""
+        """Stop the runs, unless they are detached."""
 
     @abstractmethod
     def last_lines(self, name: str) -> list[str]:
-        """Return what is known of why a run is not done: the end of what it has printed this time."""
+        """Return the last lines of a run's output since it was started: why it is not done."""
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes
     ----------
     planned : the run
-    phase : what it is at
-    epochs : epochs that are done
+    phase : its state
+    epochs : number of epochs trained
     accuracy : test accuracy after the last of them, a share of the images; None if it was not measured
     """
 
@@ -72,7 +79,7 @@ class RunProgress:
 
 
 def progress_of(directory: StudyDirectory, planned: PlannedRun, phase: Phase) -> RunProgress:
-    """Read how far a run is, also while it is being written."""
+    """Return the progress of a run from its files, which may be in the middle of a write."""
     run = directory.run(planned.name)
     if phase is Phase.DONE:
         try:
@@ -85,12 +92,12 @@ def progress_of(directory: StudyDirectory, planned: PlannedRun, phase: Phase) ->
             rows = list(csv.DictReader(stream))
         accuracy = float(rows[-1]["test_accuracy"]) if rows and rows[-1]["test_accuracy"] else None
         return RunProgress(planned, phase, len(rows), accuracy)
-    except (OSError, ValueError, KeyError, TypeError):  # not there yet, or its last line is being written
+    except (OSError, ValueError, KeyError, TypeError):  # no file yet, or an incomplete last line
         return RunProgress(planned, phase, 0, None)
 
 
 def size_of(path: Path) -> int:
-    """Return the size of a file in bytes, 0 of no file."""
+    """Return the size of a file in bytes, 0 if there is none."""
     try:
         return path.stat().st_size
     except OSError:
@@ -98,7 +105,7 @@ def size_of(path: Path) -> int:
 
 
 def last_lines_of(path: Path, count: int = 5, start: int = 0) -> list[str]:
-    """Return the last lines of a file, behind its first `start` bytes, that are not empty; none of no file."""
+    """Return the last non-empty lines of a file, after its first `start` bytes; none if there is no file."""
     try:
         with path.open("rb") as stream:
             stream.seek(0, 2)

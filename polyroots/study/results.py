@@ -1,4 +1,4 @@
-"""What came of the runs in a directory, with the seeds of one configuration together."""
+"""The accuracies of the runs in a directory, grouped by configuration."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from polyroots.models import build_empty, count_weights
 from polyroots.study.directory import StudyDirectory
 from polyroots.training import LoadedRun, Run, TrainConfig, load_run
 
-# What doesn't distinguish one network from another: the machine, what is recorded, and what has a place of its own.
-_ASIDE = (
+# Fields that don't change the network that is trained, and those that `Series` and `Point` hold by themselves.
+_NOT_COMPARED = (
     "seed",
     "data_dir",
     "device",
@@ -32,14 +32,15 @@ _ASIDE = (
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a run.
+    """A run that is done.
 
     Attributes
     ----------
     path : of its directory
     config : its configuration
-    start : what else it began with: the roots' region, padding and options, and whether the network came from a file
-    data : what results on its data are called
+    start : its initialisation beside the configuration: region, padding and options of the roots, and whether the
+        network was new or trained before
+    data : title of its data, see `polyroots.training.Source`
     weights : number of trained weights
     last : test accuracy after the last epoch, a share of the images
     best : test accuracy of the best epoch; optimistic where the test images chose it
@@ -59,9 +60,9 @@ class Results(NamedTuple):
 
     Attributes
     ----------
-    done : each configuration with each seed once
+    done : those that are done, one for each configuration and seed
     unfinished : directories of those that are not done
-    repeated : directories of those that another one of `done` has the configuration and seed of
+    repeated : directories of those whose configuration and seed another one in `done` has
     """
 
     done: list[Result]
@@ -70,7 +71,7 @@ class Results(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One configuration with several seeds."""
+    """The runs of one configuration, a run for each seed."""
 
     channels: tuple[int, ...]
     weights: int
@@ -78,14 +79,18 @@ class Point(NamedTuple):
 
 
 class Series(NamedTuple):
-    """One network with several numbers of channels, in the order of its weights."""
+    """One network with several numbers of channels, sorted by the number of weights."""
 
     label: str
     points: tuple[Point, ...]
 
 
 def results_of(directory: str | Path) -> Results:
-    """Collect the runs in a directory and below; in that of a study, those that its file asks for.
+    """Return the runs in a directory and below; in the directory of a study, those of its plan.
+
+    Parameters
+    ----------
+    directory : path
 
     Raises
     ------
@@ -105,7 +110,7 @@ def results_of(directory: str | Path) -> Results:
             continue
         try:
             run.read_config()
-        except FileError:  # somebody else's configuration
+        except FileError:  # a config.json of another program
             continue
         loaded = load_run(run.path)
         if loaded.result is None:
@@ -144,29 +149,35 @@ def accuracies_of(path: Path, document: Any) -> tuple[float, float]:
         last, best = (float(document[which]["test_accuracy"]) for which in ("last", "best"))
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(
-            f"{path} is damaged: it has no accuracies; remove it, and 'polyroots train --resume' or 'polyroots study "
-            "run' makes it again"
+            f"{path} is damaged: it has no accuracies; remove it, and resume the run, which writes it again"
         ) from error
     return last, best
 
 
 def series_of(results: Sequence[Result]) -> list[Series]:
-    """Put together what differs in the seed alone, and in a series what also differs in the number of channels.
+    """Group runs into series that differ in channels and seed only.
 
-    A series is named after its network, and after whatever else distinguishes it from others of that name.
+    Parameters
+    ----------
+    results : sequence of Result
+
+    Returns
+    -------
+    list of Series
+        Labelled with the network, and with the fields in which series of the same network differ.
 
     Raises
     ------
     InputError
-        If the runs are of different data sets, whose accuracies don't compare.
+        If the runs are of different data sets, whose accuracies can't be compared.
     """
     data = sorted({result.data for result in results})
     if len(data) > 1:
         raise InputError(
-            f"expected runs on one data set, whose accuracies compare, got {' and '.join(data)}; put them into "
-            "directories of their own"
+            f"expected runs on one data set, got {' and '.join(data)}; their accuracies can't be compared, so put the "
+            "runs of each into a directory of its own"
         )
-    # A name may be too long for a title, and titles may be the same.
+    # Long names have short titles, which may coincide.
     titles = {result.config.model.name: result.config.model.title for result in results}
     title_of = titles if len(set(titles.values())) == len(titles) else {name: name for name in titles}
     series: dict[str, dict[tuple[int, ...], list[Result]]] = {}
@@ -191,13 +202,13 @@ def series_of(results: Sequence[Result]) -> list[Series]:
 
 
 def _mark(name: str, value: Any) -> str:
-    """What distinguishes a run, in the words of the options."""
+    """Name and value of a field in which series differ, as `polyroots train` spells it."""
     option = name.removeprefix("model.").replace("_", "-").lower()
     return f"{option} {'default' if value is None else value}"
 
 
 def _start_of(run: LoadedRun) -> dict[str, Any]:
-    """What a run began with, beside its configuration."""
+    """Initialisation of a run beside its configuration, see `Result.start`."""
     init = run.init or {}
     options = {name: value for name, value in init.get("options", {}).items() if name != "seed"}
     start = {"region": init.get("region"), "spectrum padding": init.get("padding"), "options": options or None}
@@ -208,11 +219,11 @@ def _start_of(run: LoadedRun) -> dict[str, Any]:
 
 
 def _fields(result: Result) -> dict[str, Any]:
-    """What decides a run, but for what `_ASIDE` names."""
+    """Fields by which runs are compared: all but those in `_NOT_COMPARED`."""
     config = result.config
     document = config.model_dump(mode="json")
     document |= {f"model.{key}": value for key, value in document.pop("model").items()}
-    # Without synchronisation batch norm sees the images of one process.
+    # Without synchronisation batch norm uses the images of one process.
     processes = 1 if config.sync_batch_norm else config.processes
-    decisive = {key: value for key, value in document.items() if key not in _ASIDE}
+    decisive = {key: value for key, value in document.items() if key not in _NOT_COMPARED}
     return decisive | dict(result.start) | {"processes": processes}

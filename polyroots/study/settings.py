@@ -1,4 +1,4 @@
-"""What a study says of a run, in the words of ``polyroots train``, and the configuration that it means."""
+"""The settings of study files, which are spelled as the options of ``polyroots train``, and their configurations."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from polyroots.polynomials import parse_blocks, require_degree
 from polyroots.roots import require_strategy
 from polyroots.training import Device, Source, TrainConfig, describe_data, train_config
 
-# Where a study spells a field, as the options do, other than by its own name with dashes.
+# Settings that are not spelled as their field with dashes.
 _SPELT = {
     "A_init": "a-init",
     "steps_per_A": "steps-per-a",
     "clip_norm": "clip",
     "sync_batch_norm": "sync-bn",
 }
-# What the data, the list of seeds and the machine decide.
+# Fields that the data, the list of seeds and the machine set.
 _NOT_SETTINGS = {"name", "image_size", "in_channels", "num_classes", "model", "seed", "device", "devices", "num_nodes"}
 
 
@@ -32,26 +32,26 @@ def _spelt(fields: Mapping[str, Any]) -> dict[str, str]:
 _OF_NETWORK = _spelt(ModelConfig.model_fields)
 _OF_TRAINING = _spelt(TrainConfig.model_fields)
 
-#: Every setting: what decides the network, and what decides how it is trained.
+#: All settings: those of the network, and those of its training.
 SETTINGS = ("model", "degree", "scale", *_OF_NETWORK, "recipe", *_OF_TRAINING)
 
-#: The authors' placement, which a network has unless another one is given.
+#: The setting for the network's own placement.
 DEFAULT_PLACEMENT = "default"
 _PLACEMENTS = ("placement", "quadratic_placement")
 
-#: The settings that only a network with a polynomial has.
+#: The settings of Poly-MgNets only.
 OF_POLYNOMIALS = ("degree", "roots", "alpha-init", "alphas")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where the runs of a study are done, which decides nothing of what they compute but for rounding.
+    """The machine that a study runs on; it changes the results by rounding only.
 
     Attributes
     ----------
-    data_dir : where the data lie, in place of what the study says
+    data_dir : directory of the data, in place of the study file's
     device : ``"auto"`` takes an accelerator where there is one
-    devices : processes of a run, a device each
+    devices : number of devices of a run, with a process for each
     """
 
     data_dir: Path | None = None
@@ -64,9 +64,9 @@ def require_setting(name: str) -> None:
     if name == "seed":
         raise InputError("seeds are for the whole study: write 'seeds = 5' or 'seeds = [11, 23]' above all tables")
     if name in ("device", "devices", "num-nodes"):
-        raise InputError(f"{name} is a matter of the machine: leave it out, and give it to 'polyroots study run'")
+        raise InputError(f"{name} belongs to the machine: leave it out here, and give it to 'polyroots study run'")
     if name == "blocks":
-        raise InputError('blocks are a model here: write model = "L,L,C"')
+        raise InputError('a sequence of blocks is a model in a study: write model = "L,L,C"')
     if name not in SETTINGS:
         raise unknown_name("setting", name, SETTINGS)
 
@@ -74,12 +74,19 @@ def require_setting(name: str) -> None:
 def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> TrainConfig:
     """Return the complete configuration of a run.
 
+    Parameters
+    ----------
+    settings : mapping
+        Names of `SETTINGS` with their values; the others have the defaults of `polyroots train`.
+    seed : int
+    machine : Machine
+
     Raises
     ------
     InputError
-        In one sentence, for the first thing that doesn't fit.
+        In one sentence, for the first setting that can't be used.
     FileError
-        If a folder of images is not there; other data sets need not be.
+        If a folder of images is missing; other data sets may be missing until training starts.
     """
     for name, value in settings.items():
         require_setting(name)
@@ -90,25 +97,25 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
     network = _network_of(settings, source)
     for name in OF_POLYNOMIALS:
         if name in settings and not network.is_polynomial:
-            raise InputError(f"{network.name} has no coefficients, so no {name}; leave it out")
+            raise InputError(f"{network.name} has no coefficients, so {name} doesn't apply; leave it out")
     if "roots" in settings:
         require_strategy(settings["roots"])
         if settings["roots"] == "given":
-            raise InputError("roots by hand are for 'polyroots init'; choose another strategy")
+            raise InputError("roots 'given' is for 'polyroots init' only; choose another strategy")
         origin = AlphaInit.parse(settings.get("alpha-init", "spectrum"))
         if origin.kind != "spectrum":
             raise InputError(
                 f"alpha-init {origin} sets the coefficients without a spectrum, and roots {settings['roots']} chooses "
-                "them from it; leave one of them out"
+                "them from one; leave one of the two settings out"
             )
     fields = {field: settings[name] for name, field in _OF_TRAINING.items() if name in settings}
     fields |= {"data_dir": data_dir, "device": machine.device, "devices": machine.devices, "seed": seed}
-    fields.pop("dataset", None)  # it has a place of its own
+    fields.pop("dataset", None)  # an argument of its own
     return train_config(dataset, network, settings.get("recipe"), **fields)
 
 
 def _require_type(name: str, value: Any) -> None:
-    """Refuse words for numbers and truth values, and the other way round, which would be converted without a word."""
+    """Refuse text for numbers and truth values, and the reverse, which pydantic would convert silently."""
     field = ModelConfig.model_fields.get(_OF_NETWORK.get(name, "")) or TrainConfig.model_fields.get(
         _OF_TRAINING.get(name, "")
     )
@@ -124,13 +131,13 @@ def _require_type(name: str, value: Any) -> None:
 
 
 def _admits_words(annotation: Any) -> bool:
-    """Whether a field's type has words among its values."""
+    """Return whether a field's type has text among its values."""
     parts = get_args(annotation)
     return annotation in (str, Path) or any(isinstance(part, str) or _admits_words(part) for part in parts)
 
 
 def value_of(name: str, config: TrainConfig) -> Any:
-    """Return what a configuration has for a setting; None for what it doesn't have."""
+    """Return the value of a setting in a configuration; None where its network has no such setting."""
     model = config.model
     if name in OF_POLYNOMIALS and not model.is_polynomial:
         return None
@@ -174,5 +181,5 @@ def _network_of(settings: Mapping[str, Any], source: Source) -> ModelConfig:
 
 @cache
 def _described(dataset: str, data_dir: Path | None) -> Source:
-    """Look at a data set once, however many runs use it."""
+    """Return the description of a data set, cached because all runs of a study share it."""
     return describe_data(dataset, data_dir)

@@ -1,4 +1,4 @@
-"""What came of a study: each combination with all its seeds, and what distinguishes it from another one."""
+"""The accuracies of a study: a row for each combination of settings, with its seeds and its difference to another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from polyroots.study.directory import StudyDirectory
 from polyroots.study.plan import Plan, PlannedRun, text_of
 from polyroots.study.results import accuracies_of
 
-#: After the last epoch; or of the best epoch, which is optimistic where the test images chose it.
+#: Which epoch's accuracy; that of the best one is optimistic where the test images chose it.
 Measure = Literal["last", "best"]
 MEASURES: tuple[Measure, ...] = ("last", "best")
 
@@ -25,7 +25,7 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Sample:
-    """A test accuracy, a share of the images, of several seeds.
+    """Test accuracies, shares of the images, of the seeds of one combination.
 
     Attributes
     ----------
@@ -39,24 +39,24 @@ class Sample:
 
     @property
     def mean(self) -> float:
-        """Mean over the seeds; NaN of none."""
+        """Mean over the seeds; NaN without any."""
         return float(np.mean(list(self.values.values()))) if self.values else math.nan
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of the sample, with n - 1; NaN of fewer than two seeds."""
+        """Standard deviation of the sample (n - 1); NaN for fewer than two seeds."""
         return float(np.std(list(self.values.values()), ddof=1)) if len(self.values) > 1 else math.nan
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean difference of two combinations, seed by seed.
+    """Mean of the paired differences of two combinations, a pair for each seed that both have.
 
     Attributes
     ----------
-    count : seeds that both have
+    count : number of pairs
     mean : of the differences
-    low, high : ends of its confidence interval of 95 % by Student's t; NaN of fewer than two seeds
+    low, high : ends of the 95 % confidence interval of the mean by Student's t; NaN for fewer than two pairs
     """
 
     count: int
@@ -66,8 +66,10 @@ class Difference:
 
     @classmethod
     def between(cls, sample: Sample, base: Sample) -> Difference | None:
-        """Return sample minus base, or None if they have no seed in common.
+        """Return the difference of a sample to a base, or None if they have no seed in common.
 
+        Examples
+        --------
         >>> difference = Difference.between(Sample({7: 0.5, 8: 0.6, 9: 0.7}), Sample({7: 0.4, 8: 0.4, 9: 0.4}))
         >>> difference.count, round(difference.mean, 3), round(difference.low, 3), round(difference.high, 3)
         (3, 0.2, -0.048, 0.448)
@@ -84,14 +86,14 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A combination of settings.
+class StudyRow:
+    """A combination of settings with the accuracies of its seeds.
 
     Attributes
     ----------
     settings : value of each key
     weights, epochs : of its network and its training
-    planned : seeds that it is to have
+    planned : number of seeds in the study file
     samples : its accuracies, by measure
     """
 
@@ -104,14 +106,14 @@ class Row:
 
 @dataclass(frozen=True)
 class StudyTable:
-    """All combinations of a study, in the order of its file.
+    """The combinations of a study, in the order of its file.
 
     Attributes
     ----------
     title, question : of the study
-    data : what results on its data are called; empty before a run is done
-    chosen_on : the images that chose the best epoch, ``"test"`` or ``"validation"``, or both in words if runs differ;
-        empty before a run is done
+    data : title of its data, see `polyroots.training.Source`; empty before a run is done
+    chosen_on : the images that chose the best epoch, ``"test"`` or ``"validation"``, or both joined by "or" if runs
+        differ; empty before a run is done
     keys : settings in which its runs differ, besides the seed
     rows : one a combination
     """
@@ -121,13 +123,22 @@ class StudyTable:
     data: str
     chosen_on: str
     keys: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[StudyRow, ...]
 
-    def base_of(self, row: Row, base: Mapping[str, str]) -> Row | None:
-        """Return the row that is like another one but for some settings, given as text.
+    def base_of(self, row: StudyRow, base: Mapping[str, str]) -> StudyRow | None:
+        """Return the row that another one is compared with.
 
-        If there is none, it is the only row with these settings, or None if there are several. Without settings it is
-        the first row.
+        Parameters
+        ----------
+        row : StudyRow
+        base : mapping
+            Settings of the base, as text; empty for the first row of the study.
+
+        Returns
+        -------
+        StudyRow or None
+            The row that has the settings of `base` and equals `row` in all others. If there is none, the only row with
+            the settings of `base`; None if several have them.
         """
         if not base:
             return self.rows[0]
@@ -155,12 +166,20 @@ class StudyTable:
 
 
 def study_table(directory: StudyDirectory) -> StudyTable:
-    """Collect what came of a study's runs, as far as they are done.
+    """Return the table of a study's runs, as far as they are done.
+
+    Parameters
+    ----------
+    directory : StudyDirectory
 
     Raises
     ------
     FileError
         If there is no study, or a result is damaged.
+
+    See Also
+    --------
+    polyroots.study.formats : the table as text, Markdown, LaTeX and CSV
     """
     plan: Plan = directory.read()
     documents = {run.name: _result(directory, run) for run in plan.runs}
@@ -173,7 +192,7 @@ def study_table(directory: StudyDirectory) -> StudyTable:
             samples[measure] = Sample(
                 {seed: document[measure]["test_accuracy"] for seed, document in found.items() if document is not None}
             )
-        rows.append(Row(runs[0].settings, runs[0].weights, runs[0].config.epochs, len(runs), samples))
+        rows.append(StudyRow(runs[0].settings, runs[0].weights, runs[0].config.epochs, len(runs), samples))
     return StudyTable(
         plan.title,
         plan.question,
@@ -193,5 +212,5 @@ def _result(directory: StudyDirectory, run: PlannedRun) -> dict[str, Any] | None
     return document
 
 
-def _texts(row: Row) -> dict[str, str]:
+def _texts(row: StudyRow) -> dict[str, str]:
     return {key: text_of(value) for key, value in row.settings.items()}

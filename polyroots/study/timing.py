@@ -1,4 +1,4 @@
-"""How long the runs of a study will take, from a step of each that is timed."""
+"""Estimates of the time that the runs of a study take, from one timed step of each network."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from polyroots.training import (
     one_device,
 )
 
-# Short steps are timed more often, for about so long.
+# Short steps are repeated for about this time.
 _SECONDS = 0.3
 _MOST_TIMES = 50
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds that runs will take.
+    """Estimated seconds of runs.
 
     Attributes
     ----------
@@ -50,12 +50,18 @@ class Estimate:
 
 
 def estimate(plan: Plan, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Estimate:
-    """Time a step and an evaluation of each network that a plan has, and work out the time of its runs.
+    """Return the estimated time of a plan's runs, from a timed step and evaluation of each network.
+
+    Parameters
+    ----------
+    plan : Plan
+    on_progress : callable, optional
+        Called with (networks timed, networks).
 
     Raises
     ------
     InputError
-        If the device is not there, or has too little memory.
+        If the device is not available, or has too little memory.
     """
     kinds: dict[str, list[PlannedRun]] = {}
     for run in plan.runs:
@@ -73,11 +79,11 @@ def estimate(plan: Plan, on_progress: Callable[[int, int], None] = lambda done, 
 
 
 def _seconds_of(config: TrainConfig, step: float, evaluation: float) -> float:
-    """Seconds of a run, with those of a step and of the evaluation of an image."""
+    """Seconds of a run from those of a step and of the evaluation of an image."""
     train, test = _counts(config)
     held_out = round(train * config.val_fraction)
     steps = -(-(train - held_out) // config.batch_size)
-    # With images for validation the test images are evaluated in the end, for the last and the best epoch.
+    # With validation images the test images are evaluated at the end only, for the last and for the best epoch.
     evaluated = config.epochs * held_out + 2 * test if held_out else config.epochs * test
     return config.epochs * steps * step + evaluated * evaluation
 
@@ -121,11 +127,11 @@ def _forward(network: nn.Module, images: torch.Tensor) -> None:
 
 
 def _median(function: Callable[[], None], wait: Callable[[], None]) -> float:
-    """Median of the seconds that a function takes; `wait` returns when the device has done what it was given."""
+    """Median of the seconds that a function takes; `wait` returns when the device is idle."""
 
     def times(count: int) -> list[float]:
         return timeit.repeat(lambda: [call() for call in (function, wait)], number=1, repeat=count)
 
-    times(1)  # the first call makes plans and takes memory
+    times(1)  # the first call allocates memory and chooses algorithms
     (once,) = times(1)
     return statistics.median([once, *times(min(_MOST_TIMES, int(_SECONDS / once)))])

@@ -20,10 +20,10 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class _LogReporter(Reporter):
-    """Writes a line for what happens."""
+    """Prints a line for each epoch and each warning."""
 
     def on_start(self, beginning: Beginning) -> None:
-        """Say what is trained, and from where on."""
+        """Print the network, the data, the device and the number of epochs that are done."""
         config = beginning.config
         print(
             f"{config.model.title}, {beginning.weights:,} weights; {beginning.source.title}; {beginning.device}; "
@@ -32,17 +32,17 @@ class _LogReporter(Reporter):
         )
 
     def on_epoch(self, row: dict[str, float]) -> None:
-        """Say how an epoch went."""
+        """Print the losses and accuracies of an epoch."""
         values = ", ".join(f"{name} {value:.6g}" for name, value in row.items() if name != "epoch")
         print(f"epoch {row['epoch']:.0f}: {values}", flush=True)
 
     def on_warning(self, message: str) -> None:
-        """Pass it on."""
+        """Print a warning."""
         print(f"Warning: {message}", flush=True)
 
 
 def work(directory: StudyDirectory, name: str) -> None:
-    """Train a run of a study, or go on with it; one that is done is left as it is.
+    """Train a run of a study, or resume it; a run that is done is left as it is.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def work(directory: StudyDirectory, name: str) -> None:
 
 
 def stop_without(parent: int) -> None:
-    """Ask this process to stop, as by SIGTERM, once the one that started it is gone, also if that was before."""
+    """Send SIGTERM to this process as soon as its parent has ended, at once if it has already."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -74,13 +74,10 @@ def stop_without(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main(directory: str, name: str, parent: str) -> int:
-    """Run, and return the exit status: 0 done, `STOPPED`, or 1, with the reason as the last line of the output."""
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # the others are children of this one, and stop with it
-        stop_without(int(parent))
+def run_worker(directory: StudyDirectory, name: str) -> int:
+    """Train a run, print the reason of an early end as the last line, and return the exit status: 0, `STOPPED` or 1."""
     try:
-        work(StudyDirectory(directory), name)
+        work(directory, name)
     except (StoppedError, KeyboardInterrupt) as error:
         print(f"Stopped: {error}" if str(error) else "Stopped", flush=True)
         return STOPPED
@@ -91,6 +88,14 @@ def main(directory: str, name: str, parent: str) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def main(directory: str, name: str, parent: str) -> int:
+    """Run the worker's process."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # the processes of other ranks are its children, and stop with it
+        stop_without(int(parent))
+    return run_worker(StudyDirectory(directory), name)
 
 
 if __name__ == "__main__":

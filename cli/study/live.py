@@ -1,4 +1,4 @@
-"""What a study shows while it goes on: a live table on a terminal, a line for each change in a log."""
+"""The display of a running study: a live table on a terminal, a line for each change of a run elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from .console import console, say, table
+from polyroots_cli.console import console, say, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +20,7 @@ _STYLES = {"running": "bold", "done": "green", "failed": "red", "stopped": "yell
 
 
 class StudyDisplay:
-    """Shows the state of all runs of a study.
+    """Display of the runs of a study.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class StudyDisplay:
             self.live.stop()
 
     def show(self, progress: Sequence[RunProgress]) -> None:
-        """Show how far the runs are."""
+        """Show the progress of the runs."""
         if self.console.is_terminal:
             self.live.update(self._screen(progress), refresh=True)
         else:
@@ -53,14 +53,14 @@ class StudyDisplay:
 
     def _log(self, run: RunProgress) -> None:
         before = self.phases.get(run.planned.name)
-        # What was done before is no news, and to wait is none either.
+        # Runs that were done before, and those that wait, have no line.
         if run.phase == before or run.phase == "waiting" or (before is None and run.phase == "done"):
             return
         end = f": {_accuracy(run)}" if run.phase == "done" else ""
         say(f"{run.planned.name} {run.phase}{end}", screen=self.console)
 
     def _screen(self, progress: Sequence[RunProgress]) -> Group:
-        """All runs where they fit; otherwise those first about which there is something to say."""
+        """Return a table of all runs; where they don't fit, the running, failed and stopped ones come first."""
         room = max(3, self.console.size.height - 5)
         shown = list(progress)
         if len(shown) > room:

@@ -1,0 +1,26 @@
+"""``polyroots study``."""
+
+from __future__ import annotations
+
+import click
+
+from .plan import plan
+from .run import run
+from .table import table
+
+
+@click.group(short_help="Run a grid of networks, and make its tables.")
+def study() -> None:
+    """Run a grid of networks, from a file that describes it, and make its tables.
+
+    \b
+    Examples:
+      polyroots study plan studies/quick.toml
+      polyroots study run studies/quick.toml --out quick
+      polyroots study table quick --columns alpha-init
+      polyroots figures --only 5 --study quick --out figures
+    """
+
+
+for command in (plan, run, table):
+    study.add_command(command)

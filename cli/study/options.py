@@ -1,0 +1,33 @@
+"""Arguments and options of ``polyroots study``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from polyroots_cli.options import PATH
+
+file_argument = click.argument("file", type=PATH)
+data_dir_option = click.option("--data-dir", type=PATH, help="Directory of the data, in place of the study file's.")
+
+
+def pairs(texts: Sequence[str], option: str, missing: str | None = None) -> dict[str, str]:
+    """Return texts KEY=VALUE as a dictionary; `missing` is the value of a text without one, unless it is None.
+
+    Raises
+    ------
+    InputError
+        If a text has another form.
+    """
+    from polyroots.errors import InputError
+
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals and missing is not None:
+            value = missing
+        elif not equals or not key:
+            raise InputError(f"expected {option} KEY=VALUE, got {text!r}")
+        found[key.strip()] = value.strip()
+    return found

@@ -1,0 +1,167 @@
+"""``polyroots study run``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from polyroots.text import count_of
+from polyroots_cli.options import PATH, device_option, usage_errors, was_given
+
+from .options import data_dir_option, file_argument, pairs
+
+if TYPE_CHECKING:
+    from polyroots.study import Outcome, Runner, StudyDirectory
+
+
+@click.command(short_help="Run a study, on this machine or on a cluster.")
+@file_argument
+@click.option("--out", type=PATH, required=True, help="The study's directory, new or with some of its runs.")
+@data_dir_option
+@device_option
+@click.option(
+    "--cluster",
+    type=click.Choice(["local", "slurm"]),
+    default="local",
+    show_default=True,
+    help="Start processes on this machine, or submit jobs to SLURM.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of runs, or of SLURM's jobs, at once. [default: here one for each GPU, or 1; slurm no limit]",
+)
+@click.option(
+    "--gpus-per-job",
+    type=click.IntRange(min=0),
+    metavar="G",
+    help="GPUs of each run, which trains on all of them. [default: 1; 0 with --device cpu, and where there is none]",
+)
+@click.option(
+    "--runs-per-job",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="slurm: runs that share a job and its GPU, each in a process.",
+)
+@click.option("--cpus-per-job", type=click.IntRange(min=1), help="slurm: cores of a job. [default: the cluster's]")
+@click.option(
+    "--time",
+    default="4:00:00",
+    show_default=True,
+    help="slurm: time limit of a job, which then is saved and put back into the queue.",
+)
+@click.option("--partition", help="slurm: partition of the jobs. [default: the cluster's]")
+@click.option(
+    "--sbatch", multiple=True, metavar="KEY[=VALUE]", help="slurm: another option of sbatch, as account=mine."
+)
+def run(
+    file: Path,
+    out: Path,
+    data_dir: Path | None,
+    device: Any,
+    cluster: str,
+    jobs: int | None,
+    gpus_per_job: int | None,
+    runs_per_job: int,
+    cpus_per_job: int | None,
+    time: str,
+    partition: str | None,
+    sbatch: tuple[str, ...],
+) -> None:
+    """Train the runs of a study that are not done yet, each in a run directory of its own under OUT/runs.
+
+    A run that is done is not trained again, and one that was stopped or killed is resumed: type the same command again.
+    If some runs fail the others go on, and the exit status is 1.
+
+    \b
+    Examples:
+      polyroots study run studies/quick.toml --out quick --jobs 2
+      polyroots study run studies/degree.toml --out degree --data-dir data --cluster slurm --partition gpu
+    """
+    from polyroots.study import (
+        LocalRunner,
+        Machine,
+        Resources,
+        SlurmRunner,
+        StudyDirectory,
+        make_plan,
+        minutes_of,
+        start_study,
+    )
+    from polyroots.training import Interruption
+    from polyroots_cli.console import say
+
+    from .live import StudyDisplay
+
+    with usage_errors():
+        _refuse_options_of_slurm(cluster)
+        gpus = _gpus(gpus_per_job, device, cluster)
+        limit, others = minutes_of(time), {name: value or True for name, value in pairs(sbatch, "--sbatch", "").items()}
+        resources = Resources(gpus, cpus_per_job, limit, partition, jobs, runs_per_job, others)
+
+    def make_runner(directory: StudyDirectory, names: Sequence[str]) -> Runner:
+        if cluster == "slurm" and names:
+            return SlurmRunner(directory, names, resources)
+        return LocalRunner(directory, names, jobs=jobs, devices_per_job=gpus if names else 0)
+
+    plan, description = make_plan(file, Machine(data_dir, device, max(1, gpus)))
+    with start_study(plan, description.text, StudyDirectory(out), make_runner) as started:
+        before = f", {started.done} of them done before" if started.done else ""
+        say(f"{plan.title}: {count_of(len(plan.runs), 'run')}{before}")
+        with StudyDisplay(started.plan) as display, Interruption().listening():
+            try:
+                outcome = started.run(display.show)
+            except KeyboardInterrupt:
+                detached, attached = (
+                    "the jobs go on; the same command watches them",
+                    "the same command resumes the runs",
+                )
+                message = detached if started.runner.is_detached else attached
+                raise click.ClickException(f"interrupted; {message}") from None
+    _say_outcome(outcome, started.directory)
+
+
+def _refuse_options_of_slurm(cluster: str) -> None:
+    for name in ("runs_per_job", "cpus_per_job", "time", "partition", "sbatch"):
+        if cluster == "local" and was_given(name):
+            raise click.UsageError(f"--{name.replace('_', '-')} is for --cluster slurm; leave it out")
+
+
+def _gpus(given: int | None, device: str, cluster: str) -> int:
+    """Return the number of GPUs of each run."""
+    if device == "cpu" and given:
+        raise click.UsageError(f"--device cpu uses no GPU, got --gpus-per-job {given}; leave one of them out")
+    if given is not None:
+        return given
+    if device in ("cpu", "mps"):
+        return 0
+    if cluster == "slurm":
+        return 1
+    import torch
+
+    return int(torch.cuda.is_available())
+
+
+def _say_outcome(outcome: Outcome, directory: StudyDirectory) -> None:
+    """Print the numbers of runs in each phase, the last lines of those that are not done, and the next commands."""
+    from polyroots_cli.console import console, say
+
+    counts = outcome.counts()
+    say("\n" + ", ".join(f"{number} {phase}" for phase, number in counts.items() if number))
+    errors = console(stderr=True)
+    for name, lines in outcome.last_lines.items():
+        say(f"\n{name}, from {directory.log(name)}:", *(f"  {line}" for line in lines), screen=errors)
+    where = shlex.quote(str(directory.path))
+    if not outcome.is_done:
+        missing = count_of(len(outcome.last_lines), "run is", "runs are")
+        raise click.ClickException(
+            f"{missing} not done; the same command resumes them; a run that can't be resumed starts again when its "
+            f"directory under {directory.path / 'runs'} is removed"
+        )
+    say("\nNext:", f"  polyroots study table {where}", f"  polyroots figures --only 5 --study {where} --out figures")
