@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,7 @@ _NEEDS = {
 
 
 @click.command(short_help="Draw the paper's figures, and those of a run.")
-@click.option(
-    "--only", multiple=True, metavar="NAME", help="A figure; may be given again. [default: all that can be drawn]"
-)
+@click.option("--only", multiple=True, metavar="NAME", help="A figure; may be given again. [default: all with inputs]")
 @click.option("--out", type=PATH, required=True, help="Directory for the pictures (PNG, PDF, SVG) and their data.")
 @click.option("--checkpoint", type=PATH, help="3, 4, spectra, strategies: take A from this network.")
 @click.option(
@@ -48,7 +46,7 @@ _NEEDS = {
     help="Columns of a paper: 3.4 or 7 inches.",
 )
 @click.option("--redraw", is_flag=True, help="Draw again from the data in --out, without computing anything.")
-@seed_option("Of what is drawn: A, a right-hand side.")
+@seed_option("Of random numbers: A, a right-hand side.")
 def figures(
     only: tuple[str, ...],
     out: Path,
@@ -66,12 +64,12 @@ def figures(
 
     \b
     1           weight sharing in a ResNet, two MgNets and a Poly-MgNet
-    2           features, data and residual of a level, and the restriction and prolongation to the next one
+    2           features, data and residual of a level, restriction and prolongation to the next one
     3           the surface of |q| over the spectrum of A with its roots, and the same flat
     4           choices of two roots over a real spectrum
     5           accuracy against weights, of the runs in --study
-    spectra     all levels of the network of --run before and after training
-    flow        how they moved while it trained; of a --run with --track-spectrum
+    spectra     spectra of all levels of a network, of a --run before and after training
+    flow        spectra, roots and |q| over the epochs of a --run with --track-spectrum
     strategies  all root strategies on one spectrum
     smoothing   residual norms of all strategies on the 2-D Poisson equation
 
@@ -84,49 +82,84 @@ def figures(
       polyroots figures --only flow --only spectra --run runs/first --out figures
       polyroots figures --redraw --width one --out figures
     """
-    from polyroots.errors import InputError, unknown_name
-    from polyroots.files import make_directory
-    from polyroots_figures import FIGURES, impossible, make
-    from polyroots_figures import redraw as redraw_all
-
-    with usage_errors():
-        for name in only:
-            if name not in FIGURES:
-                raise unknown_name("figure", name, FIGURES)
     if redraw:
-        for _, option in _given_options():
-            raise click.UsageError(f"--redraw draws what was computed before, {option} asks for something else.")
-        for made in redraw_all(out, only, width):
-            _say(made.paths, made.words)
+        _redraw(only, out, width)
         return
-    given = {"run": run, "network": run or checkpoint, "study": study, "": True}
-    for name in only:
-        if not given[FIGURES[name].needs]:
-            raise click.UsageError(f"Figure {name} is of {_NEEDS[FIGURES[name].needs]}.")
-    chosen = only or tuple(name for name, kind in FIGURES.items() if given[kind.needs])
-    for field, option in _given_options():
-        if not any(field in FIGURES[name].uses for name in chosen):
-            raise click.UsageError(f"{option} has no say in figure {' and '.join(chosen)}; leave it out.")
+    chosen = _chosen(only, {"run": run, "network": run or checkpoint, "study": study, "": True})
+    _require_used_options(chosen)
     if (checkpoint or run) and was_given("seed") and set(chosen) <= {"3", "4"}:
         raise click.UsageError("--seed draws a fresh A, --checkpoint and --run bring one; leave one of them out.")
     request = _request(checkpoint, run, study, level=level, degree=degree, strategy=strategy, seed=seed)
+    _draw(chosen, request, out, width, leave_out=not only)
+
+
+def _redraw(only: tuple[str, ...], out: Path, width: str) -> None:
+    """Draw the pictures in a directory again from their data."""
+    from polyroots_figures import redraw
+
+    _require_names(only)
+    for _, option in _given_options():
+        raise click.UsageError(f"--redraw draws stored data again; leave {option} out, which asks for other data.")
+    for written in redraw(out, only, width):
+        _say(written.paths, written.words)
+
+
+def _require_names(names: tuple[str, ...]) -> None:
+    """Raise a usage error if there is no figure of some name."""
+    from polyroots.errors import unknown_name
+    from polyroots_figures import FIGURES
+
+    with usage_errors():
+        for name in names:
+            if name not in FIGURES:
+                raise unknown_name("figure", name, FIGURES)
+
+
+def _chosen(only: tuple[str, ...], inputs: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the figures that were asked for, or all for which there are inputs."""
+    from polyroots_figures import FIGURES
+
+    _require_names(only)
+    for name in only:
+        if not inputs[FIGURES[name].needs]:
+            raise click.UsageError(f"Figure {name} is of {_NEEDS[FIGURES[name].needs]}.")
+    return tuple(dict.fromkeys(only)) or tuple(name for name, kind in FIGURES.items() if inputs[kind.needs])
+
+
+def _require_used_options(chosen: tuple[str, ...]) -> None:
+    """Raise a usage error for an option on which no chosen figure depends."""
+    from polyroots_figures import FIGURES
+
+    for field, option in _given_options():
+        if not any(field in FIGURES[name].uses for name in chosen):
+            which = f"figure {chosen[0]} doesn't" if len(chosen) == 1 else f"figures {' and '.join(chosen)} don't"
+            raise click.UsageError(f"{which} depend on {option}; leave it out.")
+
+
+def _draw(chosen: tuple[str, ...], request: Request, out: Path, width: str, *, leave_out: bool) -> None:
+    """Draw figures; one that fails doesn't stop the others."""
+    from polyroots.errors import InputError
+    from polyroots.files import make_directory
+    from polyroots_figures import impossible, make
+
     make_directory(out)
     failed = []
-    for name in dict.fromkeys(chosen):
-        why_not = "" if only else impossible(name, request)
-        if why_not:
-            _say([], [f"Figure {name} is left out: {why_not}."])
+    for name in chosen:
+        reason = impossible(name, request) if leave_out else ""
+        if reason:
+            _say([], [f"Figure {name} is left out: {reason}."])
             continue
         try:
-            for made in make(name, request, out, width):
-                _say(made.paths, made.words)
+            for written in make(name, request, out, width):
+                _say(written.paths, written.words)
         except InputError as error:
             if len(chosen) == 1:
                 raise
             _say([], [f"Figure {name} is left out: {error}."])
             failed.append(name)
     if failed:
-        raise click.ClickException(f"of figure {', '.join(failed)} there is no picture, for the reasons above")
+        names = f"figure {failed[0]}" if len(failed) == 1 else f"figures {', '.join(failed)}"
+        raise click.ClickException(f"{names} could not be drawn, for the reasons above")
 
 
 def _request(
@@ -139,22 +172,25 @@ def _request(
     strategy: str,
     seed: int,
 ) -> Request:
+    """Open the inputs, and check the options that depend on them."""
     from polyroots.checkpoints import load_checkpoint
     from polyroots.roots import require_strategy
     from polyroots.training import load_run
     from polyroots_figures import Request
 
     if level is not None and not (checkpoint or run):
-        raise click.UsageError("--level is a level of the network in --checkpoint or --run; give one of them, too.")
+        raise click.UsageError("--level is a level of a network; add --checkpoint FILE or --run RUN.")
     if strategy == "given":
-        raise click.UsageError("roots by hand are for 'polyroots init --root ... --plot DIR'; choose another strategy.")
+        raise click.UsageError(
+            "roots by hand are drawn by 'polyroots init --root ... --plot DIR'; choose another strategy."
+        )
     if strategy != "own":
         with usage_errors():
             require_strategy(strategy)
     elif not (checkpoint or run):
         raise click.UsageError("--roots own are those of a network; add --run RUN or --checkpoint FILE.")
     elif was_given("degree"):
-        raise click.UsageError("--roots own brings the network's degree; leave --degree out.")
+        raise click.UsageError("--roots own has the network's degree; leave --degree out.")
     request = Request(
         checkpoint=load_checkpoint(checkpoint) if checkpoint else None,
         run=load_run(run) if run else None,
@@ -171,13 +207,14 @@ def _request(
 
 
 def _given_options() -> Iterator[tuple[str, str]]:
-    """Options that say what is computed, of those that were given: field of the request, name."""
+    """Yield (field of the request, option) for each given option that determines the data of figures."""
     for name in ("checkpoint", "run", "level", "study", "degree", "strategy", "seed"):
         if was_given(name):
             yield name, "--roots" if name == "strategy" else f"--{name}"
 
 
 def _say(paths: list[Path], words: list[str]) -> None:
+    """Print the files that were written and the sentences about them."""
     from .console import say
 
     for stem in dict.fromkeys(path.with_suffix("") for path in paths):

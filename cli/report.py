@@ -15,9 +15,11 @@ from .options import PATH
 def report(run: Path, out: Path | None) -> None:
     """Write a RUN as one HTML page that needs no network.
 
-    It has the configuration and results, training curves, and for each convolution A the spectrum with the roots and
-    the surface of |q| to turn, before and after training, with tables of roots, coefficients and diagnoses, and how
-    they moved if the run was trained with --track-spectrum.
+    The page has the configuration, the results, the training curves and, for each convolution A before and after
+    training, its spectrum with the roots, the surface of |q| to turn, and tables of roots, coefficients and diagnoses.
+    For a run with --track-spectrum it also has the spectra over the epochs.
+
+    It needs plotly and jinja2: pip install plotly jinja2
 
     \b
     Examples:

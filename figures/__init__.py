@@ -1,4 +1,4 @@
-"""The paper's figures and those beyond, one file each: `compute` gets the data, `draw` turns them into pictures."""
+"""The paper's figures and others, a module each: its `compute` returns the data, its `draw` the pictures."""
 
 from polyroots_figures.make import FIGURES, impossible, make, redraw
 from polyroots_figures.request import Request

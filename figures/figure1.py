@@ -1,7 +1,7 @@
 """Figure 1: which weights a ResNet, two MgNets and a Poly-MgNet share on one resolution.
 
-What is drawn is what happens: the modules of each network are watched while an image passes, and a box stands for each
-convolution that is applied, in that order, with one colour for each weight tensor.
+Hooks on the modules of each network record the convolutions that are applied to an image. The figure has a box for each
+of them, in the order of application, and one colour for each weight tensor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, style, wrapped
 from polyroots.text import count_of
 from polyroots_figures.request import Computed, Request
 
-#: The paper's four networks, and what it calls them.
+#: The paper's four networks, with their names in the paper.
 NETWORKS = {
     "resnet18": "ResNet18",
     "mgnet-a": "MgNet$^A$",
@@ -29,10 +29,10 @@ NETWORKS = {
     "q2": "Poly-MgNet$^{q_2}$",
 }
 
-# The second: nothing is restricted to the first, and in the multigrid networks that begins with u = 0.
+# The second resolution, as nothing is restricted to the first, where the multigrid networks begin with u = 0.
 _LEVEL = 2
 
-# The same in every network, and the kernels K of a ResNet, which are none of these, have colours of their own.
+# A, B, R and Pi have the same colours in every network, the kernels K of a ResNet have others.
 _COLOURS_OF = {
     "A": (COLOURS[0], COLOURS[5]),
     "B": (COLOURS[1], COLOURS[4]),
@@ -42,9 +42,9 @@ _COLOURS_OF = {
 }
 _SYMBOLS = {"Pi": "\\Pi"}
 
-# What each convolution outside of the steps does; batch norm and ReLU are left out.
+# The update by each convolution between steps, without batch norm and ReLU.
 _BETWEEN = {"Pi": "$u \\leftarrow \\Pi\\,u$", "R": "$r \\leftarrow R\\,r$", "A": "$r \\leftarrow r - A\\,\\delta$"}
-# p(A) of a step, by its letter.
+# p(A) r of a step by its letter.
 _SMOOTHERS = {
     "L": "\\alpha_0\\,r",
     "S": "\\alpha_1 A\\,r",
@@ -52,19 +52,19 @@ _SMOOTHERS = {
     "C": "(\\alpha_0 + \\alpha_1 A)\\,r",
 }
 
-# In the units of a panel: one across, a box high.
+# In the units of a panel, which is 1 wide; a box is 1 high.
 _LINE, _GAP = 0.2, 0.35
 _SMALL: dict[str, Any] = {"fontsize": "small", "color": "0.2"}
 
 
 def compute(request: Request) -> list[Computed]:
-    """Watch each network at work."""
+    """Record the convolutions of each network."""
     del request
     panels: list[dict[str, Any]] = []
     for name, title in NETWORKS.items():
         network = build(name)
         assert isinstance(network, Network)
-        panels.append({"name": name, "title": title, "groups": _watch(network)})
+        panels.append({"name": name, "title": title, "groups": _record(network)})
     words = [f"{panel['name']}, resolution {_LEVEL}: {_counts(panel)}." for panel in panels]
     return [Computed("figure1", {"level": _LEVEL, "panels": panels}, words)]
 
@@ -87,10 +87,10 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     return {"": figure}
 
 
-def _watch(network: Network) -> list[dict[str, Any]]:
-    """Every step and convolution on one resolution, in order, as an image passes.
+def _record(network: Network) -> list[dict[str, Any]]:
+    """Return the steps and convolutions on one resolution in the order in which an image passes them.
 
-    A group is a step with the convolutions in it, or convolutions between steps (step 0).
+    A group is a step with its convolutions, or the convolutions between two steps, with the number 0.
     """
     groups: list[dict[str, Any]] = []
     inside = [m for module in network.resolutions[_LEVEL - 1] for m in module.modules()]
@@ -105,7 +105,7 @@ def _watch(network: Network) -> list[dict[str, Any]]:
     def leave(*_: Any) -> None:
         groups.append({"step": 0, "letter": "", "calls": []})
 
-    def note(convolution: nn.Module, *_: Any) -> None:
+    def record(convolution: nn.Module, *_: Any) -> None:
         assert isinstance(convolution, nn.Conv2d)
         kind = convolutions[convolution]
         # Modules may share a weight.
@@ -125,7 +125,7 @@ def _watch(network: Network) -> list[dict[str, Any]]:
     leave()
     hooks = [step.register_forward_pre_hook(enter) for step in steps]
     hooks += [step.register_forward_hook(leave) for step in steps]
-    hooks += [convolution.register_forward_hook(note) for convolution in convolutions]
+    hooks += [convolution.register_forward_hook(record) for convolution in convolutions]
     with torch.no_grad():
         network.eval()(torch.zeros(1, network.config.in_channels, *network.config.image_size))
     for hook in hooks:
@@ -134,7 +134,7 @@ def _watch(network: Network) -> list[dict[str, Any]]:
 
 
 def _kind(name: str) -> str:
-    """A, B, R or Pi, as the module is called; K for a ResNet's."""
+    """A, B, R or Pi, from the name of the module; K for a ResNet's convolutions."""
     words = [word for word in name.split(".") if not word.isdigit()]
     return words[-1] if words[-1] in _COLOURS_OF else "K"
 
@@ -153,7 +153,7 @@ def _counts(panel: Mapping[str, Any]) -> str:
 
 
 def _height(group: Mapping[str, Any]) -> float:
-    """Of a group, in boxes; a step without convolutions has its words."""
+    """Height of a group in boxes; a step without convolutions has a line of text."""
     return max(1.0, sum(not call["is_shortcut"] for call in group["calls"])) + (0.3 if group["step"] else 0.0)
 
 
@@ -195,19 +195,19 @@ def _draw_panel(axes: Axes, panel: Mapping[str, Any], depth: float) -> None:
 
 
 def _draw_frame(axes: Axes, y: float, height: float) -> None:
-    """Around what is inside of a step."""
+    """Draw the frame of a step."""
     axes.add_patch(Rectangle((0.02, y), 0.96, height, facecolor="#f1f1f1", edgecolor=REFERENCE, linewidth=0.4))
 
 
 def _draw_shortcut(axes: Axes, y: float, height: float) -> None:
-    """Past the convolutions of a residual block."""
+    """Draw the shortcut past the convolutions of a residual block."""
     top, bottom = y + 0.09, y + height - 0.09
     x = _LINE + 0.36
     axes.plot([_LINE, x, x, _LINE], [top, top, bottom, bottom], "-", color="0.35", linewidth=0.7)
 
 
 def _words(call: Mapping[str, Any], group: Mapping[str, Any]) -> str:
-    """What a convolution does to features and residual; batch norm and ReLU are left out."""
+    """The update by a convolution, without batch norm and ReLU."""
     if not group["step"]:
         return _BETWEEN.get(call["kind"], "")
     if call["kind"] == "B":
@@ -216,7 +216,7 @@ def _words(call: Mapping[str, Any], group: Mapping[str, Any]) -> str:
 
 
 def _smoother(group: Mapping[str, Any]) -> str:
-    """p(A) r of a step, with coefficients of its own."""
+    """p(A) r of a step, with the number of the step at its coefficients."""
     number = f"^{{({group['step']})}}"
     return _SMOOTHERS[group["letter"]].replace("alpha_0", f"alpha_0{number}").replace("alpha_1", f"alpha_1{number}")
 

@@ -1,4 +1,4 @@
-"""Figure 2: features and data on one resolution, what A and B make of them, and what is restricted and prolonged."""
+"""Figure 2: features and residual on one resolution, the maps A and B between them, restriction and prolongation."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, style
 from polyroots_figures.request import Computed, Request
 
-# A and B have the colours of Figure 1.
+# As in Figure 1.
 _A, _B, _R, _PI = COLOURS[0], COLOURS[1], COLOURS[2], COLOURS[3]
 
 
 def compute(request: Request) -> list[Computed]:
-    """Nothing: the schematic is the same for every network."""
+    """Return no data: the schematic is the same for every network."""
     del request
     return [Computed("figure2", {}, [])]
 
@@ -28,7 +28,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     height = 2.5
     with style(width):
         figure = Figure(figsize=(width, height))
-        # In inches, so that boxes have room for their words at any width.
+        # Coordinates are in inches, so that boxes have room for their text at any width.
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
         axes.axis("off")
         _draw_levels(axes, width, height)

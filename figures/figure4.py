@@ -16,11 +16,11 @@ from polyroots.plotting import COLOURS, EIGENVALUE, REFERENCE, ROOT, WIDTHS, sty
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import select_roots
 from polyroots.spectra import Convolution, Spectrum, eigenvalues_of
-from polyroots_figures.operators import subjects_of
+from polyroots_figures.operators import operators_of
 from polyroots_figures.request import Computed, Request
 
 _BLOCKS = "L,L"
-# Where no polynomial is a smoother, the last choice is that with the smallest mean of |q|^2.
+# The last choice is the minimax one, or that of least mean |q|^2 where no polynomial of this degree is a smoother.
 _CHOICES, _BEST, _OTHERWISE = ("extremal", "largest", "smallest"), "minimax", "least-squares"
 _WORDS = {
     "extremal": "smallest and largest",
@@ -35,32 +35,31 @@ _LIMIT = 1.7
 def compute(request: Request) -> list[Computed]:
     """Choose roots from the spectra of symmetric parts (A + A^T) / 2, which are real.
 
-    Without a network those of a freshly drawn A, with eigenvalues on both sides of 0, and of A = I + N, with all of
-    them on one side.
+    Without a network A is freshly drawn, with eigenvalues on both sides of 0 and, as A = I + N, on one side.
     """
-    subjects = subjects_of(request)
+    found = operators_of(request)
     if request.network is None:
-        subjects += subjects_of(request, init="shifted")
+        found += operators_of(request, init="shifted")
     rows, words = [], []
-    for subject in subjects:
-        name = f"the symmetric part of {subject.name}"
-        Lambda = eigenvalues_of(Convolution.of(symmetric_part(subject.weight), subject.size, name=name))
+    for operator in found:
+        name = f"the symmetric part of {operator.name}"
+        Lambda = eigenvalues_of(Convolution.of(symmetric_part(operator.weight), operator.size, name=name))
         values = Lambda.values.real
         choices = [_choose(Lambda, name) for name in _CHOICES]
         try:
             choices.append(_choose(Lambda, _BEST))
         except InputError:
             choices.append(_choose(Lambda, _OTHERWISE))
-        title = f"symmetric part of {subject.source}"
-        rows.append({"title": title, "shape": subject.shape, "values": values, "choices": choices})
+        title = f"symmetric part of {operator.source}"
+        rows.append({"title": title, "shape": operator.shape, "values": values, "choices": choices})
         words += [
-            f"{subject.name}, '{choice['strategy']}': max|q| = {_written(choice['max_abs'])}." for choice in choices
+            f"{operator.name}, '{choice['strategy']}': max|q| = {_written(choice['max_abs'])}." for choice in choices
         ]
     return [Computed(f"figure4{_suffix(request)}", {"rows": rows}, words)]
 
 
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
-    """Draw one panel a choice."""
+    """Draw a panel for each choice of roots."""
     rows = data["rows"]
     is_small = width <= WIDTHS["one"]
     columns = 2 if is_small else 4
@@ -71,7 +70,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     ]
     with style(width):
         figure = Figure(figsize=(width, 1.5 * len(lines) + 0.22 * len(rows) + 0.45), layout="constrained")
-        # Any: matplotlib types the result as one of several things.
+        # Any: matplotlib types the result as a union.
         parts: Any = figure.subfigures(len(rows), 1, hspace=0.02, squeeze=False)[:, 0]
         for part, row in zip(parts, rows, strict=True):
             part.suptitle(wrapped(f"{row['title']}, {row['shape']}", width))
@@ -88,7 +87,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
 
 
 def symmetric_part(weight: Tensor) -> Float64[np.ndarray, "c c h w"]:
-    """Kernels of (A + A^T) / 2: the transpose exchanges channels and turns the taps around."""
+    """Return the kernels of (A + A^T) / 2: transposing A exchanges channels and mirrors the taps."""
     K = weight.double().numpy()
     return (K + K.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]) / 2
 
@@ -104,7 +103,7 @@ def _choose(Lambda: Spectrum, strategy: str) -> dict[str, Any]:
 
 
 def _written(value: float) -> str:
-    """A maximum of |q|; what is little above 1 doesn't look like 1."""
+    """A maximum of |q| as text, with four digits near 1."""
     return f"{value:.4f}" if 0.99 < value < 1.01 else f"{value:.3g}"
 
 
@@ -120,7 +119,7 @@ def _draw_choice(axes: Axes, values: Float64[np.ndarray, "N"], choice: Mapping[s
             t, block, line, color=colour, linewidth=0.9, label=f"block {number}: $1 - \\lambda/\\lambda_{number}$"
         )
     axes.plot(t, blocks[0] * blocks[1], "-", color="black", linewidth=1.3, label="$q_2$, their product")
-    # A rug on the axis, as dense as the spectrum: every eigenvalue of many would be a bar.
+    # Marks on the axis at every n-th eigenvalue: marks at all of many would merge to a bar.
     shown = np.sort(values)[:: max(1, len(values) // 400)]
     axes.plot(
         shown,

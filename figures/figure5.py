@@ -18,9 +18,10 @@ from polyroots.text import count_of
 from polyroots_figures.request import Computed, Request
 
 _MARKERS, _LINES = "osD^vP*X", ("-", "--", ":")
-# Letters.
+# Letters of a name that has room beside the lines.
 _SHORT = 16
-# Beside the points, of their extent, which is not taken for less; between points, in inches.
+# Margin beside the points as a share of their extent; the least extent, in log weights; the least distance between
+# points that would cover each other, in inches.
 _MARGIN, _LEAST_EXTENT, _GAP = 0.1, 0.1, 0.11
 
 
@@ -32,7 +33,7 @@ def compute(request: Request) -> list[Computed]:
     InputError
         If they are of different data sets.
     FileError
-        If none is done.
+        If no run is done.
     """
     assert request.study is not None
     results = results_of(request.study)
@@ -63,10 +64,10 @@ def compute(request: Request) -> list[Computed]:
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     """Draw each network's mean and standard deviation over the seeds, and each seed as a small point."""
     labels = [series["label"] for series in data["series"]]
-    # Beside the lines there is room for a few short names.
+    # A few short names have room beside the lines; others are in a legend below.
     has_legend = len(labels) > len(COLOURS) or max(map(len, labels)) > _SHORT
     height = 2.4
-    # Inches for the lines of a legend.
+    # Columns and lines of the legend.
     columns = max(1, int(width / (0.075 * max(map(len, labels)) + 0.45)))
     lines = sum(1 + int(len(label) / (14 * width)) for label in labels) / columns if has_legend else 0
     below = 0.6 + 0.14 * lines
@@ -80,7 +81,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         ends = []
         for index, series in enumerate(data["series"]):
             colour = COLOURS[index % len(COLOURS)]
-            # Another round of colours has other markers and lines.
+            # When the colours repeat, markers and line styles differ.
             marker = _MARKERS[(index + index // len(COLOURS)) % len(_MARKERS)]
             line = _LINES[index // len(COLOURS) % len(_LINES)]
             where = np.array([next(left) for _ in series["points"]])
@@ -109,7 +110,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         aside = "\npoints below a bracket have the weights beside it" if _bracket(axes, weights, places) else ""
         axes.set_xlabel(f"weights\n{_caption(data['series'])}{aside}")
         axes.set_ylabel("test accuracy in %")
-        # A dollar sign would begin mathematics.
+        # An unescaped dollar sign would begin a formula.
         name = data["data"].replace("$", r"\$")
         figure.suptitle(wrapped(f"{name}, after the last epoch", width))
         if has_legend:
@@ -145,12 +146,12 @@ def _cover(logs: Float64[np.ndarray, "points"], bars: Float64[np.ndarray, "point
 
 
 def _bracket(axes: Axes, weights: Float64[np.ndarray, "points"], places: Float64[np.ndarray, "points"]) -> bool:
-    """Mark above the axes which points were moved, and their weights; say whether there are any."""
+    """Mark above the axes the points that were moved, with their weights; return whether there are any."""
     if places is weights:
         return False
     order = np.argsort(places)
     is_moved = ~np.isclose(places, weights, rtol=1e-9)[order]
-    # Neighbours that were moved belong together where they touch.
+    # Moved neighbours at the least distance share a bracket.
     gaps = np.diff(np.log(places[order]))
     touching = is_moved[1:] & is_moved[:-1] & (gaps < 1.01 * gaps.min(initial=np.inf))
     groups = np.split(order, np.flatnonzero(~touching) + 1)
@@ -182,7 +183,7 @@ def _bracket(axes: Axes, weights: Float64[np.ndarray, "points"], places: Float64
 
 
 def _mark_weights(axes: Axes) -> None:
-    """Powers of ten, or of less than one of them 1, 2 and 5 times."""
+    """Set the ticks: powers of ten, or 1, 2 and 5 times these over a narrow range."""
     low, high = axes.get_xlim()
     if high < 20 * low:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -1,4 +1,4 @@
-"""How the spectrum, the roots and |q| of each level moved while a network trained."""
+"""The spectrum, the roots and |q| of each level over the epochs of a training run."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from polyroots.errors import InputError
-from polyroots.plotting import Moment, draw_flow
+from polyroots.plotting import SpectrumAtEpoch, draw_flow
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.training import LoadedRun
 from polyroots_figures.request import Computed, Request
 
 
 def compute(request: Request) -> list[Computed]:
-    """Read the spectra that a run tracked, for each A of it.
+    """Read the spectra that a run tracked, for each A.
 
     Raises
     ------
@@ -27,7 +27,8 @@ def compute(request: Request) -> list[Computed]:
     snapshots = run.snapshots
     if len(snapshots) < 2:
         raise InputError(
-            f"{run.run.path} has tracked {len(snapshots)} epochs, two are needed; train with --track-spectrum K"
+            f"expected a run with the spectra of at least two epochs, got {run.run.path} with {len(snapshots)}: train "
+            "with --track-spectrum K"
         )
     computed = []
     for index, (operator, number) in enumerate(zip(snapshots[0].operators, snapshots[0].numbers, strict=True)):
@@ -53,20 +54,20 @@ def compute(request: Request) -> list[Computed]:
 
 
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
-    """Draw outlines of the spectra and the ways of the roots, and |q| over the epochs."""
-    moments = [
-        Moment(
+    """Draw outlines of the spectra and paths of the roots, and |q| over the epochs."""
+    spectra = [
+        SpectrumAtEpoch(
             moment["epoch"],
             moment["values"],
             None if moment["roots"] is None else ResidualPolynomial(moment["roots"]),
         )
         for moment in data["moments"]
     ]
-    return {"": draw_flow(moments, data["title"], data["remark"], width)}
+    return {"": draw_flow(spectra, data["title"], data["remark"], width)}
 
 
 def inert_remark(run: LoadedRun, index: int) -> str:
-    """Say of which blocks of an A batch norm cancels the size of coefficients; nothing if there are none."""
+    """Name the blocks of an A the size of whose coefficients is cancelled by batch norm; empty if there are none."""
     blocks = run.inert_blocks(index)
     if not blocks:
         return ""

@@ -1,4 +1,4 @@
-"""From the name of a figure to its files."""
+"""The figures by name, and the writing of their files."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ FORMATS = ("png", "pdf", "svg")
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A figure.
+class FigureKind:
+    """Functions of a figure, and its inputs.
 
     Attributes
     ----------
     compute : returns the data of its pictures
-    draw : turns the data of one into pictures of a width in inches, suffix of the file's name -> picture
-    needs : ``"run"``, ``"network"`` (a run's or a checkpoint's) or ``"study"``; empty where it needs none
-    uses : fields of the request that have a say in it
+    draw : returns the pictures of such data at a width in inches, by the suffix of the file's name
+    needs : required input: ``"run"``, ``"network"`` (of a run or a checkpoint) or ``"study"``; empty for none
+    uses : fields of the request that it depends on
     """
 
     compute: Callable[[Request], list[Computed]]
@@ -37,29 +37,29 @@ class Kind:
 
 _OF_A_NETWORK = ("checkpoint", "run", "level")
 
-#: Every figure by the name that ``polyroots figures --only`` knows it by.
-FIGURES: dict[str, Kind] = {
-    "1": Kind(figure1.compute, figure1.draw),
-    "2": Kind(figure2.compute, figure2.draw),
-    "3": Kind(figure3.compute, figure3.draw, uses=(*_OF_A_NETWORK, "seed", "degree", "strategy")),
-    "4": Kind(figure4.compute, figure4.draw, uses=(*_OF_A_NETWORK, "seed")),
-    "5": Kind(figure5.compute, figure5.draw, "study", ("study",)),
-    "spectra": Kind(spectra.compute, spectra.draw, "network", ("checkpoint", "run")),
-    "flow": Kind(flow.compute, flow.draw, "run", ("run",)),
-    "strategies": Kind(strategies.compute, strategies.draw, uses=(*_OF_A_NETWORK, "seed", "degree")),
-    "smoothing": Kind(smoothing.compute, smoothing.draw, uses=("seed", "degree")),
+#: Every figure by its name in ``polyroots figures --only``.
+FIGURES: dict[str, FigureKind] = {
+    "1": FigureKind(figure1.compute, figure1.draw),
+    "2": FigureKind(figure2.compute, figure2.draw),
+    "3": FigureKind(figure3.compute, figure3.draw, uses=(*_OF_A_NETWORK, "seed", "degree", "strategy")),
+    "4": FigureKind(figure4.compute, figure4.draw, uses=(*_OF_A_NETWORK, "seed")),
+    "5": FigureKind(figure5.compute, figure5.draw, "study", ("study",)),
+    "spectra": FigureKind(spectra.compute, spectra.draw, "network", ("checkpoint", "run")),
+    "flow": FigureKind(flow.compute, flow.draw, "run", ("run",)),
+    "strategies": FigureKind(strategies.compute, strategies.draw, uses=(*_OF_A_NETWORK, "seed", "degree")),
+    "smoothing": FigureKind(smoothing.compute, smoothing.draw, uses=("seed", "degree")),
 }
 
 
-class Made(NamedTuple):
-    """The files that were written, and what is to be said of what is in them, a sentence each."""
+class WrittenFigure(NamedTuple):
+    """The files of a figure, and sentences about its data."""
 
     paths: list[Path]
     words: list[str]
 
 
 def impossible(name: str, request: Request) -> str:
-    """Say why there can be no such figure of the request's run and network; nothing if there can."""
+    """Return why a figure can't be drawn of the request's run and network; empty if it can."""
     network, run = request.network, request.run
     if name == "flow" and run is not None and not run.config.track_spectrum:
         return f"{run.run.path} was trained without --track-spectrum"
@@ -68,50 +68,71 @@ def impossible(name: str, request: Request) -> str:
     return ""
 
 
-def make(name: str, request: Request, out: Path, width: str = "two") -> Iterator[Made]:
-    """Compute a figure's data and draw its pictures: out/NAME.npz, .png, .pdf and .svg, one after the other.
+def make(name: str, request: Request, out: Path, width: str = "two") -> Iterator[WrittenFigure]:
+    """Compute a figure's data, draw its pictures, and yield the files of each: NAME.npz, .png, .pdf and .svg.
 
     Parameters
     ----------
-    name : in `FIGURES`
-    request : what it is computed from
-    out : directory
-    width : ``"one"`` column of a paper, or ``"two"``
+    name : str
+        One of `FIGURES`.
+    request : Request
+        The inputs that the data are computed from.
+    out : Path
+        Directory.
+    width : str
+        ``"one"`` or ``"two"`` columns of a paper.
+
+    Yields
+    ------
+    WrittenFigure
 
     Raises
     ------
     InputError, FileError
-        If there is nothing to compute it from, or files can't be written.
+        If the data can't be computed from the request, or files can't be written.
     """
     for computed in FIGURES[name].compute(request):
-        # What can't be drawn leaves no data to draw again.
+        # Drawn before the data is stored, so that data which can't be drawn is not stored.
         pictures = _save(FIGURES[name].draw(computed.data, WIDTHS[width]), out / computed.stem)
         path = out / f"{computed.stem}.npz"
         store.save(path, name, computed.data)
-        yield Made([path, *pictures], computed.words)
+        yield WrittenFigure([path, *pictures], computed.words)
 
 
-def redraw(out: Path, names: Collection[str] = (), width: str = "two") -> Iterator[Made]:
-    """Draw the pictures of a directory again from the data beside them, of all figures or those of some names.
+def redraw(out: Path, names: Collection[str] = (), width: str = "two") -> Iterator[WrittenFigure]:
+    """Draw the pictures of a directory again from their data, and yield the files of each figure.
+
+    Parameters
+    ----------
+    out : Path
+        Directory that `make` has written.
+    names : collection of str
+        Figures in `FIGURES`; empty for all.
+    width : str
+        ``"one"`` or ``"two"`` columns of a paper.
+
+    Yields
+    ------
+    WrittenFigure
 
     Raises
     ------
     FileError
-        If there are none, or a file is damaged.
+        If there is no data, or a file is damaged.
     """
-    is_there = False
+    is_found = False
     for path in sorted(out.glob("*.npz")):
         found = store.load(path)
         if found is None or found[0] not in FIGURES or (names and found[0] not in names):
             continue
-        is_there = True
+        is_found = True
         name, data = found
         try:
             pictures = FIGURES[name].draw(data, WIDTHS[width])
         except (InputError, KeyError, IndexError, TypeError, ValueError) as error:
             raise FileError(f"{path} is damaged, its data can't be drawn: {error}; compute it anew") from error
-        yield Made(_save(pictures, path.with_suffix("")), [])
-    if not is_there:
+        yield WrittenFigure(_save(pictures, path.with_suffix("")), [])
+    if not is_found:
         which = f"of {' or '.join(names)} " if names else ""
         raise FileError(f"{out} holds no data {which}that 'polyroots figures --out {out}' wrote; leave --redraw out")
 

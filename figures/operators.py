@@ -1,4 +1,4 @@
-"""The convolutions A that figures are of: freshly drawn ones, and those of a network's level."""
+"""The convolutions A of figures: freshly drawn, or those of a network's level."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from polyroots.models import ConvOperator, Init, Level, MgNet, PolyStep, Smoothi
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
 from polyroots_figures.request import Request
 
-#: The paper's operator: A of 64 x 64 x 3 x 3 at its level's 32 x 32 pixels.
+#: Of a fresh A: the paper's first level, 64 x 64 x 3 x 3 on 32 x 32 pixels.
 CHANNELS, SIZE = 64, (32, 32)
 
 
 class FigureOperator(NamedTuple):
-    """A convolution A.
+    """A convolution A with its origin.
 
     Attributes
     ----------
     weight : (c, c, 3, 3)
     size : (H, W) in pixels
-    source : what titles call it
-    suffix : for the names of files; empty for a fresh A
-    own : polynomial that the network's coefficients make; None for a fresh A, and for a network without them
+    source : its name in titles
+    suffix : of file names; empty for a fresh A
+    own : polynomial that the network's coefficients define; None for a fresh A, and for a network without coefficients
     """
 
     weight: Tensor
@@ -37,7 +37,7 @@ class FigureOperator(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The same for messages, without mathematics."""
+        """Its name in messages, without formulas."""
         return self.source.replace("$", "")
 
     @property
@@ -47,8 +47,8 @@ class FigureOperator(NamedTuple):
         return f"{sizes}, {self.size[0]} x {self.size[1]} pixels"
 
 
-def subjects_of(request: Request, init: Init = "kaiming") -> list[FigureOperator]:
-    """Return the convolutions A of the network's level, one for each; without a network one that is freshly drawn.
+def operators_of(request: Request, init: Init = "kaiming") -> list[FigureOperator]:
+    """Return the convolutions A of the network's level, or a freshly drawn one without a network.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def subjects_of(request: Request, init: Init = "kaiming") -> list[FigureOperator
 
 
 def _polynomial(steps: Sequence[PolyStep]) -> ResidualPolynomial | None:
-    """The residual polynomial of steps that share an A; None if all coefficients of one are zero."""
+    """The residual polynomial of steps that share an A; None if a step has zero coefficients only."""
     try:
         return polynomial_of_blocks((step.letter, step.alphas.tolist()) for step in steps)
     except InputError:

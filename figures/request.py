@@ -1,4 +1,4 @@
-"""What a figure is computed from, and what comes of it."""
+"""The inputs of figures and their computed data."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What figures are to be computed from.
+    """The inputs that figures are computed from.
 
     Attributes
     ----------
-    checkpoint : network for the figures of one
-    run : for the figures of a run; its last network where there is no checkpoint
+    checkpoint : for figures of a network
+    run : for figures of a run, and of its last network if there is no checkpoint
     study : directory of runs, for Figure 5
     level : of the network, from 1; without a network A is freshly drawn
-    seed : of what is drawn
+    seed : of random numbers
     degree, strategy : of the residual polynomials
     """
 
@@ -37,20 +37,20 @@ class Request:
 
     @cached_property
     def network(self) -> Checkpoint | None:
-        """The network for the figures of one, if there is one."""
+        """The network of the checkpoint, or the last one of the run; None without either."""
         if self.checkpoint is None and self.run is not None:
             return self.run.last
         return self.checkpoint
 
 
 class Computed(NamedTuple):
-    """What a picture is drawn from.
+    """The data of a picture.
 
     Attributes
     ----------
     stem : name of its files, without a suffix
-    data : what is stored; see `polyroots_figures.store`
-    words : what is to be said of it, a sentence each
+    data : as `polyroots_figures.store` stores it
+    words : sentences about it
     """
 
     stem: str

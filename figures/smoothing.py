@@ -21,21 +21,21 @@ from polyroots_figures.request import Computed, Request
 #: The 5-point Laplacian, times the mesh width squared, on a periodic grid.
 LAPLACIAN = np.array([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]]).reshape(1, 1, 3, 3)
 SIZE = 64
-# At least so many, and so many steps.
+# Least number of applications of A, and of steps.
 _APPLICATIONS, _STEPS = 24, 3
-# Its smoothing factor is 3/5.
+# The smoother of smoothing factor 3/5 for comparison.
 _JACOBI = "damped Jacobi 4/5"
 
 
 def compute(request: Request) -> list[Computed]:
-    """Apply each strategy's polynomial to the residual, again and again.
+    """Smooth repeatedly with each strategy's polynomial, and record norms of the residual.
 
-    Roots are chosen from the whole spectrum, for the norm of the residual, and from the high frequencies, for that of
-    its high-frequency part, which is what a coarser grid can't correct.
+    Roots are chosen from the whole spectrum, for the norm of the residual, and from the high frequencies, for the norm
+    of its high-frequency part, which a coarser grid can't correct.
     """
     Lambda = eigenvalues_of(Convolution.of(LAPLACIAN, SIZE, name="the 2-D Laplacian"))
     rng = np.random.default_rng(request.seed)
-    # Without its mean, which no step can change: the periodic equation has a solution only for such a right-hand side.
+    # The periodic equation has a solution only for a right-hand side of mean zero.
     f = rng.standard_normal((SIZE, SIZE))
     f -= f.mean()
     total = max(_APPLICATIONS, _STEPS * (request.degree + 1))
@@ -78,7 +78,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
 def _curve(
     name: str, Lambda: Spectrum, q: ResidualPolynomial, f: Float64[np.ndarray, "H W"], region: str, total: int
 ) -> dict[str, Any]:
-    """Norm of the residual, or of its high-frequency part, after each step, relative to the beginning."""
+    """Norm of the residual, or of its high-frequency part, after each step, relative to the initial norm."""
     product = linear_operator(Lambda.convolution).matvec
     r = f.ravel()
 
@@ -95,7 +95,7 @@ def _curve(
 
 
 def _rate(curve: Mapping[str, Any]) -> str:
-    """The mean factor per application of A."""
+    """A sentence with the mean factor per application of A."""
     norms, applications = curve["norms"], curve["applications"]
     rate = float(norms[-1]) ** (1 / float(applications[-1]))
     return f"'{curve['strategy']}': a factor of {rate:.3g} per application of A on average"

@@ -1,4 +1,4 @@
-"""The spectra of all levels of a network, as training began and as it ended."""
+"""The spectra of all levels of a network before and after training."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from polyroots.text import count_of
 from polyroots.training import Snapshot
 from polyroots_figures.request import Computed, Request
 
-# Roots farther out than so many spectral radii are not shown.
+# Roots farther from 0 than this many spectral radii are not shown.
 _FAR = 1.6
 _POINTS = 2500
-# Inches: less has no room for a legend in one line.
+# Widths below this, in inches, have no room for a legend in one line.
 _NARROW = 6.0
 
 _BEFORE, _AFTER = "before training", "after training"
 
 
 def compute(request: Request) -> list[Computed]:
-    """Take the spectra and roots of a run's first and last network, or of one checkpoint.
+    """Return the spectra and roots of the first and last network of a run, or of one checkpoint.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             axes.set_ylabel("Im $\\lambda$")
         title = f"Spectra of the convolutions $A$ of {data['title']}\n{data['remark']}".rstrip()
         figure.suptitle(wrapped(title, figure.get_figwidth()))
-        # What one panel lacks, such as roots that are near, another one may have.
+        # Labels of all panels: one may lack some, such as near roots.
         named = {
             label: handle
             for axes in axes_of[: len(levels)]
@@ -108,7 +108,7 @@ def _draw_level(axes: Axes, level: Mapping[str, Any]) -> None:
     axes.axhline(0, color=REFERENCE, linewidth=0.4)
     axes.axvline(0, color=REFERENCE, linewidth=0.4)
     shown = []
-    # The larger cloud below the smaller one, so that both are seen.
+    # The larger cloud is below the smaller one, so that both are visible.
     order = sorted(moments, key=lambda when: -float(np.abs(moments[when]["values"]).max()))
     for when in moments:
         colour, face = (START, "none") if when == _BEFORE else (EIGENVALUE, ROOT)
@@ -144,7 +144,7 @@ def _draw_level(axes: Axes, level: Mapping[str, Any]) -> None:
     low, high, top = frame(everything)
     half = max(top, (high - low) / 2)
     middle = (low + high) / 2
-    # Of a circle that is larger than the picture nothing but corners would be seen.
+    # The unit circle, unless it is larger than the picture.
     if half - abs(middle) >= 1:
         circle = np.exp(1j * np.linspace(0, 2 * np.pi, 361))
         axes.plot(circle.real, circle.imag, "--", color=REFERENCE, linewidth=0.8, label="unit circle")

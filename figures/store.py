@@ -1,4 +1,4 @@
-"""Data of a figure as an .npz file: arrays under their names, everything else as one JSON text."""
+"""The data of a figure as an .npz file: arrays by name, everything else as one JSON text."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy as np
 
 from polyroots.files import reading_archive, replacing
 
-# Of the JSON text, among the arrays.
+# Name of the JSON text among the arrays.
 _TEXT = "polyroots_figure"
-# Stands in it for an array.
+# Prefix of an array's name in the JSON text.
 _ARRAY = "array:"
 
 
 def save(path: Path, figure: str, data: Mapping[str, Any]) -> None:
-    """Write the data of a figure, whole or not at all.
+    """Write the data of a figure; a file is written as a whole or not at all.
 
     Parameters
     ----------
     path : file
     figure : its name
     data : mappings, lists, strings, numbers and arrays in any depth
-        An array's name is the way to it, such as ``levels/0/values``.
+        The name of an array is its path, such as ``levels/0/values``.
     """
     arrays: dict[str, Any] = {}
     text = {"figure": figure, "data": _without_arrays(data, "", arrays)}
@@ -40,7 +40,7 @@ def load(path: Path) -> tuple[str, dict[str, Any]] | None:
     Raises
     ------
     FileError
-        If it is no .npz file, or a damaged one.
+        If it is no .npz file, or damaged.
     """
     with reading_archive(path, "holds no data of a figure", "'polyroots figures'"), np.load(path) as archive:
         if _TEXT not in archive:

@@ -25,28 +25,28 @@ from polyroots.plotting import (
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.spectra import Convolution
 from polyroots.text import count_of
-from polyroots_figures.operators import subjects_of
+from polyroots_figures.operators import operators_of
 from polyroots_figures.request import Computed, Request
 
 _POINTS = 1200
 
 
 def compute(request: Request) -> list[Computed]:
-    """Let every strategy choose roots from the spectrum of each A of the network's level.
+    """Choose roots by every strategy from the spectrum of each A of the network's level.
 
-    Without a network A = I + N is freshly drawn: around 0, where other networks begin, several strategies have no
-    roots.
+    Without a network A = I + N is freshly drawn: for the spectrum of a default A, a disc around 0, several strategies
+    have no roots.
     """
     computed = []
-    for subject in subjects_of(request, init="shifted"):
-        operator = Convolution.of(subject.weight, subject.size, name=subject.name)
-        operand = OperatorToDamp(request.level, subject.name, operator)
+    for operator in operators_of(request, init="shifted"):
+        convolution = Convolution.of(operator.weight, operator.size, name=operator.name)
+        operand = OperatorToDamp(request.level, operator.name, convolution)
         assert operand.spectrum is not None
         rows = rank([operand], request.degree, seed=request.seed)
         best = max((row.diagnoses[0].best_bound or 0.0 for row in rows if not row.error), default=0.0)
         data = {
-            "title": f"{count_of(request.degree + 1, 'root')} from the spectrum of {subject.source}",
-            "shape": subject.shape,
+            "title": f"{count_of(request.degree + 1, 'root')} from the spectrum of {operator.source}",
+            "shape": operator.shape,
             "values": operand.spectrum.values,
             "best": best,
             "rows": [
@@ -56,30 +56,30 @@ def compute(request: Request) -> list[Computed]:
             ],
         }
         words = [f"'{row.strategy}': {row.error or f'max|q| = {row.max_abs:.4g}'}." for row in rows]
-        computed.append(Computed(f"strategies{subject.suffix}", data, words))
+        computed.append(Computed(f"strategies{operator.suffix}", data, words))
     return computed
 
 
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
-    """Draw a panel for each strategy, the best first, and all of them as points in the last one.
+    """Draw a panel for each strategy, the best first, and a ranking of all below them.
 
     Raises
     ------
     InputError
-        If the eigenvalues lie on a line, whose hull has no area.
+        If the eigenvalues lie on a line, so that their hull has no area.
     """
     rows, values = data["rows"], data["values"]
     boundary = hull(values)
     is_small = width <= WIDTHS["one"]
     columns = 3 if is_small else 4
     lines = -(-len(rows) // columns)
-    # From a tenth of the best maximum to the worst, if that isn't far.
+    # Bands from a tenth of the best maximum to the worst one, or to 200 times the best one.
     largest = [row["max_abs"] for row in rows if not row["error"]]
     best = min(largest, default=1.0)
     bounds = bounds_between(best / 10, min(max(largest, default=1.0), 200 * best))
     with style(width):
         figure = Figure(figsize=(width, lines * width / columns * 1.1 + 2.2), layout="constrained")
-        # Any: matplotlib types the result as one of several things.
+        # Any: matplotlib types the result as a union.
         parts: Any = figure.subfigures(2, 1, height_ratios=(lines * width / columns * 1.1 + 0.5, 1.7))
         above, below = parts
         above.suptitle(wrapped(f"{data['title']}, {data['shape']}", width))
@@ -130,22 +130,22 @@ def _draw_panel(axes: Axes, row: Mapping[str, Any], values: Any, boundary: Any, 
     near = roots[(left <= roots.real) & (roots.real <= right) & (low <= roots.imag) & (roots.imag <= high)]
     if len(near) < len(roots):
         axes.set_xlabel(f"{count_of(len(roots) - len(near), 'root')} outside", fontsize="small")
-    if len(near):  # matplotlib takes a line without points for an infinite one where it isn't clipped
+    if len(near):  # without clipping, an empty line has infinite extent for matplotlib's layout
         marker: dict[str, Any] = {"markerfacecolor": ROOT, "markeredgecolor": "white", "markersize": 4.5}
         axes.plot(near.real, near.imag, "o", **marker, clip_on=False, zorder=4)
     return bands
 
 
 def _draw_ranking(axes: Axes, rows: Sequence[Mapping[str, Any]], best: float) -> None:
-    """The largest |q| of each strategy, and what no polynomial with as many roots gets below."""
-    there = [row for row in rows if not row["error"]]
-    axes.plot([row["max_abs"] for row in there], range(len(there)), "o", color=EIGENVALUE, markersize=4)
+    """Draw the largest |q| of each strategy, and the proven lower bound for polynomials of this degree."""
+    found = [row for row in rows if not row["error"]]
+    axes.plot([row["max_abs"] for row in found], range(len(found)), "o", color=EIGENVALUE, markersize=4)
     axes.axvline(1, color=ROOT, linewidth=0.8, label="$|q| = 1$")
     if best:
         axes.axvline(best, color="black", linewidth=0.8, linestyle="--", label="none gets below (proven)")
     axes.set_xscale("log")
-    axes.set_yticks(range(len(there)), [row["strategy"] for row in there])
-    axes.set_ylim(max(len(there), 1) - 0.5, -0.5)
+    axes.set_yticks(range(len(found)), [row["strategy"] for row in found])
+    axes.set_ylim(max(len(found), 1) - 0.5, -0.5)
     axes.grid(axis="y", color=REFERENCE, alpha=0.15, linewidth=0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)

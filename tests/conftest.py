@@ -79,3 +79,9 @@ def tracked(tmp_path_factory):
     with snapshots_without_processes():
         train(small(source, limit=100, epochs=5, track_spectrum=2), source, out)
     return out
+
+
+@pytest.fixture
+def rough_pictures(monkeypatch):
+    """Files of pictures in a low resolution, for tests of something else."""
+    monkeypatch.setattr("polyroots.plotting.style.DPI", 20)

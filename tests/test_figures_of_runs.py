@@ -20,6 +20,16 @@ from polyroots.plotting.style import EIGENVALUE, START, WIDTHS
 from polyroots.training import load_run, open_data, train
 from polyroots_figures import FIGURES, Request, store
 
+
+@pytest.fixture
+def small_figures(monkeypatch, rough_pictures):
+    """Figures of few channels and pixels, for tests of files and messages."""
+    monkeypatch.setattr("polyroots_figures.operators.CHANNELS", 4)
+    monkeypatch.setattr("polyroots_figures.operators.SIZE", (8, 8))
+    monkeypatch.setattr("polyroots_figures.smoothing.SIZE", 16)
+    monkeypatch.setattr("polyroots_figures.figure1.NETWORKS", {"q2": "q2"})
+
+
 # spectra
 
 
@@ -106,7 +116,7 @@ def test_a_run_from_a_file_begins_with_it(trained, init_file):
         assert np.array_equal(operator.values, pr.eigenvalues(weights[f"levels.{index}.A.weight"], size).values)
 
 
-def test_spectra_of_a_checkpoint_are_one_moment(init_file, tmp_path):
+def test_spectra_of_a_checkpoint_are_one_moment(init_file, tmp_path, rough_pictures):
     run("figures", "--only", "spectra", "--checkpoint", init_file, "--out", tmp_path)
     name, data = store.load(tmp_path / "spectra.npz")
     assert name == "spectra"
@@ -139,9 +149,10 @@ def test_data_is_stored_under_its_names(tmp_path):
 
 def test_pictures_are_drawn_again_from_their_data(tmp_path, monkeypatch):
     """Without computing anything, to the same bytes; and in another width."""
-    run("figures", "--only", 1, "--only", "smoothing", "--out", tmp_path)
+    monkeypatch.setattr("polyroots_figures.smoothing.SIZE", 16)
+    run("figures", "--only", 2, "--only", "smoothing", "--out", tmp_path)
     np.savez(tmp_path / "somebody_elses.npz", x=np.arange(3))
-    kinds = [f"{stem}.{kind}" for stem in ("figure1", "smoothing") for kind in ("png", "pdf", "svg")]
+    kinds = [f"{stem}.{kind}" for stem in ("figure2", "smoothing") for kind in ("png", "pdf", "svg")]
     before = {name: (tmp_path / name).read_bytes() for name in kinds}
 
     def never(request):
@@ -155,7 +166,7 @@ def test_pictures_are_drawn_again_from_their_data(tmp_path, monkeypatch):
     run("figures", "--redraw", "--out", tmp_path)
     assert {name: (tmp_path / name).read_bytes() for name in kinds} == before
     run("figures", "--redraw", "--only", "smoothing", "--width", "one", "--out", tmp_path)
-    with Image.open(tmp_path / "smoothing.png") as image, Image.open(tmp_path / "figure1.png") as other:
+    with Image.open(tmp_path / "smoothing.png") as image, Image.open(tmp_path / "figure2.png") as other:
         assert image.width == pytest.approx(3.4 * 300, abs=1)
         assert other.width == 7 * 300
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
@@ -174,9 +185,8 @@ def test_fonts_are_embedded(tmp_path):
 # The command
 
 
-def test_figures_that_can_be_drawn_are(tmp_path, monkeypatch, trained):
-    monkeypatch.setattr("polyroots_figures.operators.CHANNELS", 4)
-    monkeypatch.setattr("polyroots_figures.operators.SIZE", (8, 8))
+@pytest.mark.slow
+def test_figures_that_can_be_drawn_are(tmp_path, small_figures, trained):
     out = tmp_path / "new" / "figures"
     result = run("figures", "--out", out, "--seed", 4)
     expected = {"figure1", "figure2", "figure3", "figure3-flat", "figure4", "strategies", "smoothing"}
@@ -197,11 +207,11 @@ def test_figures_that_can_be_drawn_are(tmp_path, monkeypatch, trained):
         (("--only", "spectrum"), "unknown figure 'spectrum': did you mean 'spectra'?"),
         (("--only", "5"), "Figure 5 is of a study: add --study DIR."),
         (("--only", "spectra"), "Figure spectra is of a network: add --run RUN or --checkpoint FILE."),
-        (("--only", "2", "--degree", "4"), "--degree has no say in figure 2; leave it out."),
-        (("--only", "4", "--only", "1", "--roots", "leja"), "--roots has no say in figure 4 and 1; leave it out."),
-        (("--redraw", "--seed", "3"), "--redraw draws what was computed before, --seed asks for something else."),
+        (("--only", "2", "--degree", "4"), "figure 2 doesn't depend on --degree; leave it out."),
+        (("--only", "4", "--only", "1", "--roots", "leja"), "figures 4 and 1 don't depend on --roots; leave it out."),
+        (("--redraw", "--seed", "3"), "--redraw draws stored data again; leave --seed out, which asks for other data."),
         (("--roots", "lejja"), "unknown strategy 'lejja': did you mean 'leja'?"),
-        (("--roots", "given"), "roots by hand are for 'polyroots init --root"),
+        (("--roots", "given"), "roots by hand are drawn by 'polyroots init --root"),
         (("--roots", "own"), "--roots own are those of a network; add --run RUN"),
         (("--degree", "-1"), "-1 is not in the range x>=0"),
     ],
@@ -211,7 +221,8 @@ def test_mistakes_of_figures(arguments, message, tmp_path):
     assert not (tmp_path / "f").exists()
 
 
-def test_what_cannot_be_drawn_does_not_stop_the_others(tmp_path, init_file):
+@pytest.mark.slow
+def test_what_cannot_be_drawn_does_not_stop_the_others(tmp_path, init_file, small_figures):
     """A is zero at level 2: no roots, no strategies; the message is at its place, and the exit status says it."""
     checkpoint = load_checkpoint(init_file)
     weights = {key: value.clone() for key, value in checkpoint.weights.items()}
@@ -220,12 +231,12 @@ def test_what_cannot_be_drawn_does_not_stop_the_others(tmp_path, init_file):
     out = tmp_path / "f"
     result = run("figures", "--checkpoint", tmp_path / "zero.pt", "--level", 2, "--out", out, exit_code=1)
     assert "Figure 3 is left out: " in result.stdout
-    assert "of figure 3, 4, strategies there is no picture" in result.stderr
+    assert "figures 3, 4, strategies could not be drawn" in result.stderr
     assert {path.stem for path in out.iterdir()} == {"figure1", "figure2", "spectra", "smoothing"}
     run("figures", "--redraw", "--out", out)
 
 
-def test_damaged_data_is_said(tmp_path):
+def test_damaged_data_is_said(tmp_path, rough_pictures):
     run("figures", "--only", 2, "--out", tmp_path)
     store.save(tmp_path / "figure3.npz", "3", {"title": "x", "values": np.array(["a", "b"]), "roots": np.array([1.0])})
     assert f"{tmp_path / 'figure3.npz'} is damaged" in fails("figures", "--redraw", "--only", 3, "--out", tmp_path)
@@ -237,7 +248,7 @@ def test_nothing_to_draw_again(tmp_path):
     assert "holds no data of 3 that" in message
 
 
-def test_a_resnet_has_no_levels(tmp_path):
+def test_a_resnet_has_no_levels(tmp_path, small_figures):
     config = pr.models.model_config("resnet20", image_size=8, in_channels=1)
     model = pr.models.build(config)
     save_checkpoint(tmp_path / "r.pt", Checkpoint(config, model.state_dict()))

@@ -221,5 +221,5 @@ def test_the_readmes_python_runs():
     exec("\n".join(blocks), names)
     assert names["zeros"].conditions.min() >= 1
     assert len(names["found"].spectra) == 4
-    assert len(names["Lambda"]) == 65_536
+    assert len(names["Lambda"]) == 16_384
     assert names["report"].degree == 3

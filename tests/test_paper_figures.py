@@ -18,7 +18,7 @@ from polyroots.plotting.style import COLOURS, WIDTHS
 from polyroots.roots.strategies import STRATEGIES
 from polyroots.training import load_run
 from polyroots_figures import FIGURES, Request, figure1, figure3, figure4, smoothing, strategies
-from polyroots_figures.operators import subjects_of
+from polyroots_figures.operators import operators_of
 
 
 @pytest.fixture
@@ -197,10 +197,10 @@ def test_figure_3_of_several_A_shows_each(tmp_path):
 
 def test_figure_4_has_real_spectra_and_the_blocks_curves(small_A):
     computed, pictures = drawn("4", Request(seed=5))
-    for row, subject in zip(
-        computed.data["rows"], [subjects_of(Request(seed=5), i)[0] for i in ("kaiming", "shifted")], strict=True
+    for row, operator in zip(
+        computed.data["rows"], [operators_of(Request(seed=5), i)[0] for i in ("kaiming", "shifted")], strict=True
     ):
-        A = dense_operator(subject.weight.double().numpy(), (8, 8))
+        A = dense_operator(operator.weight.double().numpy(), (8, 8))
         expected = np.linalg.eigvalsh((A + A.T) / 2)
         np.testing.assert_allclose(np.sort(row["values"]), expected, atol=1e-12)
         for choice in row["choices"]:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 from commands import fails, run
+from matplotlib.figure import Figure
 from small_runs import small
 
 import polyroots as pr
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
-from polyroots.plotting import draw_surface
 from polyroots.report.html import render
 from polyroots.report.planes import thinned
 from polyroots.report.summary import AFTER, BEFORE, OperatorState, summarise
@@ -58,8 +58,25 @@ def words_of(parts):
 
 
 @pytest.fixture(scope="module")
-def parts(tracked):
-    return parts_of(render(summarise(load_run(tracked))))
+def page(tracked):
+    """The page with its still pictures, which take most of the time."""
+    return render(summarise(load_run(tracked)))
+
+
+@pytest.fixture(scope="module")
+def parts(page):
+    return parts_of(page)
+
+
+@pytest.fixture
+def copy(tracked, tmp_path):
+    """The run, to be changed."""
+    return shutil.copytree(tracked, tmp_path / "copy")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    monkeypatch.setattr("polyroots.report.html._PICTURED", 0)
 
 
 def array(value):
@@ -78,11 +95,9 @@ def trace(plot, moment, name):
     return found
 
 
-def test_the_page_needs_no_network_and_is_small(parts, tracked):
+def test_the_page_needs_no_network_and_is_small(page, parts):
     assert all(link.startswith(("#", "data:")) for link in parts.links), parts.links
-    page = render(summarise(load_run(tracked)))
     assert len(page.encode()) < 10e6
-    assert page == render(summarise(load_run(tracked)))
     assert "@import" not in page[: page.index("<body>")]
 
 
@@ -190,7 +205,7 @@ def test_diagnoses_are_of_the_same_operator_before_and_after(tmp_path):
             assert state.report["diagnosis"]["region"] == "high"
 
 
-def test_diagnoses_are_of_the_padding_that_roots_were_chosen_for(tmp_path):
+def test_diagnoses_are_of_the_padding_that_roots_were_chosen_for(no_pictures, tmp_path):
     """Of the zero-padded operator before and after, and the page says that plots are not."""
     run("init", "--model", "q2", "--channels", "4,8", "--spectrum-padding", "zeros", "--out", tmp_path / "i.pt")
     run("train", "--init", tmp_path / "i.pt", "--limit", 40, "--epochs", 1, "--lr", 1e-9, "--out", tmp_path / "run")
@@ -205,7 +220,7 @@ def test_diagnoses_are_of_the_padding_that_roots_were_chosen_for(tmp_path):
     assert "of A with zeros padding, unlike the plots, which are of A with circular padding." in words
 
 
-def test_each_A_has_its_own_blocks(tmp_path):
+def test_each_A_has_its_own_blocks(tmp_path, rough_pictures):
     source = open_data("digits")
     model = pr.models.model_config("q4", image_size=8, in_channels=1, channels=(4, 8), steps_per_A=1)
     config = train_config("digits", model, limit=40, epochs=1, batch_size=16, device="cpu", track_spectrum=1)
@@ -222,10 +237,8 @@ def test_each_A_has_its_own_blocks(tmp_path):
     assert {f"flow-level2-{number}" for number in (1, 2, 3)} < stems
 
 
-def test_a_run_that_diverged_has_a_page(tracked, tmp_path):
+def test_a_run_that_diverged_has_a_page(copy, no_pictures):
     """Weights that are not finite: what is known is there."""
-    copy = tmp_path / "copy"
-    shutil.copytree(tracked, copy)
     checkpoint = load_checkpoint(copy / "last.pt")
     weights = {name: value * torch.nan if "A" in name else value for name, value in checkpoint.weights.items()}
     save_checkpoint(copy / "last.pt", Checkpoint(checkpoint.config, weights, checkpoint.init, checkpoint.training))
@@ -255,11 +268,12 @@ def test_the_still_picture_is_of_the_last_network(tracked, monkeypatch):
 
     def record(values, q, title):
         seen.append(values)
-        return draw_surface(values, q, title)
+        return Figure(figsize=(1, 1))
 
     monkeypatch.setattr("polyroots.report.html.draw_surface", record)
     loaded = load_run(tracked)
-    render(summarise(loaded))
+    page = render(summarise(loaded))
+    assert page.count("data:image/png;base64,") == len(seen) == 2
     for values, operator in zip(seen, loaded.end.operators, strict=True):
         assert np.array_equal(values, operator.values)
 
@@ -274,9 +288,7 @@ def test_networks_without_polynomials(name, remark, tmp_path):
     assert set(parts.plots) == ({"curves", "plane-0", "plane-1"} if name == "mgnet-ab" else {"curves"})
 
 
-def test_a_run_that_is_not_done(tracked, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(tracked, copy)
+def test_a_run_that_is_not_done(copy, no_pictures):
     for name in ("result.json", "metrics.csv"):
         (copy / name).unlink()
     parts = parts_of(render(summarise(load_run(copy))))
@@ -287,17 +299,13 @@ def test_a_run_that_is_not_done(tracked, tmp_path):
     assert "after 5 of 5 epochs" in words
 
 
-def test_epochs_that_are_lost_are_said(tracked, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(tracked, copy)
+def test_epochs_that_are_lost_are_said(copy):
     lines = (copy / "metrics.csv").read_text().splitlines()
     (copy / "metrics.csv").write_text("\n".join(lines[:3]) + "\n")
     assert "metrics.csv has 2 of 5 epochs: the others are lost." in summarise(load_run(copy)).remarks
 
 
-def test_what_users_wrote_is_no_markup(tracked, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(tracked, copy)
+def test_what_users_wrote_is_no_markup(copy, no_pictures):
     document = json.loads((copy / "result.json").read_text())
     document["data"] = "</script><b>data</b>"
     (copy / "result.json").write_text(json.dumps(document))
@@ -306,6 +314,7 @@ def test_what_users_wrote_is_no_markup(tracked, tmp_path):
     assert "&lt;b&gt;data" in page
 
 
+@pytest.mark.slow
 def test_many_A_keep_the_page_small(tmp_path):
     source = open_data("digits")
     blocks = ",".join("C" * 34)
@@ -335,9 +344,9 @@ def test_thinning_keeps_the_extremes(rng):
     assert thinned(values, 1).imag.min() == -9
 
 
-def test_the_command_writes_the_page(tracked, tmp_path, monkeypatch):
-    copy = tmp_path / "copy"
-    shutil.copytree(tracked, copy)
+def test_the_command_writes_the_page(copy, tmp_path, monkeypatch):
+    # One picture is enough for equal pages.
+    monkeypatch.setattr("polyroots.report.html._PICTURED", 1)
     assert f"wrote {copy / 'report.html'} (" in run("report", copy).stdout
     run("report", copy, "-o", tmp_path / "new" / "page.html")
     assert (tmp_path / "new" / "page.html").read_bytes() == (copy / "report.html").read_bytes()

@@ -14,8 +14,8 @@ from small_runs import small
 import polyroots as pr
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint
 from polyroots.initialization.network import polynomials_of
-from polyroots.plotting import Moment, draw_flow
-from polyroots.plotting.flow import _ways
+from polyroots.plotting import SpectrumAtEpoch, draw_flow
+from polyroots.plotting.flow import root_paths
 from polyroots.plotting.style import ROOT, WIDTHS
 from polyroots.training import Reporter, Snapshot, load_run, open_data, train
 from polyroots.training.runs.directory import Run
@@ -140,17 +140,17 @@ def test_roots_are_followed(rng):
     start = np.array([0.4, -0.6, 0.1 + 0.5j, 0.1 - 0.5j, 30.0])
     steps = [start * (1 + 0.02 * k) for k in range(6)]
     steps[4][-1] = 80.0
-    ways = _ways([pr.ResidualPolynomial(rng.permutation(step)) for step in steps])
+    ways = root_paths([pr.ResidualPolynomial(rng.permutation(step)) for step in steps])
     order = [int(np.abs(ways[0] - root).argmin()) for root in start]
     np.testing.assert_allclose(ways[:, order], np.array(steps), rtol=1e-12)
-    ways = _ways([None, pr.ResidualPolynomial([0.5]), None, pr.ResidualPolynomial([0.6])])
+    ways = root_paths([None, pr.ResidualPolynomial([0.5]), None, pr.ResidualPolynomial([0.6])])
     assert np.isnan(ways[[0, 2]]).all()
     assert ways[[1, 3], 0].tolist() == [0.5, 0.6]
 
 
 def test_the_flow_has_spectra_roots_and_heights(tracked):
     operators = [(snapshot.epoch, snapshot.operators[0]) for snapshot in load_run(tracked).snapshots]
-    moments = [Moment(epoch, operator.values, operator.q) for epoch, operator in operators]
+    moments = [SpectrumAtEpoch(epoch, operator.values, operator.q) for epoch, operator in operators]
     figure = draw_flow(moments, "the title", "the remark")
     plane, heights, bar = figure.axes
     assert (plane.get_xlabel()[:14], heights.get_xlabel(), bar.get_ylabel()) == ("Re $\\lambda$", "epoch", "epoch")
@@ -176,8 +176,8 @@ def test_the_flow_has_spectra_roots_and_heights(tracked):
 @pytest.mark.parametrize("width", WIDTHS.values())
 def test_no_word_of_the_flow_is_cut(tracked, width):
     operators = [(snapshot.epoch, snapshot.operators[1]) for snapshot in load_run(tracked).snapshots]
-    moments = [Moment(epoch, operator.values, operator.q) for epoch, operator in operators]
-    no_roots = [Moment(epoch, operator.values, None) for epoch, operator in operators]
+    moments = [SpectrumAtEpoch(epoch, operator.values, operator.q) for epoch, operator in operators]
+    no_roots = [SpectrumAtEpoch(epoch, operator.values, None) for epoch, operator in operators]
     require_nothing_is_cut(draw_flow(no_roots, "a title", "", width))
     title = "$A$ of level 2 of q4 while it trained, 16 x 16 pixels, circular padding"
     remark = "batch norm cancels the size of the coefficients of blocks 1 (L) and 2 (L): their roots mean little"
@@ -186,10 +186,10 @@ def test_no_word_of_the_flow_is_cut(tracked, width):
 
 def test_the_flow_of_other_spectra(rng):
     """Real eigenvalues, no polynomials; one epoch is too few."""
-    moments = [Moment(epoch, rng.uniform(0.1, 2, 50) + 0j, None) for epoch in (0, 10)]
+    moments = [SpectrumAtEpoch(epoch, rng.uniform(0.1, 2, 50) + 0j, None) for epoch in (0, 10)]
     figure = draw_flow(moments, "a title")
     assert figure.axes[1].get_ylabel() == "extent of the spectrum"
-    with pytest.raises(pr.InputError, match="two epochs at least"):
+    with pytest.raises(pr.InputError, match="at least two epochs"):
         draw_flow(moments[:1], "a title")
 
 
@@ -209,4 +209,4 @@ def test_the_command_draws_every_level(tracked, tmp_path):
 
 def test_a_run_without_spectra_is_said(trained, tmp_path):
     message = fails("figures", "--only", "flow", "--run", trained[0], "--out", tmp_path / "f")
-    assert "has tracked 0 epochs, two are needed; train with --track-spectrum K" in message
+    assert "with 0: train with --track-spectrum K" in message

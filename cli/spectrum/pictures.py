@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polyroots.plotting import Row, draw_overview, draw_singular_values, draw_spectrum, save_figure
+from polyroots.plotting import LayerExtent, draw_overview, draw_singular_values, draw_spectrum, save_figure
 from polyroots.spectra import numerical_range
 from polyroots_cli.console import dimensions, progress
 
@@ -71,12 +71,12 @@ def _multiplications(spectrum: Spectrum) -> int:
     return H * W // 2 * groups * rows**3 // 3
 
 
-def _row(name: str, result: LayerResult) -> Row:
+def _row(name: str, result: LayerResult) -> LayerExtent:
     ends, singular = result.ends, result.singular
     norm = None if singular is None else singular.norm
     if ends is None:
-        return Row(name, norm=norm)
-    return Row(name, (ends.min_real, ends.max_real), ends.max_imag, ends.radius, norm)
+        return LayerExtent(name, norm=norm)
+    return LayerExtent(name, (ends.min_real, ends.max_real), ends.max_imag, ends.radius, norm)
 
 
 def file_stem(name: str, number: int) -> str:

@@ -1,10 +1,10 @@
-"""Pictures of spectra and polynomials, from arrays."""
+"""Pictures of spectra and residual polynomials, drawn from arrays by matplotlib."""
 
 from polyroots.plotting.contours import bounds_between, draw_bands, draw_contours
 from polyroots.plotting.decay import draw_singular_values
-from polyroots.plotting.flow import Moment, draw_flow
+from polyroots.plotting.flow import SpectrumAtEpoch, draw_flow
 from polyroots.plotting.labels import End, label_ends, spread
-from polyroots.plotting.overview import Row, draw_overview
+from polyroots.plotting.overview import LayerExtent, draw_overview
 from polyroots.plotting.plane import draw_spectrum, frame
 from polyroots.plotting.style import (
     COLOUR_MAP,
@@ -32,8 +32,8 @@ __all__ = [
     "STRATEGY_LINES",
     "WIDTHS",
     "End",
-    "Moment",
-    "Row",
+    "LayerExtent",
+    "SpectrumAtEpoch",
     "bounds_between",
     "draw_bands",
     "draw_contours",

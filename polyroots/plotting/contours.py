@@ -11,20 +11,20 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
-from polyroots.plotting.plane import frame
+from polyroots.plotting.plane import frame, legend_below
 from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style, wrapped
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.text import count_of
 
 _CELLS = 400
 _MOST_BANDS = 11
-#: Bands of |q|: a factor of about two each, with a boundary at 1.
+#: Bounds of the bands of |q|: a factor of about two apart, with a bound at 1.
 BANDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
-# Pale, so that eigenvalues show on all of it; the whole of the project's map, which is lighter where |q| is larger.
+# The project's colours made pale, so that eigenvalues show on all of them.
 _PALE = ListedColormap(0.45 + 0.55 * COLOUR_MAP(np.linspace(0, 1, 256))[:, :3])
-# Roots farther out than so many spectral radii are not shown.
+# Roots farther from 0 than this many spectral radii are not shown.
 _FAR = 2.5
-# Inches.
+# Width in inches.
 _WIDEST = 5.6
 
 
@@ -37,60 +37,53 @@ def draw_contours(
     max_points: int = 4000,
     width: float | None = None,
 ) -> Figure:
-    """Draw |q| in the plane in bands, its level 1, the eigenvalues and the roots.
+    """Return a picture of |q| in the complex plane: bands, the line |q| = 1, eigenvalues and roots.
 
     Parameters
     ----------
     values : (N,) complex
-        Eigenvalues; of more than `max_points` an even subset is drawn.
+        Eigenvalues.
     q : ResidualPolynomial
     title : str
     chosen : (N,) bool, optional
-        The eigenvalues that are to be damped, such as the high frequencies; the others are drawn as small crosses.
+        Marks the eigenvalues that are to be damped, such as the high frequencies; the others are drawn as small
+        crosses.
     max_points : int
+        An even subset of this size is drawn of more eigenvalues.
     width : float, optional
-        Inches, for print.
+        In inches, for print, with letters of the size that they have on paper.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    See Also
+    --------
+    draw_surface : The same as a surface over the spectrum.
     """
     every = max(1, -(-len(values) // max_points))
     others = np.empty(0, dtype=complex) if chosen is None else values[~chosen][::every]
     damped = values if chosen is None else values[chosen]
     points = damped[::every]
-    reach = float(np.abs(values).max()) or 1.0
-    is_near = np.abs(q.roots) <= _FAR * reach
-    near = q.roots[is_near]
-    low, high, top = frame(np.concatenate([points, others, values[[values.real.argmin(), values.real.argmax()]], near]))
+    near = q.roots[np.abs(q.roots) <= _FAR * (float(np.abs(values).max()) or 1.0)]
+    limits = frame(np.concatenate([points, others, values[[values.real.argmin(), values.real.argmax()]], near]))
+    low, high, top = limits
 
     with style(width):
-        # Two columns wide it would fill the page.
+        # Across two columns it would fill the page.
         across = min(width or 5.6, _WIDEST)
-        # A title of two lines, and a legend of one or two.
+        # Inches for a title of two lines and a legend of one or two, and for the colour bar.
         around = (1.6 if chosen is None else 1.8) if width is None else 1.25
         beside = 1.7 if width is None else 1.2
         figure = Figure(figsize=(across, (across - beside) * 2 * top / (high - low) + around), layout="constrained")
         axes = figure.add_subplot()
-        x = np.linspace(low, high, _CELLS)
-        # The upper half, mirrored: |q| is symmetric to the real axis, and so is the picture.
-        y = np.linspace(0, top, max(2, round(_CELLS * top / (high - low))))
-        upper = np.abs(q(x + 1j * y[:, None]))
-        y, height = np.append(-y[:0:-1], y), np.concatenate([upper[:0:-1], upper])
         largest = float(np.abs(q(damped)).max())
         bounds = BANDS if 0.2 <= largest <= BANDS[-1] else bounds_between(min(BANDS[0], largest / 50), largest)
-        bands = draw_bands(axes, x, y, height, bounds)
-        axes.plot([], [], "-", color="black", linewidth=1.1, label="$|q| = 1$")
+        bands = _draw_magnitude(axes, q, limits, bounds)
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
         if len(others):
-            label = _counted(len(others), len(values) - len(damped), "low frequencies")
-            axes.plot(
-                others.real,
-                others.imag,
-                "x",
-                color=REFERENCE,
-                markersize=2.2,
-                markeredgewidth=0.5,
-                alpha=0.7,
-                label=label,
-            )
+            _draw_low_frequencies(axes, others, len(values) - len(damped))
         axes.plot(
             points.real,
             points.imag,
@@ -113,23 +106,49 @@ def draw_contours(
             label=count_of(len(near), "root") + (f", {far} far outside" if far else ""),
             zorder=4,
         )
-        axes.set_xlim(low, high)
-        axes.set_ylim(-top, top)
         axes.set_aspect("equal")
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
         figure.suptitle(wrapped(title, across))
         bar = figure.colorbar(bands, ax=axes, shrink=0.9, pad=0.02, ticks=bounds, format="%g")
         bar.set_label("$|q|$")
-        legend = figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.4)
-        for handle in legend.legend_handles:
-            if handle is not None:
-                handle.set_alpha(1)
+        legend_below(figure, 3)
     return figure
 
 
+def _draw_magnitude(
+    axes: Axes, q: ResidualPolynomial, limits: tuple[float, float, float], bounds: Sequence[float]
+) -> ContourSet:
+    """Draw bands of |q| within limits (low, high, top) of the plane, which become those of the axes."""
+    low, high, top = limits
+    x = np.linspace(low, high, _CELLS)
+    # |q| is symmetric about the real axis: mirroring the upper half makes the picture exactly so.
+    y = np.linspace(0, top, max(2, round(_CELLS * top / (high - low))))
+    upper = np.abs(q(x + 1j * y[:, None]))
+    y, height = np.append(-y[:0:-1], y), np.concatenate([upper[:0:-1], upper])
+    bands = draw_bands(axes, x, y, height, bounds)
+    axes.plot([], [], "-", color="black", linewidth=1.1, label="$|q| = 1$")
+    axes.set_xlim(low, high)
+    axes.set_ylim(-top, top)
+    return bands
+
+
+def _draw_low_frequencies(axes: Axes, drawn: Complex[np.ndarray, "n"], count: int) -> None:
+    """Draw eigenvalues that are not to be damped as small crosses."""
+    axes.plot(
+        drawn.real,
+        drawn.imag,
+        "x",
+        color=REFERENCE,
+        markersize=2.2,
+        markeredgewidth=0.5,
+        alpha=0.7,
+        label=_counted(len(drawn), count, "low frequencies"),
+    )
+
+
 def bounds_between(low: float, high: float) -> tuple[float, ...]:
-    """Bounds of bands of |q| between two values: 1, 2, 5 times powers of ten, or fewer where these would be many.
+    """Return bounds of bands of |q| between two values: 1, 2 and 5 times powers of ten, or fewer over a wide range.
 
     >>> bounds_between(0.004, 0.1)
     (0.005, 0.01, 0.02, 0.05, 0.1)
@@ -154,7 +173,7 @@ def draw_bands(
     height: Float64[np.ndarray, "rows columns"],
     bounds: Sequence[float] = BANDS,
 ) -> ContourSet:
-    """Draw bands of |q| between some values, and its level 1; return the bands, for a colour bar."""
+    """Draw bands of |q| between bounds, and the line |q| = 1; return the bands, for a colour bar."""
     bands = axes.contourf(
         x,
         y,
@@ -169,5 +188,5 @@ def draw_bands(
     return bands
 
 
-def _counted(drawn: int, there: int, what: str) -> str:
-    return f"{there:,} {what}" if drawn == there else f"{drawn:,} of {there:,} {what}"
+def _counted(drawn: int, total: int, what: str) -> str:
+    return f"{total:,} {what}" if drawn == total else f"{drawn:,} of {total:,} {what}"

@@ -10,13 +10,17 @@ from polyroots.plotting.style import EIGENVALUE, REFERENCE, style
 
 
 def draw_singular_values(sigma: Float64[np.ndarray, "N"], title: str) -> Figure:
-    """Draw singular values against their rank, on a logarithmic scale.
+    """Return a picture of singular values against their rank, on a logarithmic scale.
 
     Parameters
     ----------
     sigma : (N,) float64, descending
-        What is zero to rounding is left out, and the picture says how many.
+        Values that are zero to rounding are left out; the picture gives their number.
     title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     floor = len(sigma) * np.finfo(float).eps * float(sigma[0])
     shown = sigma[sigma > floor]
@@ -24,8 +28,8 @@ def draw_singular_values(sigma: Float64[np.ndarray, "N"], title: str) -> Figure:
         figure = Figure(figsize=(4.6, 3.2), layout="constrained")
         axes = figure.add_subplot()
         rank = np.arange(1, len(shown) + 1) / len(sigma)
-        style_of = "-" if len(shown) > 30 else ".-"
-        axes.plot(rank, shown, style_of, color=EIGENVALUE, linewidth=1.2, rasterized=len(shown) > 10_000)
+        line = "-" if len(shown) > 30 else ".-"
+        axes.plot(rank, shown, line, color=EIGENVALUE, linewidth=1.2, rasterized=len(shown) > 10_000)
         axes.axhline(1, color=REFERENCE, linewidth=0.8, linestyle="--")
         axes.set_yscale("log")
         axes.set_xlim(0, 1)

@@ -1,4 +1,4 @@
-"""Names beside curves that don't overlap."""
+"""Names beside curves, spread so that they don't overlap."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polyroots.plotting.style import REFERENCE
 
 
 class End(NamedTuple):
-    """The end of a curve, in the units of its axes, and what to write beside it."""
+    """The right end of a curve in the units of its axes, with the name and the colour of the curve."""
 
     x: float
     y: float
@@ -23,15 +23,15 @@ class End(NamedTuple):
 
 
 def label_ends(axes: Axes, ends: Sequence[End], height: float) -> None:
-    """Write a name right of the axes for each curve, as near to its end as there is room, with a line to it.
+    """Write the name of each curve right of the axes, as near to the curve's end as room allows, with a line to it.
 
     Parameters
     ----------
     axes : Axes
-        Its limits and scales are final.
+        With final limits and scales.
     ends : sequence of End
     height : float
-        Of the axes in inches, about.
+        Approximate height of the axes in inches.
     """
     if not ends:
         return
@@ -56,7 +56,7 @@ def label_ends(axes: Axes, ends: Sequence[End], height: float) -> None:
 
 
 def spread(positions: Float64[np.ndarray, "n"], gap: float) -> Float64[np.ndarray, "n"]:
-    """Move positions apart to a distance of at least `gap`, as little as can be in the sum of squares.
+    """Return the positions moved apart to distances of at least `gap`, with the least sum of squared moves.
 
     >>> print(spread(np.array([0.0, 1.0, 1.0]), 0.5))
     [0.   0.75 1.25]

@@ -1,4 +1,4 @@
-"""The spectra of many layers in one picture."""
+"""The extents of the spectra of many layers in one picture."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style
 
-# The longest name that leaves room for the picture; of a longer one the end tells layers apart.
+# Letters of a layer's name that leave room for the picture. A longer name is cut at its beginning, as its end tells
+# layers apart.
 _LONGEST = 34
 
 
 @dataclass(frozen=True)
-class Row:
-    """A layer of `draw_overview`: what is None is not drawn.
+class LayerExtent:
+    """Extent of the spectrum of a layer, for `draw_overview`; None for what is unknown and not drawn.
 
     Attributes
     ----------
@@ -33,13 +34,13 @@ class Row:
     norm: float | None = None
 
 
-def draw_overview(rows: Sequence[Row], title: str) -> Figure:
-    """Draw one line a layer, in their order: interval of real parts, largest imaginary part, radius and norm."""
+def draw_overview(layers: Sequence[LayerExtent], title: str) -> Figure:
+    """Return a picture with a line for each layer: interval of real parts, largest imaginary part, radius and norm."""
     with style():
-        figure = Figure(figsize=(6.4, 0.21 * len(rows) + 1.5), layout="constrained")
+        figure = Figure(figsize=(6.4, 0.21 * len(layers) + 1.5), layout="constrained")
         axes = figure.add_subplot()
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
-        reach = max((abs(x) for row in rows for x in _numbers(row)), default=1.0)
+        reach = max((abs(x) for layer in layers for x in _numbers(layer)), default=1.0)
         if reach >= 0.5:
             axes.axvline(1, color=REFERENCE, linewidth=0.8, linestyle="--", label="1")
         labelled: set[str] = set()
@@ -50,13 +51,13 @@ def draw_overview(rows: Sequence[Row], title: str) -> Figure:
             labelled.add(text)
             return text
 
-        for y, row in enumerate(rows):
-            if row.real is not None:
-                axes.plot(row.real, [y, y], "|-", color=EIGENVALUE, markersize=6, label=label("Re of eigenvalues"))
+        for y, layer in enumerate(layers):
+            if layer.real is not None:
+                axes.plot(layer.real, [y, y], "|-", color=EIGENVALUE, markersize=6, label=label("Re of eigenvalues"))
             for value, marker, text in (
-                (row.max_imag, "x", "largest Im"),
-                (row.radius, "o", "spectral radius"),
-                (row.norm, "D", "spectral norm"),
+                (layer.max_imag, "x", "largest Im"),
+                (layer.radius, "o", "spectral radius"),
+                (layer.norm, "D", "spectral norm"),
             ):
                 if value is not None:
                     axes.plot(
@@ -68,8 +69,8 @@ def draw_overview(rows: Sequence[Row], title: str) -> Figure:
                         markerfacecolor="none",
                         label=label(text),
                     )
-        axes.set_yticks(range(len(rows)), [_short(row.name) for row in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_yticks(range(len(layers)), [_short(layer.name) for layer in layers])
+        axes.set_ylim(len(layers) - 0.4, -0.6)
         axes.grid(axis="y", color=REFERENCE, alpha=0.15, linewidth=0.5)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("value")
@@ -78,8 +79,9 @@ def draw_overview(rows: Sequence[Row], title: str) -> Figure:
     return figure
 
 
-def _numbers(row: Row) -> list[float]:
-    return [*(row.real or ()), *(x for x in (row.max_imag, row.radius, row.norm) if x is not None)]
+def _numbers(layer: LayerExtent) -> list[float]:
+    """All values that are drawn."""
+    return [*(layer.real or ()), *(x for x in (layer.max_imag, layer.radius, layer.norm) if x is not None)]
 
 
 def _short(name: str) -> str:

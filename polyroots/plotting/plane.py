@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style
 
-# More points than these hide each other: their density is drawn instead.
+# More points than this hide each other: their density is drawn instead.
 _MANY = 20_000
 
 
@@ -22,9 +22,10 @@ def draw_spectrum(
     range_label: str = "numerical range",
     remark: str = "",
 ) -> Figure:
-    """Draw eigenvalues in the plane: points or their density, the extreme ones marked, the unit circle.
+    """Return a picture of eigenvalues in the complex plane: points, or their density where there are many.
 
-    The unit circle is left out where the eigenvalues are so small, below 1/2, that it would decide the frame.
+    The extreme ones are marked. The unit circle is drawn unless all eigenvalues are below 1/2 in modulus, so that it
+    would determine the scale.
 
     Parameters
     ----------
@@ -33,9 +34,13 @@ def draw_spectrum(
     numerical_range : (n,) complex128, optional
         Points of the numerical range's boundary, in order.
     range_label : str
-        What the legend calls it.
+        Its name in the legend.
     remark : str
-        What the reader must know of the values, such as that they are a few extremes only.
+        A note below the real axis, such as that the values are a few extreme ones only.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     boundary = np.empty(0, dtype=complex) if numerical_range is None else numerical_range
     shown = np.concatenate([values, boundary])
@@ -54,31 +59,8 @@ def draw_spectrum(
         if is_dense:
             _draw_density(figure, axes, values, (low, high), top)
         else:
-            # Points overlap: their density shows where they are translucent.
-            axes.plot(
-                values.real,
-                values.imag,
-                ".",
-                color=EIGENVALUE,
-                alpha=float(np.clip(40 / np.sqrt(len(values)), 0.3, 0.9)),
-                markersize=3,
-                markeredgewidth=0,
-                rasterized=True,
-                label=f"{len(values):,} eigenvalues",
-            )
-        extremes = values[[values.real.argmin(), values.real.argmax()]]
-        if values.imag.max() > 1e-9 * reach:
-            extremes = np.append(extremes, values[values.imag.argmax()])
-        extremes = np.concatenate([extremes, extremes.conj()])
-        axes.plot(
-            extremes.real,
-            extremes.imag,
-            "o",
-            markerfacecolor="none",
-            markeredgecolor=ROOT,
-            markersize=7,
-            label="extreme Re or Im",
-        )
+            _draw_points(axes, values)
+        _mark_extremes(axes, values, reach)
         if len(boundary):
             closed = np.append(boundary, boundary[0])
             axes.plot(closed.real, closed.imag, "-", color=EIGENVALUE, linewidth=0.9, label=range_label)
@@ -91,21 +73,58 @@ def draw_spectrum(
         axes.set_xlabel("Re $\\lambda$" + (f"\n{remark}" if remark else ""))
         axes.set_ylabel("Im $\\lambda$")
         axes.set_title(title)
-        legend = figure.legend(loc="outside lower center", ncols=2, columnspacing=1.2, handletextpad=0.4)
-        for handle in legend.legend_handles:
-            if handle is not None:
-                handle.set_alpha(1)
+        legend_below(figure, 2)
     return figure
 
 
+def _draw_points(axes: Axes, values: Complex[np.ndarray, "N"]) -> None:
+    """Draw eigenvalues as points: translucent, so that the density of overlapping ones shows."""
+    axes.plot(
+        values.real,
+        values.imag,
+        ".",
+        color=EIGENVALUE,
+        alpha=float(np.clip(40 / np.sqrt(len(values)), 0.3, 0.9)),
+        markersize=3,
+        markeredgewidth=0,
+        rasterized=True,
+        label=f"{len(values):,} eigenvalues",
+    )
+
+
+def _mark_extremes(axes: Axes, values: Complex[np.ndarray, "N"], radius: float) -> None:
+    """Mark the extreme real parts and the pair of largest imaginary part, if it is not real to rounding."""
+    extremes = values[[values.real.argmin(), values.real.argmax()]]
+    if values.imag.max() > 1e-9 * radius:
+        extremes = np.append(extremes, values[values.imag.argmax()])
+    extremes = np.concatenate([extremes, extremes.conj()])
+    axes.plot(
+        extremes.real,
+        extremes.imag,
+        "o",
+        markerfacecolor="none",
+        markeredgecolor=ROOT,
+        markersize=7,
+        label="extreme Re or Im",
+    )
+
+
+def legend_below(figure: Figure, columns: int) -> None:
+    """Add a legend below the picture, with opaque symbols also for translucent points."""
+    legend = figure.legend(loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.4)
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set_alpha(1)
+
+
 def frame(shown: Complex[np.ndarray, "n"]) -> tuple[float, float, float]:
-    """Limits (low, high) of the real and (-top, top) of the imaginary axis, around points and zero."""
+    """Return limits around some points and zero: (low, high) of the real axis, (-top, top) of the imaginary one."""
     margin = 0.07 * (float(np.abs(shown).max()) or 1.0)
     low, high = min(shown.real.min(), 0.0) - margin, max(shown.real.max(), 0.0) + margin
-    # A picture is not to be a column, for an imaginary spectrum.
+    # Widened for an imaginary spectrum, whose picture would be a column.
     wider = max(0.0, np.abs(shown.imag).max() - 0.5 * (high - low))
     low, high = low - wider, high + wider
-    # A quarter of the width keeps a real spectrum's picture from being a line.
+    # At least a quarter of the width for a real spectrum, whose picture would be a line.
     return low, high, max(np.abs(shown.imag).max(), 0.25 * (high - low)) + margin
 
 

@@ -1,4 +1,4 @@
-"""One look for all pictures, and how they are written."""
+"""Colours, sizes and files of all pictures."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from matplotlib.font_manager import FontProperties
 
 from polyroots.files import replacing
 
-#: Perceptually uniform and readable without colour vision; without its darkest part, so that eigenvalues show on it.
+#: Of |q|: perceptually uniform and readable with colour blindness; without the darkest part, on which eigenvalues
+#: would not show.
 COLOUR_MAP = ListedColormap(mpl.colormaps["cividis"](np.linspace(0.25, 1, 256)))
 
-#: The same things have the same colours in every picture.
+#: Eigenvalues, roots and reference lines have the same colours in every picture.
 EIGENVALUE = "#15396b"
 ROOT = "#c8442c"
 REFERENCE = "#6b6b6b"
 #: Eigenvalues before training, beside those after it.
 START = "#e69f00"
 
-#: Told apart without colour vision (M. Okabe, K. Ito, Color Universal Design, 2008), for what has no colour of its own.
+#: For everything else: colours that are distinct with colour blindness (M. Okabe, K. Ito, Color Universal Design,
+#: 2008).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f", "#000000")
 
-#: Line of each root strategy: no two have both in common.
+#: Colour and line style of each root strategy: no two strategies have both in common.
 STRATEGY_LINES: dict[str, tuple[str, str]] = {
     "extremal": (COLOURS[0], "-"),
     "real": (COLOURS[0], "--"),
@@ -39,7 +41,7 @@ STRATEGY_LINES: dict[str, tuple[str, str]] = {
     "smallest": (COLOURS[4], "--"),
     "leja": (COLOURS[2], "-"),
     "chebyshev": (COLOURS[1], "-"),
-    # On top of chebyshev, with which it is one on an interval.
+    # Dashed: on an interval it coincides with chebyshev.
     "minimax": (COLOURS[7], "--"),
     "least-squares": (COLOURS[3], "-"),
     "harmonic-ritz": (COLOURS[5], "-"),
@@ -47,18 +49,21 @@ STRATEGY_LINES: dict[str, tuple[str, str]] = {
     "given": (COLOURS[6], "-"),
 }
 
-#: Inches, of a picture that stands in one column of a paper or across two.
+#: Widths in inches of pictures in one column of a paper and across two.
 WIDTHS = {"one": 3.4, "two": 7.0}
 
-# Characters that no title has.
+#: Resolution of PNG files and of rasterised parts.
+DPI = 300
+
+# First of Unicode's private characters, which no title has.
 _PRIVATE = 0xE000
-# Points; on paper and on a screen.
+# Font sizes in points on paper and on a screen.
 _PRINTED, _SHOWN = 7.5, 9.0
 
 
 @contextmanager
 def style(width: float | None = None) -> Iterator[None]:
-    """Draw with the project's settings; at a width, in inches, as it is printed."""
+    """Apply the project's settings of matplotlib; with a width, in inches, those for print."""
     size = _SHOWN if width is None else _PRINTED
     settings: dict[Any, Any] = {
         "font.size": size,
@@ -74,7 +79,7 @@ def style(width: float | None = None) -> Iterator[None]:
         "ytick.major.width": 0.6,
         "lines.linewidth": 1.2,
         "mathtext.fontset": "dejavusans",
-        # TrueType fonts, embedded: journals refuse type 3. In SVG letters are outlines, which need no font.
+        # Journals refuse type 3 fonts: TrueType in PDF, outlines in SVG.
         "pdf.fonttype": 42,
         "svg.fonttype": "path",
         "svg.hashsalt": "polyroots",
@@ -85,20 +90,20 @@ def style(width: float | None = None) -> Iterator[None]:
 
 
 def wrapped(title: str, width: float) -> str:
-    r"""Break the lines of a title so that it fits into a picture of some inches; formulas stay whole.
+    r"""Return a title broken into lines that fit into a width in inches; formulas stay whole.
 
     >>> with style(3.4):
     ...     wrapped("a title with $A = I + N$ that is too long for half a column", 1.7)
     'a title with $A = I + N$ that\nis too long for half a\ncolumn'
     """
     size = FontProperties(size=mpl.rcParams["figure.titlesize"]).get_size_in_points()
-    # Letters are 0.56 times as wide as they are high, about.
+    # Letters are about 0.56 times as wide as high.
     letters = max(12, int(72 * width / (0.56 * size)))
     formulas = re.findall(r"\$[^$]*\$", title)
-    # A formula is one word, as long as it looks: commands and braces are not seen.
+    # A formula stands for one word with the length of its visible letters, without commands and braces.
     for index, formula in enumerate(formulas):
-        seen = re.sub(r"\\[a-zA-Z]+", "x", formula.strip("$")).translate(str.maketrans("", "", "{}_^"))
-        title = title.replace(formula, chr(_PRIVATE + index) * len(seen), 1)
+        visible = re.sub(r"\\[a-zA-Z]+", "x", formula.strip("$")).translate(str.maketrans("", "", "{}_^"))
+        title = title.replace(formula, chr(_PRIVATE + index) * len(visible), 1)
     wrapped_title = "\n".join(textwrap.fill(line, letters, break_long_words=False) for line in title.split("\n"))
     for index, formula in enumerate(formulas):
         wrapped_title = re.sub(f"{chr(_PRIVATE + index)}+", formula.replace("\\", r"\\"), wrapped_title)
@@ -106,7 +111,21 @@ def wrapped(title: str, width: float) -> str:
 
 
 def save_figure(figure: Figure, stem: str | Path, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:
-    """Write a figure as stem.png (300 dpi), stem.pdf, stem.svg, each whole or not at all; return the paths.
+    """Write a figure as stem.png (300 dpi), stem.pdf and so on, and return the paths.
+
+    Each file is written as a whole or not at all, and equal figures give equal files.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    stem : str or Path
+        Path without a suffix; its directory is made.
+    formats : sequence of str
+        ``"png"``, ``"pdf"`` or ``"svg"``.
+
+    Returns
+    -------
+    list of Path
 
     Raises
     ------
@@ -117,8 +136,8 @@ def save_figure(figure: Figure, stem: str | Path, formats: Sequence[str] = ("png
     for kind in formats:
         path = Path(f"{stem}.{kind}")
         with replacing(path) as temporary, style():
-            # No date: the same data gives the same file.
+            # Without a date, which would differ between equal figures.
             metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
-            figure.savefig(temporary, format=kind, dpi=300, metadata=metadata)
+            figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata)
         paths.append(path)
     return paths

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Complex128, Float64
+from jaxtyping import Bool, Complex128, Float64
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
 from polyroots.errors import InputError
@@ -22,9 +21,9 @@ from polyroots.polynomials import ResidualPolynomial
 _RADII, _ANGLES = 160, 361
 _ELEVATION, _AZIMUTH = 30, -58
 _BOX = (1.0, 1.0, 0.8)
-# Inches.
+# Widths below this, in inches, have the layout of one column.
 _SMALL = 4.5
-#: A surface that is all below this would be flat under a plane at 1.
+#: A surface that is everywhere below this would look flat under a plane at 1.
 FAR_BELOW = 0.4
 
 
@@ -35,9 +34,10 @@ def draw_surface(
     max_points: int = 4000,
     width: float | None = None,
 ) -> Figure:
-    """Draw the surface of |q| over the convex hull of a spectrum, with eigenvalues, roots and the plane |q| = 1.
+    """Return a picture of the surface of |q| over the convex hull of a spectrum.
 
-    Contours stand on the floor. The plane is left out where the whole surface is far below it.
+    It shows eigenvalues, roots, the contours on the floor and, unless the whole surface is far below it, the plane
+    |q| = 1.
 
     Parameters
     ----------
@@ -46,14 +46,22 @@ def draw_surface(
     q : ResidualPolynomial
     title : str
     max_points : int
-        Of more eigenvalues than this an even subset is drawn; the hull is that of all.
+        An even subset of this size is drawn of more eigenvalues; the hull is that of all.
     width : float, optional
-        Inches, for print.
+        In inches, for print, with letters of the size that they have on paper.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
 
     Raises
     ------
     InputError
-        If the eigenvalues lie on a line, over which there is no surface.
+        If the eigenvalues lie on a line, so that their hull has no area.
+
+    See Also
+    --------
+    draw_contours : The same as bands in the plane.
     """
     boundary = hull(values)
     grid = fill(boundary)
@@ -65,113 +73,144 @@ def draw_surface(
 
     with style(width):
         across = width or 6.4
-        # Letters are as large in a small picture, and take more of it.
         is_small = across < _SMALL
         figure = Figure(figsize=(across, (0.95 if is_small else 0.8) * across))
-        place = (-0.08, 0.02, 0.94, 0.8) if is_small else (-0.03, 0.0, 0.92, 0.92)
-        # Any: matplotlib types the result as two-dimensional axes.
-        axes: Any = figure.add_axes(place, projection="3d", computed_zorder=False)
-        axes.set_proj_type("ortho")
-        axes.view_init(elev=_ELEVATION, azim=_AZIMUTH)
-        axes.set_box_aspect(_BOX, zoom=0.96 if is_small else 0.92)
-        if is_small:
-            for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-                axis.set_major_locator(MaxNLocator(4))
-                axis.set_tick_params(pad=-3)
-                axis.labelpad = -5
-            axes.zaxis.set_tick_params(pad=1)
-        axes.set_xlim(*_padded(boundary.real))
-        axes.set_ylim(*_padded(boundary.imag))
-        axes.set_zlim(floor, 1.02 * top)
-        scale = np.array([np.ptp(limits) for limits in (axes.get_xlim(), axes.get_ylim(), axes.get_zlim())])
-        toward = _toward_eye(scale)
+        axes = _add_axes(figure, boundary, (floor, top), is_small)
         norm = Normalize(0, float(height.max()))
         axes.contourf(
             grid.real, grid.imag, height, levels=12, zdir="z", offset=floor, cmap=COLOUR_MAP, norm=norm, zorder=0
         )
         axes.plot(boundary.real, boundary.imag, floor, color="0.25", linewidth=0.6, zorder=1)
+        sight = _toward_eye(np.array([np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim()), np.ptp(axes.get_zlim())]))
         on_points = np.abs(q(points))
-        seen = ~_hidden(points, q, boundary, toward, top)
-
-        def draw_part(part: NDArray[np.floating[Any]], which: NDArray[np.bool_], layer: int) -> None:
-            axes.plot_surface(
-                grid.real,
-                grid.imag,
-                part,
-                cmap=COLOUR_MAP,
-                norm=norm,
-                rcount=grid.shape[0],
-                ccount=grid.shape[1],
-                linewidth=0,
-                antialiased=False,
-                rasterized=True,
-                zorder=layer,
-            )
-            axes.scatter(
-                points.real[which],
-                points.imag[which],
-                on_points[which],
-                s=0.5 if is_small else 1.2,
-                color=EIGENVALUE,
-                alpha=0.6,
-                linewidths=0,
-                depthshade=False,
-                rasterized=True,
-                zorder=layer + 0.2,
-            )
-
-        # From above, the plane covers what is below it and is covered by what is above: three layers, in this order.
-        draw_part(height, seen & (on_points <= 1 if has_plane else True), 2)
+        seen = ~_hidden(points, q, boundary, sight, top)
+        layer = _Layer(axes, grid, points, on_points, norm, 0.5 if is_small else 1.2)
+        # Seen from above, the plane covers what is below it and is covered by what is above it: three layers in this
+        # order.
+        layer.draw(height, seen & (on_points <= 1 if has_plane else True), 2)
         if has_plane:
             _draw_plane(axes)
             if height.max() > 1:
-                draw_part(np.where(height > 1, height, np.nan), seen & (on_points > 1), 3)
-        shown = f"eigenvalues ({len(points):,} of {len(values):,})" if len(points) < len(values) else "eigenvalues"
-        handles = [Line2D([], [], linestyle="", marker=".", color=EIGENVALUE, markersize=4, label=shown)]
-        roots = q.roots
-        for root in roots:
-            axes.plot([root.real] * 2, [root.imag] * 2, [floor, 0], color=ROOT, linewidth=0.8, linestyle=":", zorder=4)
-        behind = _hidden(roots, q, boundary, toward, top)
-        for which, face, edge, label in ((~behind, ROOT, "white", "roots"), (behind, "none", ROOT, "roots behind")):
-            if which.any():
-                axes.plot(
-                    roots.real[which],
-                    roots.imag[which],
-                    np.zeros(which.sum()),
-                    "o",
-                    markersize=6 if width is None else 5,
-                    markerfacecolor=face,
-                    markeredgecolor=edge,
-                    markeredgewidth=0.9,
-                    zorder=5,
-                    label=label,
-                )
+                layer.draw(np.where(height > 1, height, np.nan), seen & (on_points > 1), 3)
+        _draw_roots(axes, q.roots, _hidden(q.roots, q, boundary, sight, top), floor, 6 if width is None else 5)
         axes.set_zticks([tick for tick in axes.get_zticks() if 0 <= tick <= top])
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
         lines = wrapped(title, across)
         figure.suptitle(lines, y=0.985)
-        # Two lines have their room.
-        more = max(0, lines.count("\n") - 1)
-        handles += axes.get_legend_handles_labels()[0]
-        if has_plane:
-            handles.append(Line2D([], [], color=REFERENCE, linewidth=4, alpha=0.35, label="$|q| = 1$"))
-        figure.legend(
-            handles=handles,
-            loc="upper left",
-            bbox_to_anchor=(0.01, 0.91 - 0.042 * more if is_small else 0.89 - 0.03 * more),
-            ncols=2 if is_small else 1,
-        )
+        shown = f"eigenvalues ({len(points):,} of {len(values):,})" if len(points) < len(values) else "eigenvalues"
+        _add_legend(figure, axes, shown, has_plane, lines.count("\n"), is_small)
         bar = figure.add_axes((0.85, 0.25, 0.022, 0.42) if is_small else (0.89, 0.28, 0.022, 0.5))
-        name = f"$|q_{{{len(roots)}}}(\\lambda)|$"
+        name = f"$|q_{{{len(q.roots)}}}(\\lambda)|$"
         figure.colorbar(ScalarMappable(norm, COLOUR_MAP), cax=bar, label="" if is_small else name)
         if is_small:
             bar.set_title(name)
     return figure
 
 
+# Any: matplotlib types three-dimensional axes as two-dimensional ones.
+def _add_axes(
+    figure: Figure, boundary: Complex128[np.ndarray, "M"], heights: tuple[float, float], is_small: bool
+) -> Any:
+    """Add axes around a hull from the floor to the top, in an orthographic view."""
+    # In a small picture letters have their printed size, and so take a larger part of it.
+    place = (-0.08, 0.02, 0.94, 0.8) if is_small else (-0.03, 0.0, 0.92, 0.92)
+    axes: Any = figure.add_axes(place, projection="3d", computed_zorder=False)
+    axes.set_proj_type("ortho")
+    axes.view_init(elev=_ELEVATION, azim=_AZIMUTH)
+    axes.set_box_aspect(_BOX, zoom=0.96 if is_small else 0.92)
+    if is_small:
+        for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+            axis.set_major_locator(MaxNLocator(4))
+            axis.set_tick_params(pad=-3)
+            axis.labelpad = -5
+        axes.zaxis.set_tick_params(pad=1)
+    floor, top = heights
+    axes.set_xlim(*_padded(boundary.real))
+    axes.set_ylim(*_padded(boundary.imag))
+    axes.set_zlim(floor, 1.02 * top)
+    return axes
+
+
+class _Layer(NamedTuple):
+    """Part of the surface with the eigenvalues on it, drawn in front of the layers before it."""
+
+    axes: Any
+    grid: Complex128[np.ndarray, "rings rays"]
+    points: Complex128[np.ndarray, "n"]
+    on_points: Float64[np.ndarray, "n"]
+    norm: Normalize
+    point_size: float
+
+    def draw(self, height: Float64[np.ndarray, "rings rays"], shown: Bool[np.ndarray, "n"], order: int) -> None:
+        """Draw the surface where its height is not NaN, and some of the eigenvalues."""
+        self.axes.plot_surface(
+            self.grid.real,
+            self.grid.imag,
+            height,
+            cmap=COLOUR_MAP,
+            norm=self.norm,
+            rcount=self.grid.shape[0],
+            ccount=self.grid.shape[1],
+            linewidth=0,
+            antialiased=False,
+            rasterized=True,
+            zorder=order,
+        )
+        self.axes.scatter(
+            self.points.real[shown],
+            self.points.imag[shown],
+            self.on_points[shown],
+            s=self.point_size,
+            color=EIGENVALUE,
+            alpha=0.6,
+            linewidths=0,
+            depthshade=False,
+            rasterized=True,
+            zorder=order + 0.2,
+        )
+
+
+def _draw_roots(
+    axes: Any, roots: Complex128[np.ndarray, "d"], behind: Bool[np.ndarray, "d"], floor: float, marker_size: float
+) -> None:
+    """Mark the roots at height 0, above lines from the floor: dots in front of the surface, rings behind it."""
+    for root in roots:
+        axes.plot([root.real] * 2, [root.imag] * 2, [floor, 0], color=ROOT, linewidth=0.8, linestyle=":", zorder=4)
+    for which, face, edge, label in ((~behind, ROOT, "white", "roots"), (behind, "none", ROOT, "roots behind")):
+        if which.any():
+            axes.plot(
+                roots.real[which],
+                roots.imag[which],
+                np.zeros(which.sum()),
+                "o",
+                markersize=marker_size,
+                markerfacecolor=face,
+                markeredgecolor=edge,
+                markeredgewidth=0.9,
+                zorder=5,
+                label=label,
+            )
+
+
+def _add_legend(figure: Figure, axes: Any, shown: str, has_plane: bool, line_breaks: int, is_small: bool) -> None:
+    """Add a legend at the upper left, below a title with some line breaks."""
+    handles = [Line2D([], [], linestyle="", marker=".", color=EIGENVALUE, markersize=4, label=shown)]
+    handles += axes.get_legend_handles_labels()[0]
+    if has_plane:
+        handles.append(Line2D([], [], color=REFERENCE, linewidth=4, alpha=0.35, label="$|q| = 1$"))
+    # There is room for a title of two lines.
+    more = max(0, line_breaks - 1)
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0.01, 0.91 - 0.042 * more if is_small else 0.89 - 0.03 * more),
+        ncols=2 if is_small else 1,
+    )
+
+
 def _draw_plane(axes: Any) -> None:
-    """The plane |q| = 1, translucent, over all of the floor."""
+    """Draw the translucent plane |q| = 1 over the whole floor."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     x, y = np.array([[left, right], [left, right]]), np.array([[low, low], [high, high]])
     axes.plot_surface(x, y, np.ones((2, 2)), color=REFERENCE, alpha=0.22, shade=False, linewidth=0, zorder=2.5)
@@ -180,7 +219,7 @@ def _draw_plane(axes: Any) -> None:
 
 
 def hull(values: Complex128[np.ndarray, "N"]) -> Complex128[np.ndarray, "M"]:
-    """Corners of the convex hull, counter-clockwise, the first one repeated at the end.
+    """Return the corners of the convex hull, counter-clockwise, with the first one repeated at the end.
 
     Raises
     ------
@@ -195,7 +234,7 @@ def hull(values: Complex128[np.ndarray, "N"]) -> Complex128[np.ndarray, "M"]:
         corners = ConvexHull(points).vertices
     except (QhullError, ValueError) as error:
         raise InputError(
-            "the eigenvalues lie on a line, and a surface needs an area to stand on: expected a spectrum with real and "
+            "the eigenvalues lie on a line, over which there is no surface: expected a spectrum with real and "
             "imaginary parts"
         ) from error
     return values[np.append(corners, corners[0])]
@@ -204,9 +243,10 @@ def hull(values: Complex128[np.ndarray, "N"]) -> Complex128[np.ndarray, "M"]:
 def fill(
     boundary: Complex128[np.ndarray, "M"], rings: int = _RADII, rays: int = _ANGLES
 ) -> Complex128[np.ndarray, "rings rays"]:
-    """Grid over a convex polygon: rays from its centre to its boundary, through every corner, the first one repeated.
+    """Return a grid over a convex polygon: rings times rays, the first ray repeated at the end.
 
-    Their directions are even where the polygon is as high as wide, so that a flat one is filled as well.
+    The rays go from the centre to the boundary and pass through every corner. Their angles are even after scaling the
+    polygon to equal width and height, so that a flat polygon is filled as well.
     """
     width, height = np.ptp(boundary.real), np.ptp(boundary.imag)
     centre = boundary[:-1].mean()
@@ -230,7 +270,7 @@ def _padded(numbers: Float64[np.ndarray, "M"]) -> tuple[float, float]:
 
 
 def _toward_eye(scale: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3"]:
-    """Direction from the scene to the eye of the orthographic view, in the data's units."""
+    """Direction toward the eye of the orthographic view, in the units of the data."""
     elevation, azimuth = np.radians([_ELEVATION, _AZIMUTH])
     in_box = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     return in_box / _BOX * scale
@@ -242,16 +282,16 @@ def _hidden(
     boundary: Complex128[np.ndarray, "M"],
     toward: Float64[np.ndarray, "3"],
     top: float,
-) -> NDArray[np.bool_]:
-    """Whether the surface stands between a point on it and the eye: matplotlib draws in layers and doesn't know.
+) -> Bool[np.ndarray, "N"]:
+    """Whether the surface hides each of some points on it: whether the ray from the point to the eye crosses it.
 
-    It does if the ray from the point to the eye crosses the surface. A ray that starts below the surface and leaves
-    the hull there shows the point from underneath.
+    matplotlib draws layer by layer without depth, so that hidden points have to be left out. A ray that starts below
+    the surface and leaves the hull there shows the point from underneath.
     """
     height = np.abs(q(points))
     hidden = np.zeros(len(points), dtype=bool)
-    below: NDArray[np.bool_] | None = None
-    # From a little off the point to where every ray is above the surface.
+    below: Bool[np.ndarray, "N"] | None = None
+    # From next to the point to where every ray is above the surface.
     for t in np.linspace(0.02, 1, 200) * (top / toward[2]):
         there = points + t * complex(toward[0], toward[1])
         inside = _inside(there, boundary)
@@ -262,8 +302,8 @@ def _hidden(
     return hidden
 
 
-def _inside(points: Complex128[np.ndarray, "N"], boundary: Complex128[np.ndarray, "M"]) -> NDArray[np.bool_]:
-    """Whether points lie in a convex polygon, corners counter-clockwise."""
+def _inside(points: Complex128[np.ndarray, "N"], boundary: Complex128[np.ndarray, "M"]) -> Bool[np.ndarray, "N"]:
+    """Whether each point lies in a convex polygon with counter-clockwise corners."""
     inside = np.ones(len(points), dtype=bool)
     for start, end in pairwise(boundary):
         inside &= ((points - start) * np.conj(1j * (end - start))).real >= 0

@@ -36,7 +36,7 @@ _NUMBER = "Re %{x:.5g}<br>Im %{y:.5g}"
 def interactive_plane(operator: OperatorSummary, operators: int) -> go.Figure:
     """Return a plot of the eigenvalues and roots of an A in the plane before and after training, over bands of |q|.
 
-    The ``meta`` of a trace is the moment that it belongs to, and the ``meta`` of the layout has the ranges of the axes by
+    The ``meta`` of a trace is the moment that it belongs to, and that of the layout has the ranges of the axes by
     moment. The page shows the traces of one moment at a time.
 
     Parameters
