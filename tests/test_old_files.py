@@ -1,4 +1,4 @@
-"""Run directories and checkpoints of version 0.1.0, whose ModelConfig had `classes` where it has `num_classes` now."""
+"""Studies, runs and checkpoints of version 0.1.0, whose ModelConfig had `classes` where it has `num_classes` now."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from commands import run
+from small_studies import epochs_done, train_here
 
 import polyroots as pr
+from polyroots.study import StudyDirectory, make_plan
 from polyroots.training import evaluate_checkpoint, load_run
 
 # polyroots train --dataset digits --model q2 --channels 2,4 --epochs 1 --track-spectrum 1, with version 0.1.0.
@@ -44,3 +46,44 @@ def test_commands_take_files_of_0_1_0(old, tmp_path):
     run("report", old)
     assert (old / "report.html").stat().st_size > 100_000
     assert "1 epoch" in run("train", "--resume", old).stdout
+
+
+# polyroots study run study.toml --device cpu, with version 0.1.0.
+STORED_STUDY = Path(__file__).parent / "stored" / "study-0.1.0"
+
+
+@pytest.fixture
+def old_study(tmp_path):
+    return Path(shutil.copytree(STORED_STUDY, tmp_path / "study"))
+
+
+def test_a_study_of_0_1_0_has_its_plan_and_table(old_study):
+    plan, _ = make_plan(old_study / "study.toml")
+    stored = StudyDirectory(old_study).read()
+    assert [run.name for run in stored.runs] == [run.name for run in plan.runs] == ["q2_seed-11", "mgnet-ab_seed-11"]
+    assert [run.config.model.num_classes for run in stored.runs] == [10, 10]
+    assert [run.weights for run in stored.runs] == [run.weights for run in plan.runs] == [106, 140]
+    rows = [line.split() for line in run("study", "table", old_study).stdout.splitlines()]
+    assert ["q2", "106", "1", "1", "10.00", "10.00", "base", "-", "-"] in rows
+    assert ["mgnet-ab", "140", "1", "1", "10.00", "10.00", "+0.00", "-", "1"] in rows
+
+
+def test_runs_of_a_study_of_0_1_0_are_not_trained_again(old_study):
+    files = {file: file.read_bytes() for file in (old_study / "runs").rglob("*") if file.is_file()}
+    output = run("study", "run", old_study / "study.toml", "--out", old_study, "--device", "cpu").stdout
+    assert "2 runs, 2 of them done before" in output
+    assert {file: file.read_bytes() for file in (old_study / "runs").rglob("*") if file.is_file()} == files
+
+
+def test_a_run_of_a_study_of_0_1_0_is_resumed(old_study, monkeypatch):
+    """It had trained its last epoch, but had not written its result."""
+    path = old_study / "runs" / "q2_seed-11"
+    before = json.loads((path / "result.json").read_text())
+    (path / "result.json").unlink()
+    train_here(monkeypatch)
+    output = run("study", "run", old_study / "study.toml", "--out", old_study, "--device", "cpu").stdout
+    assert "2 runs, 1 of them done before" in output
+    after = json.loads((path / "result.json").read_text())
+    assert after["last"] == before["last"]
+    assert epochs_done(path) == 1
+    assert len(load_run(path).run.read_config()["resumed"]) == 1
