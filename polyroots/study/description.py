@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,9 @@ class Description:
     seeds: tuple[int, ...]
     combinations: tuple[Combination, ...]
 
-    def error(self, place: Place, message: str, value: Any = None) -> InputError:
+    def error(self, place: Place, message: str, value: Any = None, fields: Iterable[str] = ()) -> InputError:
         """Return an InputError with the line at fault."""
-        return _error(self.path, self.text, place, message, value)
+        return _error(self.path, self.text, place, message, value, fields)
 
 
 def read_description(path: str | Path) -> Description:
@@ -213,6 +213,8 @@ def _several(name: str, value: Any) -> list[Any]:
     return [value] if is_one else value
 
 
-def _error(path: Path, text: str, place: Place, message: str, value: Any = None) -> InputError:
+def _error(
+    path: Path, text: str, place: Place, message: str, value: Any = None, fields: Iterable[str] = ()
+) -> InputError:
     line = line_of(text, place, value)
-    return InputError(f"{path}: {message}" if line is None else f"{path}, line {line}: {message}")
+    return InputError(f"{path}: {message}" if line is None else f"{path}, line {line}: {message}", fields=fields)

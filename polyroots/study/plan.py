@@ -145,7 +145,7 @@ def _checked(description: Description, combination: Combination, seed: int, mach
         if machine.data_dir is not None or "data-dir" not in combination.settings:
             raise
         table = combination.table if "data-dir" in combination.own else ("base",)
-        raise description.error((*table, "data-dir"), str(error)) from None
+        raise description.error((*table, "data-dir"), str(error), fields=error.fields) from None
     except InputError as error:
         guilty = _guilty(combination, seed, machine)
         about = f" (of the run {_in_words(combination.own)})" if len(combination.own) > 1 else ""
@@ -153,7 +153,8 @@ def _checked(description: Description, combination: Combination, seed: int, mach
         if guilty is not None and guilty not in combination.own:
             place = ("base", guilty)
         value = None if guilty is None else combination.settings[guilty]
-        raise description.error(place, f"{error}{about}", None if isinstance(value, list) else value) from None
+        item = None if isinstance(value, list) else value
+        raise description.error(place, f"{error}{about}", item, error.fields) from None
 
 
 def _guilty(combination: Combination, seed: int, machine: Machine) -> str | None:
