@@ -6,16 +6,19 @@ import ast
 import configparser
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import polyroots as pr
 from polyroots.models import NAMES, PLACEMENTS
 from polyroots.roots.strategies import STRATEGIES
+from polyroots_cli.main import main
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -194,11 +197,24 @@ def test_the_gate_runs_the_readmes_command():
     assert '<!-- tests -->\n```sh\npip install -e ".[dev]" && pytest -n auto --dist loadgroup\n```' in readme
 
 
-def test_the_python_of_the_docs_runs():
-    for page in sorted((ROOT / "docs").glob("*.md")):
-        blocks = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S)
-        assert blocks, page
-        exec("\n".join(blocks), {})
+@pytest.mark.slow
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+def test_the_python_of_the_docs_runs(page):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), flags=re.S)
+    assert blocks
+    exec("\n".join(blocks), {})
+
+
+def test_the_commands_of_the_docs_have_their_options():
+    """Each command line is parsed as a user's, without running it."""
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        blocks = re.findall(r"```sh\n(.*?)```|^( {4}polyroots.*)$", page.read_text(), flags=re.M | re.S)
+        text = "\n".join(map("".join, blocks)).replace("\\\n", " ")
+        for line in re.findall(r"^ *polyroots +(.*)", text, flags=re.M):
+            command, arguments = main, shlex.split(line.split(" > ")[0], comments=True)
+            while isinstance(command, click.Group):
+                command = command.commands[arguments.pop(0)]
+            command.make_context("", [argument for argument in arguments if argument != "..."])
 
 
 def test_the_readme_names_every_strategy():
@@ -215,6 +231,7 @@ def test_the_docs_name_every_network_and_placement():
     )
 
 
+@pytest.mark.slow
 def test_the_readmes_python_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
     names: dict[str, Any] = {}
