@@ -99,7 +99,7 @@ def _redraw(only: tuple[str, ...], out: Path, width: str) -> None:
 
     _require_names(only)
     for _, option in _given_options():
-        raise click.UsageError(f"--redraw draws stored data again; leave {option} out, which asks for other data.")
+        raise click.UsageError(f"--redraw draws stored data again; leave {option} out, which determines new data.")
     for written in redraw(out, only, width):
         _say(written.paths, written.words)
 

@@ -1,4 +1,4 @@
-"""What can be said of a picture without looking at it."""
+"""Checks of pictures: their texts and their layout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from matplotlib.text import Text
 
 
 def texts(figure):
-    """All words of a picture."""
+    """Return all texts of a picture."""
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 

@@ -1,4 +1,4 @@
-"""Runs side by side, and Figure 5."""
+"""Runs of a study in comparison, and Figure 5."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from polyroots_figures import FIGURES, Request
 
 @pytest.fixture
 def study(tmp_path, trained):
-    """Runs as if they had been trained: two networks with channels of two kinds, three seeds; one isn't done."""
+    """Directories of runs without training: two networks, two numbers of channels, three seeds; one is unfinished."""
     config = json.loads((trained[0] / "config.json").read_text())
     for name in ("q4", "q2"):
         for width in (4, 8):

@@ -148,7 +148,7 @@ def test_data_is_stored_under_its_names(tmp_path):
 
 
 def test_pictures_are_drawn_again_from_their_data(tmp_path, monkeypatch):
-    """Without computing anything, to the same bytes; and in another width."""
+    """Without computing anything, to the same bytes, and at another width."""
     monkeypatch.setattr("polyroots_figures.smoothing.SIZE", 16)
     run("figures", "--only", 2, "--only", "smoothing", "--out", tmp_path)
     np.savez(tmp_path / "somebody_elses.npz", x=np.arange(3))
@@ -209,7 +209,7 @@ def test_figures_that_can_be_drawn_are(tmp_path, small_figures, trained):
         (("--only", "spectra"), "Figure spectra is of a network: add --run RUN or --checkpoint FILE."),
         (("--only", "2", "--degree", "4"), "figure 2 doesn't depend on --degree; leave it out."),
         (("--only", "4", "--only", "1", "--roots", "leja"), "figures 4 and 1 don't depend on --roots; leave it out."),
-        (("--redraw", "--seed", "3"), "--redraw draws stored data again; leave --seed out, which asks for other data."),
+        (("--redraw", "--seed", "3"), "--redraw draws stored data again; leave --seed out, which determines new data."),
         (("--roots", "lejja"), "unknown strategy 'lejja': did you mean 'leja'?"),
         (("--roots", "given"), "roots by hand are drawn by 'polyroots init --root"),
         (("--roots", "own"), "--roots own are those of a network; add --run RUN"),

@@ -1,4 +1,4 @@
-"""The figures: what is computed for them, and what is drawn of it."""
+"""The paper's figures: their data and their pictures."""
 
 from __future__ import annotations
 
@@ -128,7 +128,8 @@ def test_figure_2_has_the_formulas_and_their_directions():
 # Figure 3
 
 
-def test_figure_3_is_of_the_papers_size(monkeypatch):
+@pytest.mark.slow
+def test_figure_3_is_of_the_papers_size():
     """The default: the spectrum of a fresh 64 x 64 x 3 x 3 at 32 x 32, with degree 3."""
     before = torch.random.get_rng_state()
     (computed,) = figure3.compute(Request(seed=3))
@@ -346,7 +347,7 @@ def test_no_word_is_cut(small_A, name, width):
         require_nothing_is_cut(figure)
 
 
-def test_strategies_of_a_real_spectrum_have_no_hull(monkeypatch):
+def test_strategies_of_a_real_spectrum_have_no_hull():
     values = np.linspace(1, 2, 9) + 0j
     row = {"strategy": "real", "error": "", "roots": np.array([1.0]), "max_abs": 1.0}
     data = {"title": "", "shape": "", "values": values, "best": 0.0, "rows": [row]}

@@ -1,4 +1,4 @@
-"""The page of a run: what it says."""
+"""The contents of a run's page."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_the_page_has_the_runs_numbers(parts, tracked):
 
 
 def test_diagnoses_are_of_the_same_operator_before_and_after(tmp_path):
-    """Roots that were chosen for the high frequencies of the zero-padded... here: of one region."""
+    """With roots that were chosen for the high frequencies."""
     run(
         "init",
         "--model",

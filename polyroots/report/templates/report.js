@@ -1,13 +1,13 @@
 "use strict";
-// Browsers keep 8 to 16 drawings by WebGL; the one that left the view first goes when another comes.
+// Browsers keep 8 to 16 WebGL contexts: beyond this number, the surface that left the view first is removed.
 const MOST_SURFACES = 6;
 const live = [];
-const moments = {};  // section -> the moment that it shows
+const moments = {};  // by section: the moment that is shown
 const isTouched = matchMedia("(pointer: coarse)").matches;
 const settings = {
   responsive: true,
   displaylogo: false,
-  // Nothing of a run leaves the page.
+  // No buttons that upload a plot.
   showSendToCloud: false,
   plotlyServerURL: "",
   displayModeBar: isTouched ? false : "hover",
@@ -24,14 +24,14 @@ function specification(plot) {
   for (const trace of data) {
     if (moment && trace.meta) trace.visible = trace.meta === moment;
   }
-  // A finger on a flat plot scrolls the page, and a tap shows a value.
+  // On touch screens a drag on a flat plot scrolls the page, and a tap shows a value.
   if (isTouched && !plot.classList.contains("surface")) layout.dragmode = false;
   if (layout.meta && moment) {
     layout.xaxis.range = layout.meta[moment]["xaxis.range"];
     layout.yaxis.range = layout.meta[moment]["yaxis.range"];
   }
   if (plot.clientWidth < 500) {
-    // On a telephone: flat plots are as narrow as it is, and a surface is seen from farther away to be whole.
+    // On narrow screens flat plots are lower, and surfaces are seen from farther away to fit in.
     if (layout.scene) for (const axis of "xyz") layout.scene.camera.eye[axis] *= 1.6;
     else layout.height *= 0.8;
   }
@@ -82,7 +82,7 @@ function turn(plot, key) {
   return true;
 }
 
-// Curves: all values at one epoch after the other.
+// Shows the values of all curves at the next or previous epoch.
 function stepEpoch(plot, by) {
   const traces = plot.data.filter((trace) => trace.visible !== false);
   const epochs = [...new Set(plot.calcdata.flatMap((calculated) => calculated.map((point) => point.x)))].sort((a, b) => a - b);
@@ -97,7 +97,7 @@ function stepEpoch(plot, by) {
   return true;
 }
 
-// Points of the plane in the order of their real parts: roots and eigenvalues of the moment that is shown.
+// Roots and eigenvalues of the shown moment, ordered by real part.
 function points(plot) {
   const found = [];
   plot.calcdata.forEach((calculated, curveNumber) => {
