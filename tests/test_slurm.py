@@ -73,7 +73,7 @@ def _signal_time_limit(job):
 @pytest.mark.slow
 def test_an_array_with_its_time_up_and_a_job_cancelled(tmp_path):
     """Two jobs, one at a time: one of two runs that goes back into the queue, and one that is cancelled."""
-    path, out = four(tmp_path, epochs=100, text=THREE), tmp_path / "out"
+    path, out = four(tmp_path, epochs=150, text=THREE), tmp_path / "out"
     words = ("study", "run", path, "--out", out, *SLURM, "--runs-per-job", 2)
     runs, logs = [out / "runs" / name for name in NAMES], [out / "logs" / f"{name}.log" for name in NAMES]
     first = command(*words[2:], "--jobs", 1, preexec_fn=_take_ctrl_c)
@@ -89,14 +89,14 @@ def test_an_array_with_its_time_up_and_a_job_cancelled(tmp_path):
 
     interrupted = []
 
-    def interrupt_and_cancel():
+    def cancel_and_interrupt():
         wait_for(lambda: epochs_done(runs[2]) >= 2)
+        subprocess.run(["scancel", jobs[2]], check=True)
         first.send_signal(signal.SIGINT)
         interrupted.append(first.communicate(timeout=100)[0].splitlines()[-1])
-        subprocess.run(["scancel", jobs[2]], check=True)
 
     # Meanwhile another command watches the same jobs.
-    typing = threading.Thread(target=interrupt_and_cancel)
+    typing = threading.Thread(target=cancel_and_interrupt)
     typing.start()
     result = run(*words, exit_code=1)
     typing.join()
@@ -105,16 +105,16 @@ def test_an_array_with_its_time_up_and_a_job_cancelled(tmp_path):
     assert "2 done, 1 stopped" in result.stdout
     assert "Stopped: interrupted in epoch" in result.stderr
     assert f"(job {jobs[2]} is no longer in the queue)" in result.stderr
-    assert 2 <= epochs_done(runs[2]) < 100
+    assert 2 <= epochs_done(runs[2]) < 150
     output = run(*words).stdout
     assert "3 runs, 2 of them done before" in output
     assert f"{NAMES[2]} done" in output
     again = [_job_of(out, name) for name in NAMES]
     assert again[:2] == jobs[:2]
     assert again[2].split("_")[0] != array
-    for planned, path in zip(StudyDirectory(out).read().runs, runs, strict=True):
-        assert len(load_run(path).run.read_config()["resumed"]) == 1
-        # To the last bit the run of this process.
+    assert [len(load_run(path).run.read_config()["resumed"]) for path in runs] == [1, 1, 1]
+    # To the last bit the runs of this process, of each job one.
+    for planned, path in list(zip(StudyDirectory(out).read().runs, runs, strict=True))[1:]:
         train(planned.config, open_data("digits"), tmp_path / planned.name)
         require_same(tmp_path / planned.name, path)
 

@@ -147,17 +147,17 @@ def _checked(description: Description, combination: Combination, seed: int, mach
         table = combination.table if "data-dir" in combination.own else ("base",)
         raise description.error((*table, "data-dir"), str(error), fields=error.fields) from None
     except InputError as error:
-        guilty = _guilty(combination, seed, machine)
+        at_fault = _setting_at_fault(combination, seed, machine)
         about = f" (of the run {_in_words(combination.own)})" if len(combination.own) > 1 else ""
-        place = combination.table if guilty is None else (*combination.table, guilty)
-        if guilty is not None and guilty not in combination.own:
-            place = ("base", guilty)
-        value = None if guilty is None else combination.settings[guilty]
+        place = combination.table if at_fault is None else (*combination.table, at_fault)
+        if at_fault is not None and at_fault not in combination.own:
+            place = ("base", at_fault)
+        value = None if at_fault is None else combination.settings[at_fault]
         item = None if isinstance(value, list) else value
         raise description.error(place, f"{error}{about}", item, error.fields) from None
 
 
-def _guilty(combination: Combination, seed: int, machine: Machine) -> str | None:
+def _setting_at_fault(combination: Combination, seed: int, machine: Machine) -> str | None:
     """Return a setting without which the error doesn't occur, one of the combination's own if possible."""
     own_first = [
         *reversed(list(combination.own)),
