@@ -39,6 +39,7 @@ def test_a_checkpoint_of_0_1_0_scores_what_it_scored(old, name):
     assert scores.loss == pytest.approx(expected["test_loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_commands_take_files_of_0_1_0(old, tmp_path):
     assert "levels.0.A" in run("spectrum", old / "last.pt").stdout
     run("init", old / "last.pt", "--out", tmp_path / "again.pt")
