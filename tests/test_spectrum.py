@@ -329,7 +329,7 @@ def test_single_precision_on_request(rng):
 
 
 def test_what_has_no_eigenvalues_is_offered_singular_values():
-    with pytest.raises(pr.InputError, match=r"got 4 from 2; its singular values exist \(singular_values, --kind sing"):
+    with pytest.raises(pr.InputError, match="got 4 from 2; compute its singular values"):
         pr.eigenvalues(np.ones((4, 2, 3, 3)), 8)
     with pytest.raises(pr.InputError, match="expected at least 1 worker, got 0"):
         pr.eigenvalues(np.ones((1, 1, 3, 3)), 8, workers=0)

@@ -1,4 +1,4 @@
-r"""A convolution as a linear operator: its checked geometry, its taps and its Fourier symbol."""
+"""Convolutions as linear operators: kernel, geometry and Fourier symbol."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from operator import index as as_index
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Complex128, Float64, Int, Shaped
 
 from polyroots.errors import InputError, unknown_name
 
@@ -18,19 +18,28 @@ PADDINGS = ("circular", "zeros")
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """A checked convolution with "same" padding: kernel and geometry.
+    """A convolution with "same" padding as a linear operator; `Convolution.of` checks its arguments.
 
     Attributes
     ----------
     weight : (c_out, c_in // groups, kh, kw) float64
-    size : (H, W) of the input in pixels
+        The kernel, as ``torch.nn.Conv2d`` holds it (cross-correlation).
+    size : (int, int)
+        Height and width of the input in pixels.
     stride, dilation : (int, int)
     groups : int
     padding : ``"circular"`` or ``"zeros"``
-    name : what error messages call it
+    name : str
+        Name in error messages.
+
+    Examples
+    --------
+    >>> A = Convolution.of(np.ones((4, 2, 3, 3)), 8, groups=2)
+    >>> A.c_in, A.shape
+    (4, (256, 256))
     """
 
-    weight: NDArray[np.float64]
+    weight: Float64[np.ndarray, "c_out c_in_group kh kw"]
     size: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]
@@ -50,13 +59,29 @@ class Convolution:
         padding: str = "circular",
         name: str = "weight",
     ) -> Convolution:
-        """Check a convolution.
+        """Return a convolution whose kernel and geometry fit together.
+
+        Parameters
+        ----------
+        weight : (c_out, c_in // groups, kh, kw) array or tensor, any real dtype
+            On any device; stored as float64.
+        size : int or (H, W)
+            The input image in pixels.
+        stride, dilation : int or (int, int)
+        groups : int
+        padding : ``"circular"`` or ``"zeros"``
+        name : str
+            Name in error messages, such as that of a layer.
+
+        Returns
+        -------
+        Convolution
 
         Raises
         ------
         InputError
-            If the weight is no finite four-dimensional real array, or size, stride, dilation, groups or padding don't
-            fit.
+            If the weight is not a finite, real, four-dimensional array, or size, stride, dilation, groups or padding
+            don't fit.
         """
         K = as_float64(weight, name)
         if K.ndim != 4 or K.size == 0:
@@ -79,17 +104,17 @@ class Convolution:
 
     @property
     def c_out(self) -> int:
-        """Output channels."""
+        """Number of output channels."""
         return self.weight.shape[0]
 
     @property
     def c_in(self) -> int:
-        """Input channels."""
+        """Number of input channels."""
         return self.weight.shape[1] * self.groups
 
     @property
-    def kernels(self) -> NDArray[np.float64]:
-        """The kernel per group, (groups, c_out // groups, c_in // groups, kh, kw)."""
+    def kernels(self) -> Float64[np.ndarray, "groups m_out m_in kh kw"]:
+        """The kernel of each group, (groups, c_out // groups, c_in // groups, kh, kw)."""
         return self.weight.reshape(self.groups, -1, *self.weight.shape[1:])
 
     @property
@@ -103,98 +128,107 @@ class Convolution:
         return self.c_out * math.prod(self.out_size), self.c_in * math.prod(self.size)
 
     @cached_property
-    def offsets(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Where the taps (y, x) lie relative to the output pixel, as torch's padding="same" places them."""
+    def offsets(self) -> tuple[Int[np.ndarray, "kh"], Int[np.ndarray, "kw"]]:
+        """Offsets (y, x) of the taps from the output pixel, as torch's padding="same" places them."""
         kh, kw = self.weight.shape[2:]
         return _tap_offsets(kh, self.dilation[0]), _tap_offsets(kw, self.dilation[1])
 
     @property
     def period(self) -> tuple[int, int]:
-        """Period of the symbol in the frequency index, a divisor of the size.
+        """Period of the symbol in the frequency index, (y, x); it divides the size.
 
-        It is shorter than the size where all offsets share a divisor with it: one tap, or a dilation. The symbol then
-        takes the same values again and again, and one period is enough.
+        It is shorter than the size if the size and all offsets have a common divisor, as for one tap or a dilation.
         """
         H, W = self.size
         oy, ox = self.offsets
         return H // math.gcd(H, *oy.tolist()), W // math.gcd(W, *ox.tolist())
 
     def normalized(self) -> tuple[Convolution, float]:
-        """The operator divided by a power of two near its largest entry, and that power: exact, and safe to square."""
+        """Return the operator divided by a power of two near its largest entry, and that power.
+
+        The division is exact, and squares of the entries neither overflow nor vanish.
+        """
         largest = float(np.abs(self.weight).max())
         scale = 2.0 ** math.floor(math.log2(largest)) if largest else 1.0
         return replace(self, weight=self.weight / scale), scale
 
     def by_group(self) -> list[Convolution]:
-        """The convolution of each group: the operator is their direct sum."""
+        """Return the convolution of each group; the operator is their direct sum."""
         return [replace(self, weight=kernel, groups=1) for kernel in self.kernels]
 
-    def one_period(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """Frequency indices (ky, kx) of one period, and the position of each one's conjugate partner -k among them."""
+    def one_period(self) -> tuple[Int[np.ndarray, "F"], Int[np.ndarray, "F"], Int[np.ndarray, "F"]]:
+        """Return the frequency indices ky and kx of one period, and the position of -k for each k among them."""
         return conjugate_grid(*self.period)
 
     def require_square(self, what: str) -> None:
-        """Raise InputError, which offers singular values, unless the operator maps a space to itself."""
+        """Raise InputError unless the operator is square and has stride 1; `what` is the subject of the message."""
         if self.c_out != self.c_in:
             raise InputError(
                 f"{self.name}: {what} need as many output as input channels, got {self.c_out} from {self.c_in}; "
-                "its singular values exist (singular_values, --kind singular)"
+                "compute its singular values",
+                fields=["kind"],
             )
         if self.stride != (1, 1):
             raise InputError(
                 f"{self.name}: {what} need stride 1, got {self.stride[0]}x{self.stride[1]}, which maps an image to a "
-                "smaller one; its singular values exist (singular_values, --kind singular)"
+                "smaller one; compute its singular values",
+                fields=["kind"],
             )
 
-    def symbol_at(self, ky: NDArray[np.intp], kx: NDArray[np.intp]) -> NDArray[np.complex128]:
-        """Symbol at the frequencies 2 pi (ky / H, kx / W): (F, groups, c_out // groups, c_in // groups) complex128."""
+    def symbol_at(
+        self, ky: Int[np.ndarray, "F"], kx: Int[np.ndarray, "F"]
+    ) -> Complex128[np.ndarray, "F groups m_out m_in"]:
+        """Return the symbol of each group at the frequencies 2 pi (ky / H, kx / W)."""
         (H, W), (oy, ox) = self.size, self.offsets
         return self._combine(_phases(ky, oy, H), _phases(kx, ox, W))
 
-    def symbol_at_angles(self, theta: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """Symbol at any frequencies theta, (F, 2) in radians: (F, groups, c_out // groups, c_in // groups)."""
+    def symbol_at_angles(self, theta: Float64[np.ndarray, "F 2"]) -> Complex128[np.ndarray, "F groups m_out m_in"]:
+        """Return the symbol of each group at frequencies theta = (theta_y, theta_x) in radians."""
         oy, ox = self.offsets
         return self._combine(np.exp(1j * np.outer(theta[:, 0], oy)), np.exp(1j * np.outer(theta[:, 1], ox)))
 
-    def _combine(self, y: NDArray[np.complex128], x: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    def _combine(
+        self, y: Complex128[np.ndarray, "F kh"], x: Complex128[np.ndarray, "F kw"]
+    ) -> Complex128[np.ndarray, "F groups m_out m_in"]:
+        """Sum the kernel's entries times the modes exp(i theta_y o_y) exp(i theta_x o_x)."""
         *block, kh, kw = self.kernels.shape
         modes = (y[:, :, None] * x[:, None, :]).reshape(len(y), kh * kw)
-        # The kernel is real: two real products instead of a complex one.
+        # The kernel is real, so that two real products do instead of a complex one.
         result = np.empty((len(y), self._taps.shape[1]), dtype=np.complex128)
         result.real = modes.real @ self._taps
         result.imag = modes.imag @ self._taps
         return result.reshape(len(y), *block)
 
     @cached_property
-    def _taps(self) -> NDArray[np.float64]:
+    def _taps(self) -> Float64[np.ndarray, "taps entries"]:
         kh, kw = self.weight.shape[2:]
         return np.ascontiguousarray(self.weight.reshape(-1, kh * kw).T)
 
 
-def conjugate_grid(rows: int, columns: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Indices (ky, kx) of a grid, row by row, and the position of each one's conjugate partner -k, modulo the grid."""
+def conjugate_grid(rows: int, columns: int) -> tuple[Int[np.ndarray, "F"], Int[np.ndarray, "F"], Int[np.ndarray, "F"]]:
+    """Return the indices ky and kx of a grid, row by row, and the position of -k, modulo the grid, for each k."""
     ky, kx = np.divmod(np.arange(rows * columns), columns)
     return ky, kx, (-ky % rows) * columns + (-kx % columns)
 
 
-def principal(k: NDArray[np.intp], n: int) -> NDArray[np.float64]:
-    """2 pi k / n, brought to (-pi, pi]."""
+def principal(k: Int[np.ndarray, "*shape"], n: int) -> Float64[np.ndarray, "*shape"]:
+    """Return 2 pi k / n, reduced to (-pi, pi]."""
     k = k % n
     return 2 * np.pi * (np.where(2 * k > n, k - n, k) / n)
 
 
 def norm_bound(operator: Convolution) -> float:
-    """Return an upper bound on the 2-norm, sqrt(|A|_1 |A|_inf); 1 for the zero operator."""
+    """Return the upper bound sqrt(|A|_1 |A|_inf) of the 2-norm; 1 for the zero operator."""
     taps = np.abs(operator.kernels)
     return float(np.sqrt(taps.sum(axis=(2, 3, 4)).max() * taps.sum(axis=(1, 3, 4)).max())) or 1.0
 
 
 def require_finite(weight: Any, name: str) -> None:
-    """Raise InputError, with the operator's name, if a weight holds NaN or infinite entries."""
+    """Raise InputError if a weight has NaN or infinite entries."""
     _require_finite(as_float64(weight, name), name)
 
 
-def _require_finite(array: NDArray[np.float64], name: str) -> None:
+def _require_finite(array: Float64[np.ndarray, "*shape"], name: str) -> None:
     bad = int(array.size - np.isfinite(array).sum())
     if bad:
         raise InputError(
@@ -203,19 +237,19 @@ def _require_finite(array: NDArray[np.float64], name: str) -> None:
         )
 
 
-def _tap_offsets(k: int, dilation: int) -> NDArray[np.intp]:
+def _tap_offsets(k: int, dilation: int) -> Int[np.ndarray, "k"]:
     return dilation * np.arange(k) - dilation * (k - 1) // 2
 
 
-def _phases(k: NDArray[np.intp], offsets: NDArray[np.intp], n: int) -> NDArray[np.complex128]:
-    """exp(2 pi i k o / n), shape (len(k), len(offsets)), with the angle reduced exactly in integers."""
+def _phases(k: Int[np.ndarray, "F"], offsets: Int[np.ndarray, "taps"], n: int) -> Complex128[np.ndarray, "F taps"]:
+    """Return exp(2 pi i k o / n), with the angle reduced exactly in integers."""
     angle = principal(np.outer(k, offsets), n)
-    # sin(pi) is not 0 in floating point, and the symbol at theta = pi is to be a real matrix.
+    # The symbol at theta = pi is a real matrix; sin(pi) is not 0 in floating point.
     return np.cos(angle) + 1j * np.where(angle == np.pi, 0.0, np.sin(angle))
 
 
 def whole(value: Any, what: str) -> int:
-    """Return a whole number, or raise InputError."""
+    """Return a value as an int; raise InputError if it isn't a whole number."""
     try:
         return as_index(value)
     except TypeError:
@@ -223,7 +257,7 @@ def whole(value: Any, what: str) -> int:
 
 
 def pair(value: Any, what: str) -> tuple[int, int]:
-    """Return an int or a pair of ints as a pair."""
+    """Return an int or a pair of ints as a pair; raise InputError if the value is neither."""
     try:
         first, second = (value, value) if np.ndim(value) == 0 else value
         return as_index(first), as_index(second)
@@ -231,13 +265,13 @@ def pair(value: Any, what: str) -> tuple[int, int]:
         raise InputError(f"{what}: expected a whole number or a pair of them, got {value!r}") from None
 
 
-def as_float64(weight: Any, name: str) -> NDArray[np.float64]:
+def as_float64(weight: Any, name: str) -> Float64[np.ndarray, "*shape"]:
     """Return an array or a tensor (on any device, also bfloat16) as a float64 array.
 
     Raises
     ------
     InputError
-        If it holds other than real numbers.
+        If its entries are not real numbers.
     """
     array = as_array(weight)
     if array.dtype.kind not in "fiub":
@@ -245,10 +279,10 @@ def as_float64(weight: Any, name: str) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
-def as_array(values: Any) -> NDArray[Any]:
+def as_array(values: Any) -> Shaped[np.ndarray, "*shape"]:
     """Return an array or a tensor (on any device, also bfloat16) as an array."""
     if hasattr(values, "detach"):
-        # By duck typing: this module works without torch.
+        # Tensors are recognised by their methods: importing torch takes seconds.
         values = values.detach().cpu()
         values = values.numpy() if values.is_complex() else values.double().numpy()
     return np.asarray(values)

@@ -1,11 +1,12 @@
-r"""The few extreme eigenvalues of a convolution, without all the others.
+"""The extreme eigenvalues of a convolution, computed without the others.
 
-With circular padding the eigenvalues of every image size lie on the same continuous symbol A^(theta). A coarse grid of
-frequencies shows where its extremes are, a local search on the continuous symbol refines them, and the image's own
-frequencies around them give the eigenvalues: the cost doesn't grow with the image. A second grid between the points of
-the first checks the result. It remains an estimate: a peak narrower than the grid can be missed.
+With circular padding the eigenvalues for images of any size are those of the same continuous symbol A^(theta). The
+extremes are located on a coarse grid of frequencies and refined by a local search on the continuous symbol; the
+eigenvalues are then computed at the image's own frequencies around them. The cost doesn't grow with the image. A second
+grid between the points of the first checks the result, which remains an estimate: a peak narrower than the grid can be
+missed.
 
-With zero padding the explicit matrix is solved where it is small; Arnoldi finds the ends of a large one.
+With zero padding the explicit matrix is solved if it is small; Arnoldi's method finds the ends of a large one.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Complex128, Float64
-from numpy.typing import NDArray
+from jaxtyping import Bool, Complex128, Float64, Int
 
 from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.singular_values import require_k
@@ -38,11 +38,14 @@ class End:
     values : (k,) complex128
     frequencies : (k, 2) float64 or None
         In radians; None with zero padding.
-    residuals, conditions : (k,) float64
-        |A x - lambda x| / |A| of Arnoldi's method, and 1 / |y* x|; NaN where not computed.
+    residuals : (k,) float64
+        |A x - lambda x| / |A| of Arnoldi's method; NaN where it wasn't used.
+    conditions : (k,) float64
+        Eigenvalue conditions 1 / |y* x|; NaN where they weren't computed.
     converged : (k,) bool
     supremum : float
-        With circular padding what the end reaches on the continuous symbol, so on any image (estimate); else NaN.
+        Estimate of the extreme value over the continuous symbol, that is over images of all sizes; NaN with zero
+        padding, and if all eigenvalues were computed.
     """
 
     values: Complex128[np.ndarray, "k"]
@@ -55,18 +58,18 @@ class End:
 
 @dataclass(frozen=True, eq=False)
 class Extremes:
-    """The ends of a spectrum.
+    """The extreme eigenvalues at the four ends of a spectrum.
 
     Attributes
     ----------
-    ends : name -> End
+    ends : mapping of str to End
         ``min_real``, ``max_real``, ``max_imag`` and ``radius``.
     is_exact : bool
-        Whether all eigenvalues were computed; else these are estimates.
+        Whether all eigenvalues were computed; otherwise these are estimates.
     method : str
-        How they were found and checked, a sentence.
+        A sentence about the method and its checks.
     k : int
-        Eigenvalues that were asked for at each end.
+        Requested number of eigenvalues at each end.
     """
 
     ends: Mapping[str, End]
@@ -75,7 +78,7 @@ class Extremes:
     k: int
 
     def reached(self, end: str) -> float:
-        """Real or imaginary part or modulus of the outermost converged eigenvalue of an end; NaN if there is none."""
+        """Return the real part, imaginary part or modulus of the outermost converged eigenvalue at an end, or NaN."""
         values = self.ends[end].values[self.ends[end].converged]
         if not len(values):
             return float("nan")
@@ -113,17 +116,17 @@ def extreme_eigenvalues(
     groups: int = 1,
     workers: int | None = None,
 ) -> Extremes:
-    """Estimate the extreme eigenvalues of a convolution: of real part, imaginary part and modulus.
+    """Return the eigenvalues of a convolution that are extreme in real part, imaginary part and modulus.
 
     Parameters
     ----------
     weight : (c, c // groups, kh, kw) array or tensor, any real dtype
         The kernel; computed in float64.
     size : int or (H, W)
-        The image in pixels; with circular padding its size doesn't decide the cost.
+        The image in pixels; with circular padding the cost doesn't depend on it.
     k : int
-        Eigenvalues at each end, with multiplicity but where Arnoldi's method finds them; conjugates count, but at the
-        end of the imaginary part.
+        Number of eigenvalues at each end, counted with multiplicity except by Arnoldi's method. Both eigenvalues of a
+        conjugate pair count, except at ``max_imag``.
     padding : ``"circular"`` or ``"zeros"``
     dilation : int or (int, int)
     groups : int
@@ -133,13 +136,17 @@ def extreme_eigenvalues(
     Returns
     -------
     Extremes
-        Exact where the operator is so small that all eigenvalues were computed. An Arnoldi value that has not converged
-        is marked, with its residual.
+        Exact if the operator is so small that all eigenvalues were computed. Values of Arnoldi's method that have not
+        converged are marked.
 
     Raises
     ------
     InputError
         If the operator is not square, not finite, or size, k, dilation, groups or padding don't fit.
+
+    See Also
+    --------
+    eigenvalues : all eigenvalues
 
     Examples
     --------
@@ -153,7 +160,7 @@ def extreme_eigenvalues(
 
 
 def extreme_eigenvalues_of(convolution: Convolution, k: int = 1, *, workers: int | None = None) -> Extremes:
-    """Estimate the extreme eigenvalues of a checked convolution, as `extreme_eigenvalues` does."""
+    """Return the extreme eigenvalues of a `Convolution`; see `extreme_eigenvalues`."""
     convolution.require_square("eigenvalues")
     k = require_k(k, convolution.shape[0], convolution.name)
     if convolution.padding == "zeros":
@@ -170,7 +177,7 @@ def extreme_eigenvalues_of(convolution: Convolution, k: int = 1, *, workers: int
 
 
 def ends_of(spectrum: Spectrum, k: int) -> Extremes:
-    """Return the extremes of a spectrum that is known."""
+    """Return the extreme eigenvalues of a computed spectrum."""
     return Extremes(
         ends={name: _pick(name, spectrum.values, spectrum.frequencies, spectrum.conditions, k) for name in ENDS},
         is_exact=True,
@@ -181,19 +188,14 @@ def ends_of(spectrum: Spectrum, k: int) -> Extremes:
 
 def _pick(
     name: str,
-    values: NDArray[np.complex128],
-    frequencies: NDArray[np.float64] | None,
-    conditions: NDArray[np.float64] | None,
+    values: Complex128[np.ndarray, "N"],
+    frequencies: Float64[np.ndarray, "N 2"] | None,
+    conditions: Float64[np.ndarray, "N"] | None,
     k: int,
     supremum: float = float("nan"),
 ) -> End:
-    """The `k` outermost of some eigenvalues."""
-    if name == "max_imag":
-        keep = np.flatnonzero(values.imag >= 0)
-        k = min(k, len(keep))
-    else:
-        keep = np.arange(len(values))
-    outermost = keep[np.argsort(-ENDS[name](values[keep]), kind="stable")[:k]]
+    """Return the `k` outermost eigenvalues at an end."""
+    outermost = _outermost(name, values, k)
     unknown = np.full(len(outermost), np.nan)
     return End(
         values=values[outermost],
@@ -205,13 +207,18 @@ def _pick(
     )
 
 
+def _outermost(name: str, values: Complex128[np.ndarray, "N"], k: int) -> Int[np.ndarray, "m"]:
+    """Return the positions of the `k` outermost values at an end; at ``max_imag`` one of each conjugate pair counts."""
+    keep = np.flatnonzero(values.imag >= 0) if name == "max_imag" else np.arange(len(values))
+    return keep[np.argsort(-ENDS[name](values[keep]), kind="stable")[:k]]
+
+
 def _by_arnoldi(operator: Convolution, k: int) -> Extremes:
     ends = {}
     for name, which in _ARPACK_NAMES.items():
-        # Conjugates come in pairs, and of a pair one is at the end of the imaginary part.
+        # ARPACK returns both eigenvalues of a conjugate pair, of which one counts at `max_imag`.
         pairs = arnoldi_eigenvalues(operator, 2 * k if name == "max_imag" else k, which)
-        keep = np.flatnonzero(pairs.values.imag >= 0) if name == "max_imag" else np.arange(len(pairs.values))
-        outermost = keep[np.argsort(-ENDS[name](pairs.values[keep]), kind="stable")[:k]]
+        outermost = _outermost(name, pairs.values, k)
         ends[name] = End(
             values=pairs.values[outermost],
             frequencies=None,
@@ -223,8 +230,8 @@ def _by_arnoldi(operator: Convolution, k: int) -> Extremes:
         ends=ends,
         is_exact=False,
         method=(
-            "Implicitly restarted Arnoldi: each residual was computed anew; an eigenvalue can have been missed, and a "
-            "multiple one is found once, as a rule."
+            "Implicitly restarted Arnoldi: each residual was computed anew; an eigenvalue may have been missed, and a "
+            "multiple one is usually found once."
         ),
         k=k,
     )

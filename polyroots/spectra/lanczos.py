@@ -1,23 +1,27 @@
-"""The largest eigenvalue of a Hermitian operator that is given by its products with vectors."""
+"""The largest eigenvalue of a Hermitian operator from its products with vectors."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Inexact
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from polyroots.errors import ConvergenceError
 
-#: Below so many unknowns a dense Hermitian solver is faster than Lanczos' method.
+#: Number of unknowns below which a dense Hermitian solver is faster than Lanczos' method.
 DENSE_IS_FASTER = 300
 
 
-def largest_eigenvalue(A: LinearOperator, what: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The largest eigenvalue of a Hermitian operator and its vector."""
+def largest_eigenvalue(A: LinearOperator, what: str) -> tuple[Inexact[np.ndarray, "1"], Inexact[np.ndarray, "n 1"]]:
+    """Return the largest eigenvalue of a Hermitian operator, (1,), and its eigenvector, (n, 1).
+
+    Raises
+    ------
+    ConvergenceError
+        If Lanczos' method fails; the message begins with `what`.
+    """
     start = np.random.default_rng(A.shape[0]).standard_normal(A.shape[0]).astype(A.dtype)
-    if not A.matvec(start).any():  # the zero operator, which ARPACK doesn't take
+    if not A.matvec(start).any():  # ARPACK rejects the zero operator
         return np.zeros(1), start[:, None]
     try:
         return eigsh(A, k=1, which="LA", v0=start, tol=1e-11, ncv=min(A.shape[0], 40), maxiter=300)

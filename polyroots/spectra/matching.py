@@ -1,9 +1,9 @@
-"""How two sets of eigenvalues differ: the distances of the best matching."""
+"""Distances between two sets of eigenvalues in the optimal matching."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Complex, Float64, Int
+from jaxtyping import Float, Inexact, Int
 from scipy.optimize import linear_sum_assignment
 
 from polyroots.errors import InputError
@@ -12,36 +12,36 @@ from polyroots.spectra.matrix import DENSE_LIMIT
 from polyroots.spectra.spectrum import Spectrum
 
 
-def match(a: Complex[np.ndarray, "N"], b: Complex[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
-    """Position in `b` of the partner of each eigenvalue in `a`, in the matching with the least sum of squares.
+def match(a: Inexact[np.ndarray, "N"], b: Inexact[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
+    """Return the position in `b` of each value's partner in the matching with the least sum of squared distances.
 
     >>> match(np.array([1j, 2, 3]), np.array([3, 1j, 2.5]))
     array([1, 2, 0])
     """
     distances = np.abs(a[:, None] - b[None, :])
-    # Squares: the matching is to avoid long distances, not to save on the sum.
+    # Squared distances penalise long ones, which a sum of distances allows.
     return linear_sum_assignment((distances / (distances.max() or 1.0)) ** 2)[1]
 
 
-def moved(a: Spectrum, b: Spectrum) -> Float64[np.ndarray, "N"]:
-    """How far each eigenvalue of a convolution is from its partner in another with the same geometry.
+def moved(a: Spectrum, b: Spectrum) -> Float[np.ndarray, "N"]:
+    """Return the distance of each eigenvalue of a convolution from its partner in another with the same geometry.
 
-    With circular padding eigenvalues are matched frequency by frequency, within their group.
+    With circular padding, eigenvalues are matched within their frequency and group.
 
     Parameters
     ----------
     a, b : Spectrum
-        With the same padding, size, channels and groups; kernel sizes may differ.
+        Of convolutions with the same padding, size, channels and groups; kernel sizes may differ.
 
     Returns
     -------
-    (N,) float64
+    (N,) float64, or float32 for zero-padded spectra in single precision
         In the order of ``a.values``.
 
     Raises
     ------
     InputError
-        If the geometries differ, or zero padding leaves too many eigenvalues to be matched all at once.
+        If the geometries differ, or if zero-padded spectra have more eigenvalues than can be matched.
     """
     for what in ("padding", "size", "groups"):
         if getattr(a, what) != getattr(b, what):
@@ -62,7 +62,7 @@ def moved(a: Spectrum, b: Spectrum) -> Float64[np.ndarray, "N"]:
     distances = np.empty(ours.shape)
     _, _, partner = conjugate_grid(H, W)
     for k, j in enumerate(partner):
-        # At -theta the values are the conjugates, in the same order unless the symbol's period is shorter.
+        # The values at -theta are the conjugates, in the same order unless the period is shorter than the image.
         if j < k and np.array_equal(ours[k], ours[j].conj()) and np.array_equal(theirs[k], theirs[j].conj()):
             distances[k] = distances[j]
             continue

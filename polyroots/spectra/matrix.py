@@ -1,28 +1,28 @@
-"""The matrix of a convolution, explicit or by its products with vectors, for both paddings and any stride."""
+"""The matrix of a convolution, as an array or as a linear operator, for both paddings and any stride."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Int
 from scipy.sparse.linalg import LinearOperator
 
 from polyroots.errors import InputError
 from polyroots.spectra.convolution import Convolution
 
-#: A matrix of so many rows and columns is made explicitly: 128 MB, and about two minutes for its eigenvalues.
+#: Largest number of rows and columns of explicit matrices: 128 MB, and about two minutes for the eigenvalues.
 DENSE_LIMIT = 4096
 
 
 def fits(operator: Convolution) -> bool:
-    """Whether the explicit matrix is small enough for dense solvers."""
+    """Return whether the explicit matrix is small enough for dense solvers."""
     rows, columns = operator.shape
     return rows * columns <= DENSE_LIMIT**2
 
 
-def explicit_matrix(operator: Convolution) -> NDArray[np.float64]:
-    """Matrix of a convolution, rows (channel, y, x) of the output and columns (channel, y, x) of the input.
+def explicit_matrix(operator: Convolution) -> Float64[np.ndarray, "outputs inputs"]:
+    """Return the matrix of a convolution; rows are (channel, y, x) of the output, columns of the input.
 
     Raises
     ------
@@ -32,8 +32,9 @@ def explicit_matrix(operator: Convolution) -> NDArray[np.float64]:
     if not fits(operator):
         rows, columns = operator.shape
         raise InputError(
-            f"{operator.name}: a matrix of {rows:,} x {columns:,} is too large to be made (limit {DENSE_LIMIT:,}); "
-            "ask for the extremes, or for a smaller image"
+            f"{operator.name}: a matrix of {rows:,} x {columns:,} is too large to be made, expected at most "
+            f"{DENSE_LIMIT:,} x {DENSE_LIMIT:,}; compute extremes only, or choose a smaller size",
+            fields=["extremes", "size"],
         )
     groups, m_out, m_in, kh, kw = operator.kernels.shape
     (H, W), (out_h, out_w) = operator.size, operator.out_size
@@ -50,7 +51,7 @@ def explicit_matrix(operator: Convolution) -> NDArray[np.float64]:
 
 
 def linear_operator(operator: Convolution) -> LinearOperator:
-    """Products with a convolution's matrix and its transpose, without the matrix: O(c^2 k^2 H W) operations each."""
+    """Return the matrix of a convolution and its transpose as products with vectors, O(c^2 k^2 H W) operations each."""
     groups = operator.groups
     kernels = operator.kernels
     forward = kernels.reshape(groups, operator.c_out // groups, -1)
@@ -58,8 +59,13 @@ def linear_operator(operator: Convolution) -> LinearOperator:
     sources = _flat(_sources(operator), operator.size[1])
     targets = _flat(_targets(operator), operator.out_size[1])
 
-    def product(u: NDArray, kernels: NDArray, size: tuple[int, int], where: NDArray[np.intp]) -> NDArray:
-        # Pixels outside are read from a row and a column of zeros.
+    def product(
+        u: Float64[np.ndarray, "..."],
+        kernels: Float64[np.ndarray, "groups m_out entries"],
+        size: tuple[int, int],
+        where: Int[np.ndarray, "reads"],
+    ) -> Float64[np.ndarray, "outputs"]:
+        # Taps outside of the image read from an additional row and column of zeros.
         padded = np.zeros((u.size // math.prod(size), size[0] + 1, size[1] + 1))
         padded[:, :-1, :-1] = u.reshape(-1, *size)
         patches = padded.reshape(len(padded), -1).take(where, axis=1)  # (channels, taps and pixels)
@@ -73,14 +79,14 @@ def linear_operator(operator: Convolution) -> LinearOperator:
     )
 
 
-def _flat(axes: tuple[NDArray[np.intp], NDArray[np.intp]], width: int) -> NDArray[np.intp]:
-    """Positions (kh, kw, H, W), flattened, in an image with one more row and column than it has pixels."""
+def _flat(axes: tuple[Int[np.ndarray, "H kh"], Int[np.ndarray, "W kw"]], width: int) -> Int[np.ndarray, "reads"]:
+    """Return the positions, (kh, kw, H, W) flattened, in a flat image with an additional row and column."""
     iy, ix = axes
     return (iy.T[:, None, :, None] * (width + 1) + ix.T[None, :, None, :]).ravel()
 
 
-def _sources(operator: Convolution) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Per axis, (output pixels, taps): the input pixel that a tap reads, or the size where that is outside."""
+def _sources(operator: Convolution) -> tuple[Int[np.ndarray, "H kh"], Int[np.ndarray, "W kw"]]:
+    """Return, for each axis, the input pixel that each tap reads at each output pixel; the size if it is outside."""
     y, x = (
         _inside(s * np.arange(m)[:, None] + o, n, operator.padding)
         for n, m, s, o in zip(operator.size, operator.out_size, operator.stride, operator.offsets, strict=True)
@@ -88,8 +94,8 @@ def _sources(operator: Convolution) -> tuple[NDArray[np.intp], NDArray[np.intp]]
     return y, x
 
 
-def _targets(operator: Convolution) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Per axis, (input pixels, taps): the output pixel whose tap reads it, or the output's size where there is none."""
+def _targets(operator: Convolution) -> tuple[Int[np.ndarray, "H kh"], Int[np.ndarray, "W kw"]]:
+    """Return, for each axis, the output pixel whose tap reads each input pixel; the output's size if there is none."""
     axes = []
     for n, m, s, o in zip(operator.size, operator.out_size, operator.stride, operator.offsets, strict=True):
         position = _inside(np.arange(n)[:, None] - o, n, operator.padding)
@@ -98,7 +104,8 @@ def _targets(operator: Convolution) -> tuple[NDArray[np.intp], NDArray[np.intp]]
     return axes[0], axes[1]
 
 
-def _inside(index: NDArray[np.intp], n: int, padding: str) -> NDArray[np.intp]:
+def _inside(index: Int[np.ndarray, "pixels taps"], n: int, padding: str) -> Int[np.ndarray, "pixels taps"]:
+    """Wrap indices into 0..n - 1 with circular padding; with zero padding replace those outside by n."""
     if padding == "circular":
         return index % n
     return np.where((index >= 0) & (index < n), index, n)

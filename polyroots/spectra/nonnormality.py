@@ -1,9 +1,8 @@
-r"""How far a convolution is from normal, and what its eigenvalues therefore don't say.
+"""Numerical range, pseudospectra and departure from normality of convolutions.
 
-For a normal A the eigenvalues say everything: ||q(A)|| = max |q(Lambda)|. Otherwise ||q(A)|| can be far larger, and
-the numerical range, the pseudospectra and the norm itself tell the difference [1]_. With circular padding A is
-unitarily equivalent to its symbol, block by block: the numerical range is the convex hull of the blocks', every norm is
-the largest of theirs.
+For a normal A, ||q(A)|| = max |q(Lambda)|. Otherwise ||q(A)|| can be far larger; the numerical range, the pseudospectra
+and the norm itself show by how much [1]_. With circular padding A is unitarily equivalent to the block diagonal matrix
+of its symbol: its numerical range is the convex hull of the blocks' ranges, and its norm the largest of theirs.
 
 References
 ----------
@@ -22,7 +21,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from jaxtyping import Complex128, Float64
+from jaxtyping import Complex, Complex128, Float64, Inexact, Int
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh, schur, solve_triangular
 from scipy.sparse.linalg import LinearOperator
@@ -36,22 +35,22 @@ from polyroots.spectra.spectrum import Spectrum, normalized_convolution
 from polyroots.spectra.symbol_blocks import SymbolBlocks
 from polyroots.threads import in_threads
 
-# Relative to the operator's scale: how far the true support may lie beyond the reported one.
+# Accuracy of the support function, relative to the operator's norm.
 _RESOLUTION = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class NumericalRange:
-    """The numerical range {x* A x, |x| = 1}, a convex set that holds the spectrum, symmetric to the real axis.
+    """The numerical range {x* A x, |x| = 1}: convex, symmetric to the real axis, and a superset of the spectrum.
 
     Attributes
     ----------
     angles : (n,) float64
         Directions phi in radians, from 0 in equal steps.
     support : (n,) float64
-        The range lies in Re(exp(-i phi) z) <= support, and touches that line.
+        Support function: the largest Re(exp(-i phi) z) over the range.
     points : (n,) complex128
-        Where it touches: points of its boundary, whose polygon lies inside.
+        Boundary points where these are attained; their polygon lies inside the range.
     """
 
     angles: Float64[np.ndarray, "n"]
@@ -60,18 +59,18 @@ class NumericalRange:
 
     @property
     def radius(self) -> float:
-        """Numerical radius, max |z|: from inside, at the boundary points."""
+        """Lower bound of the numerical radius max |z|, attained at one of the boundary points."""
         return float(np.abs(self.points).max())
 
 
 def numerical_range(
     spectrum: Spectrum, angles: int = 64, *, every: int = 1, workers: int | None = None
 ) -> NumericalRange:
-    """Boundary of the numerical range of the operator of a spectrum.
+    """Return boundary points of the numerical range of a spectrum's operator.
 
-    In the direction phi the boundary is reached by the eigenvector of the largest eigenvalue of the Hermitian part of
-    exp(-i phi) A (Johnson [2]_). Of most frequencies a Cholesky factorisation proves that they don't reach as far,
-    which costs a tenth of their eigenvalues.
+    The boundary point in the direction phi belongs to the eigenvector of the largest eigenvalue of the Hermitian part
+    of exp(-i phi) A (Johnson [2]_). Most frequencies are ruled out by a Cholesky factorisation, at a tenth of the cost
+    of their eigenvalues.
 
     Parameters
     ----------
@@ -79,9 +78,13 @@ def numerical_range(
     angles : int
         Number of directions, even.
     every : int
-        With circular padding, look at every n-th frequency only: a range from inside, for large operators.
+        With circular padding, use every n-th frequency only, which gives a subset of the range; for large operators.
     workers : int, optional
         Threads; by default one for each core that this process may use.
+
+    Returns
+    -------
+    NumericalRange
 
     Raises
     ------
@@ -115,7 +118,7 @@ def numerical_range(
             support[number], points[number] = _touch_blocks(blocks, phi[number], spectrum.values / scale)
 
         in_threads(solve, range(angles), workers)
-        # Half of the frequencies were looked at, the other half mirrors them.
+        # The other half of the frequencies has the conjugate symbols.
         mirror = -np.arange(angles) % angles
         is_mirrored = support[mirror] > support
         support, points = (
@@ -130,10 +133,18 @@ def numerical_range(
 
 
 def departure_from_normality(spectrum: Spectrum) -> float:
-    """Henrici's departure from normality in the Frobenius norm, relative: sqrt(|A|_F^2 - sum |lambda|^2) / |A|_F [3]_.
+    """Return Henrici's relative departure from normality, sqrt(|A|_F^2 - sum |lambda|^2) / |A|_F [3]_.
 
-    0 for a normal operator, 1 for a nilpotent one. As a difference of squares it is known to 1e-7 only, 1e-3 from
-    eigenvalues in single precision: what is smaller is returned as 0.
+    It is 0 for a normal operator and 1 for a nilpotent one. The difference of squares has an accuracy of 1e-7, or 1e-3
+    with eigenvalues in single precision; smaller values are returned as 0.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+
+    Returns
+    -------
+    float
 
     Raises
     ------
@@ -149,11 +160,13 @@ def departure_from_normality(spectrum: Spectrum) -> float:
     return float(np.sqrt(departure)) if departure > rounding else 0.0
 
 
-def pseudospectrum(spectrum: Spectrum, points: ArrayLike, *, workers: int | None = None) -> NDArray[np.float64]:
-    """Smallest singular value of z - A at each point z, which is 1 / |resolvent|.
+def pseudospectrum(
+    spectrum: Spectrum, points: ArrayLike, *, workers: int | None = None
+) -> Float64[np.ndarray, "*shape"]:
+    """Return the smallest singular value of z - A at each point z, the reciprocal norm of the resolvent.
 
-    The epsilon-pseudospectrum is where it is at most epsilon; its contour lines are the levels to draw. Each point
-    costs the singular values of the symbol at all frequencies.
+    The epsilon-pseudospectrum is the set where it is at most epsilon. Each point costs the singular values of the
+    symbol at all frequencies.
 
     Parameters
     ----------
@@ -169,21 +182,22 @@ def pseudospectrum(spectrum: Spectrum, points: ArrayLike, *, workers: int | None
     Raises
     ------
     InputError
-        If bare eigenvalues are given, or a zero-padded operator is too large for its matrix to be made.
+        If bare eigenvalues or points that are not finite are given, or if a zero-padded operator is too large for
+        dense solvers.
     """
     operator, scale = normalized_convolution(spectrum, "the pseudospectrum")
     z = np.asarray(points, dtype=np.complex128) / scale
     if not np.isfinite(z).all():
-        raise InputError("expected finite points of the plane for the pseudospectrum, got NaN or infinite ones")
+        raise InputError("expected finite points for the pseudospectrum, got NaN or infinite ones")
     if operator.padding == "zeros":
         T = schur(explicit_matrix(operator), output="complex")[0]
         return np.array([scale * _smallest_singular_value(T, value) for value in z.ravel()]).reshape(z.shape)
-    # The frequencies -theta have the conjugate symbols: half of them, at z and at its conjugate.
+    # The symbol at -theta is the conjugate one: half of the frequencies suffice, at z and at its conjugate.
     both, where = np.unique(np.concatenate([z.ravel(), z.ravel().conj()]), return_inverse=True)
     smallest = np.full(len(both), np.inf)
     blocks, lock = SymbolBlocks(operator), Lock()
 
-    def solve(chosen: NDArray[np.intp]) -> None:
+    def solve(chosen: Int[np.ndarray, "F"]) -> None:
         nonlocal smallest
         stack, identity = blocks.stack(chosen), np.eye(blocks.rows)
         found = np.empty(len(both))
@@ -197,9 +211,9 @@ def pseudospectrum(spectrum: Spectrum, points: ArrayLike, *, workers: int | None
     return scale * np.minimum(here, mirrored).reshape(z.shape)
 
 
-def _touch_blocks(blocks: SymbolBlocks, phi: float, values: NDArray[Any]) -> tuple[float, complex]:
-    """Support in the direction phi over the blocks, and the point where it is reached."""
-    # Where eigenvalues lie far out, the numerical range does so too: a first bound from a few frequencies.
+def _touch_blocks(blocks: SymbolBlocks, phi: float, values: Complex[np.ndarray, "N"]) -> tuple[float, complex]:
+    """Return the largest support of the blocks in the direction phi, and the point where it is attained."""
+    # The frequencies of the outermost eigenvalues give a first bound, which rules out most others.
     H, W = blocks.operator.size
     by_frequency = values.reshape(H, W, -1)[blocks.ky, blocks.kx]
     reach = (np.exp(-1j * phi) * by_frequency).real.max(axis=1)
@@ -218,13 +232,14 @@ def _touch_blocks(blocks: SymbolBlocks, phi: float, values: NDArray[Any]) -> tup
     return support, complex(x.conj() @ block @ x)
 
 
-def _hermitian_part(stack: NDArray[Any], phi: float) -> NDArray[np.complex128]:
+def _hermitian_part(stack: Inexact[np.ndarray, "*F n n"], phi: float) -> Complex128[np.ndarray, "*F n n"]:
+    """Return the Hermitian part of exp(-i phi) A for each matrix A."""
     rotated = np.exp(-1j * phi) * stack
     return (rotated + rotated.conj().swapaxes(-1, -2)) / 2
 
 
-def _is_below(hermitian: NDArray[np.complex128], bound: float) -> bool:
-    """Whether all eigenvalues of a stack of Hermitian matrices are below a bound: the differences are definite."""
+def _is_below(hermitian: Complex128[np.ndarray, "F n n"], bound: float) -> bool:
+    """Return whether all eigenvalues of a stack of Hermitian matrices are below a bound."""
     try:
         np.linalg.cholesky(bound * np.eye(hermitian.shape[-1]) - hermitian)
     except np.linalg.LinAlgError:
@@ -233,7 +248,7 @@ def _is_below(hermitian: NDArray[np.complex128], bound: float) -> bool:
 
 
 def _touch_matrix(operator: Convolution, phi: float) -> tuple[float, complex]:
-    """Support of a zero-padded operator in the direction phi, and the point where it is reached."""
+    """Return the support of a zero-padded operator in the direction phi, and the point where it is attained."""
     n = operator.shape[0]
     turn = np.exp(-1j * phi)
     if n <= DENSE_IS_FASTER:
@@ -254,11 +269,12 @@ def _touch_matrix(operator: Convolution, phi: float) -> tuple[float, complex]:
 
 
 def _complex_product(A: LinearOperator) -> Callable[[NDArray[Any]], NDArray[np.complex128]]:
+    """Return the product of a real operator with complex vectors."""
     return lambda u: A.matvec(np.ascontiguousarray(u.real)) + 1j * A.matvec(np.ascontiguousarray(u.imag))
 
 
-def _smallest_singular_value(T: NDArray[np.complex128], z: complex) -> float:
-    """Smallest singular value of z - T, T upper triangular: the inverse's largest, by Lanczos' method."""
+def _smallest_singular_value(T: Complex128[np.ndarray, "n n"], z: complex) -> float:
+    """Return the smallest singular value of z - T, T upper triangular, from the largest one of the inverse."""
     n = len(T)
     shifted = z * np.eye(n) - T
     if n <= DENSE_IS_FASTER:

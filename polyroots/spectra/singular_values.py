@@ -1,12 +1,11 @@
 r"""Singular values of convolutions: any numbers of channels, any stride, both paddings.
 
 With circular padding and a stride s that divides the image, the s^2 frequencies theta + 2 pi m / s alias to one output
-frequency, and the operator is unitarily equivalent to the blocks
+frequency. The operator then is unitarily equivalent to the block diagonal matrix of
 
 .. math:: \frac{1}{s} \left[ \hat A(\theta_1), \dots, \hat A(\theta_{s^2}) \right], \quad c_{out} \times s^2 c_{in}.
 
-Everything else, zero padding and strides that don't divide, goes through the explicit matrix, or through products with
-it where that is too large.
+Zero padding and strides that don't divide the image need the explicit matrix, or products with it if it is too large.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
-from numpy.typing import DTypeLike, NDArray
+from jaxtyping import Bool, Float, Float64, Int
+from numpy.typing import DTypeLike
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from polyroots.errors import InputError
@@ -25,20 +24,24 @@ from polyroots.spectra.convolution import Convolution, conjugate_grid, whole
 from polyroots.spectra.matrix import explicit_matrix, linear_operator
 from polyroots.threads import Progress, half_chunks, in_threads
 
-# Relative to the largest: a singular value whose residual is smaller counts as converged.
+# Largest residual, relative to the square of the largest value, of a converged singular value.
 _CONVERGED = 1e-8
 
 
 @dataclass(frozen=True)
 class SingularSummary:
-    """What the singular values say of an operator.
+    """Norm, condition number and stable rank of an operator.
 
     Attributes
     ----------
-    norm : spectral norm, the largest
-    smallest : the smallest
-    condition : norm / smallest; infinite where the smallest is zero to rounding
-    stable_rank : squared Frobenius norm / squared spectral norm, between 1 and the rank; 0 of the zero operator
+    norm : float
+        Spectral norm, the largest singular value.
+    smallest : float
+        Smallest singular value.
+    condition : float
+        norm / smallest; infinite if the smallest singular value is zero to rounding.
+    stable_rank : float
+        Squared Frobenius norm / squared spectral norm, between 1 and the rank; 0 for the zero operator.
     """
 
     norm: float
@@ -49,7 +52,7 @@ class SingularSummary:
 
 @dataclass(frozen=True, eq=False)
 class LargestSingularValues:
-    """A few singular values and how far they can be trusted.
+    """The largest singular values, with their residuals.
 
     Attributes
     ----------
@@ -58,7 +61,7 @@ class LargestSingularValues:
         |A^T A v - sigma^2 v| / sigma_1^2 with |v| = 1.
     converged : (k,) bool
     stable_rank : float
-        From the Frobenius norm, which the kernel gives exactly; NaN unless the largest value has converged.
+        From the exact Frobenius norm; NaN unless the largest value has converged.
     """
 
     values: Float64[np.ndarray, "k"]
@@ -68,7 +71,7 @@ class LargestSingularValues:
 
 
 def summarize(sigma: Float[np.ndarray, "N"]) -> SingularSummary:
-    """Return spectral norm, condition number and stable rank from all singular values of an operator.
+    """Return norm, condition number and stable rank from all singular values of an operator.
 
     >>> summarize(np.array([4.0, 2.0, 1.0]))
     SingularSummary(norm=4.0, smallest=1.0, condition=4.0, stable_rank=1.3125)
@@ -94,7 +97,7 @@ def singular_values(
     dtype: DTypeLike = np.float64,
     workers: int | None = None,
 ) -> Float[np.ndarray, "N"]:
-    """All singular values of a convolution, with multiplicity.
+    """Return all singular values of a convolution, with multiplicity.
 
     Parameters
     ----------
@@ -103,11 +106,10 @@ def singular_values(
     size : int or (H, W)
         The input image in pixels.
     stride : int or (int, int)
-        The output pixel p reads around the input pixel stride p; the output has ceil(size / stride) pixels.
+        The output pixel p reads around the input pixel stride * p; the output has ceil(size / stride) pixels.
     padding : ``"circular"`` or ``"zeros"``
     dilation : int or (int, int)
     groups : int
-        The norm over groups is the maximum.
     dtype : float64 or float32
         Precision of the solver.
     workers : int, optional
@@ -121,12 +123,12 @@ def singular_values(
     Raises
     ------
     InputError
-        If the weight is not finite, or size, stride, dilation, groups or padding don't fit; or if only the explicit
-        matrix would do and it is too large (see `largest_singular_values`).
+        If the weight is not finite, if size, stride, dilation, groups or padding don't fit, or if the explicit matrix
+        is needed and too large.
 
     Examples
     --------
-    The shift is unitary; half of its pixels are a projection:
+    A shift is unitary; with stride 2 it selects a quarter of the pixels:
 
     >>> K = np.zeros((1, 1, 3, 3)); K[0, 0, 1, 2] = 1
     >>> print(singular_values(K, 4).round(12).min(), singular_values(K, 4, stride=2).round(12))
@@ -143,7 +145,16 @@ def singular_values_of(
     workers: int | None = None,
     on_progress: Progress | None = None,
 ) -> Float[np.ndarray, "N"]:
-    """All singular values of a checked convolution, as `singular_values` returns them and with the same errors."""
+    """Return all singular values of a `Convolution`; see `singular_values`.
+
+    Parameters
+    ----------
+    convolution : Convolution
+    dtype, workers
+        As for `singular_values`.
+    on_progress : callable, optional
+        Called with (tasks done, tasks) while the symbol's singular values are computed.
+    """
     precision = np.dtype(dtype)
     if precision not in (np.float64, np.float32):
         raise InputError(f"{convolution.name}: singular values are float64 or float32, got dtype {precision}")
@@ -155,19 +166,19 @@ def singular_values_of(
 
 
 def largest_singular_values(operator: Convolution, k: int) -> LargestSingularValues:
-    """The few largest singular values, matrix-free, by Lanczos on A^T A (ARPACK).
+    """Return the largest singular values, by Lanczos' method on A^T A without the matrix (ARPACK).
 
     Parameters
     ----------
     operator : Convolution
         With more than one input.
     k : int
-        At most one less than the inputs are found.
+        Number of values; at most one less than there are inputs is returned.
 
     Returns
     -------
     LargestSingularValues
-        What has not converged is marked, with its residual; empty if ARPACK found nothing.
+        Values that have not converged are marked; empty if ARPACK fails.
     """
     operator, scale = operator.normalized()
     if not operator.weight.any():
@@ -201,13 +212,13 @@ def largest_singular_values(operator: Convolution, k: int) -> LargestSingularVal
 
 
 def has_symbol(operator: Convolution) -> bool:
-    """Whether the operator is block-diagonal in Fourier space: circular, and the stride divides the image."""
+    """Return whether the Fourier modes block-diagonalise an operator: circular padding, and a stride that divides."""
     (H, W), (sy, sx) = operator.size, operator.stride
     return operator.padding == "circular" and H % sy == 0 and W % sx == 0
 
 
 def squared_frobenius_norm(operator: Convolution) -> float:
-    """Squared Frobenius norm of the operator's matrix, exactly, from the kernel."""
+    """Return the squared Frobenius norm of the operator's matrix, exact to rounding."""
     axes = []
     for n, m, s, offsets in zip(operator.size, operator.out_size, operator.stride, operator.offsets, strict=True):
         source = s * np.arange(m)[:, None] + offsets
@@ -216,15 +227,15 @@ def squared_frobenius_norm(operator: Convolution) -> float:
             if operator.padding == "circular"
             else source[:, :, None] == np.arange(n)
         )
-    # Per axis, (taps, taps): at how many output pixels two taps read the same input pixel; they differ where taps wrap.
+    # For each axis, (taps, taps): the number of output pixels at which two taps read the same input pixel.
     y, x = (np.einsum("pti,pui->tu", reads.astype(float), reads.astype(float)) for reads in axes)
     return float(np.einsum("oiyx,oizw,yz,xw->", operator.weight, operator.weight, y, x, optimize=True))
 
 
 def _from_symbol(
     operator: Convolution, precision: np.dtype[Any], workers: int | None, on_progress: Progress | None
-) -> NDArray[Any]:
-    """Singular values of the folded symbol, each frequency's with the multiplicity that its period gives."""
+) -> Float[np.ndarray, "N"]:
+    """Return the singular values of the folded symbol, repeated if its period is shorter than the image."""
     groups, m_out, m_in, _, _ = operator.kernels.shape
     (H, W), (sy, sx) = operator.size, operator.stride
     rows, columns = (
@@ -237,7 +248,7 @@ def _from_symbol(
     sigma = np.empty((len(partner), groups, min(m_out, m_in * sy * sx)), dtype=precision)
     complex_precision = np.result_type(precision, np.complex64)
 
-    def solve(chosen: NDArray[np.intp]) -> None:
+    def solve(chosen: Int[np.ndarray, "F"]) -> None:
         alias_ky = (ky[chosen, None] + aliases_y * (H // sy)).ravel()
         alias_kx = (kx[chosen, None] + aliases_x * (W // sx)).ravel()
         blocks = operator.symbol_at(alias_ky, alias_kx).reshape(len(chosen), sy * sx, groups, m_out, m_in)
@@ -252,8 +263,8 @@ def _from_symbol(
 
 
 def require_k(k: Any, unknowns: int, name: str) -> int:
-    """Return a number of extremes; raise InputError unless it is whole and 1 <= k <= unknowns."""
+    """Return k as an int; raise InputError unless it is a whole number with 1 <= k <= unknowns."""
     k = whole(k, f"{name}: k")
     if not 1 <= k <= unknowns:
-        raise InputError(f"{name}: asked for {k} extremes, expected 1 to {unknowns:,}, the number there is")
+        raise InputError(f"{name}: expected k from 1 to {unknowns:,}, the number of eigenvalues, got {k}")
     return k

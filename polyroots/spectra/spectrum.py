@@ -1,7 +1,7 @@
-r"""Spectra of convolutions: through the symbol for circular padding, from the operator itself for zero padding.
+r"""Spectra of convolutions, from the symbol with circular padding and from the matrix with zero padding.
 
-A convolution with periodic boundary is block-circulant with circulant blocks: the Fourier modes exp(i theta p) reduce
-it to one small matrix per frequency, the symbol A^(theta), and its spectrum is the union of theirs [1]_, [2]_.
+A convolution with circular padding is block-circulant with circulant blocks: the Fourier modes exp(i theta p) reduce it
+to one small matrix per frequency, the symbol A^(theta), and its spectrum is the union of theirs [1]_, [2]_.
 
 References
 ----------
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Complex, Complex128, Float64
+from jaxtyping import Bool, Complex, Complex128, Float64, Int
 from numpy.linalg import eigvals
 from numpy.typing import DTypeLike, NDArray
 
@@ -31,19 +31,23 @@ from polyroots.threads import Progress, half_chunks, in_threads
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """The eigenvalues of a convolution and the operator that they came from.
+    """The eigenvalues of a convolution, with the convolution.
 
     Attributes
     ----------
     values : (N,) complex128, N = c H W
-        Eigenvalues with multiplicity, closed under conjugation; with circular padding the c values of a frequency side
-        by side. complex64 where that was asked for.
+        Eigenvalues with multiplicity, closed under conjugation; with circular padding the c values of a frequency are
+        consecutive. complex64 if requested.
     convolution : Convolution
-        The operator: its kernel, the image size, and its geometry.
+        The operator: kernel, image size and geometry.
     conditions : (N,) float64 or None
         With zero padding: the condition 1 / |y* x| of each eigenvalue, its sensitivity to changes of the operator.
     errors : (N,) float64 or None
         With zero padding: first-order estimate of the absolute error of each computed value.
+
+    See Also
+    --------
+    eigenvalues : compute a spectrum
     """
 
     values: Complex[np.ndarray, "N"]
@@ -69,20 +73,20 @@ class Spectrum:
     @cached_property
     def min_real(self) -> float:
         """Smallest real part."""
-        return float(self.values.real.min()) + 0.0  # no negative zero
+        return float(self.values.real.min()) + 0.0  # no -0.0
 
     @cached_property
     def max_real(self) -> float:
         """Largest real part."""
-        return float(self.values.real.max()) + 0.0  # no negative zero
+        return float(self.values.real.max()) + 0.0  # no -0.0
 
     @cached_property
     def max_imag(self) -> float:
         """Largest imaginary part."""
-        return float(self.values.imag.max()) + 0.0  # no negative zero
+        return float(self.values.imag.max()) + 0.0  # no -0.0
 
     @property
-    def weight(self) -> Float64[np.ndarray, "c_out c_in kh kw"]:
+    def weight(self) -> Float64[np.ndarray, "c c_in_group kh kw"]:
         """The kernel."""
         return self.convolution.weight
 
@@ -108,9 +112,9 @@ class Spectrum:
 
     @cached_property
     def frequencies(self) -> Float64[np.ndarray, "N 2"] | None:
-        """(theta_y, theta_x) of each eigenvalue in radians, in (-pi, pi]; None with zero padding.
+        """Frequency (theta_y, theta_x) of each eigenvalue in radians, in (-pi, pi]; None with zero padding.
 
-        The eigenvectors of a zero-padded operator are no Fourier modes.
+        The eigenvectors of a zero-padded operator are not Fourier modes.
         """
         if self.padding != "circular":
             return None
@@ -120,27 +124,27 @@ class Spectrum:
 
     @cached_property
     def is_high_frequency(self) -> Bool[np.ndarray, "N"]:
-        """Mask of the eigenvalues at high frequencies, some |theta| >= pi / 2: what a coarser grid doesn't represent.
+        """Mask of the eigenvalues at high frequencies, those that a grid of twice the spacing can't represent.
 
-        ``~is_high_frequency`` are the low ones. The convention of local Fourier analysis for coarsening by two.
+        A frequency is high if |theta_y| >= pi / 2 or |theta_x| >= pi / 2, as in local Fourier analysis [2]_.
 
         Raises
         ------
         InputError
-            With zero padding, where eigenvalues have no frequency.
+            With zero padding.
         """
         if self.frequencies is None:
             raise InputError("eigenvalues with zero padding have no frequency; compute them with circular padding")
         return (np.abs(self.frequencies) >= np.pi / 2).any(axis=1)
 
     @property
-    def per_group(self) -> Complex[np.ndarray, "groups N//groups"]:
-        """The eigenvalues of each group's own convolution (circular padding).
+    def per_group(self) -> Complex[np.ndarray, "groups n"]:
+        """Eigenvalues of the convolution of each group (circular padding).
 
         Raises
         ------
         InputError
-            With zero padding, where the values are not ordered by group.
+            With zero padding: the values are not ordered by group.
         """
         if self.padding != "circular":
             raise InputError("eigenvalues with zero padding are not ordered by group; compute each group by itself")
@@ -148,7 +152,7 @@ class Spectrum:
         return self.values.reshape(pixels, self.groups, -1).swapaxes(0, 1).reshape(self.groups, -1)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the spectrum as named arrays, for an archive."""
+        """Return the spectrum as named arrays for an ``.npz`` archive."""
         arrays = {
             "values": self.values,
             "frequencies": self.frequencies,
@@ -164,12 +168,12 @@ class Spectrum:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Spectrum:
-        """Rebuild a spectrum from what `to_arrays` returned.
+        """Return the spectrum whose `to_arrays` gave these arrays.
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            If they are other arrays.
+            If the arrays don't describe a spectrum.
         """
         convolution = Convolution.of(
             arrays["weight"],
@@ -184,18 +188,18 @@ class Spectrum:
         return cls(arrays["values"], convolution, arrays.get("conditions"), arrays.get("errors"))
 
     def save(self, path: str | Path) -> None:
-        """Write the spectrum and its operator to an ``.npz`` file, whole or not at all."""
+        """Write the spectrum and its operator to an ``.npz`` file; a failure leaves an existing file unchanged."""
         with replacing(path) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, **self.to_arrays())  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> Spectrum:
-        """Read a spectrum that `save` wrote.
+        """Return a spectrum that `save` wrote.
 
         Raises
         ------
         FileError
-            If the file is missing or is no such file.
+            If the file is missing, damaged, or of another kind.
         """
         with reading_archive(path, "is no spectrum", "Spectrum.save"), np.load(path, allow_pickle=False) as archive:
             return cls.from_arrays(dict(archive))
@@ -207,14 +211,14 @@ def symbol(
     *,
     dilation: int | tuple[int, int] = 1,
     groups: int = 1,
-) -> Complex128[np.ndarray, "H W//2+1 c_out c_in"]:
-    r"""Fourier symbol of a convolution with circular padding, on half of the frequencies.
+) -> Complex128[np.ndarray, "H half_W c_out c_in"]:
+    r"""Return the Fourier symbol of a convolution with circular padding, on half of the frequencies.
 
     .. math:: \hat A(\theta) = \sum_{y,x} K_{:,:,y,x}\, e^{i(\theta_y o(y) + \theta_x o(x))},
               \qquad \theta = 2\pi k / n
 
-    with the tap offsets o(y) = dilation y - floor(dilation (k - 1) / 2) of ``padding="same"``. Where an offset
-    reaches beyond the image, it wraps.
+    with the tap offsets o(y) = dilation y - floor(dilation (k - 1) / 2) of ``padding="same"``. Offsets
+    beyond the image wrap around.
 
     Parameters
     ----------
@@ -229,17 +233,17 @@ def symbol(
     Returns
     -------
     (H, W // 2 + 1, c_out, c_in) complex128
-        Entry [k_y, k_x] belongs to theta = (2 pi k_y / H, 2 pi k_x / W), the layout of ``numpy.fft.rfft2``. The other
-        half follows from A^(-theta) = conj A^(theta).
+        Entry [k_y, k_x] is the symbol at theta = (2 pi k_y / H, 2 pi k_x / W), as ``numpy.fft.rfft2`` orders them. The
+        other half follows from A^(-theta) = conj A^(theta).
 
     Raises
     ------
     InputError
-        If the weight is no finite four-dimensional array, or size, dilation or groups don't fit.
+        If the weight is not a finite four-dimensional array, or size, dilation or groups don't fit.
 
     Examples
     --------
-    The shift by one pixel to the left multiplies a mode by exp(i theta_x):
+    A shift by one pixel to the left multiplies a mode by exp(i theta_x):
 
     >>> import numpy as np
     >>> K = np.zeros((1, 1, 3, 3)); K[0, 0, 1, 2] = 1
@@ -269,14 +273,14 @@ def eigenvalues(
     dtype: DTypeLike = np.complex128,
     workers: int | None = None,
 ) -> Spectrum:
-    """All eigenvalues of a convolution with stride 1.
+    """Return all eigenvalues of a convolution with stride 1.
 
-    With circular padding half of the frequencies are solved, the others follow by conjugation; the self-conjugate
-    frequencies (at most four) are solved as real matrices, so that the result is closed under conjugation to the last
-    bit. Where the symbol has a shorter period than the image (1x1 kernels, dilations), one period is solved. LAPACK
-    runs in `workers` threads with one BLAS thread each.
+    With circular padding the eigenvalues of the symbol are computed at half of the frequencies, and at the others by
+    conjugation. The symbol at the self-conjugate frequencies (at most four) is real and solved as such, so that the
+    result is closed under conjugation to the last bit. If the symbol has a shorter period than the image (1x1 kernels,
+    dilations), one period is solved. LAPACK runs in `workers` threads with one BLAS thread each.
 
-    With zero padding the explicit matrix is solved, and the eigenvalues come with their conditions.
+    With zero padding the eigenvalues of the explicit matrix are computed, with their conditions.
 
     Parameters
     ----------
@@ -288,7 +292,7 @@ def eigenvalues(
     dilation : int or (int, int)
     groups : int
     dtype : complex128 or complex64
-        Precision of the solver with circular padding; complex64 takes half of the memory and keeps 5 to 6 digits.
+        Precision of the solver with circular padding; complex64 needs half of the memory and gives 5 to 6 digits.
     workers : int, optional
         Threads; by default one for each core that this process may use.
 
@@ -299,8 +303,12 @@ def eigenvalues(
     Raises
     ------
     InputError
-        If the operator is not square, not finite, or size, dilation, groups, padding or dtype don't fit; or if its
-        zero-padded matrix is too large (more than 4,096 unknowns; see `extreme_eigenvalues`).
+        If the operator is not square, not finite, or size, dilation, groups, padding or dtype don't fit, or if its
+        zero-padded matrix has more than 4,096 unknowns.
+
+    See Also
+    --------
+    extreme_eigenvalues : the ends of a spectrum, of operators of any size
 
     Examples
     --------
@@ -323,7 +331,16 @@ def eigenvalues_of(
     workers: int | None = None,
     on_progress: Progress | None = None,
 ) -> Spectrum:
-    """All eigenvalues of a checked convolution, as `eigenvalues` returns them and with the same errors."""
+    """Return all eigenvalues of a `Convolution`; see `eigenvalues`.
+
+    Parameters
+    ----------
+    convolution : Convolution
+    dtype, workers
+        As for `eigenvalues`.
+    on_progress : callable, optional
+        Called with (tasks done, tasks) while the symbol's eigenvalues are computed.
+    """
     convolution.require_square("eigenvalues")
     name, precision = convolution.name, np.dtype(dtype)
     if precision not in (np.complex128, np.complex64):
@@ -343,14 +360,14 @@ def _solve_symbol(
     precision: np.dtype[Any],
     workers: int | None,
     on_progress: Progress | None,
-) -> NDArray[Any]:
-    """Eigenvalues at all frequencies, in the order (frequency, group, value)."""
+) -> Complex[np.ndarray, "N"]:
+    """Return the eigenvalues at all frequencies, in the order (frequency, group, value)."""
     groups, m, _, _, _ = operator.kernels.shape
     (H, W), (period_h, period_w) = operator.size, operator.period
     ky, kx, partner = operator.one_period()
     values = np.empty((len(partner), groups, m), dtype=precision)
 
-    def solve(chosen: NDArray[np.intp]) -> None:
+    def solve(chosen: Int[np.ndarray, "F"]) -> None:
         symbols = operator.symbol_at(ky[chosen], kx[chosen]).astype(precision, copy=False)
         is_real = bool((partner[chosen] == chosen).all())
         Lambda = eigvals(symbols.real if is_real else symbols)
@@ -364,7 +381,13 @@ def _solve_symbol(
 
 
 def normalized_convolution(spectrum: Any, what: str) -> tuple[Convolution, float]:
-    """The operator of a spectrum, divided by a power of two that makes it safe to square, and that power."""
+    """Return the operator of a spectrum divided by a power of two, and that power; see `Convolution.normalized`.
+
+    Raises
+    ------
+    InputError
+        If bare eigenvalues are given; the message begins with `what`.
+    """
     if isinstance(spectrum, Convolution):
         return spectrum.normalized()
     if not isinstance(spectrum, Spectrum):

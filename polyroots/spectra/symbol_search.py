@@ -1,4 +1,4 @@
-"""Where the eigenvalues of a continuous symbol are extreme: a search over its frequencies."""
+"""A search for the frequencies at which the eigenvalues of a symbol are extreme."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Complex128, Float64, Inexact, Int
 from numpy.typing import NDArray
 
 from polyroots.spectra.convolution import Convolution, principal
 from polyroots.threads import chunks, in_threads
 
-#: The ends of a spectrum, by the names of the `Spectrum` properties that they decide, and what is largest there.
+#: The ends of a spectrum, named as the properties of `Spectrum`, and the measure that is largest there.
 ENDS: Mapping[str, Callable[[NDArray[np.complex128]], NDArray[np.float64]]] = {
     "min_real": lambda z: -z.real,
     "max_real": lambda z: z.real,
@@ -21,12 +22,14 @@ ENDS: Mapping[str, Callable[[NDArray[np.complex128]], NDArray[np.float64]]] = {
     "radius": np.abs,
 }
 
-# Frequencies a side of the coarse grid. The symbol of a 3 x 3 kernel is a trigonometric polynomial of degree 1, its
-# eigenvalues are smoother than this grid; larger kernels get a finer one.
+# Frequencies per side of the coarse grid for a 3 x 3 kernel, whose symbol is a trigonometric polynomial of degree 1;
+# larger kernels have a finer grid.
 _COARSE = 24
+# Local maxima of the coarse grid that are refined at each end.
 _PEAKS = 6
 _REFINEMENTS = 30
-# Up to so many frequencies all are solved: of narrow matrices, where a call costs more than its work, and of wide ones.
+# Number of frequencies up to which all are solved: for matrices of up to _NARROW rows, where a call costs more than the
+# computation, and for larger ones.
 _NARROW = 32
 _WORTHWHILE = (250 * 250, 100 * 100)
 _GROWTHS = 200
@@ -34,24 +37,37 @@ _GROWTHS = 200
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """What a search found: of every end the outermost eigenvalues are among them.
+    """Eigenvalues among which are the outermost ones at every end.
 
     Attributes
     ----------
     values : (N,) complex128
     frequencies : (N, 2) float64
-    heights : name -> what the end's measure reaches on the continuous symbol; empty where all were computed
-    method : how they were found and checked, a sentence; empty where all were computed
+    heights : mapping of str to float
+        Largest value of each end's measure on the continuous symbol; empty if all eigenvalues were computed.
+    method : str
+        A sentence about the search and its check; empty if all eigenvalues were computed.
     """
 
-    values: NDArray[np.complex128]
-    frequencies: NDArray[np.float64]
+    values: Complex128[np.ndarray, "N"]
+    frequencies: Float64[np.ndarray, "N 2"]
     heights: Mapping[str, float] = field(default_factory=dict)
     method: str = ""
 
 
 class SymbolSearch:
-    """Coarse grid, refinement on the continuous symbol, check on a second grid, the image's own frequencies."""
+    """Search for the extreme eigenvalues of a symbol.
+
+    The steps: a coarse grid of frequencies, refinement of its maxima on the continuous symbol, a check on a second
+    grid, and the image's own frequencies around the maxima.
+
+    Parameters
+    ----------
+    operator : Convolution
+        Square, with circular padding.
+    workers : int, optional
+        Threads.
+    """
 
     def __init__(self, operator: Convolution, workers: int | None) -> None:
         self.original, self.workers = operator, workers
@@ -65,7 +81,7 @@ class SymbolSearch:
         self.values = np.empty((0, operator.c_in), dtype=np.complex128)
 
     def run(self, k: int) -> Candidates:
-        """Find candidates for the `k` outermost eigenvalues of each end."""
+        """Return eigenvalues among which are the `k` outermost ones of each end."""
         rows, columns = self.operator.period
         wide = self.operator.kernels.shape[1] > _NARROW
         if rows * columns <= max(_WORTHWHILE[wide], 4 * self.shape[0] * self.shape[1]):
@@ -88,7 +104,7 @@ class SymbolSearch:
             heights[name] = float(height.max())
             self._add(_around(np.round(where * np.array(self.operator.size) / (2 * np.pi)).astype(np.intp)))
         self._grow(k)
-        # The image's own frequencies have the last word.
+        # An eigenvalue at a frequency of the image can be beyond the refined maximum by rounding.
         heights = {name: max(heights[name], float(self._height(name).max())) for name in ENDS}
         outcome = f"{beyond} were beyond and refined too" if beyond else "none was beyond"
         method = (
@@ -97,20 +113,20 @@ class SymbolSearch:
         )
         return Candidates(*self._on_image(k), heights, method)
 
-    def _image_grid(self, shift: float) -> NDArray[np.intp]:
-        """Indices of a coarse subset of one period of the frequencies, (F, 2)."""
+    def _image_grid(self, shift: float) -> Int[np.ndarray, "F 2"]:
+        """Return the indices of a coarse subset of the frequencies of one period."""
         axes = [
             np.round((np.arange(m) + shift) * period / m).astype(np.intp) % period
             for m, period in zip(self.shape, self.operator.period, strict=True)
         ]
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
 
-    def _add(self, indices: NDArray[np.intp]) -> bool:
+    def _add(self, indices: Int[np.ndarray, "F 2"]) -> bool:
         """Solve those of the frequencies that are not known yet; return whether there were any."""
         period = np.array(self.operator.period)
         indices = indices % period
         partner = -indices % period
-        # Of k and -k the smaller; the other has the conjugates.
+        # The smaller of k and -k is solved; the other has the conjugate eigenvalues.
         is_first = (indices[:, 0] < partner[:, 0]) | (
             (indices[:, 0] == partner[:, 0]) & (indices[:, 1] <= partner[:, 1])
         )
@@ -124,18 +140,18 @@ class SymbolSearch:
         return len(new) > 0
 
     def _grow(self, k: int) -> None:
-        """Look at the neighbours of the outermost frequencies until those are known: also along ridges."""
+        """Solve the neighbours of the outermost frequencies until all are known, so that ridges are followed."""
         for _ in range(_GROWTHS):
             outermost = [np.argsort(-self._height(name).ravel())[:k] // self.values.shape[1] for name in ENDS]
             if not self._add(_around(self.known[np.unique(np.concatenate(outermost))])):
                 break
 
-    def _height(self, name: str) -> NDArray[np.float64]:
-        """Measure of an end of the known values, (F, c); each frequency stands for its partner too."""
+    def _height(self, name: str) -> Float64[np.ndarray, "F c"]:
+        """Return an end's measure of the known values; a frequency represents its conjugate partner, too."""
         return np.abs(self.values.imag) if name == "max_imag" else ENDS[name](self.values)
 
-    def _on_image(self, k: int) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
-        """The known eigenvalues, with their conjugates and up to `k` copies, and their frequencies on the image."""
+    def _on_image(self, k: int) -> tuple[Complex128[np.ndarray, "N"], Float64[np.ndarray, "N 2"]]:
+        """Return the known eigenvalues, with conjugates and up to `k` copies, and their frequencies on the image."""
         period = np.array(self.operator.period)
         has_partner = (self.known != -self.known % period).any(axis=1)
         values = np.concatenate([self.values, self.values[has_partner].conj()])
@@ -150,57 +166,65 @@ class SymbolSearch:
         theta = np.stack([principal(ky, H), principal(kx, W)], axis=-1)
         return np.tile(values.ravel(), len(copies)), np.repeat(theta, values.shape[1], axis=0)
 
-    def _at(self, indices: NDArray[np.intp], real: bool = False) -> NDArray[np.complex128]:
-        def symbols(chosen: NDArray[np.intp]) -> NDArray[Any]:
+    def _at(self, indices: Int[np.ndarray, "F 2"], real: bool = False) -> Complex128[np.ndarray, "F c"]:
+        """Return the eigenvalues at some frequencies of the image."""
+
+        def symbols(chosen: Int[np.ndarray, "f"]) -> Inexact[np.ndarray, "f groups m m"]:
             blocks = self.operator.symbol_at(indices[chosen, 0], indices[chosen, 1])
             return blocks.real if real else blocks
 
         return self._eigenvalues(symbols, len(indices))
 
-    def _solve(self, theta: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """Eigenvalues on the continuous symbol: (F, c)."""
+    def _solve(self, theta: Float64[np.ndarray, "F 2"]) -> Complex128[np.ndarray, "F c"]:
+        """Return the eigenvalues at any frequencies in radians."""
         return self._eigenvalues(lambda chosen: self.operator.symbol_at_angles(theta[chosen]), len(theta))
 
-    def _eigenvalues(self, symbols: Callable[[NDArray[np.intp]], NDArray[Any]], total: int) -> NDArray[np.complex128]:
+    def _eigenvalues(
+        self, symbols: Callable[[NDArray[np.intp]], NDArray[Any]], total: int
+    ) -> Complex128[np.ndarray, "F c"]:
+        """Return the eigenvalues of `total` symbols, computed in threads."""
         result = np.empty((total, self.operator.c_in), dtype=np.complex128)
 
-        def solve(chosen: NDArray[np.intp]) -> None:
+        def solve(chosen: Int[np.ndarray, "f"]) -> None:
             result[chosen] = np.linalg.eigvals(symbols(chosen)).reshape(len(chosen), -1)
 
         groups, m, _, _, _ = self.operator.kernels.shape
         in_threads(solve, chunks(np.arange(total), (groups, m, m), self.workers), self.workers)
         return result
 
-    def _theta(self, indices: NDArray[np.intp]) -> NDArray[np.float64]:
+    def _theta(self, indices: Int[np.ndarray, "F 2"]) -> Float64[np.ndarray, "F 2"]:
+        """Return frequencies in radians."""
         H, W = self.operator.size
         return np.stack([principal(indices[:, 0], H), principal(indices[:, 1], W)], axis=-1)
 
-    def _starts(self, name: str, coarse: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """The highest local maxima on the coarse grid: their frequencies."""
+    def _starts(self, name: str, coarse: Complex128[np.ndarray, "F c"]) -> Float64[np.ndarray, "n 2"]:
+        """Return the frequencies of the highest local maxima on the coarse grid."""
         height = ENDS[name](coarse).max(axis=1).reshape(self.shape)
         shifts = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
         is_peak = np.all([height >= np.roll(height, shift, axis=(0, 1)) for shift in shifts], axis=0).ravel()
         candidates = np.flatnonzero(is_peak)
         return self._theta(self._image_grid(0.0))[candidates[np.argsort(-height.ravel()[candidates])[:_PEAKS]]]
 
-    def _refine(self, name: str, starts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Climb from each start to a maximum of the continuous symbol: the places, (n, 2), and how high they are.
+    def _refine(
+        self, name: str, starts: Float64[np.ndarray, "n 2"]
+    ) -> tuple[Float64[np.ndarray, "n 2"], Float64[np.ndarray, "n"]]:
+        """Return local maxima of an end's measure on the continuous symbol, and their heights.
 
-        A pattern search on a turning 3 x 3 stencil, with Newton's step to the top of the quadratic through it. Where
-        eigenvalues cross, the height has kinks and cusps: there the pattern climbs alone.
+        The method is a pattern search on a rotating 3 x 3 stencil, with a Newton step to the maximum of the quadratic
+        through it. The pattern alone makes progress where eigenvalues cross and the measure has kinks and cusps.
         """
         count = len(starts)
-        # Half of the coarse grid's spacing; along an axis with one tap the symbol is constant.
+        # Half of the coarse grid's spacing, and 0 along an axis with one tap, where the symbol is constant.
         step = np.pi * np.array(self.operator.period) / np.array(self.operator.size) / np.array(self.shape)
         step = np.tile(np.where(np.array(self.shape) == 1, 0.0, step), (count, 1))
         stencil = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)], dtype=float)
 
-        def height(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        def height(points: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "n points"]:
             return ENDS[name](self._solve(points.reshape(-1, 2))).max(axis=1).reshape(count, -1)
 
         best = starts
         for number in range(_REFINEMENTS):
-            # Turned by a radian each time: a sharp ridge is not missed between the directions again and again.
+            # Rotation by one radian per step: a sharp ridge between two directions is met by a later stencil.
             cos, sin = math.cos(number), math.sin(number)
             turn = np.array([[cos, sin], [-sin, cos]])
             points = best[:, None, :] + stencil @ turn * step[:, None, :]
@@ -209,11 +233,11 @@ class SymbolSearch:
             newton = best + move @ turn * step
             points = np.concatenate([points, newton[:, None, :]], axis=1)
             heights = np.concatenate([heights, height(newton)], axis=1)
-            # The centre stays where nothing is higher by more than rounding.
+            # The centre is kept unless another point is higher by more than rounding.
             gain = heights - heights[:, 4:5]
             top = np.where(gain.max(axis=1) > 1e-14 * np.abs(heights).max(axis=1), gain.argmax(axis=1), 4)
             best = points[np.arange(count), top]
-            # The pattern keeps its width as long as it climbs far.
+            # The step is reduced unless the maximum is at the edge of the stencil.
             is_near = (top == 4) | ((top == 9) & (np.abs(move).max(axis=1) < 0.5))
             step = np.where(is_near[:, None], step / 4, step)
             if step.max() < 1e-6:
@@ -222,10 +246,11 @@ class SymbolSearch:
 
 
 def _without_dilation(operator: Convolution) -> tuple[Convolution, tuple[int, int]]:
-    """The convolution without dilation on a smaller image, which has the same symbols, and how to find them again.
+    """Return a convolution without dilation on a smaller image, which has the same symbols, and two factors.
 
-    With an odd number of taps a dilation d takes the symbol of the kernel itself at d theta. Its index there times the
-    returned factor, modulo the period, is the index on the image: d is inverted modulo n / gcd(d, n).
+    With an odd number of taps, the symbol with dilation d at theta is that without dilation at d theta. An index on the
+    smaller image times the factor, modulo the period, is the index on the image: the factor is the inverse of d modulo
+    n / gcd(d, n).
     """
     size, dilation, inverse = [], [], []
     for n, k, d in zip(operator.size, operator.weight.shape[2:], operator.dilation, strict=True):
@@ -238,16 +263,16 @@ def _without_dilation(operator: Convolution) -> tuple[Convolution, tuple[int, in
     return reduced, (inverse[0], inverse[1])
 
 
-def _around(indices: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The indices and their eight neighbours."""
+def _around(indices: Int[np.ndarray, "n 2"]) -> Int[np.ndarray, "9*n 2"]:
+    """Return the indices and their eight neighbours."""
     window = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], indexing="ij"), axis=-1).reshape(-1, 2)
     return (indices[:, None, :] + window).reshape(-1, 2)
 
 
-def _newton_step(height: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Newton's step to the maximum of the quadratic through a 3 x 3 stencil, in units of its spacing.
+def _newton_step(height: Float64[np.ndarray, "n 9"]) -> Float64[np.ndarray, "n 2"]:
+    """Return Newton's step to the maximum of the quadratic through a 3 x 3 stencil, in units of its spacing.
 
-    Zero along a direction where the stencil is flat, and altogether where it shows no maximum.
+    It is zero along directions in which the stencil is flat, and in both if the quadratic has no maximum.
     """
     f = height.reshape(-1, 3, 3)
     gradient = np.stack([f[:, 2, 1] - f[:, 0, 1], f[:, 1, 2] - f[:, 1, 0]], axis=-1) / 2
