@@ -183,5 +183,5 @@ def test_bad_counts_and_operators_are_said():
         extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 2.5)
     with pytest.raises(pr.InputError, match="expected k from 1 to 200, the number of eigenvalues, got 201"):
         extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 201)
-    with pytest.raises(pr.InputError, match="as many output as input channels, got 3 from 2; compute its singular values"):
+    with pytest.raises(pr.InputError, match="as many output as input channels, got 3 from 2; compute its"):
         extreme_eigenvalues(np.ones((3, 2, 3, 3)), 10)

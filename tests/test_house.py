@@ -106,7 +106,7 @@ def test_an_ascii_log_is_no_error(tmp_path):
 def test_every_public_name_is_there():
     for name in pr.__all__:
         assert getattr(pr, name) is not None
-    assert set(pr.__all__) <= set(dir(pr))
+    assert dir(pr) == sorted(pr.__all__)
     with pytest.raises(AttributeError, match="no attribute 'spektrum'"):
         pr.spektrum  # noqa: B018
 
