@@ -98,7 +98,7 @@ def test_a_single_image_left_over_joins_a_batch(tmp_path):
     assert [len(batch) for batch in split_batches(torch.arange(10), 4)] == [4, 4, 2]
     assert torch.equal(torch.cat(split_batches(torch.arange(9), 4)), torch.arange(9))
     source = open_data("digits")
-    model = pr.models.model_config("resnet18", image_size=8, in_channels=1, scale=1 / 16)
+    model = pr.models.model_config("resnet18", image_size=8, in_channels=1)
     config = train_config("digits", model, epochs=1, limit=9, batch_size=4, device="cpu")
     result = train(config, source, tmp_path / "run")
     group = load_checkpoint(result.run.last).training["state"]["optimizer"]["param_groups"][0]
@@ -186,7 +186,7 @@ def test_two_colours_are_learnt(tmp_path, image_folder):
 
 def test_resnet18_trains_without_coefficients(tmp_path):
     source = open_data("digits")
-    model = pr.models.model_config("resnet18", image_size=8, in_channels=1, scale=1 / 16)
+    model = pr.models.model_config("resnet18", image_size=8, in_channels=1)
     train(train_config("digits", model, epochs=1, limit=20, device="cpu"), source, tmp_path / "run")
     assert not (tmp_path / "run" / "init.json").exists()
     assert load_checkpoint(tmp_path / "run" / "last.pt").init is None
