@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import flint
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -93,3 +94,18 @@ def test_nearly_equal_eigenvalues_are_two():
     krylov = arnoldi(lambda x: values * x, np.ones(4), 3)
     assert not krylov.is_invariant
     assert 0 < krylov.H[3, 2] < 1e-7
+
+
+def test_roots_have_the_digits_that_the_pencils_eigenvalues_lack():
+    """Against the confederate matrix in 200 bits; without Newton's method on each root the error is 4e-14."""
+    rng = np.random.default_rng(1)
+    A = np.diag(rng.standard_normal(40) + 3)
+    krylov = arnoldi(lambda x: A @ x, rng.standard_normal(40), 12)
+    s = krylov.residual(krylov.least())
+    with flint.ctx.workprec(200):
+        confederate = flint.arb_mat(krylov.H[:-1].tolist())
+        h, last = flint.arb(krylov.H[-1, -1]), flint.arb(s[-1])
+        for row in range(12):
+            confederate[row, 11] -= h * flint.arb(s[row]) / last
+        expected = np.array([complex(value) for value in flint.acb_mat(confederate).eig()])
+    np.testing.assert_allclose(np.sort_complex(krylov.roots(s)), np.sort_complex(expected), rtol=2e-15)
