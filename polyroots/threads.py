@@ -1,4 +1,4 @@
-"""Many small dense problems at once: LAPACK in a pool of threads, each with one BLAS thread."""
+"""A pool of threads for many small dense problems, with one BLAS thread each."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from polyroots.errors import InputError
 Task = TypeVar("Task")
 Progress = Callable[[int, int], None]
 
-# A chunk of matrices stays in the caches, keeps the memory independent of the number of frequencies, and is soon done
-# when the user interrupts.
+# Size of the matrices of a chunk: it fits into the caches, and a chunk ends soon after an interrupt.
 _CHUNK_BYTES = 2**22
 
-# numpy's linear algebra keeps the interpreter's lock while matrices times rows are fewer than 500.
+# numpy's linear algebra holds the interpreter's lock for stacks of fewer than about 500 matrices times rows.
 _LOCKED_BELOW = 512
 
-# The number of BLAS threads belongs to the process: calls from several threads take turns, each with all cores;
-# what a progress callback calls is within its caller's turn.
+# The number of BLAS threads is a setting of the process: calls from several threads run one after the other. The lock
+# is reentrant, so that a progress callback may use this module.
 _BLAS_LIMIT = RLock()
 
 
@@ -35,14 +34,14 @@ def in_threads(
     workers: int | None = None,
     on_progress: Progress | None = None,
 ) -> None:
-    """Call a function, which spends its time in LAPACK, with every task.
+    """Call a function with every task in a pool of threads; it should spend its time in LAPACK.
 
     Parameters
     ----------
     function : callable
-        Called once a task, from several threads, in no certain order.
+        Called once for each task, from several threads, in any order.
     tasks : iterable
-        The longest first, so that the threads end together.
+        With the longest first, the threads end at about the same time.
     workers : int, optional
         Threads; by default one for each core that this process may use.
     on_progress : callable, optional
@@ -53,7 +52,7 @@ def in_threads(
     InputError
         If `workers` is below 1.
     KeyboardInterrupt
-        As soon as the tasks that were running have ended; the others are not begun.
+        After the running tasks have ended; the others are dropped.
     """
     if workers is not None and workers < 1:
         raise InputError(f"expected at least 1 worker, got {workers}")
@@ -72,17 +71,19 @@ def in_threads(
 def chunks(
     indices: NDArray[np.intp], block: tuple[int, int, int], workers: int | None = None
 ) -> list[NDArray[np.intp]]:
-    """Split frequencies into tasks, several a worker.
+    """Return frequencies split into tasks, several for each worker.
 
     Parameters
     ----------
     indices : (F,) int
-    block : (groups, rows, columns) of the matrices of a frequency
-    workers : as for `in_threads`
+    block : (int, int, int)
+        Groups, rows and columns of the matrices at a frequency.
+    workers : int, optional
+        As for `in_threads`.
     """
     groups, rows, columns = block
     fair = len(indices) // (8 * (workers or usable_cores()))
-    # Smaller tasks would run one after the other.
+    # Smaller tasks would hold the interpreter's lock and run one after the other.
     least = -(-_LOCKED_BELOW // (groups * min(rows, columns)))
     length = max(1, least, min(_CHUNK_BYTES // (16 * groups * rows * columns), fair))
     return [indices[start : start + length] for start in range(0, len(indices), length)]
@@ -91,13 +92,14 @@ def chunks(
 def half_chunks(
     partner: NDArray[np.intp], block: tuple[int, int, int], workers: int | None = None
 ) -> list[NDArray[np.intp]]:
-    """Split one frequency of each conjugate pair into tasks, the complex ones first: they take longer.
+    """Return one frequency of each conjugate pair split into tasks, those with complex matrices first.
 
     Parameters
     ----------
     partner : (F,) int
-        Position of each frequency's conjugate; self-conjugate ones are in tasks of their own.
-    block, workers : as for `chunks`
+        Position of each frequency's conjugate; self-conjugate frequencies have separate tasks.
+    block, workers
+        As for `chunks`.
     """
     index = np.arange(len(partner))
     return chunks(index[index < partner], block, workers) + chunks(index[index == partner], block, workers)

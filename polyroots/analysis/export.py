@@ -1,4 +1,4 @@
-"""Spectra in files: ``.npz`` for programs, CSV for everything else."""
+"""Spectra in ``.npz`` and CSV files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from polyroots.analysis.layers import LayerResult
@@ -21,27 +22,45 @@ _COLUMNS = ("layer", "kind", "theta_y", "theta_x", "real", "imag", "condition", 
 
 @dataclass(frozen=True, eq=False)
 class SavedLayer:
-    """What `save_results` wrote of a layer: None where it was not computed.
+    """Values of a layer in a file of `save_results`; what wasn't computed is None.
 
     Attributes
     ----------
-    spectrum : all eigenvalues
-    extremes : the ends of the spectrum, in place of all eigenvalues
-    sigma : (N,) float64, all singular values, descending
-    largest : (k,) float64, the largest singular values that converged, in place of all
+    spectrum : Spectrum or None
+        All eigenvalues.
+    extremes : Extremes or None
+        The ends of the spectrum, instead of all eigenvalues.
+    sigma : (N,) float64 or None
+        All singular values, descending.
+    largest : (k,) float64 or None
+        The largest singular values that converged, instead of all.
     """
 
     spectrum: Spectrum | None = None
     extremes: Extremes | None = None
-    sigma: NDArray[np.float64] | None = None
-    largest: NDArray[np.float64] | None = None
+    sigma: Float64[np.ndarray, "N"] | None = None
+    largest: Float64[np.ndarray, "k"] | None = None
 
 
 def save_results(path: str | Path, results: Mapping[str, LayerResult]) -> None:
-    """Write what was computed of some layers to an ``.npz`` file, whole or not at all.
+    """Write the results of layers to an ``.npz`` file; a failure leaves an existing file unchanged.
 
-    The array ``names`` lists the layers; what belongs to the i-th has names that begin with ``i.``, such as
-    ``0.spectrum.values`` and ``0.sigma``. `load_results` reads it.
+    The array ``names`` lists the layers; the names of the i-th layer's arrays begin with ``i.``, such as
+    ``0.spectrum.values`` and ``0.sigma``.
+
+    Parameters
+    ----------
+    path : str or Path
+    results : mapping of str to LayerResult
+
+    Raises
+    ------
+    FileError
+        If the file can't be written.
+
+    See Also
+    --------
+    load_results
     """
     arrays: dict[str, Any] = {"names": np.array(json.dumps(list(results)))}
     for number, result in enumerate(results.values()):
@@ -65,12 +84,20 @@ def save_results(path: str | Path, results: Mapping[str, LayerResult]) -> None:
 
 
 def load_results(path: str | Path) -> dict[str, SavedLayer]:
-    """Read what ``polyroots spectrum --save`` or `save_results` wrote: layer -> spectrum, singular values.
+    """Return the values by layer in a file of ``polyroots spectrum --save`` or `save_results`.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    dict of str to SavedLayer
 
     Raises
     ------
     FileError
-        If the file is missing or is no such file.
+        If the file is missing, damaged, or of another kind.
     """
     with reading_archive(path, "holds no layers", "'polyroots spectrum --save'"):
         with np.load(path, allow_pickle=False) as archive:
@@ -80,7 +107,7 @@ def load_results(path: str | Path) -> dict[str, SavedLayer]:
 
 
 def write_csv(path: str | Path, results: Mapping[str, LayerResult]) -> None:
-    """Write one line an eigenvalue or singular value, whole or not at all.
+    """Write a CSV file with one line for each eigenvalue and singular value.
 
     Columns: layer; kind (``eigenvalue``, ``singular``, or the end of the spectrum such as ``max_real``); theta_y and
     theta_x in radians, empty with zero padding; real and imaginary part; condition; converged (1 or 0).
@@ -113,6 +140,7 @@ def _rows(
     conditions: NDArray[np.float64] | None,
     converged: NDArray[np.bool_],
 ) -> zip[tuple[Any, ...]]:
+    """Return the lines of a layer's values of one kind."""
     empty = [""] * len(values)
     theta = [empty, empty] if frequencies is None else [_plain(column) for column in frequencies.T]
     imaginary = _plain(values.imag) if np.iscomplexobj(values) else empty
@@ -123,7 +151,7 @@ def _rows(
 
 
 def _plain(column: NDArray[Any]) -> list[float]:
-    return (column + 0.0).tolist()  # no negative zero
+    return (column + 0.0).tolist()  # no -0.0
 
 
 def _prefixed(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from polyroots.errors import InputError, unknown_name
@@ -37,21 +37,26 @@ from polyroots.threads import Progress
 
 KINDS = ("eigenvalues", "singular", "both")
 
-#: So many extremes are computed where an operator is too large for all of its values and nobody asked for a number.
+#: Number of extremes at each end of an operator that is too large for all of its values, unless one is given.
 DEFAULT_EXTREMES = 6
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution of a network or a checkpoint, before its weights are read.
+    """A convolution of a network or a checkpoint, whose weight is read when it is needed.
 
     Attributes
     ----------
-    conv : name and geometry
-    shape : of the weight, (c_out, c_in // groups, kh, kw)
-    dtype : of the weight, such as ``"bfloat16"``
-    read : returns the weight
-    note : an assumption about this layer, or at which other sizes it is used; empty if there is none
+    conv : TracedConvolution
+        Name and geometry.
+    shape : tuple of int
+        Shape of the weight, (c_out, c_in // groups, kh, kw).
+    dtype : str
+        Type of the weight, such as ``"bfloat16"``.
+    read : callable
+        Returns the weight.
+    note : str
+        An assumption about the layer, or the other sizes at which it is used; may be empty.
     """
 
     conv: TracedConvolution
@@ -67,7 +72,7 @@ class Layer:
 
     @property
     def unknowns(self) -> int:
-        """Inputs of the operator: channels times pixels."""
+        """Number of inputs of the operator, channels times pixels."""
         return self.shape[1] * self.conv.groups * math.prod(self.conv.size)
 
     def convolution(self, padding: str) -> Convolution:
@@ -83,14 +88,22 @@ class Layer:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What to compute of each layer.
+    """Settings of the analysis of layers.
 
     Attributes
     ----------
-    padding : ``"circular"``, ``"zeros"``, or ``"own"``: what each layer itself has
+    padding : ``"circular"``, ``"zeros"`` or ``"own"``
+        ``"own"`` is the padding of each layer.
     kind : ``"eigenvalues"``, ``"singular"`` or ``"both"``
-    extremes : so many at each end instead of all eigenvalues; None for all where that is possible
-    workers : threads
+    extremes : int or None
+        Number of eigenvalues at each end; None for all eigenvalues if the operator is small enough.
+    workers : int or None
+        Threads; None for one for each core that this process may use.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or `extremes` is not a positive whole number.
     """
 
     padding: str = "circular"
@@ -107,12 +120,12 @@ class Analysis:
             raise InputError(f"expected at least 1 extreme, got {self.extremes}")
 
     def padding_for(self, layer: Layer) -> str:
-        """Return the padding under which a layer is analysed."""
+        """Return the padding with which a layer is analysed."""
         own = layer.conv.padding
         return self.padding if self.padding != "own" else own if own in PADDINGS else "circular"
 
     def why_not(self, layer: Layer) -> str | None:
-        """Return why a layer can't be analysed like this; None if it can."""
+        """Return why a layer can't be analysed with these settings; None if it can."""
         if self.kind == "eigenvalues":
             reason = why_no_eigenvalues(layer)
             if reason:
@@ -125,24 +138,29 @@ class Analysis:
 
 @dataclass(frozen=True, eq=False)
 class LayerResult:
-    """What was computed of a layer: None where it doesn't exist or wasn't asked for.
+    """Eigenvalues and singular values of a layer; what wasn't computed is None.
 
     Attributes
     ----------
-    layer : the convolution
+    layer : Layer
     padding : ``"circular"`` or ``"zeros"``
-    spectrum : all eigenvalues
-    extremes : the ends of the spectrum, in place of all eigenvalues
-    sigma : (N,) float64, all singular values, descending
-    largest : the largest singular values, in place of all
-    remark : what is missing and why; empty if nothing is
+    spectrum : Spectrum or None
+        All eigenvalues.
+    extremes : Extremes or None
+        The ends of the spectrum, instead of all eigenvalues.
+    sigma : (N,) float64 or None
+        All singular values, descending.
+    largest : LargestSingularValues or None
+        The largest singular values, instead of all.
+    remark : str
+        What is missing and why; empty if nothing is.
     """
 
     layer: Layer
     padding: str
     spectrum: Spectrum | None = None
     extremes: Extremes | None = None
-    sigma: NDArray[np.float64] | None = None
+    sigma: Float64[np.ndarray, "N"] | None = None
     largest: LargestSingularValues | None = None
     remark: str = ""
 
@@ -153,12 +171,12 @@ class LayerResult:
 
     @property
     def ends(self) -> Spectrum | Extremes | None:
-        """What has radius, min_real, max_real and max_imag."""
+        """The spectrum or its extremes, both of which have radius, min_real, max_real and max_imag."""
         return self.spectrum or self.extremes
 
     @cached_property
     def singular(self) -> SingularSummary | None:
-        """Norm, condition and stable rank; NaN where they are unknown."""
+        """Norm, condition number and stable rank; NaN where they are unknown."""
         if self.sigma is not None:
             return summarize(self.sigma)
         if self.largest is None:
@@ -170,12 +188,14 @@ class LayerResult:
 
 @dataclass(frozen=True, eq=False)
 class ModelSpectra:
-    """The convolutions of a model and what was computed of them.
+    """The spectra of a model's convolutions.
 
     Attributes
     ----------
-    layers : name -> result, in the order of the modules
-    skipped : name -> why, of each other convolution
+    layers : mapping of str to LayerResult
+        Results by name, in the order of the modules.
+    skipped : mapping of str to str
+        Reasons by name, for each other convolution.
     """
 
     layers: Mapping[str, LayerResult]
@@ -183,7 +203,7 @@ class ModelSpectra:
 
     @property
     def spectra(self) -> dict[str, Spectrum]:
-        """Name -> all eigenvalues, where they were computed."""
+        """Spectra by name, of the layers whose eigenvalues were all computed."""
         return {name: result.spectrum for name, result in self.layers.items() if result.spectrum is not None}
 
 
@@ -196,22 +216,22 @@ def model_spectra(
     extremes: int | None = None,
     workers: int | None = None,
 ) -> ModelSpectra:
-    """Spectra of the convolutions of a model in memory, each at the image size that it sees.
+    """Return the spectra of a model's convolutions, each at the image size of its input.
 
-    One forward pass of a single black image finds each convolution's image size and padding.
+    The image sizes and paddings are found by one forward pass of a black image.
 
     Parameters
     ----------
     model : nn.Module
-        Left as it was.
+        Not modified.
     image_size : int, (H, W) or (channels, H, W)
-        Of the images; the channels are those of the first convolution unless given.
+        Size of the images; the channels are those of the first convolution unless given.
     padding : ``"circular"``, ``"zeros"`` or ``"own"``
-        Circular gives all eigenvalues through the symbol whatever the layer has; ``"own"`` takes each layer's. Each
-        result's ``layer.conv.padding`` says what that is.
+        ``"circular"`` computes all eigenvalues from the symbol, whatever padding a layer has; ``"own"`` is the padding
+        of each layer, which a result has as ``layer.conv.padding``.
     kind : ``"eigenvalues"``, ``"singular"`` or ``"both"``
     extremes : int, optional
-        So many eigenvalues at each end instead of all.
+        Number of eigenvalues at each end, instead of all.
     workers : int, optional
         Threads; by default one for each core that this process may use.
 
@@ -250,7 +270,7 @@ def model_spectra(
 
 
 def model_layers(model: nn.Module, image_size: int | tuple[int, ...]) -> tuple[list[Layer], dict[str, str]]:
-    """Return the convolutions of a model at images of some size, and why others are left out (see `model_spectra`)."""
+    """Return the convolutions of a model for an image size, and the reasons why others are skipped."""
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
     if first is None:
         raise InputError(f"{type(model).__name__} has no Conv2d: expected a network with convolutions of images")
@@ -275,7 +295,7 @@ def layer_of(conv: TracedConvolution, weight: Tensor, note: str = "") -> Layer:
 
 
 def analyse(layer: Layer, analysis: Analysis, on_progress: Progress | None = None) -> LayerResult:
-    """Compute what was asked for of a layer.
+    """Return the eigenvalues and singular values of a layer.
 
     Raises
     ------
@@ -309,7 +329,7 @@ def analyse(layer: Layer, analysis: Analysis, on_progress: Progress | None = Non
 
 
 def why_no_eigenvalues(layer: Layer) -> str | None:
-    """Why a layer doesn't map a space to itself; None if it does."""
+    """Return why a layer doesn't map a space to itself; None if it does."""
     c_out, c_in = layer.shape[0], layer.shape[1] * layer.conv.groups
     if c_out != c_in:
         return f"not square: {c_out} output channels from {c_in}"

@@ -1,4 +1,4 @@
-"""A check of the numbers by the definition: torch's own convolution, applied to every unit vector of a small grid."""
+"""Comparison of spectra with the explicit matrix, which is torch's convolution of every unit vector of a small grid."""
 
 from __future__ import annotations
 
@@ -7,38 +7,45 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from jaxtyping import Complex, Float64
 from scipy.linalg import eig
 from torch.nn.functional import conv2d
 
 from polyroots.analysis.layers import Analysis, Layer, analyse, layer_of, why_no_eigenvalues
 from polyroots.spectra import Convolution, match
 
-# A grid whose sides differ, so that a transposition shows; so many channels give a matrix of 1,000 rows at most.
+# The sides of the grid differ, so that a transposition shows. The matrix has 1,000 rows at most.
 _GRID = (5, 4)
 _CHANNELS = 48
 
 
-# Relative to the norm: what rounding may do to singular values, and to eigenvalues of condition 1.
+# Bound on rounding errors of singular values, and of eigenvalues of condition 1, relative to the norm.
 _ROUNDING = 1e-11
-# So many eigenvalues that can't be matched are looked at one by one.
+# Number of eigenvalues without a near partner that are checked one by one.
 _INSPECTED = 12
 
 
 @dataclass(frozen=True)
 class Verification:
-    """Largest differences from the explicit operator.
+    """Largest differences from the explicit matrix.
 
     Attributes
     ----------
-    size : (H, W) of the small grid
-    shape : of the kernel that was compared; of wide layers the leading channels
-    eigenvalue_error : largest distance in the best matching, relative to the norm; None without eigenvalues
-    condition : largest eigenvalue condition of the explicit matrix; None without eigenvalues
-    singular_error : largest difference, relative to the norm; None without singular values
-    is_matched : whether each eigenvalue is as near to its partner as that one's condition allows
-    is_good : whether all differences are rounding errors. Eigenvalues too ill-conditioned to be matched are good if
-        each is an eigenvalue of a matrix within 1e-11, and the traces of A and its square agree
+    size : (int, int)
+        Height and width of the small grid.
+    shape : tuple of int
+        Shape of the kernel that was compared: the leading channels of wide layers.
+    eigenvalue_error : float or None
+        Largest distance in the optimal matching, relative to the norm; None without eigenvalues.
+    condition : float or None
+        Largest eigenvalue condition of the explicit matrix; None without eigenvalues.
+    singular_error : float or None
+        Largest difference, relative to the norm; None without singular values.
+    is_matched : bool
+        Whether the distance of each eigenvalue from its partner is explained by the partner's condition.
+    is_good : bool
+        Whether all differences are rounding errors. Eigenvalues too ill-conditioned to be matched are good if each is
+        an eigenvalue of a matrix within 1e-11, and the traces of A and its square agree.
     """
 
     size: tuple[int, int]
@@ -51,14 +58,18 @@ class Verification:
 
 
 def verify(layer: Layer, analysis: Analysis) -> Verification:
-    """Compare a layer's eigenvalues and singular values on a small grid with those of its explicit matrix.
+    """Return how a layer's eigenvalues and singular values on a small grid differ from those of its explicit matrix.
 
     Parameters
     ----------
     layer : Layer
-        One that the analysis can take.
+        A layer for which ``analysis.why_not`` is None.
     analysis : Analysis
-        What is compared, and with which padding.
+        Kind of values, and padding.
+
+    Returns
+    -------
+    Verification
 
     Raises
     ------
@@ -87,7 +98,7 @@ def verify(layer: Layer, analysis: Analysis) -> Verification:
         distances = np.abs(ours - theirs[partner]) / norm
         eigenvalue_error, condition = float(distances.max()), float(conditions.max())
         far = distances > _ROUNDING + 100 * np.finfo(float).eps * conditions[partner]
-        # Far from normal neither side is a reference: LAPACK's values may be the worse ones.
+        # Of very ill-conditioned eigenvalues the reference has large errors, too.
         far |= (conditions[partner] > 1e8) & (distances > _ROUNDING)
         is_matched = not far.any()
         worst = ours[far][np.argsort(-distances[far])[:_INSPECTED]]
@@ -98,16 +109,18 @@ def verify(layer: Layer, analysis: Analysis) -> Verification:
     )
 
 
-def _is_backward_stable(A: NDArray[np.float64], values: NDArray[Any], worst: NDArray[Any]) -> bool:
-    """Whether some values are eigenvalues of matrices near A, and all have the traces of A and its square."""
+def _is_backward_stable(
+    A: Float64[np.ndarray, "n n"], values: Complex[np.ndarray, "n"], worst: Complex[np.ndarray, "m"]
+) -> bool:
+    """Return whether the worst values are eigenvalues of matrices near A, and the traces of A and its square agree."""
     identity = np.eye(len(A))
     near = all(np.linalg.svd(A - value * identity, compute_uv=False)[-1] <= _ROUNDING for value in worst)
     traces = ((values.sum(), np.trace(A)), ((values**2).sum(), (A * A.T).sum()))
     return near and all(abs(x - y) <= _ROUNDING * len(A) for x, y in traces)
 
 
-def unit_responses(operator: Convolution) -> NDArray[np.float64]:
-    """Matrix of a convolution, column by column: what torch's conv2d makes of each unit vector."""
+def unit_responses(operator: Convolution) -> Float64[np.ndarray, "outputs inputs"]:
+    """Return the matrix of a convolution, whose columns are torch's conv2d of the unit vectors."""
     H, W = operator.size
     images = np.eye(operator.shape[1]).reshape(-1, operator.c_in, H, W)
     reach = [d * (k - 1) for k, d in zip(operator.weight.shape[2:], operator.dilation, strict=True)]
@@ -125,7 +138,7 @@ def unit_responses(operator: Convolution) -> NDArray[np.float64]:
 
 
 def _small(layer: Layer) -> Layer:
-    """The layer on a small grid that its stride divides, with the leading channels of its leading groups."""
+    """Return a layer on a small grid that its stride divides, with the leading channels of its leading groups."""
     conv = layer.conv
     m_out, m_in = layer.shape[0] // conv.groups, layer.shape[1]
     groups = min(conv.groups, max(1, _CHANNELS // max(m_out, m_in)))
