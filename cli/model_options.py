@@ -50,7 +50,7 @@ class Scale(click.ParamType):
 
 @dataclass(frozen=True)
 class NetworkRequest:
-    """What the options ask for; None where they were left out."""
+    """Values of the options that choose a network; None where they were left out."""
 
     model: str | None
     blocks: str | None
@@ -70,7 +70,7 @@ class NetworkRequest:
 
     @property
     def name(self) -> str:
-        """The network that --model, --blocks or else --degree asks for."""
+        """Name of the network, from --model, --blocks or else --degree."""
         from polyroots.models import name_for_blocks, name_for_degree
         from polyroots.polynomials import parse_blocks
 
@@ -86,30 +86,33 @@ class NetworkRequest:
 
     @property
     def names_blocks(self) -> bool:
-        """Whether the blocks are asked for, rather than left to the roots."""
+        """Whether the options choose the blocks; otherwise the roots may."""
         return self.model is not None or self.blocks is not None or self.steps_per_a is not None
 
     @property
+    def given_blocks(self) -> tuple[str, ...] | None:
+        """The blocks of --model or --blocks; None without these options."""
+        from polyroots.models import blocks_of
+
+        return None if self.model is None and self.blocks is None else blocks_of(self.name)
+
+    @property
     def origin_of_alphas(self) -> AlphaInit:
-        """What --alpha-init asks for; --roots can't go with anything but a spectrum."""
+        """The origin that --alpha-init names; without a spectrum --roots is refused."""
         from polyroots.models import AlphaInit
 
         alpha_init = AlphaInit.parse(self.alpha_init)
-        if alpha_init.kind != "spectrum" and was_given("roots"):
-            raise click.UsageError(
-                f"--alpha-init {self.alpha_init} sets the coefficients without a spectrum, and --roots {self.roots} "
-                "chooses them from it; leave one of them out"
-            )
+        alpha_init.require_alone(roots=was_given("roots"))
         return alpha_init
 
     def config(self, *, image_size: tuple[int, int], **shape: Any) -> ModelConfig:
-        """Return the configuration of the network, on images of some shape (`polyroots.models.model_config`)."""
+        """Return the configuration of the network for images of a shape, as `polyroots.models.model_config` does."""
         from polyroots.models import model_config
         from polyroots.polynomials import require_degree
         from polyroots.roots import require_strategy
 
         require_strategy(self.roots)
-        self.origin_of_alphas  # noqa: B018 - a contradiction is said first
+        self.origin_of_alphas  # noqa: B018 - refuses contradictory options
         config = model_config(self.name, image_size=image_size, **shape, **shape_fields(vars(self)))
         if self.degree is not None:
             require_degree(self.degree, config.blocks)
@@ -120,7 +123,7 @@ class NetworkRequest:
         return config
 
 
-# What shapes or draws a network, beside the choice of its blocks: option -> parameter of `model_config`.
+# Options that shape or draw a network, without those that choose its blocks: option -> parameter of `model_config`.
 _SHAPE = {
     "channels": "channels",
     "scale": "scale",
@@ -144,23 +147,23 @@ def model_options(command: F) -> F:
     """Add the options that choose a network, its initial weights and its roots; the command gets a `NetworkRequest`."""
 
     @wraps(command)
-    def with_wish(*args: Any, **values: Any) -> Any:
+    def with_request(*args: Any, **values: Any) -> Any:
         request = NetworkRequest(**{field.name: values.pop(field.name) for field in fields(NetworkRequest)})
         return command(*args, request=request, **values)
 
-    result: Any = with_wish
+    result: Any = with_request
     for option in reversed(_OPTIONS.values()):
         result = option(result)
     return cast("F", result)
 
 
 def network_option(name: str) -> Callable[[F], F]:
-    """Return one of these options, for a command that takes a few."""
+    """Return one of these options."""
     return _OPTIONS[name]
 
 
 def refuse_shape(what: str, *besides: str) -> None:
-    """Raise a usage error if an option shapes a network where there is one already, or one of `besides` is given."""
+    """Raise a usage error if an option that shapes a network is given, or one of `besides`; `what` says why."""
     for name in (*besides, *_SHAPE):
         if was_given(name):
             raise click.UsageError(f"{what}; leave --{name.replace('_', '-')} out")
@@ -194,7 +197,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     ),
     "steps": click.option("--steps", type=click.IntRange(min=1), help="Steps of a MgNet's level. [default: 2]"),
     "steps_per_a": click.option(
-        "--steps-per-a", type=click.IntRange(min=1), help="So many steps of a level share one A. [default: all]"
+        "--steps-per-a", type=click.IntRange(min=1), help="Steps of a level that share one A. [default: all]"
     ),
     "padding": click.option(
         "--padding",

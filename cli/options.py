@@ -113,6 +113,7 @@ FIELDS = {
     "clip": "clip_norm",
     "gpus_per_job": "devices_per_job",
     "init_file": "start",
+    "spectrum_padding": "padding",
     "sync_bn": "sync_batch_norm",
 }
 

@@ -40,14 +40,14 @@ def compute(request: Request) -> list[Computed]:
     computed = []
     for operator in operators_of(request, init="shifted"):
         convolution = Convolution.of(operator.weight, operator.size, name=operator.name)
-        operand = OperatorToDamp(request.level, operator.name, convolution)
-        assert operand.spectrum is not None
-        rows = rank([operand], request.degree, seed=request.seed)
+        to_damp = OperatorToDamp(request.level, operator.name, convolution)
+        assert to_damp.spectrum is not None
+        rows = rank([to_damp], request.degree, seed=request.seed)
         best = max((row.diagnoses[0].best_bound or 0.0 for row in rows if not row.error), default=0.0)
         data = {
             "title": f"{count_of(request.degree + 1, 'root')} from the spectrum of {operator.source}",
             "shape": operator.shape,
-            "values": operand.spectrum.values,
+            "values": to_damp.spectrum.values,
             "best": best,
             "rows": [
                 {"strategy": row.strategy, "error": row.error}

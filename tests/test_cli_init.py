@@ -12,7 +12,6 @@ from PIL import Image
 
 import polyroots as pr
 from polyroots.checkpoints.own import load_checkpoint
-from polyroots.initialization.network import polynomials_of
 from polyroots.roots.strategies import STRATEGIES
 
 SMALL = ("--channels", "4,8", "--seed", 12)
@@ -86,15 +85,15 @@ def test_a_file_with_new_coefficients_trains_and_has_spectra(tmp_path, init_file
     before, after = load_checkpoint(shifted_file), load_checkpoint(path)
     for key, value in after.weights.items():
         assert torch.equal(value, before.weights[key]) != key.endswith("alphas")
-    for level, q in zip(found["levels"], polynomials_of(after.model()), strict=True):
+    for level, q in zip(found["levels"], after.model().polynomials(), strict=True):
         roots = [complex(*z) for block in level["blocks"] for z in block["roots"]]
         np.testing.assert_allclose(np.sort_complex(q.roots), np.sort_complex(roots), rtol=1e-5)
     run("train", "--init", path, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
     assert "levels.0.A.weight" in run("spectrum", path).stdout
-    assert "brings its levels and blocks; leave --model out" in fails(
+    assert "brings its levels and blocks; leave blocks out (--model, --blocks)" in fails(
         "init", shifted_file, "--model", "q2", exit_code=2
     )
-    assert "leave --image-size out" in fails("init", shifted_file, "--image-size", 8, exit_code=2)
+    assert "leave image_size out (--image-size)" in fails("init", shifted_file, "--image-size", 8, exit_code=2)
     message = fails("init", shifted_file, "--degree", 1, exit_code=2)
     assert "degree 1 does not fit the blocks L,L,C: they have 4 roots, which is degree 3" in message
 
@@ -195,7 +194,7 @@ def test_what_is_trained_is_compared_as_it_is(trained):
     out, _ = trained
     rows = {row["strategy"]: row for row in document(out / "last.pt", "--compare")["comparison"]}
     checkpoint = load_checkpoint(out / "last.pt")
-    (first, _) = polynomials_of(checkpoint.model())
+    (first, _) = checkpoint.model().polynomials()
     Lambda = pr.eigenvalues(checkpoint.weights["levels.0.A.weight"], 8)
     expected = np.abs(first(Lambda.values)).max()
     assert rows["as it is"]["levels"][0]["diagnosis"]["max_abs"] == pytest.approx(expected, rel=1e-9)
@@ -222,12 +221,16 @@ def test_pictures_are_drawn(tmp_path, poisson, shifted_file):
         (
             ("--root", "0.3", "--degree", "3"),
             2,
-            "--root gives 1 root with conjugates, which is degree 0, and --degree 3 asks for 4",
+            "1 root with conjugates was given, which is degree 0, and degree 3 asks for 4; leave the degree out",
         ),
         (("--model", ""), 2, "unknown model ''"),
         (("--root", "0"), 1, "can't be a root: relative to the spectral radius"),
         (("--keep-pairs", "--roots", "leja"), 2, "--keep-pairs is an option of 'extremal', got --roots leja"),
-        (("--region", "high", "--spectrum-padding", "zeros"), 2, "--region high needs --spectrum-padding circular"),
+        (
+            ("--region", "high", "--spectrum-padding", "zeros"),
+            2,
+            "the region 'high' needs circular padding: zero-padded eigenvalues",
+        ),
         (("--layer", "x"), 2, "--layer chooses layers of CHECKPOINT, and none is given"),
         (("--image-size", "8", "--dataset", "digits"), 2, "--image-size and the data set both decide"),
         (
@@ -274,7 +277,12 @@ def test_new_coefficients_of_a_trained_network_are_evaluated(trained, tmp_path):
     assert scores["coefficients_set_anew"]
     assert "epoch 2, coefficients set anew) on" in run("evaluate", path).stdout
     checkpoint = load_checkpoint(path)
-    assert "optimizer" not in checkpoint.training
+    # What evaluation needs of training, and nothing of what going on with the run needs.
+    best, last = (load_checkpoint(out / name) for name in ("best.pt", "last.pt"))
+    assert "state" in last.training
+    assert set(checkpoint.training) == {*best.training, "initialised"} == {*last.training, "initialised"} - {"state"}
+    sizes = {name: (out / name).stat().st_size for name in ("best.pt", "last.pt")}
+    assert abs(path.stat().st_size - sizes["best.pt"]) < 0.1 * sizes["best.pt"] < sizes["last.pt"] - sizes["best.pt"]
     run("train", "--init", path, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
     assert json.loads((tmp_path / "run" / "init.json").read_text())["strategy"] == "leja"
 
@@ -321,7 +329,7 @@ def test_what_is_assumed_of_a_state_dict_is_said(poisson):
 
 def test_mistakes_with_checkpoints(poisson, init_file, tmp_path):
     message = fails("init", poisson, "--out", tmp_path / "x.pt", exit_code=2)
-    assert "is no Poly-MgNet, so it has no coefficients to set; leave --out out" in message
+    assert "is no Poly-MgNet, so it has no coefficients to set (--out)" in message
     assert "brings its own convolutions; leave --channels out" in fails("init", poisson, "--channels", "4", exit_code=2)
     assert "would be overwritten" in fails("init", init_file, "--out", init_file, exit_code=2)
     message = fails("init", poisson, "--layer", "wide*")

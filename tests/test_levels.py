@@ -6,27 +6,32 @@ import numpy as np
 import pytest
 
 import polyroots as pr
-from polyroots.initialization.operands import OperatorToDamp, choose_for_all
+from polyroots.initialization import operators
+from polyroots.initialization.operators import OperatorToDamp, choose_for_all
 from polyroots.initialization.ranking import rank
+from polyroots.initialization.report import report_on
 from polyroots.roots.strategies import STRATEGIES
 from polyroots.spectra.convolution import Convolution
 
 LAPLACIAN = np.array([[0, -1, 0], [-1, 4.5, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
 
 
-def operand(number, K, size=6):
-    operator = Convolution.of(K, size, name=f"layer{number}")
-    return OperatorToDamp(number, f"level {number}", operator)
+def operator(number, K, size=6):
+    return OperatorToDamp(number, f"level {number}", Convolution.of(K, size, name=f"layer{number}"))
+
+
+def report(level, choice):
+    return report_on([level], [choice], {}, None).levels[0]
 
 
 def mixed():
     """A real spectrum and one of pairs."""
     turn = np.array([[2.0, -1.0], [1.0, 2.0]]).reshape(2, 2, 1, 1) * LAPLACIAN
-    return [operand(1, LAPLACIAN), operand(2, turn)]
+    return [operator(1, LAPLACIAN), operator(2, turn)]
 
 
 def test_levels_of_one_kind_keep_their_blocks():
-    choices = choose_for_all([operand(1, LAPLACIAN), operand(2, 2 * LAPLACIAN)], 3, "minimax")
+    choices = choose_for_all([operator(1, LAPLACIAN), operator(2, 2 * LAPLACIAN)], 3, "minimax")
     assert [choice.blocks for choice in choices] == [("L", "L", "R")] * 2
 
 
@@ -37,11 +42,11 @@ def test_quadratic_blocks_hold_real_roots_and_pairs():
     assert (choices[1].roots.imag != 0).all()
     for level, choice in zip(mixed(), choices, strict=True):
         assert set(choice.roots) == set(pr.select_roots(level.spectrum, 3, "largest"))
-        report = level.report(choice)
-        assert [block.letter for block in report.blocks] == ["C", "C"]
+        blocks = report(level, choice).blocks
+        assert [block.letter for block in blocks] == ["C", "C"]
         q = pr.ResidualPolynomial(choice.roots)
         t = np.array([0.3, 1.7])
-        product = np.prod([1 - t * (b.alphas[0] + b.alphas[1] * t) for b in report.blocks], axis=0)
+        product = np.prod([1 - t * (b.alphas[0] + b.alphas[1] * t) for b in blocks], axis=0)
         np.testing.assert_allclose(product, q(t), rtol=1e-12)
 
 
@@ -53,23 +58,17 @@ def test_errors_name_the_level():
 
 
 def test_monomial_coefficients_are_told_where_they_can_be_read():
-    level = operand(1, LAPLACIAN, 12)
-    eight, nine = (level.report(level.choose(degree, "minimax", {})) for degree in (8, 9))
+    level = operator(1, LAPLACIAN, 12)
+    eight, nine = (report(level, level.choose(degree, "minimax", {})) for degree in (8, 9))
     assert len(eight.alphas) == 9
     assert nine.alphas is None
 
 
 def test_what_as_many_roots_reach_is_computed_once(monkeypatch):
-    import polyroots.initialization.operands
-
     calls = []
-    minimax = polyroots.initialization.operands.minimax
-    monkeypatch.setattr(
-        polyroots.initialization.operands,
-        "minimax",
-        lambda target, count: calls.append(count) or minimax(target, count),
-    )
-    rows = rank([operand(1, LAPLACIAN)], 3)
+    minimax = operators.minimax
+    monkeypatch.setattr(operators, "minimax", lambda target, count: calls.append(count) or minimax(target, count))
+    rows = rank([operator(1, LAPLACIAN)], 3)
     assert calls == [4]
     assert [row.strategy for row in rows][:2] in (["minimax", "chebyshev"], ["chebyshev", "minimax"])
     assert {row.strategy for row in rows} == set(STRATEGIES) - {"given"}

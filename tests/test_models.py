@@ -174,7 +174,7 @@ def test_convolutions_know_their_geometry():
         ("q4", {"placement": "bn,bn"}, "expected three places"),
         ("q4", {"placement": "bn,gelu,plain"}, "unknown place 'gelu'"),
         ("q4", {"placement": "bn,bn,relu@end"}, "unknown '@end'"),
-        ("q4", {"placement": "A-bn"}, "block L has no other term"),
+        ("q4", {"placement": "A-bn"}, "block L has a single term"),
         ("q2", {"quadratic_placement": "A-bn"}, "needs a block R or C, got L,L"),
         ("q4", {"placement": "smoother", "quadratic_placement": "relu-outside"}, "ask for different outputs"),
         ("mgnet-ab", {"placement": "A-bn"}, "mgnet-ab has no A-term"),

@@ -13,7 +13,6 @@ from small_runs import small
 
 import polyroots as pr
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint
-from polyroots.initialization.network import polynomials_of
 from polyroots.plotting import SpectrumAtEpoch, draw_flow
 from polyroots.plotting.flow import root_paths
 from polyroots.plotting.style import ROOT, WIDTHS
@@ -31,7 +30,7 @@ def test_snapshots_are_the_networks_spectra_and_coefficients(tracked):
         assert np.abs(operator.values).max() == pytest.approx(level["radius"], rel=1e-12)
     model = found.model
     for operator, level, size, q in zip(
-        snapshots[-1].operators, model.levels, found.config.model.sizes, polynomials_of(model), strict=True
+        snapshots[-1].operators, model.levels, found.config.model.sizes, model.polynomials(), strict=True
     ):
         assert np.array_equal(operator.values, pr.eigenvalues(level.A.weight, size).values)
         assert operator.letters == ("L", "L", "C")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from polyroots.analysis import Layer, layer_of
-from polyroots.checkpoints.own import checkpoint_of, is_own, kind_of
+from polyroots.checkpoints.own import Checkpoint, checkpoint_of, is_own, kind_of
 from polyroots.checkpoints.reading import read_document
 from polyroots.checkpoints.safetensors import FLOATING_POINT, StoredTensor, is_safetensors, read_safetensors
 from polyroots.errors import FileError
@@ -40,6 +40,7 @@ class LayerSet:
     assumed : whether stride, dilation and groups of 1 are assumptions, as for a bare state dict
     entry : which entry of the file holds the state dict, such as ``"model"``; empty where the file is one
     others : entries that hold further state dicts, which were not read, such as ``"ema"``
+    checkpoint : the network and its training where polyroots wrote the file
     """
 
     layers: tuple[Layer, ...]
@@ -47,6 +48,7 @@ class LayerSet:
     assumed: bool
     entry: str = ""
     others: tuple[str, ...] = ()
+    checkpoint: Checkpoint | None = None
 
     @property
     def names(self) -> list[str]:
@@ -104,7 +106,7 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerS
         If the file is missing, is no checkpoint, would run code, or holds no convolution.
     """
     document: Any = read_safetensors(path) if is_safetensors(path) else read_document(path, lazily=True)
-    entry, others = "", tuple[str, ...]()
+    checkpoint, entry, others = None, "", tuple[str, ...]()
     if is_own(document):
         checkpoint = checkpoint_of(path, document)
         known = {conv.name: conv for conv in convolutions(checkpoint.config)}
@@ -145,7 +147,7 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerS
             f"{path} holds no convolution: expected a state dict with four-dimensional weights, "
             f"got {len(weights)} entries without one, such as {names}"
         )
-    return LayerSet(tuple(layers), skipped, assumed=not known, entry=entry, others=others)
+    return LayerSet(tuple(layers), skipped, not known, entry, others, checkpoint)
 
 
 def _why_no_convolution(name: str, weight: Tensor | StoredTensor, weights: Mapping[str, Any]) -> str | None:

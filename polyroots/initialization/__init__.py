@@ -1,30 +1,26 @@
-"""Coefficients of networks from the spectra of their convolutions, and the report of them."""
+"""Coefficients of networks from the spectra of their convolutions, and reports on them."""
 
-from polyroots.initialization.network import (
-    InitReport,
-    draw_alphas,
-    groups_of,
-    initialize,
-    operands_of,
-    polynomials_of,
-    report_as_is,
-    report_on,
-    require_polynomial,
-    set_roots,
-)
-from polyroots.initialization.operands import OperatorToDamp, choose_for_all
-from polyroots.initialization.ranking import Row, rank
+from polyroots.initialization.network import draw_alphas, operators_to_damp, require_polynomial, set_roots
+from polyroots.initialization.operators import OperatorToDamp, choose_for_all
+from polyroots.initialization.ranking import RankedStrategy, rank
+from polyroots.initialization.report import BlockReport, InitReport, LevelReport, report_as_is, report_on
+from polyroots.initialization.request import InitRequest, RequestError
+from polyroots.initialization.run import InitResult, initialize, initialize_from
 
 __all__ = [
+    "BlockReport",
     "InitReport",
+    "InitRequest",
+    "InitResult",
+    "LevelReport",
     "OperatorToDamp",
-    "Row",
+    "RankedStrategy",
+    "RequestError",
     "choose_for_all",
     "draw_alphas",
-    "groups_of",
     "initialize",
-    "operands_of",
-    "polynomials_of",
+    "initialize_from",
+    "operators_to_damp",
     "rank",
     "report_as_is",
     "report_on",

@@ -1,4 +1,4 @@
-"""From a name to a network."""
+"""Networks from their names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polyroots.models.network import MgNet, Network, PolyMgNet
 
 
 def build(name: str | ModelConfig, **config: Any) -> Network:
-    """Build a network by its name, with freshly drawn weights.
+    """Return the network of a name or configuration, with freshly drawn weights.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def build(name: str | ModelConfig, **config: Any) -> Network:
     complete = name if isinstance(name, ModelConfig) else model_config(name, **config)
     try:
         if complete.is_resnet:
-            # Late: importing torchvision takes as long as importing torch.
+            # Only here: importing torchvision takes as long as importing torch.
             from polyroots.models.resnet import ResNet
 
             return ResNet(complete)
@@ -57,12 +57,12 @@ def build(name: str | ModelConfig, **config: Any) -> Network:
 
 
 def build_empty(config: ModelConfig) -> Network:
-    """Build a network whose weights are not drawn, but still have to be loaded."""
+    """Return a network whose weights are not drawn, but still have to be loaded."""
     with torch.device("meta"):
         network = build(config)
     return network.to_empty(device="cpu")
 
 
 def count_weights(model: nn.Module) -> int:
-    """Count the trained numbers of a network."""
+    """Return the number of trained weights of a network."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -1,4 +1,4 @@
-"""Coefficients that no spectrum decides: the authors' random baselines, and constants."""
+"""Coefficients without a spectrum: the authors' random baselines, and constants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from polyroots.errors import InputError, unknown_name
 
 Kind = Literal["spectrum", "xavier", "uniform", "constant"]
-# Sizes that float32 can still multiply with, and reciprocals that it holds.
+# float32 still multiplies with numbers of this size, and holds the reciprocals.
 _LARGEST, _NEAR_ZERO = 1e9, 1e-30
 _KINDS: tuple[str, ...] = get_args(Kind)
 
@@ -22,11 +22,12 @@ class AlphaInit:
 
     Attributes
     ----------
-    kind : str
+    kind : ``"spectrum"``, ``"xavier"``, ``"uniform"`` or ``"constant"``
         ``"spectrum"``: roots chosen from the spectrum of A. ``"xavier"``: each coefficient is 1/x with x uniform in
         (-b, b), b = sqrt(6 / (c + c)) for c channels. ``"uniform"``: 1/x with x uniform in (low, high).
         ``"constant"``: all coefficients are the value.
-    numbers : (low, high) of uniform, (value,) of constant
+    numbers : tuple of float
+        (low, high) of uniform, (value,) of constant.
     """
 
     kind: Kind
@@ -75,10 +76,40 @@ class AlphaInit:
             raise InputError(f"expected {form} and at most {_LARGEST:g} in modulus, got {text!r}")
         return cls(cast("Kind", kind), numbers)
 
-    def draw(self, powers: int, channels: int) -> list[float]:
-        """Draw the coefficients of a block, whose p has so many powers, on an A of so many channels.
+    @property
+    def needs_spectrum(self) -> bool:
+        """Whether the coefficients follow from roots that are chosen from a spectrum."""
+        return self.kind == "spectrum"
 
-        From torch's global generator.
+    def require_alone(self, **others: object) -> None:
+        """Refuse what only goes with a spectrum.
+
+        Parameters
+        ----------
+        **others
+            Field -> whether it was asked for.
+
+        Raises
+        ------
+        InputError
+            If the coefficients are set without a spectrum, and one of the others was asked for.
+        """
+        given = [name for name, is_given in others.items() if is_given]
+        if given and not self.needs_spectrum:
+            raise InputError(
+                f"alpha_init '{self}' sets the coefficients without a spectrum; leave {' and '.join(given)} out",
+                fields=given,
+            )
+
+    def draw(self, powers: int, channels: int) -> list[float]:
+        """Draw the coefficients of a block from torch's global generator.
+
+        Parameters
+        ----------
+        powers : int
+            Number of powers in the block's p.
+        channels : int
+            Channels of the block's A.
         """
         return [self._number(channels) for _ in range(powers)]
 

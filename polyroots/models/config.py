@@ -1,4 +1,4 @@
-"""What decides a network: its configuration, complete and checked."""
+"""The configuration of a network, complete and checked."""
 
 from __future__ import annotations
 
@@ -16,32 +16,49 @@ from polyroots.models.step import Alphas
 from polyroots.polynomials import degree_of
 from polyroots.spectra import pair
 
-# Far beyond what can be built, and near enough to say so at once.
+# Larger than any network that fits into memory; refused before it is built.
 _Channels = Annotated[int, Field(gt=0, le=65_536)]
 _Steps = Annotated[int, Field(gt=0, le=10_000)]
 
-# Steps of a MgNet's level, as in the paper and in [2,2,2,2]-256-B^l.
+# Steps of a MgNet's level in the paper and in [2,2,2,2]-256-B^l.
 _MGNET_STEPS = 2
 
 
 class ModelConfig(BaseModel):
-    """All that decides a network, with nothing left to be chosen: it rebuilds the network of a checkpoint.
+    """The complete configuration of a network, from which `build` makes it; `model_config` fills in the defaults.
 
     Attributes
     ----------
-    name : a name in `NAMES` or a block sequence such as ``"L,L,C"``
-    image_size : (H, W) in pixels
-    in_channels : channels of the image
-    num_classes : outputs
-    channels : channels of each level, finest first, each a multiple of the one before; of each stage of a ResNet
-    padding : of the levels' convolutions A and B; ``"circular"`` makes A the operator that the symbol describes
-    placement : of batch norm and ReLU in a step, see `Placement`; None for the authors'
-    quadratic_placement : of the blocks R and C, in its place
-    steps : steps of a MgNet's level; None for other networks, whose blocks are the steps
-    steps_per_A : so many successive steps of a level share one A; None for all of them
-    alphas : whether the coefficients of a Poly-MgNet are ``"trained"`` or ``"fixed"``
-    A_init : how A is drawn: ``"kaiming"`` (torch's default, the authors') or ``"shifted"`` (the identity plus noise)
-    max_pool : resnet18 alone: pool after the stem, as for ImageNet
+    name : str
+        A name in `NAMES` or a block sequence such as ``"L,L,C"``.
+    image_size : (H, W)
+        Of the network's input, in pixels.
+    in_channels : int
+        Channels of the image.
+    num_classes : int
+        Outputs.
+    channels : tuple of int
+        Channels of each level, finest first, each a multiple of the one before; of each stage of a ResNet.
+    padding : ``"zeros"`` or ``"circular"``
+        Of the levels' convolutions A and B; circular padding makes A the operator that the symbol describes.
+    placement : str or None
+        Of batch norm and ReLU in a step, see `Placement`; None for the authors'.
+    quadratic_placement : str or None
+        Of the blocks R and C, in its place.
+    steps : int or None
+        Steps of a MgNet's level; None for other networks, whose blocks are the steps.
+    steps_per_A : int or None
+        Number of successive steps of a level that share one A; None for all of them.
+    alphas : ``"trained"`` or ``"fixed"``
+        Whether the coefficients of a Poly-MgNet are trained.
+    A_init : ``"kaiming"`` or ``"shifted"``
+        How A is drawn: torch's default, as the authors do, or the identity plus noise.
+    max_pool : bool
+        Of resnet18: pool after the stem, as for ImageNet.
+
+    See Also
+    --------
+    model_config : a configuration with defaults.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,27 +88,37 @@ class ModelConfig(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
         if self.is_resnet:
-            self._leave_out("padding", "placement", "quadratic_placement", "steps", "steps_per_A", "alphas", "A_init")
-            stages = len(RESNETS[self.name].depths)
-            if len(self.channels) != stages:
-                raise ValueError(f"{self.name} has {stages} stages, got channels for {len(self.channels)}")
-            if self.max_pool and self.name != "resnet18":
-                raise ValueError(f"max_pool is an option of resnet18 alone, got it for {self.name}; leave it out")
-            if not RESNETS[self.name].is_projecting and any(c < f for f, c in pairwise(self.channels)):
-                raise ValueError(f"{self.name} can't lose channels from stage to stage, got {_commas(self.channels)}")
+            self._check_resnet()
             return self
         if self.name in MGNETS:
-            self._leave_out("quadratic_placement", "alphas")
-            if self.steps is None:
-                raise ValueError(f"{self.name} needs the number of steps of a level")
-            if self.steps_per_A is None and MGNETS[self.name].A_per_step:
-                raise ValueError(f"{self.name} needs the number of steps that share an A; model_config knows it")
-            if self.placement is not None and Placement.parse(self.placement).on_A_term:
-                raise ValueError(f"{self.name} has no A-term, got the placement {self.placement}; choose another one")
+            self._check_mgnet()
         else:
             placements_for(self.blocks, self.placement, self.quadratic_placement)
             self._leave_out("steps")
         self._leave_out("max_pool")
+        self._check_channels()
+        return self
+
+    def _check_resnet(self) -> None:
+        self._leave_out("padding", "placement", "quadratic_placement", "steps", "steps_per_A", "alphas", "A_init")
+        stages = len(RESNETS[self.name].depths)
+        if len(self.channels) != stages:
+            raise ValueError(f"{self.name} has {stages} stages, got channels for {len(self.channels)}")
+        if self.max_pool and self.name != "resnet18":
+            raise ValueError(f"max_pool is an option of resnet18 alone, got it for {self.name}; leave it out")
+        if not RESNETS[self.name].is_projecting and any(c < f for f, c in pairwise(self.channels)):
+            raise ValueError(f"{self.name} can't lose channels from stage to stage, got {_commas(self.channels)}")
+
+    def _check_mgnet(self) -> None:
+        self._leave_out("quadratic_placement", "alphas")
+        if self.steps is None:
+            raise ValueError(f"{self.name} needs the number of steps of a level; model_config has a default")
+        if self.steps_per_A is None and MGNETS[self.name].A_per_step:
+            raise ValueError(f"{self.name} needs the number of steps that share an A; model_config has a default")
+        if self.placement is not None and Placement.parse(self.placement).on_A_term:
+            raise ValueError(f"{self.name} has no A-term, got the placement {self.placement}; choose another one")
+
+    def _check_channels(self) -> None:
         if not self.channels:
             raise ValueError("expected the channels of at least one level, got none")
         for fine, coarse in pairwise(self.channels):
@@ -99,10 +126,9 @@ class ModelConfig(BaseModel):
                 raise ValueError(
                     f"each level's channels must be a multiple of the level's before, got {_commas(self.channels)}"
                 )
-        return self
 
     def _leave_out(self, *fields: str) -> None:
-        """Refuse what this network doesn't have."""
+        """Refuse fields that this network doesn't have, unless they have their defaults."""
         for name in fields:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is no option of {self.name}, got {getattr(self, name)!r}; leave it out")
@@ -142,7 +168,7 @@ class ModelConfig(BaseModel):
 
     @property
     def steps_per_B(self) -> int | None:
-        """So many successive steps of a MgNet share one B; None for all of a level."""
+        """Number of successive steps of a MgNet that share one B; None for all of a level."""
         return 1 if MGNETS[self.name].B_per_step else None
 
     @property
@@ -184,7 +210,7 @@ class ModelConfig(BaseModel):
 
     @property
     def sizes(self) -> tuple[tuple[int, int], ...]:
-        """Image size (H, W) of each level in pixels."""
+        """Grid (H, W) of each level."""
         sizes = [self.image_size]
         for _ in self.channels[1:]:
             sizes.append(coarser(sizes[-1]))
@@ -201,13 +227,14 @@ def model_config(
     scale: float | None = None,
     **options: Any,
 ) -> ModelConfig:
-    """Complete and check a network's configuration.
+    """Return a network's configuration, complete and checked.
 
     Parameters
     ----------
     name : str
         A name in `NAMES` or a block sequence such as ``"L,C,C"``.
     image_size : int or (H, W)
+        Of the network's input, in pixels.
     in_channels, num_classes : int
     channels : sequence of int, optional
         Of each level or stage; by default they follow from name and image size, see `default_channels`.
@@ -216,10 +243,19 @@ def model_config(
     **options
         Other fields of `ModelConfig`.
 
+    Returns
+    -------
+    ModelConfig
+
     Raises
     ------
     InputError
-        In one sentence, for the first thing that doesn't fit.
+        If a name is unknown, or fields don't go together.
+
+    Examples
+    --------
+    >>> model_config("q4", image_size=8).channels
+    (32, 64)
     """
     if not isinstance(name, str):
         raise InputError(f"expected the name of a network or blocks such as 'L,L,C', got {name!r}")
@@ -230,7 +266,7 @@ def model_config(
         raise InputError(f"channels: expected those of each level such as (64, 128), got {channels!r}")
     try:
         size = pair(image_size, "image_size")
-        # An unknown name is the first thing to say; the channels depend on it.
+        # Also where the channels are given: it refuses an unknown name.
         by_default = default_channels(name, size, 1.0 if scale is None else scale)
         if channels is not None and scale is not None:
             raise InputError(f"channels and a scale both decide the channels, got {scale:g}; leave one of them out")
@@ -251,7 +287,7 @@ def model_config(
 
 
 def coarser(size: tuple[int, int]) -> tuple[int, int]:
-    """Image size after a 3x3 convolution with stride 2 and padding 1."""
+    """Return the grid after a 3x3 convolution with stride 2 and padding 1."""
     return (-(-size[0] // 2), -(-size[1] // 2))
 
 

@@ -1,4 +1,4 @@
-"""What a network costs: weights, applications of A, multiply-adds."""
+"""Weights, applications of A and multiply-adds of a network."""
 
 from __future__ import annotations
 
@@ -19,12 +19,18 @@ class Cost:
 
     Attributes
     ----------
-    weights : trained numbers
-    level_weights : of each level or stage, with restriction and prolongation from the finer one
-    applications : of the convolutions A, for one image; None for a ResNet
-    multiply_adds : of all convolutions and linear layers, for one image
-    coefficients : number of coefficients alpha
-    inert : those whose size has no effect
+    weights : int
+        Number of trained weights.
+    level_weights : tuple of int
+        Of each level or stage, with restriction and prolongation from the finer one.
+    applications : int or None
+        Applications of the convolutions A; None for a ResNet.
+    multiply_adds : int
+        Of all convolutions and linear layers.
+    coefficients : int
+        Number of coefficients alpha.
+    inert : tuple of Inert
+        Coefficients whose size has no effect.
     """
 
     weights: int
@@ -36,8 +42,25 @@ class Cost:
 
 
 def cost(name: str | ModelConfig, **config: Any) -> Cost:
-    """Count what a network costs, by one forward pass that computes nothing; the parameters are those of `build`.
+    """Return the size of a network and its work on one image, by a forward pass on the meta device.
 
+    Parameters
+    ----------
+    name : str or ModelConfig
+    **config
+        See `build`.
+
+    Returns
+    -------
+    Cost
+
+    Raises
+    ------
+    InputError
+        If the name is unknown or a field doesn't fit.
+
+    Examples
+    --------
     >>> cost("q2", image_size=28).applications
     7
     """

@@ -1,4 +1,4 @@
-"""Passages to the next coarser level."""
+"""Restriction and prolongation to the next coarser level."""
 
 from __future__ import annotations
 

@@ -1,14 +1,11 @@
-"""Coefficients whose size batch norm cancels, found from what follows them."""
+"""Coefficients whose size batch norm cancels, found from the modules that follow them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from torch import nn
 
-from polyroots.models.level import Level
 from polyroots.models.network import PolyMgNet
 from polyroots.models.placement import has_norm
 from polyroots.models.step import PolyStep
@@ -16,16 +13,19 @@ from polyroots.models.step import PolyStep
 
 @dataclass(frozen=True)
 class Inert:
-    """Coefficients of one block that training cannot tell from their multiples.
+    """Coefficients of one block whose common factor has no effect in training.
 
-    A batch norm of what they are multiplied with takes any positive common factor out again, but for its epsilon. Only
-    their sign is left of them, and of several their ratio.
+    A batch norm that follows takes any positive common factor out again, but for its epsilon. Only the sign has an
+    effect, and of several coefficients their ratio.
 
     Attributes
     ----------
-    level, block : from 1
-    letter : of the block
-    powers : of t in p, whose coefficients have a factor in common that has no effect
+    level, block : int
+        Numbers from 1.
+    letter : str
+        Letter of the block.
+    powers : tuple of int
+        Powers of t in p whose coefficients have this factor in common.
     """
 
     level: int
@@ -37,24 +37,24 @@ class Inert:
 def inert_coefficients(model: nn.Module) -> list[Inert]:
     """Find the coefficients of a Poly-MgNet whose size has no effect; none in other networks.
 
-    In evaluation mode, where batch norm keeps its running statistics, every coefficient has an effect; what is found is
-    what training sees. It is found block by block: that the output of a network of one level also takes out a factor
-    that all blocks have in common is not.
+    In evaluation mode, where batch norm has its running statistics, every coefficient has an effect; this is about
+    training mode. Each block is looked at by itself: a factor that all blocks of a network of one level have in common,
+    which its output takes out as well, is not found.
     """
-    # As it is, compiled, or in a wrapper for data parallelism.
+    # A compiled network or one in a wrapper for data parallelism is a submodule.
     network = next((module for module in model.modules() if isinstance(module, PolyMgNet)), None)
     if network is None:
         return []
-    levels = cast("Sequence[Level]", network.levels)
+    levels = network.smoothing_levels
     found = []
     for number, level in enumerate(levels, 1):
-        steps = cast("Sequence[PolyStep]", level.blocks)
+        steps = level.steps
         for index, step in enumerate(steps):
-            # Only the network's very first step begins with u = 0: nothing else is in what its output normalises.
+            # Only the network's first step begins with u = 0, so that its output normalises the update alone.
             begins = number == 1 and index == 0
             ends = begins and len(steps) == 1
             if ends and level.output_is_exit:
-                # The residual is that of u before the output.
+                # The next level gets the residual of u before the output, in which the factor has an effect.
                 ends = len(levels) == 1
             powers = _inert_powers(step, (has_norm(step.output) and begins) or (has_norm(level.output) and ends))
             if powers:

@@ -1,14 +1,14 @@
-"""Levels: steps on one resolution that share convolutions A, with the residual carried along.
+"""Levels: steps on one resolution that share convolutions A and carry the residual.
 
-A level holds the features u and the residual r = f - A u. A is linear, so the residual is carried and never computed
-anew: a step that changes u by delta changes r by -A delta. Where A changes inside a level, f is needed; it is the same
-for the rest of the level.
+A level holds the features u and the residual r = f - A u. A is linear, so that a step which changes u by delta changes
+r by -A delta, and r is never recomputed. Where A changes inside a level, f is recovered once; it is the same for the
+rest of the level.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import cast
+from typing import TypedDict, Unpack, cast
 
 import torch
 from torch import nn
@@ -21,8 +21,17 @@ from polyroots.polynomials import Factor, ResidualPolynomial, factors_from_roots
 from polyroots.roots import completed, natural
 
 
+class OperatorOptions(TypedDict, total=False):
+    """Options of a level's convolutions A, see `SmoothingLevel`."""
+
+    padding: Padding
+    steps_per_A: int | None
+    A_init: Init
+    begins_at_zero: bool
+
+
 class SmoothingLevel(nn.Module):
-    """Steps on one resolution: what Poly-MgNet's and MgNet's levels have in common.
+    """Steps on one resolution, the common base of Poly-MgNet's and MgNet's levels.
 
     Parameters
     ----------
@@ -31,12 +40,12 @@ class SmoothingLevel(nn.Module):
     padding : ``"zeros"`` or ``"circular"``
         Of A.
     steps_per_A : int, optional
-        So many successive steps share one A; by default all of them.
+        Number of successive steps that share one A; by default all of them.
     A_init : ``"kaiming"`` or ``"shifted"``
-        How A is drawn, see `polyroots.models.operator.ConvOperator`.
+        How A is drawn, see `polyroots.models.ConvOperator`.
     begins_at_zero : bool
-        Whether the level is always given u = None. Its first step then reads f itself: if it doesn't apply an A of its
-        own otherwise, it has none, but shares the next step's.
+        Whether the level is always given u = None. The first step then reads f without an application of A, and a
+        first step that needs no A for its update shares that of the next one.
 
     Attributes
     ----------
@@ -89,7 +98,7 @@ class SmoothingLevel(nn.Module):
         """
         operators = self.operators
         steps = cast("Sequence[Step]", self.blocks)
-        # Needed where A changes; known from the start where u = 0.
+        # Where A changes f is needed; r is f if u = 0.
         f = r if u is None and operators[0] is not operators[-1] else None
         for index, (step, A, extractor) in enumerate(zip(steps, operators, self.extractors, strict=True)):
             is_last = index == len(steps) - 1
@@ -129,15 +138,15 @@ class Level(SmoothingLevel):
     placement : str, Placement or sequence of these, optional
         Of batch norm and ReLU, see `polyroots.models.Placement`: one for all blocks, or one for each; by default the
         authors'.
-    padding, steps_per_A, A_init, begins_at_zero
-        See `SmoothingLevel`.
-    alphas : "trained" or "fixed"
+    alphas : ``"trained"`` or ``"fixed"``
         Whether the coefficients are trained, or stay as they are set.
+    **options
+        ``padding``, ``steps_per_A``, ``A_init`` and ``begins_at_zero``, see `SmoothingLevel`.
 
     Raises
     ------
     InputError
-        If blocks, roots and placement don't go together, or none of blocks and roots is given.
+        If blocks, roots and placement don't go together, or neither blocks nor roots are given.
 
     Examples
     --------
@@ -157,16 +166,13 @@ class Level(SmoothingLevel):
         *,
         roots: Sequence[complex] | None = None,
         placement: str | Placement | Sequence[str | Placement] | None = None,
-        padding: Padding = "zeros",
-        steps_per_A: int | None = None,
-        A_init: Init = "kaiming",
         alphas: Alphas = "trained",
-        begins_at_zero: bool = False,
+        **options: Unpack[OperatorOptions],
     ) -> None:
         letters, factors = blocks_and_factors(blocks, roots)
         placements = placements_of(letters, placement)
         steps = [PolyStep(letter, channels, place, alphas) for letter, place in zip(letters, placements, strict=True)]
-        super().__init__(steps, channels, padding, steps_per_A, A_init, begins_at_zero)
+        super().__init__(steps, channels, **options)
         set_coefficients([(step, f.coefficients) for step, f in zip(steps, factors, strict=False)])
 
     def set_roots(self, roots: Sequence[complex]) -> None:
@@ -178,20 +184,24 @@ class Level(SmoothingLevel):
             If the blocks can't have these roots, or a coefficient is beyond the network's precision. The level is then
             left as it was.
         """
-        steps = cast("Sequence[PolyStep]", self.blocks)
         _, factors = blocks_and_factors(self.letters, roots)
-        set_coefficients([(step, f.coefficients) for step, f in zip(steps, factors, strict=True)])
+        set_coefficients([(step, f.coefficients) for step, f in zip(self.steps, factors, strict=True)])
+
+    @property
+    def steps(self) -> tuple[PolyStep, ...]:
+        """The steps, one for each block."""
+        return tuple(cast("Iterable[PolyStep]", self.blocks))
 
     @property
     def letters(self) -> tuple[str, ...]:
         """Block sequence."""
-        return tuple(step.letter for step in cast("Iterable[PolyStep]", self.blocks))
+        return tuple(step.letter for step in self.steps)
 
     @property
     def groups(self) -> list[tuple[ConvOperator, list[PolyStep]]]:
         """Each A, with the steps that share it."""
         result: list[tuple[ConvOperator, list[PolyStep]]] = []
-        for A, step in zip(self.operators, cast("Iterable[PolyStep]", self.blocks), strict=True):
+        for A, step in zip(self.operators, self.steps, strict=True):
             if not result or result[-1][0] is not A:
                 result.append((A, []))
             result[-1][1].append(step)
@@ -206,10 +216,10 @@ class MgLevel(SmoothingLevel):
     channels : int
     steps : int
     placement : Placement
-    padding, steps_per_A, A_init, begins_at_zero
-        See `SmoothingLevel`.
     steps_per_B : int, optional
-        So many successive steps share one B; by default all of them.
+        Number of successive steps that share one B; by default all of them.
+    **options
+        ``padding``, ``steps_per_A``, ``A_init`` and ``begins_at_zero``, see `SmoothingLevel`.
     """
 
     def __init__(
@@ -218,22 +228,13 @@ class MgLevel(SmoothingLevel):
         steps: int,
         placement: Placement,
         *,
-        padding: Padding = "zeros",
-        steps_per_A: int | None = None,
         steps_per_B: int | None = None,
-        A_init: Init = "kaiming",
-        begins_at_zero: bool = False,
+        **options: Unpack[OperatorOptions],
     ) -> None:
         if placement.on_A_term:
             raise InputError(f"MgNet's step has no A-term, got the placement {placement}; choose another one")
-        super().__init__(
-            [ExtractorStep(channels, placement) for _ in range(steps)],
-            channels,
-            padding,
-            steps_per_A,
-            A_init,
-            begins_at_zero,
-        )
+        super().__init__([ExtractorStep(channels, placement) for _ in range(steps)], channels, **options)
+        padding = options.get("padding", "zeros")
         self._B_of_step = group_of_steps(steps, steps_per_B)
         self.B = shared(lambda: ConvOperator(channels, padding), self._B_of_step)
 
@@ -246,13 +247,13 @@ class MgLevel(SmoothingLevel):
 def blocks_and_factors(
     blocks: str | Iterable[str] | None, roots: Sequence[complex] | None
 ) -> tuple[tuple[str, ...], tuple[Factor, ...]]:
-    """Blocks, and with roots their factors; roots alone choose their blocks."""
+    """Return blocks and, with roots, their factors; roots without blocks choose them."""
     if roots is None:
         if blocks is None:
             raise InputError("expected blocks such as L,L,C, or roots that choose them, got none of them")
         return parse_blocks(blocks), ()
     complete = completed(roots)
-    ResidualPolynomial(complete)  # says what no polynomial can have, such as a root at zero
+    ResidualPolynomial(complete)  # refuses roots that no residual polynomial has, such as zero
     if blocks is None:
         choice = natural(complete)
         return choice.blocks, factors_from_roots(choice.blocks, choice.roots)
@@ -280,26 +281,26 @@ def set_coefficients(chosen: Sequence[tuple[PolyStep, Sequence[float]]]) -> None
 
 
 def group_of_steps(steps: int, per: int | None) -> list[int]:
-    """Group of each step, where so many successive steps are one; by default all of them."""
+    """Return the group of each step, with `per` successive steps in a group; by default all of them."""
     if per is not None and per < 1:
         raise InputError(f"expected at least one step that shares a convolution, got {per}")
     return [step // (per or steps) for step in range(steps)]
 
 
 def shared(make: Callable[[], ConvOperator], group_of_step: Sequence[int]) -> nn.Module:
-    """One convolution for all steps; or a list of one for each group."""
+    """Return one convolution for all steps, or a list with one for each group."""
     groups = group_of_step[-1] + 1
     return make() if groups == 1 else nn.ModuleList(make() for _ in range(groups))
 
 
 def one_for_each(module: nn.Module, group_of_step: Sequence[int]) -> tuple[ConvOperator, ...]:
-    """Convolution of each step, from what `shared` made."""
+    """Return the convolution of each step, from the module that `shared` made."""
     convolutions = [module] if isinstance(module, ConvOperator) else list(cast("nn.ModuleList", module))
     return tuple(cast("ConvOperator", convolutions[group]) for group in group_of_step)
 
 
 def _carried(A: ConvOperator, r: Features, u: Features | None, new: Features, delta: Features | None) -> Features:
-    """Residual after a step from u to `new`, which is u + delta where delta is not None."""
+    """Return the residual after a step from u to `new`, which is u + delta where delta is not None."""
     if delta is not None:
         return r - A(delta)
     # Subtracted in this order the gradient is negated once and not twice.
@@ -309,7 +310,7 @@ def _carried(A: ConvOperator, r: Features, u: Features | None, new: Features, de
 def placements_of(
     blocks: tuple[str, ...], placement: str | Placement | Sequence[str | Placement] | None
 ) -> tuple[Placement, ...]:
-    """Placement of each block, from one for all or one for each; by default the authors'."""
+    """Return the placement of each block, from one for all or one for each; by default the authors'."""
     if placement is None:
         return default_placements(blocks)
     each = (placement,) * len(blocks) if isinstance(placement, str | Placement) else tuple(placement)

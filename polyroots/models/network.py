@@ -16,13 +16,15 @@ from polyroots.models.grid_transfer import FullTransition, Transition
 from polyroots.models.level import Level, MgLevel, SmoothingLevel
 from polyroots.models.operator import ConvOperator
 from polyroots.models.placement import PLACEMENTS, Placement
+from polyroots.models.step import PolyStep
+from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
 
 # Data parallelism and torch.compile put these before names.
 _PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 class Network(nn.Module, ABC):
-    """A network of a configuration, (batch, in_channels, H, W) -> (batch, num_classes).
+    """A network with its configuration: (batch, in_channels, H, W) -> (batch, num_classes).
 
     Its `load_state_dict` also takes the names that torch.compile and data parallelism make.
     """
@@ -35,7 +37,7 @@ class Network(nn.Module, ABC):
     @property
     @abstractmethod
     def resolutions(self) -> list[list[nn.Module]]:
-        """What works on each resolution, finest first, with restriction and prolongation to it."""
+        """The modules of each resolution, finest first, with restriction and prolongation to it."""
 
     @property
     def operators(self) -> list[ConvOperator]:
@@ -78,8 +80,12 @@ class MgNet(Network):
     @property
     def operators(self) -> list[ConvOperator]:
         """The convolutions A, finest first."""
-        levels = cast("Iterable[SmoothingLevel]", self.levels)
-        return list(dict.fromkeys(A for level in levels for A in level.operators))
+        return list(dict.fromkeys(A for level in self.smoothing_levels for A in level.operators))
+
+    @property
+    def smoothing_levels(self) -> tuple[SmoothingLevel, ...]:
+        """The levels, finest first."""
+        return tuple(cast("Iterable[SmoothingLevel]", self.levels))
 
     def make_level(self, channels: int, begins_at_zero: bool) -> SmoothingLevel:
         """Make a level."""
@@ -132,6 +138,26 @@ class PolyMgNet(MgNet):
             begins_at_zero=begins_at_zero,
             alphas=config.alphas,
         )
+
+    @property
+    def smoothing_levels(self) -> tuple[Level, ...]:
+        """The levels, finest first."""
+        return tuple(cast("Iterable[Level]", self.levels))
+
+    @property
+    def groups(self) -> list[tuple[ConvOperator, list[PolyStep]]]:
+        """Each A with the steps that share it, finest level first."""
+        return [group for level in self.smoothing_levels for group in level.groups]
+
+    def polynomials(self) -> list[ResidualPolynomial]:
+        """Return the residual polynomial that the coefficients make on each A, in the order of `groups`.
+
+        Raises
+        ------
+        InputError
+            If all coefficients of a block are zero, so that its p is zero.
+        """
+        return [polynomial_of_blocks((step.letter, step.alphas.tolist()) for step in steps) for _, steps in self.groups]
 
 
 def plain_name(name: str) -> str:

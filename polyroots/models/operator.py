@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
-from polyroots.errors import InputError
+from polyroots.errors import InputError, unknown_name
 from polyroots.spectra import singular_values, whole
 
 Padding = Literal["zeros", "circular"]
@@ -29,17 +29,17 @@ class ConvOperator(nn.Conv2d):
     ----------
     channels : int
     padding : ``"zeros"`` or ``"circular"``
-        Circular makes it the operator that the symbol describes.
+        Circular padding makes it the operator that the symbol describes.
     init : ``"kaiming"`` or ``"shifted"``
         How the weights are drawn: torch's default, as the authors do, whose spectrum is a disc around 0; or the
         identity plus noise, see `draw_shifted`.
     """
 
     def __init__(self, channels: int, padding: Padding = "zeros", init: Init = "kaiming") -> None:
-        if padding not in ("zeros", "circular"):
-            raise InputError(f"unknown padding '{padding}': expected zeros, circular")
-        if init not in ("kaiming", "shifted"):
-            raise InputError(f"unknown way to draw A, '{init}': expected kaiming, shifted")
+        if padding not in get_args(Padding):
+            raise unknown_name("padding", str(padding), get_args(Padding))
+        if init not in get_args(Init):
+            raise unknown_name("A_init", str(init), get_args(Init))
         if whole(channels, "channels") < 1:
             raise InputError(f"expected at least one channel, got {channels}")
         super().__init__(channels, channels, 3, padding=1, padding_mode=padding, bias=False)
@@ -55,7 +55,7 @@ class ConvOperator(nn.Conv2d):
         scale, shift : scalars, optional
             1 and 0 where left out.
         """
-        # On the kernel, which is smaller than the features of all but the coarsest level.
+        # Scale and shift change the kernel, which is smaller than the features of all but the coarsest level.
         kernel = self.weight if scale is None else scale * self.weight
         if shift is not None:
             identity = torch.eye(self.in_channels, dtype=kernel.dtype, device=kernel.device)[:, :, None, None]
@@ -69,8 +69,8 @@ class ConvOperator(nn.Conv2d):
 def draw_shifted(weight: Float[Tensor, "c c 3 3"]) -> None:
     """Draw A = I + N, with noise N of norm 1/2 at most: all eigenvalues lie in the disc around 1 of radius 1/2.
 
-    The norm is that of the symbol at any frequency, so this holds for images of any size, and for zero padding as well,
-    whose operator is a section of the unbounded one.
+    The bound is on the norm of the symbol at every frequency. So it holds on grids of any size, and for zero padding,
+    whose operator is a section of the one on the infinite grid.
     """
     nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
     weight *= _RADIUS / norm_at_any_frequency(weight)
@@ -80,8 +80,8 @@ def draw_shifted(weight: Float[Tensor, "c c 3 3"]) -> None:
 def norm_at_any_frequency(weight: Float[Tensor, "c c 3 3"]) -> float:
     """Return an upper bound on the norm of the symbol, from that on 8x8 frequencies.
 
-    A trigonometric polynomial of degree 1 is nowhere larger than 1/cos(pi/8) times its largest value at 8 equispaced
-    points, and the symbol is one in each of two directions.
+    The symbol is a trigonometric polynomial of degree 1 in each of two directions. Such a polynomial is nowhere larger
+    than 1/cos(pi/8) times its largest value at 8 equispaced points.
 
     References
     ----------

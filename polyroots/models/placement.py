@@ -1,4 +1,4 @@
-"""Where batch norm and ReLU stand in a step: a small value, and the paper's variants by name."""
+"""Places of batch norm and ReLU in a step, and the paper's variants by name."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ class Placement:
 
     Attributes
     ----------
-    rho : what is done to the residual before the polynomial
-    update : what is done to p(A) rho(r) before it is added to u
-    output : what is done to u afterwards
+    rho : ``"plain"``, ``"bn"``, ``"relu"`` or ``"bn-relu"``
+        Applied to the residual before the polynomial.
+    update : one of the same
+        Applied to p(A) rho(r) before it is added to u.
+    output : one of the same
+        Applied to u afterwards.
     on_A_term : bool
-        The update is done to the A-term alone, in blocks R and C: alpha0 s - update(-alpha1 A s), s = rho(r).
+        Apply the update to the A-term alone, in blocks R and C: alpha0 s - update(-alpha1 A s), s = rho(r).
     where : ``"step"``, ``"level"`` or ``"exit"``
-        The output is done after every step; or once, after the level's last one; or once, to the features that leave
-        the level, and then the residual r = f - A u is that of u before.
+        Apply the output after every step; or once, after the level's last step; or once, to the features that leave
+        the level, where the residual r = f - A u is that of u before the output.
 
     Notes
     -----
@@ -95,7 +98,7 @@ class Placement:
         )
 
 
-#: The paper's variants, (*) is regular and (**) outside; and `smoother`, where roots mean what the theory says.
+#: The paper's variants, of which (*) is regular and (**) outside; and `smoother`, for which the theory of roots holds.
 PLACEMENTS: dict[str, Placement] = {
     "regular": Placement("bn-relu", "bn-relu", "plain"),
     "outside": Placement("bn-relu", "plain", "bn-relu"),
@@ -160,14 +163,14 @@ def require_fit(blocks: Sequence[str], placements: Sequence[Placement]) -> None:
     for letter, placement in zip(blocks, placements, strict=True):
         if placement.on_A_term and letter in "LS":
             raise InputError(
-                f"the placement {placement} stands on the A-term of blocks R and C, and block {letter} has no other "
-                "term beside one; give it as the placement of the quadratic blocks alone"
+                f"the placement {placement} is of the A-term of blocks R and C, and block {letter} has a single term; "
+                "give it as the placement of the quadratic blocks alone"
             )
     once_a_level(placements)
 
 
 def once_a_level(placements: Iterable[Placement]) -> Placement:
-    """Return what is done once a level, as a placement of which output and where count.
+    """Return the output that is done once a level, as a placement with this output and where alone.
 
     Raises
     ------
@@ -176,8 +179,8 @@ def once_a_level(placements: Iterable[Placement]) -> Placement:
     """
     found = {(p.output, p.where) for p in placements if p.where != "step"}
     if len(found) > 1:
-        wishes = " and ".join(sorted(f"{output}@{where}" for output, where in found))
-        raise InputError(f"the blocks of a level ask for different outputs, {wishes}; a level has one")
+        outputs = " and ".join(sorted(f"{output}@{where}" for output, where in found))
+        raise InputError(f"the blocks of a level ask for different outputs, {outputs}; a level has one")
     output, where = found.pop() if found else ("plain", "level")
     return Placement(output=output, where=where)
 
@@ -194,6 +197,6 @@ def make_place(place: Place, channels: int) -> nn.Module:
 
 
 def has_norm(place: nn.Module) -> bool:
-    """Whether a place normalises, so that the scale of what it is given is lost."""
-    # The base class of all batch norms, such as the synchronised one.
+    """Whether a place has a batch norm, after which the scale of its input is lost."""
+    # Also the synchronised batch norm, which is no BatchNorm2d.
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in place.modules())

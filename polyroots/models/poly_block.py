@@ -1,9 +1,9 @@
-"""A polynomial block by itself, for other people's networks."""
+"""A polynomial block by itself, for any network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import TypedDict, Unpack, cast
 
 from torch import nn
 
@@ -17,34 +17,39 @@ from polyroots.roots import choose_roots
 from polyroots.spectra import Convolution, eigenvalues_of
 
 
+class BlockOptions(TypedDict, total=False):
+    """Options of a block's convolution A, see `PolyBlock`."""
+
+    padding: Padding
+    A_init: Init
+
+
 class PolyBlock(nn.Module):
     """Features u of x: steps of a polynomial smoother for A u = x from u = 0, with one convolution A.
 
-    With all places plain u = p(A) x, and what is left of x is its residual x - A u = q(A) x, q(A) = I - A p(A). The
-    block keeps the shape and takes the place of residual blocks that do.
+    With all places plain u = p(A) x, and the residual is x - A u = q(A) x, q(A) = I - A p(A). The block keeps the shape
+    of x and can replace residual blocks that do.
 
     Parameters
     ----------
     channels : int
     roots : sequence of complex, or str
-        Roots of q, two at least, conjugates are completed; or the name of a strategy in
-        `polyroots.roots.strategies.STRATEGIES` that chooses them from the spectrum of the freshly drawn A.
+        Roots of q, at least two, where conjugates are completed; or the name of a strategy in
+        `polyroots.roots.STRATEGIES` that chooses them from the spectrum of the freshly drawn A.
     size : int or (H, W), optional
-        Image size in pixels that a strategy takes the spectrum at; the block itself works at any.
+        Grid on which a strategy takes the spectrum; the block itself works on any.
     degree : int, optional
         Degree d of p, for a strategy: d + 1 roots; by default 3.
     blocks : str or sequence of str, optional
         Letters such as ``"L,L,C"``; by default those that the roots ask for.
     placement : str or Placement
-        Of batch norm and ReLU, see `polyroots.models.Placement`; by default relu bn u, in which a common factor of p is
-        without effect, but for the epsilon.
-    padding : ``"zeros"`` or ``"circular"``
-        Of A.
-    A_init : ``"shifted"`` or ``"kaiming"``
-        How A is drawn, see `polyroots.models.operator.ConvOperator`: by default with its eigenvalues in the disc around
-        1 of radius 1/2, so that roots there damp something.
-    alphas : "trained" or "fixed"
-        Whether the coefficients are trained, or stay as they are.
+        Of batch norm and ReLU, see `polyroots.models.Placement`; by default the block returns relu bn u, on which a
+        common factor of p has no effect, but for the epsilon.
+    alphas : ``"trained"`` or ``"fixed"``
+        Whether the coefficients are trained, or stay as they are set.
+    **options
+        ``padding`` of A, ``"zeros"`` by default or ``"circular"``; ``A_init``, ``"shifted"`` by default, with the
+        eigenvalues in the disc around 1 of radius 1/2, or ``"kaiming"``; see `polyroots.models.ConvOperator`.
 
     Attributes
     ----------
@@ -72,15 +77,17 @@ class PolyBlock(nn.Module):
         degree: int | None = None,
         blocks: str | Iterable[str] | None = None,
         placement: str | Placement = "smoother",
-        padding: Padding = "zeros",
-        A_init: Init = "shifted",
         alphas: Alphas = "trained",
+        **options: Unpack[BlockOptions],
     ) -> None:
         super().__init__()
-        A = ConvOperator(channels, padding, A_init)
+        padding = options.get("padding", "zeros")
+        A = ConvOperator(channels, padding, options.get("A_init", "shifted"))
         if isinstance(roots, str):
             if size is None:
-                raise InputError(f"the strategy '{roots}' needs the size of the image that A's spectrum is taken at")
+                raise InputError(
+                    f"the strategy '{roots}' needs the size of the grid that A's spectrum is taken on; give size"
+                )
             choice = choose_roots(eigenvalues_of(Convolution.of(A.weight, size, name="A")), degree, roots, blocks)
             blocks, roots = choice.blocks, cast("Sequence[complex]", choice.roots)
         self.level = Level(
@@ -91,12 +98,12 @@ class PolyBlock(nn.Module):
             padding=padding,
             alphas=alphas,
         )
-        # The roots may be those of this A's spectrum.
+        # The A whose spectrum the roots come from.
         self.level.A = A
         letters = self.level.letters
         require_degree(degree, letters)
         if letters == ("L",):
-            raise InputError("one root makes p a number, so that the block has no use for A; give two roots or more")
+            raise InputError("one root makes p a constant, so that the block doesn't apply A; give two roots or more")
 
     def forward(self, x: Features) -> Features:
         """Return the features, of the shape of x: (batch, channels, height, width)."""

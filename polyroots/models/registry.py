@@ -1,4 +1,4 @@
-"""Names of networks: which blocks, families and channels they stand for."""
+"""Names of networks, with their blocks, families and default channels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from polyroots.errors import InputError, unknown_name
 from polyroots.polynomials import BLOCKS, blocks_for_degree, parse_blocks
 
-# Far beyond what can be built.
+# Larger than any network that fits into memory.
 _LARGEST_SCALE = 1e6
 
 #: The Poly-MgNets of the paper by name.
@@ -26,13 +26,16 @@ NAMED_BLOCKS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class MgNetKind:
-    """What a MgNet shares, and how it goes from level to level.
+    """Which convolutions the steps of a MgNet share, and its restriction and prolongation.
 
     Attributes
     ----------
-    A_per_step, B_per_step : whether each step has its own, or all of a level share one
-    is_full : whether Pi and R are full convolutions with batch norm and ReLU, and all levels as wide as the first
-    width : channels of the first level at 32x32 pixels
+    A_per_step, B_per_step : bool
+        Whether each step has a convolution of its own; otherwise all steps of a level share one.
+    is_full : bool
+        Whether Pi and R are full convolutions with batch norm and ReLU, and all levels as wide as the first.
+    width : int
+        Channels of the first level at 32x32 pixels.
     """
 
     A_per_step: bool
@@ -56,10 +59,13 @@ class ResNetKind:
 
     Attributes
     ----------
-    depths : residual blocks of each stage
-    width : channels of the first stage; each further one has twice as many as the one before
-    is_projecting : whether a shortcut that changes the shape is a 1x1 convolution, or takes every second pixel and
-        fills up with zero channels (option A of the CIFAR networks)
+    depths : tuple of int
+        Residual blocks of each stage.
+    width : int
+        Channels of the first stage; each further stage has twice as many as the one before.
+    is_projecting : bool
+        Whether a shortcut that changes the shape is a 1x1 convolution; otherwise it takes every second pixel and adds
+        zero channels (option A of the CIFAR networks).
     """
 
     depths: tuple[int, ...]
@@ -79,7 +85,7 @@ NAMES = (*NAMED_BLOCKS, *MGNETS, *RESNETS)
 
 
 def blocks_of(name: str) -> tuple[str, ...]:
-    """Block sequence of a named Poly-MgNet or of a name that is itself a sequence.
+    """Return the block sequence of a Poly-MgNet's name, which may itself be a sequence.
 
     Raises
     ------
@@ -96,8 +102,10 @@ def blocks_of(name: str) -> tuple[str, ...]:
 
 
 def name_for_degree(degree: int) -> str:
-    """Return the network whose blocks a degree asks for: a paper's name where there is one, else the sequence.
+    """Return the name of the network with the default blocks of a degree.
 
+    Examples
+    --------
     >>> [name_for_degree(d) for d in (1, 3, 5)]
     ['q2', 'q4', 'L,L,C,C']
     """
@@ -111,7 +119,7 @@ def name_for_blocks(blocks: tuple[str, ...]) -> str:
 
 
 def default_channels(name: str, image_size: Sequence[int], scale: float = 1.0) -> tuple[int, ...]:
-    """Channels of each level or stage.
+    """Return the channels of each level or stage.
 
     A multigrid network has levels that halve the image down to at most 4 pixels on its shorter side, with the channels
     (w, 2w, 4w, 4w, ...), or w everywhere in ``mgnet-hx``. w is floor(64 scale) and floor(256 scale), half of that for
@@ -145,7 +153,7 @@ def default_channels(name: str, image_size: Sequence[int], scale: float = 1.0) -
 
 
 def parse_scale(text: str) -> float:
-    """Read a scale of the channels: a positive number, also as a square root or a reciprocal.
+    """Return a scale of the channels from text: a positive number, also as a square root or a reciprocal.
 
     Raises
     ------
@@ -170,9 +178,9 @@ def parse_scale(text: str) -> float:
 
 
 def scaled_width(width: int, scale: Any) -> int:
-    """Channels of the first level, scaled: floor(width scale).
+    """Return the channels of the first level, floor(width scale).
 
-    Each level's channels follow from it: rounded one by one they would no longer be multiples of each other.
+    The other levels' channels are multiples of it; if each was rounded by itself they would not be.
 
     Raises
     ------

@@ -63,14 +63,14 @@ class ResNet(Network):
 
 
 class Subsample(nn.Module):
-    """Shortcut without weights: every second pixel, and zeros for the channels that are new."""
+    """Shortcut without weights: every second pixel, and zeros for the new channels."""
 
     def __init__(self, fine: int, coarse: int) -> None:
         super().__init__()
         self.missing = coarse - fine
 
     def forward(self, x: Float[Tensor, "batch fine H W"]) -> Float[Tensor, "batch coarse H/2 W/2"]:
-        """Return the shortcut's features; half of the new channels come before the old ones."""
+        """Return the features; half of the new channels come before the old ones."""
         before = self.missing // 2
         return pad(x[:, :, ::2, ::2], (0, 0, 0, 0, before, self.missing - before))
 

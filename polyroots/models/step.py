@@ -1,4 +1,4 @@
-"""One step of a level: what is read from the residual and added to the features."""
+"""The steps of a level: an update of the features from the residual."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from polyroots.models.operator import ConvOperator, Features
 from polyroots.models.placement import Placement, make_place
 from polyroots.polynomials import BLOCKS
 
-#: Whether the coefficients of a polynomial are trained, or stay as they are set.
+#: Whether the coefficients of a polynomial are trained.
 Alphas = Literal["trained", "fixed"]
 
 
@@ -26,7 +26,7 @@ class Step(nn.Module, ABC):
     ----------
     channels : int
     placement : Placement
-        An output that is done once a level is the level's, not the step's.
+        An output that is done once a level belongs to the level, and the step leaves it out.
     """
 
     def __init__(self, channels: int, placement: Placement) -> None:
@@ -43,12 +43,12 @@ class Step(nn.Module, ABC):
 
     @property
     def applies_A(self) -> bool:
-        """Whether the step applies A, beside the residual that it is given."""
+        """Whether the step applies A to the residual."""
         return False
 
     @abstractmethod
     def delta(self, operator: ConvOperator, r: Features) -> Features:
-        """Return what is added to u, from the residual r."""
+        """Return the update of u from the residual r."""
 
     def forward(self, operator: ConvOperator, u: Features | None, r: Features) -> tuple[Features, Features]:
         """Return the new features, and delta.
@@ -70,7 +70,7 @@ class PolyStep(Step):
     Parameters
     ----------
     letter : str
-        ``"L"``, ``"R"``, ``"S"`` or ``"C"``: the powers of A in p, see `polyroots.polynomials.blocks.BLOCKS`.
+        ``"L"``, ``"R"``, ``"S"`` or ``"C"``: decides the powers of A in p.
     channels : int
     placement : Placement
     alphas : "trained" or "fixed"
@@ -119,12 +119,12 @@ class PolyStep(Step):
         if self.letter == "S":
             return self.update(A(s, scale=last))
         if self.placement.on_A_term:
-            # The paper's (2 a - place(A)) / (a^2 + b^2): what it subtracts has the positive coefficient -alpha1.
+            # The paper's (2 a - place(A)) / (a^2 + b^2): the subtracted term has the positive coefficient -alpha1.
             return first * s - self.update(A(s, scale=-last))
         return self.update(A(s, scale=last, shift=first))
 
     def _scaled_rho(self, alpha: Tensor, r: Features) -> Features:
-        """Alpha rho(r); a batch norm takes the factor into its own, which saves three passes over the features."""
+        """Alpha rho(r); batch norm takes alpha into its own factor, which saves three passes over the features."""
         if not isinstance(self.rho, nn.BatchNorm2d):
             return alpha * self.rho(r)
         scaled = {"weight": alpha * self.rho.weight, "bias": alpha * self.rho.bias}
@@ -132,7 +132,7 @@ class PolyStep(Step):
         return result
 
     def extra_repr(self) -> str:
-        """Say what a printed module doesn't show by itself."""
+        """Return the description in ``repr(module)``."""
         return f"{self.letter}, powers={self.powers}, {self.placement}"
 
 
@@ -144,5 +144,5 @@ class ExtractorStep(Step):
         return self.update(operator(self.rho(r)))
 
     def extra_repr(self) -> str:
-        """Say what a printed module doesn't show by itself."""
+        """Return the description in ``repr(module)``."""
         return str(self.placement)

@@ -1,4 +1,4 @@
-"""What each convolution of a network sees: its image size, by one forward pass that computes nothing."""
+"""The grid on which each convolution of a network acts, found by one forward pass."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ class TracedConvolution:
 
     Attributes
     ----------
-    name : of its weight in the state dict
-    size : (H, W) of its input in pixels
+    name : str
+        Of its weight in the state dict.
+    size : (H, W)
+        Grid of its input.
     stride, dilation : (int, int)
     groups : int
-    padding : ``"zeros"`` or ``"circular"`` where it is "same" padding; else what it is instead; None where unknown
+    padding : str or None
+        ``"zeros"`` or ``"circular"`` if it is "same" padding, otherwise a description; None where it is unknown.
     """
 
     name: str
@@ -63,22 +66,22 @@ def convolutions(config: ModelConfig) -> list[TracedConvolution]:
 def trace_convolutions(
     model: nn.Module, images: Tensor
 ) -> tuple[list[tuple[TracedConvolution, nn.Conv2d, str]], dict[str, str]]:
-    """Find what each convolution of any network sees, by one forward pass in evaluation mode.
+    """Return the geometry of each convolution of any network, by one forward pass in evaluation mode.
 
     Parameters
     ----------
     model : nn.Module
         Left as it was.
-    images : (1, channels, H, W)
-        On the device of the model; also "meta", where nothing is computed.
+    images : (1, channels, H, W) Tensor
+        On the device of the model; on "meta" nothing is computed.
 
     Returns
     -------
     list of (TracedConvolution, module, note)
-        In the order of the modules; a module that is used at several sizes is listed once, with the first, and the note
-        says the others.
+        In the order of the modules; a module that is used at several sizes is listed once, with the first size and a
+        note of the others.
     dict
-        Name -> why, of each convolution that is not listed.
+        Name -> reason, of each convolution that is not listed.
     """
     seen: dict[nn.Module, list[tuple[int, ...]]] = {}
 
@@ -108,7 +111,7 @@ def trace_convolutions(
     kept, skipped = [], {}
     owners: dict[int, str] = {}
     for name, module in found:
-        # A reparametrised weight is computed anew each time, and belongs to its module alone.
+        # A reparametrised weight is computed at each use and is no parameter: it can't be tied.
         parameter = dict(module.named_parameters(recurse=False)).get("weight")
         owner = name if parameter is None else owners.setdefault(id(parameter), name)
         if not isinstance(module, nn.Conv2d):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from polyroots.errors import InputError
-from polyroots.initialization import operands_of, report_as_is
+from polyroots.initialization import operators_to_damp, report_as_is
 from polyroots.models import PolyMgNet, count_weights
 from polyroots.training import LoadedRun, Snapshot, TrackedOperator
 
@@ -130,8 +130,10 @@ def _reports_of_end(run: LoadedRun, remarks: list[str]) -> Sequence[Mapping[str,
         return []
     init = run.init or {}
     try:
-        operands = operands_of(network, region=init.get("region", "all"), padding=init.get("padding", "circular"))
-        levels: Sequence[Mapping[str, Any]] = report_as_is(network, operands).to_dict()["levels"]
+        operators = operators_to_damp(
+            network, region=init.get("region", "all"), padding=init.get("padding", "circular")
+        )
+        levels: Sequence[Mapping[str, Any]] = report_as_is(network, operators).to_dict()["levels"]
     except InputError as error:
         remarks.append(f"The roots after training are not shown: {error}.")
         return []

@@ -102,12 +102,7 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
         require_strategy(settings["roots"])
         if settings["roots"] == "given":
             raise InputError("roots 'given' is for 'polyroots init' only; choose another strategy")
-        origin = AlphaInit.parse(settings.get("alpha-init", "spectrum"))
-        if origin.kind != "spectrum":
-            raise InputError(
-                f"alpha-init {origin} sets the coefficients without a spectrum, and roots {settings['roots']} chooses "
-                "them from one; leave one of the two settings out"
-            )
+        AlphaInit.parse(settings.get("alpha-init", "spectrum")).require_alone(roots=True)
     fields = {field: settings[name] for name, field in _OF_TRAINING.items() if name in settings}
     fields |= {"data_dir": data_dir, "device": machine.device, "devices": machine.devices, "seed": seed}
     fields.pop("dataset", None)  # an argument of its own

@@ -24,7 +24,6 @@ from torch import nn
 from polyroots.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.errors import FileError, InputError
 from polyroots.files import reading_archive, replacing
-from polyroots.initialization import groups_of
 from polyroots.models import MgNet, PolyMgNet, PolyStep, SmoothingLevel
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
 from polyroots.spectra import Convolution, eigenvalues_of
@@ -115,7 +114,7 @@ class Snapshot:
         if not isinstance(network, MgNet):
             raise InputError(f"expected a network with convolutions A, got a {type(network).__name__}")
         names = {module: f"{name}.weight" for name, module in network.named_modules()}
-        steps: Mapping[nn.Module, list[PolyStep]] = dict(groups_of(network)) if isinstance(network, PolyMgNet) else {}
+        steps: Mapping[nn.Module, list[PolyStep]] = dict(network.groups) if isinstance(network, PolyMgNet) else {}
         operators = []
         for number, (level, size) in enumerate(zip(network.levels, network.config.sizes, strict=True), 1):
             assert isinstance(level, SmoothingLevel)

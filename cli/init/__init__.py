@@ -1,0 +1,5 @@
+"""``polyroots init``."""
+
+from .command import init
+
+__all__ = ["init"]

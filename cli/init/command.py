@@ -1,0 +1,221 @@
+"""The command ``polyroots init``: its options, what they ask of the library, and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from polyroots_cli.model_options import NetworkRequest, model_options, refuse_shape
+from polyroots_cli.options import (
+    PATH,
+    ImageSize,
+    Root,
+    data_dir_option,
+    dataset_option,
+    json_option,
+    region_option,
+    seed_option,
+    usage_errors,
+    was_given,
+    with_options,
+)
+
+if TYPE_CHECKING:
+    from polyroots.initialization import InitRequest, InitResult
+    from polyroots.models import ModelConfig
+
+
+@click.command(short_help="Choose roots from spectra: set a network's coefficients, diagnose them, compare strategies.")
+@click.argument("checkpoint", type=PATH, required=False)
+@model_options
+@click.option("--root", "given", type=Root(), multiple=True, help="A root by hand, such as 0.1+0.2j; repeatable.")
+@click.option("--keep-pairs", is_flag=True, help="extremal: keep conjugate pairs of extreme real part.")
+@region_option
+@click.option(
+    "--spectrum-padding",
+    type=click.Choice(["circular", "zeros"]),
+    default="circular",
+    show_default=True,
+    help="Boundary of the operator whose spectrum is taken, whatever the network has.",
+)
+@click.option("--image-size", type=ImageSize(), help="Colour images of this size, without --dataset. [CHECKPOINT: 32]")
+@dataset_option
+@data_dir_option
+@click.option("--layer", "layers", multiple=True, metavar="GLOB", help="Of CHECKPOINT, only such layers; repeatable.")
+@seed_option("Of fresh weights and of strategies that draw.")
+@click.option("--compare", is_flag=True, help="Rank all strategies in one table.")
+@click.option("--plot", "plot_dir", type=PATH, help="Draw each level's spectrum, roots and |q| to this directory.")
+@click.option("--out", type=PATH, help="Write the network with its coefficients here, for 'polyroots train --init'.")
+@json_option
+def init(
+    checkpoint: Path | None,
+    request: NetworkRequest,
+    given: tuple[complex, ...],
+    keep_pairs: bool,
+    region: str,
+    spectrum_padding: str,
+    image_size: tuple[int, int] | None,
+    dataset: str,
+    data_dir: Path | None,
+    layers: tuple[str, ...],
+    seed: int,
+    compare: bool,
+    plot_dir: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Choose roots from the spectrum of each convolution A, and set the coefficients that they make.
+
+    Without CHECKPOINT a network is drawn; the data set decides image size, channels and classes, its images are not
+    read. A Poly-MgNet in CHECKPOINT keeps its weights and gets new coefficients; of any other one every square
+    convolution is taken as an operator of its own. The tables show each level's spectrum, the roots and coefficients
+    alpha of its blocks, and how well they damp the spectrum. --degree alone picks the blocks that the roots ask for.
+
+    \b
+    Strategies (--roots): extremal, real, complex, largest, smallest, leja, chebyshev, harmonic-ritz,
+    least-squares, minimax, random, given (--root).
+
+    \b
+    Examples:
+      polyroots init --degree 3 --roots extremal
+      polyroots init --degree 3 --compare
+      polyroots init runs/first/last.pt --roots leja --plot pictures --out again.pt
+      polyroots init poisson.pt --image-size 32 --degree 1 --roots minimax --region high
+      polyroots init --model q2 --dataset folder --data-dir cifar10 --out init.pt
+      polyroots init --blocks C,C --placement smoother --padding circular --a-init shifted --roots minimax
+    """
+    from polyroots.checkpoints import save_checkpoint
+    from polyroots.files import make_directory
+    from polyroots.initialization import InitRequest
+
+    from .report import draw, print_report, print_written
+
+    if checkpoint is not None and out is not None and out.resolve() == checkpoint.resolve():
+        raise click.UsageError(f"--out {out} is the checkpoint itself, and would be overwritten; choose another file")
+    with usage_errors():
+        source = _source(checkpoint, request, image_size, dataset, data_dir, layers)
+        strategy, options = _strategy(request, given, keep_pairs, seed)
+        is_left_to_roots = not request.names_blocks and request.origin_of_alphas.needs_spectrum
+        asked = InitRequest(
+            degree=request.degree,
+            strategy=strategy,
+            options=options,
+            alpha_init=request.alpha_init,
+            region=region,
+            padding=spectrum_padding,
+            seed=seed,
+            compare=compare,
+            free_blocks=is_left_to_roots,
+            blocks=request.given_blocks if checkpoint is not None else None,
+            image_size=image_size if checkpoint is not None else None,
+            layers=layers,
+            needs_network=out is not None,
+        )
+    if plot_dir is not None:
+        make_directory(plot_dir)
+    result = _initialize(source, asked)
+    # A comparison alone is no request for the default strategy.
+    is_asked = not compare or bool(given or out or plot_dir) or was_given("roots")
+    title = f"seed {seed}" if checkpoint is None else str(checkpoint)
+    print_report(result, asked, title, as_json, is_asked=is_asked)
+    if result.error is not None:
+        if is_asked:
+            raise result.error
+        return
+    if out is not None:
+        save_checkpoint(out, result.checkpoint())
+    if plot_dir is not None:
+        draw(result, plot_dir)
+    if not as_json:
+        print_written(result, plot_dir, out, _data_options(result, data_dir) if out is not None else "")
+
+
+def _initialize(source: ModelConfig | Path, request: InitRequest) -> InitResult:
+    """Run the library's initialisation with a progress bar; fields that don't go together are usage errors."""
+    from polyroots.initialization import RequestError, initialize_from
+    from polyroots_cli.console import progress
+
+    with progress() as bar:
+        task = bar.add_task("eigenvalues", total=None)
+        try:
+            return initialize_from(
+                source,
+                request,
+                on_progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+            )
+        except RequestError as error:
+            raise click.UsageError(with_options(error, click.get_current_context().command)) from error
+
+
+def _source(
+    checkpoint: Path | None,
+    request: NetworkRequest,
+    image_size: tuple[int, int] | None,
+    dataset: str,
+    data_dir: Path | None,
+    layers: tuple[str, ...],
+) -> ModelConfig | Path:
+    """Return the file, or the configuration of the network to draw."""
+    if checkpoint is not None:
+        if was_given("padding"):
+            raise click.UsageError(
+                f"--padding is of a network that is drawn, and {checkpoint} brings its own convolutions; the "
+                "boundary that their spectrum is taken with is --spectrum-padding"
+            )
+        refuse_shape(f"{checkpoint} brings its own convolutions", "dataset", "data_dir")
+        return checkpoint
+    if layers:
+        raise click.UsageError("--layer chooses layers of CHECKPOINT, and none is given")
+    config = _configuration(request, image_size, dataset, data_dir)
+    config.blocks  # noqa: B018 - a network without any is refused here
+    return config
+
+
+def _configuration(
+    request: NetworkRequest, image_size: tuple[int, int] | None, dataset: str, data_dir: Path | None
+) -> ModelConfig:
+    """Return the configuration of the network to draw."""
+    from polyroots.training import describe_data
+    from polyroots_cli.network import config_for
+
+    if image_size is None:
+        return config_for(request, describe_data(dataset, data_dir))
+    if was_given("dataset") or was_given("data_dir"):
+        raise click.UsageError("--image-size and the data set both decide the images' size; leave one of them out")
+    return request.config(image_size=image_size)
+
+
+def _strategy(
+    request: NetworkRequest, given: tuple[complex, ...], keep_pairs: bool, seed: int
+) -> tuple[str, dict[str, Any]]:
+    """Return the strategy and its options."""
+    from polyroots.roots import options_of, require_strategy
+
+    roots = request.roots
+    if given:
+        request.origin_of_alphas.require_alone(given=True)
+        if was_given("roots") and roots != "given":
+            raise click.UsageError(f"--root gives the roots by hand, and --roots {roots} chooses them; leave one out")
+        return "given", {"roots": list(given)}
+    require_strategy(roots)
+    if roots == "given":
+        raise click.UsageError("--roots given needs the roots, such as --root 0.3 --root 0.1+0.2j")
+    if keep_pairs and roots != "extremal":
+        raise click.UsageError(f"--keep-pairs is an option of 'extremal', got --roots {roots}; leave one of them out")
+    options: dict[str, Any] = {"seed": seed} if "seed" in options_of(roots) else {}
+    return roots, options | ({"project": False} if keep_pairs else {})
+
+
+def _data_options(result: InitResult, data_dir: Path | None) -> str:
+    """Return the options of ``polyroots train`` that name a network's images; none for the embedded digits."""
+    from polyroots.training import describe_data
+
+    assert result.network is not None
+    config = result.network.config
+    digits = describe_data("digits", None)
+    if (config.in_channels, config.image_size) == (digits.channels, digits.size):
+        return ""
+    dataset = click.get_current_context().params["dataset"] if was_given("dataset") else "folder"
+    return f" --dataset {dataset} --data-dir {data_dir or 'DIR'}"

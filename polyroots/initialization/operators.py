@@ -1,0 +1,135 @@
+"""Roots for each of several operators: the levels of a network, or the layers of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from polyroots.errors import ConvergenceError, InputError
+from polyroots.polynomials import Diagnosis, Minimax, ResidualPolynomial, Target, diagnose, minimax
+from polyroots.roots import RootChoice, choose_roots, fit
+from polyroots.spectra import Convolution, Spectrum, eigenvalues_of, is_direct
+
+
+class OperatorToDamp:
+    """An operator for which roots are chosen; its spectrum and the best possible max|q| are computed once.
+
+    Parameters
+    ----------
+    number : int
+        Of the level or layer, from 1.
+    title : str
+        Name in messages, such as ``"level 1"``.
+    convolution : Convolution
+        The operator.
+    region : ``"all"`` or ``"high"``
+        The part of the spectrum that is to be damped.
+    blocks : tuple of str, optional
+        Blocks that the roots have to fit; by default the degree alone decides how many there are.
+
+    Attributes
+    ----------
+    name : str
+        Name of the weight.
+    spectrum : Spectrum or None
+        None for a zero-padded operator that is too large for its eigenvalues.
+    target : Target
+        The part of the spectrum that is to be damped.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to damp; the message begins with the title.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        title: str,
+        convolution: Convolution,
+        region: str = "all",
+        blocks: tuple[str, ...] | None = None,
+    ) -> None:
+        self.number, self.title, self.name, self.convolution = number, title, convolution.name, convolution
+        self.blocks = blocks
+        self.spectrum: Spectrum | None = None
+        if convolution.padding == "circular" or is_direct(convolution):
+            self.spectrum = eigenvalues_of(convolution)
+        with _naming(title):
+            self.target = Target.of(self.spectrum or convolution, region)
+        self._best: dict[int, Minimax] = {}
+
+    def choose(self, degree: int | None, strategy: str, options: Mapping[str, Any]) -> RootChoice:
+        """Choose as many roots as the blocks have, or degree + 1 without blocks."""
+        with _naming(self.title):
+            return choose_roots(self.target, degree if self.blocks is None else None, strategy, self.blocks, **options)
+
+    def refit(self, choice: RootChoice, blocks: tuple[str, ...]) -> RootChoice:
+        """Return the same roots in the order of other blocks."""
+        if choice.blocks == blocks:
+            return choice
+        with _naming(self.title):
+            fitted = fit(choice.roots.tolist(), blocks)
+        return RootChoice.of(fitted, choice.strategy, choice.remarks)
+
+    def diagnose(self, q: ResidualPolynomial) -> Diagnosis:
+        """Return the diagnosis of q, with the best max|q| of as many roots where it can be computed."""
+        if self.spectrum is None:
+            return diagnose(q, self.target)
+        count = min(len(q.roots), self.target.distinct)
+        if count not in self._best:
+            try:
+                self._best[count] = minimax(self.target, count)
+            except ConvergenceError:
+                return diagnose(q, self.target)
+        return diagnose(q, self.target, best=self._best[count])
+
+
+def choose_for_all(
+    operators: Sequence[OperatorToDamp],
+    degree: int | None,
+    strategy: str,
+    options: Mapping[str, Any] | None = None,
+) -> list[RootChoice]:
+    """Choose roots for every operator; operators without blocks of their own all get the same block sequence.
+
+    Parameters
+    ----------
+    operators : sequence of OperatorToDamp
+    degree : int or None
+        Degree of operators without blocks; 3 if it is None.
+    strategy : str
+        A name in `polyroots.roots.STRATEGIES`.
+    options : mapping, optional
+        Options of the strategy.
+
+    Raises
+    ------
+    InputError
+        If there are no roots for an operator; the message begins with its title.
+    """
+    choices = [operator.choose(degree, strategy, options or {}) for operator in operators]
+    if any(operator.blocks is not None for operator in operators):
+        return choices
+    common = _common_blocks(choices)
+    return [operator.refit(choice, common) for operator, choice in zip(operators, choices, strict=True)]
+
+
+def _common_blocks(choices: Sequence[RootChoice]) -> tuple[str, ...]:
+    """Blocks that hold the roots of every operator: R and C take two real roots as well as a conjugate pair."""
+    sequences = {choice.blocks for choice in choices}
+    if len(sequences) == 1:
+        return choices[0].blocks
+    count = len(choices[0].roots)
+    singles = min(blocks.count("L") for blocks in sequences)
+    return ("L",) * singles + ("C",) * ((count - singles) // 2)
+
+
+@contextmanager
+def _naming(title: str) -> Iterator[None]:
+    """Put the operator's title before the message of an InputError."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{title}: {error}", fields=error.fields) from error
