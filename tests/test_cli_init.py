@@ -175,7 +175,7 @@ def test_all_strategies_are_ranked(shifted_file, poisson):
     assert len(rows[0]["levels"]) == 2
     printed = run("init", shifted_file, "--compare").stdout
     assert "All strategies, by max|q| of the worst level" in printed
-    assert "complex: level 1: the blocks L,L,C can't hold what was chosen, 2 conjugate pairs" in printed
+    assert "complex: level 1: the blocks L,L,C can't hold the chosen roots, 2 conjugate pairs" in printed
     rows = document(poisson, "--compare", "--degree", 3, "--image-size", 16)["comparison"]
     assert {rows[0]["strategy"], rows[1]["strategy"]} == {"minimax", "chebyshev"}
     text = run("init", poisson, "--compare", "--degree", 1, "--image-size", 8).stdout
@@ -239,7 +239,7 @@ def test_pictures_are_drawn(tmp_path, poisson, shifted_file):
             "odd number, and 'complex' chooses conjugate pairs; degree 1 or 3",
         ),
         (("--roots", "chebyshev"), 1, "not on one side of 0, and so Chebyshev polynomials don't damp"),
-        (("--model", "q2", "--root", "0.1+0.2j"), 1, "the blocks L,L can't hold what was chosen, 1 conjugate pair"),
+        (("--model", "q2", "--root", "0.1+0.2j"), 1, "the blocks L,L can't hold the chosen roots, 1 conjugate pair"),
         (
             ("--model", "q2", "--root", "1"),
             1,

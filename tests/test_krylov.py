@@ -78,7 +78,7 @@ def test_points_of_the_upper_half_plane_stand_for_their_conjugates():
 
 
 def test_a_start_of_zeros_is_said():
-    with pytest.raises(pr.InputError, match="expected a vector that is not, got zeros"):
+    with pytest.raises(pr.InputError, match="needs a start other than zero: got a vector of zeros"):
         arnoldi(lambda x: x, np.zeros(3), 2)
 
 

@@ -11,7 +11,7 @@ from spectra import max_abs, shifted
 import polyroots as pr
 from polyroots.polynomials.target import Target
 from polyroots.roots.chebyshev_ellipse import best_ellipse
-from polyroots.roots.optimal import Task, optimise_roots
+from polyroots.roots.optimal import OptimisationProblem, optimise_roots
 from polyroots.roots.picking import RootRequest
 from polyroots.roots.select import choose_roots
 
@@ -40,10 +40,13 @@ def test_least_squares_of_steep_polynomials():
 def test_what_float64_roots_cannot_reach_is_refused():
     """Roots that are not those of the optimum, whoever is to blame."""
     target = Target.of([1, 2, 3])
-    task = Task("mine", RootRequest(2), target, target, 2)
+    problem = OptimisationProblem("mine", RootRequest(2), target, target, 2)
     with pytest.raises(pr.InputError, match=r"'mine' can reach 0.1 here, but its roots in float64 only 0.5: some are"):
-        task.that_reach(0.1, lambda q: float(task.sizes(q).max()), [1.5 + 0j, 6 + 0j], [4 + 0j, 3 + 0j])
-    assert task.that_reach(0.5, lambda q: float(task.sizes(q).max()), [9 + 0j, 9 + 0j], [1 + 0j, 3 + 0j]) == [1, 3]
+        problem.that_reach(0.1, lambda q: float(problem.sizes(q).max()), [1.5 + 0j, 6 + 0j], [4 + 0j, 3 + 0j])
+    assert problem.that_reach(0.5, lambda q: float(problem.sizes(q).max()), [9 + 0j, 9 + 0j], [1 + 0j, 3 + 0j]) == [
+        1,
+        3,
+    ]
 
 
 def test_what_is_below_rounding_is_refused_with_a_degree_that_is_enough():
@@ -79,7 +82,7 @@ def test_every_symmetry_is_said_with_the_degree_that_fits(strategy):
 )
 @pytest.mark.parametrize("strategy", ["minimax", "least-squares"])
 def test_blocks_with_too_many_roots_are_said(values, blocks, strategy):
-    with pytest.raises(pr.InputError, match=f"blocks {blocks} have more roots than there is to damp"):
+    with pytest.raises(pr.InputError, match=f"blocks {blocks} have more roots than are needed"):
         pr.select_roots(values, blocks=blocks, strategy=strategy)
 
 
@@ -200,8 +203,8 @@ def test_the_null_space_is_left_out_of_the_start():
 def test_an_optimum_at_zero_is_refused():
     """Whatever an optimiser returns: relative to the spectrum it is zero."""
     with pytest.raises(pr.InputError, match="'mine' has a root at 2e-07, which is zero relative to the spectrum"):
-        optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda task: [2e-7], "mine")
-    assert optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda task: [4e-7], "mine").roots == [4e-7]
+        optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda problem: [2e-7], "mine")
+    assert optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda problem: [4e-7], "mine").roots == [4e-7]
 
 
 def test_zero_on_the_edge_is_in_the_hull():

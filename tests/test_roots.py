@@ -173,7 +173,7 @@ def test_blocks_take_what_is_given():
     assert given([1, 2, 3, 2.5], "R,C") == [3, 2.5, 1, 2]
     assert given([1 + 1j, 2 + 1j], "R,C") == [2 + 1j, 2 - 1j, 1 + 1j, 1 - 1j]
     assert given([2, 1, -1], "S,L") == [1, -1, 2]
-    with pytest.raises(pr.InputError, match="blocks S can't hold what was chosen, 2 real roots"):
+    with pytest.raises(pr.InputError, match="blocks S can't hold the chosen roots, 2 real roots"):
         given([1, -1.0005], "S")
 
 

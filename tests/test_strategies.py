@@ -119,7 +119,7 @@ def test_real_and_complex_choose_one_kind():
     fitted = pr.select_roots(Lambda, blocks="L,L,C", strategy="real")
     assert (fitted.imag == 0).all()
     with pytest.raises(
-        pr.InputError, match="the blocks L,L,C can't hold what was chosen, 2 conjugate pairs; leave the blocks out"
+        pr.InputError, match="the blocks L,L,C can't hold the chosen roots, 2 conjugate pairs; leave the blocks out"
     ):
         pr.select_roots(Lambda, blocks="L,L,C", strategy="complex")
 
@@ -366,14 +366,14 @@ def test_a_projected_root_near_zero_is_passed_over_and_said():
     """Real parts 0, 1 and 2: zero is no root, and the report says that it was a candidate."""
     choice = choose_roots([3j, -3j, 1 + 1j, 1 - 1j, 2], blocks="L,L")
     assert choice.roots.tolist() == [1, 2]
-    assert choice.remarks == ("the candidate 0 was passed over: relative to the spectrum it is zero",)
+    assert choice.remarks == ("the candidate 0 was left out: relative to the spectrum it is zero",)
 
 
 def test_an_imaginary_spectrum_keeps_its_pairs():
     """No real part to project to: a degree alone takes the pairs, an odd number of roots is an error."""
     choice = choose_roots([1j, -1j, 2j, -2j, 3j, -3j], 3)
     assert choice.blocks == ("C", "C")
-    assert choice.remarks == ("too few real parts are different from zero: eigenvalues are taken as they are",)
+    assert choice.remarks == ("too few real parts are different from zero: eigenvalues are chosen instead",)
     with pytest.raises(pr.InputError, match="blocks L,C need 1 distinct non-zero real parts, the spectrum has 0"):
         pr.select_roots([1j, -1j, 2j, -2j], 2)
 

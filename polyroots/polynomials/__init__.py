@@ -1,6 +1,6 @@
 """Residual polynomials: blocks, Leja order, coefficients, the best possible maximum on a spectrum, diagnosis."""
 
-from polyroots.polynomials.arnoldi import Krylov, arnoldi
+from polyroots.polynomials.arnoldi import KrylovBasis, arnoldi
 from polyroots.polynomials.blocks import (
     BLOCKS,
     PAIRING_TOLERANCE,
@@ -33,7 +33,7 @@ __all__ = [
     "ComplexPair",
     "Diagnosis",
     "Factor",
-    "Krylov",
+    "KrylovBasis",
     "Linear",
     "Minimax",
     "RealPair",

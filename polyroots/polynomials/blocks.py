@@ -1,7 +1,7 @@
-r"""Factors of the residual polynomial q: one block of a network applies one of them, in real arithmetic.
+"""Factors of the residual polynomial q, each applied by one block of a network in real arithmetic.
 
-A block sequence such as "L,L,C" says which factors a network's level has. The blocks R and C carry the same two
-coefficients, so each of them takes two real roots as well as a conjugate pair.
+A block sequence such as "L,L,C" names the factors of a level. The blocks R and C have the same two coefficients, so
+both take two real roots as well as a conjugate pair.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from polyroots.errors import InputError
 from polyroots.text import count_of
 
-#: A root counts as real, and two roots as conjugates of each other, to this relative accuracy.
+#: The relative tolerance to which a root counts as real and two roots as conjugates of each other.
 PAIRING_TOLERANCE = 1e-12
 
 
@@ -117,10 +117,10 @@ class ComplexPair:
 
     def __call__(self, t: Any) -> Any:
         """Evaluate q(t)."""
-        # Scaled, so that squares neither overflow nor vanish.
+        # Scaled by the modulus, so that squares neither overflow nor underflow.
         modulus = math.hypot(self.a, self.b)
         if np.iscomplexobj(t):
-            # Zero at the roots to the last bit.
+            # This product is exactly zero at the roots.
             upper, lower = self.roots
             return (t - upper) / modulus * ((t - lower) / modulus)
         s, re, im = (t - self.a) / modulus, self.a / modulus, self.b / modulus
@@ -129,22 +129,31 @@ class ComplexPair:
 
 Factor = Linear | RealPair | SymmetricPair | ComplexPair
 
-#: The blocks by their letter: each applies one factor of q, the named one or (R, C) one with the same powers.
+#: The factor that each block is named after, by the block's letter; R and C can apply each other's.
 BLOCKS: dict[str, type[Factor]] = {cls.letter: cls for cls in (Linear, RealPair, SymmetricPair, ComplexPair)}
 
 
 def root_count(letter: str) -> int:
-    """Number of roots of a block: the degree of its p, plus one."""
+    """Return the number of roots of a block: the degree of its p, plus one."""
     return max(BLOCKS[letter].powers) + 1
 
 
 def parse_blocks(blocks: str | Iterable[str]) -> tuple[str, ...]:
-    """Read a block sequence such as ``"L,L,C"``.
+    """Return the letters of a block sequence such as ``"L,L,C"``.
+
+    Parameters
+    ----------
+    blocks : str or iterable of str
+        Letters of `BLOCKS`, separated by commas if they are one string.
+
+    Returns
+    -------
+    tuple of str
 
     Raises
     ------
     InputError
-        If a letter is no block, or there is none.
+        If a letter is unknown, or there is none.
     """
     try:
         letters = tuple(part.strip() for part in blocks.split(",")) if isinstance(blocks, str) else tuple(blocks)
@@ -162,7 +171,7 @@ def parse_blocks(blocks: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def join_blocks(blocks: Iterable[str]) -> str:
-    """Write a block sequence for a message; a long one is cut.
+    """Return a block sequence as text for a message, shortened if it is long.
 
     >>> join_blocks("LLC"), join_blocks("LL" + "C" * 30)
     ('L,L,C', 'L,L,C,C,C,C,C,C,... (32 blocks)')
@@ -172,7 +181,7 @@ def join_blocks(blocks: Iterable[str]) -> str:
 
 
 def blocks_for_degree(degree: int) -> tuple[str, ...]:
-    """Block sequence of a degree: one real root if d + 1 is odd and two if it is even, then conjugate pairs.
+    """Return the block sequence of a degree d: one real root if d + 1 is odd, two if it is even, then pairs.
 
     >>> [",".join(blocks_for_degree(d)) for d in range(5)]
     ['L', 'L,L', 'L,C', 'L,L,C', 'L,C,C']
@@ -184,12 +193,12 @@ def blocks_for_degree(degree: int) -> tuple[str, ...]:
 
 
 def degree_of(blocks: Iterable[str]) -> int:
-    """Degree d of p for a block sequence: the number of its roots minus one."""
+    """Return the degree d of p for a block sequence: the number of its roots, minus one."""
     return sum(root_count(letter) for letter in blocks) - 1
 
 
 def require_degree(degree: int | None, blocks: tuple[str, ...]) -> None:
-    """Raise InputError if a degree is given that is not the block sequence's."""
+    """Raise InputError if a degree is given and the block sequence has another one."""
     if degree is not None and degree != degree_of(blocks):
         raise InputError(
             f"degree {degree} does not fit the blocks {join_blocks(blocks)}: they have "
@@ -198,12 +207,12 @@ def require_degree(degree: int | None, blocks: tuple[str, ...]) -> None:
 
 
 def factor_of_block(letter: str, roots: Sequence[complex]) -> Factor:
-    """Make the factor that a block applies from its roots.
+    """Return the factor of q that a block applies, from its roots.
 
     Raises
     ------
     InputError
-        If the block can't have these roots.
+        If the block can't hold these roots.
     """
     if letter == "L":
         (root,) = roots
@@ -224,12 +233,18 @@ def factor_of_block(letter: str, roots: Sequence[complex]) -> Factor:
 
 
 def factors_from_roots(blocks: Iterable[str], roots: Sequence[complex]) -> tuple[Factor, ...]:
-    """Give each block of a sequence its roots, which stand in the order of the blocks.
+    """Return the factors of q that a block sequence applies, from roots in the order of the blocks.
+
+    Parameters
+    ----------
+    blocks : str or iterable of str
+    roots : sequence of complex
+        One after the other for each block, as many as it has.
 
     Raises
     ------
     InputError
-        If the number of roots is not the blocks', or a block can't have its roots.
+        If there are more or fewer roots than the blocks have, or a block can't hold its roots.
     """
     blocks = parse_blocks(blocks)
     needed = sum(root_count(letter) for letter in blocks)
@@ -244,11 +259,12 @@ def factors_from_roots(blocks: Iterable[str], roots: Sequence[complex]) -> tuple
 
 
 def scaled(factor: Factor, scale: float) -> Factor:
-    """Return the factor with its roots multiplied by a number."""
+    """Return the factor whose roots are those of `factor` times `scale`."""
     return replace(factor, **{field.name: getattr(factor, field.name) * scale for field in fields(factor)})
 
 
 def _real(root: complex, letter: str) -> float:
+    """Return a real root as a float, or raise InputError."""
     root = complex(root)
     if abs(root.imag) > PAIRING_TOLERANCE * abs(root):
         raise InputError(f"block {letter} needs real roots, got {root:g}; use block C for a conjugate pair")

@@ -1,7 +1,7 @@
-"""Between the roots of q and the monomial coefficients alpha of p, q(t) = 1 - sum_i alpha_i t^(i+1).
+"""The monomial coefficients alpha of p from the roots of q and back, q(t) = 1 - sum_i alpha_i t^(i+1).
 
-Coefficients are for reading and for low degree. Roots are found from them in as many digits as it takes, so that what
-error they have is that of the coefficients alone: their condition says how much that is [1]_.
+Coefficients are meant for reading and for low degree. The roots of given coefficients are computed to all digits of
+float64, so that their only error is the rounding of the coefficients; the condition of a root bounds that error [1]_.
 
 References
 ----------
@@ -22,12 +22,12 @@ from polyroots.errors import ConvergenceError, InputError
 from polyroots.polynomials.blocks import Factor
 from polyroots.spectra import as_float64
 
-# Binary digits of the roots before they are rounded to float64.
+# Working precision in bits: 53 would lose the small one of real and imaginary part, and digits of the conditions.
 _BITS = 80
 
 
-def alphas_of(factors: Sequence[Factor]) -> Float64[np.ndarray, "d+1"]:
-    """Coefficients of p from the factors of q, multiplied out in their order."""
+def alphas_of(factors: Sequence[Factor]) -> Float64[np.ndarray, "n"]:
+    """Return the coefficients of p, multiplied out from the factors of q in their order."""
     q = np.ones(1)
     for factor in factors:
         p = np.zeros(max(factor.powers) + 1)
@@ -36,16 +36,16 @@ def alphas_of(factors: Sequence[Factor]) -> Float64[np.ndarray, "d+1"]:
     return -q[1:]
 
 
-def roots_of(alphas: Any) -> Complex128[np.ndarray, "d+1"]:
-    """Roots of q(t) = 1 - sum_i alpha_i t^(i+1), closed under conjugation to the last bit.
+def roots_of(alphas: Any) -> Complex128[np.ndarray, "n"]:
+    """Return the roots of q(t) = 1 - sum_i alpha_i t^(i+1), exactly closed under conjugation.
 
-    Floating-point numbers are fractions: FLINT isolates the roots of the exact polynomial, multiple ones by
+    Floating-point numbers are fractions, so FLINT isolates the roots of the exact polynomial, multiple ones by
     factorisation, to a proven relative accuracy.
 
     Raises
     ------
     InputError
-        If the coefficients are not real and finite, or all zero: p = 0 has no roots; or if a root is beyond float64.
+        If the coefficients are not real and finite, all of them are zero, or a root overflows or underflows float64.
     """
     values = np.trim_zeros(as_float64(alphas, "the coefficients alpha of p").ravel(), "b")
     if not np.isfinite(values).all():
@@ -57,17 +57,19 @@ def roots_of(alphas: Any) -> Complex128[np.ndarray, "d+1"]:
         found: Any = flint.fmpq_poly([1, *(-alpha for alpha in exact)]).complex_roots()
         roots = np.array([complex(root) for root, multiplicity in found for _ in range(multiplicity)])
     if not np.isfinite(roots).all() or (roots == 0).any():
-        raise InputError("a root of these coefficients alpha is beyond float64; scale A, and with it the roots")
+        raise InputError(
+            "a root of these coefficients alpha overflows or underflows float64; scale A, and the roots scale with it"
+        )
     return close_conjugates(roots, 0.0)
 
 
 def condition_of(roots: Complex128[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
-    """Relative condition of each root: its relative change over that of the coefficients alpha, each by itself.
+    """Return the relative condition of each root under componentwise relative changes of the coefficients alpha.
 
-    sum_i |alpha_i| |lambda|^(i+1) / (|lambda| |q'(lambda)|), infinite for a multiple root.
+    It is sum_i |alpha_i| |lambda|^(i+1) / (|lambda| |q'(lambda)|), infinite for a multiple root.
     """
     conditions = np.empty(len(roots))
-    # By FLINT, whose numbers know no overflow.
+    # FLINT's exponents are unbounded: nothing overflows.
     with flint.ctx.workprec(_BITS + 2 * len(roots)):
         exact = [flint.acb(root.real, root.imag) for root in roots.tolist()]
         q = flint.acb_poly([1])
@@ -84,23 +86,30 @@ def condition_of(roots: Complex128[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]
 
 
 def close_conjugates(roots: Complex128[np.ndarray, "n"], tolerance: float) -> Complex128[np.ndarray, "n"]:
-    """Roots of a real polynomial, made exactly real or exactly conjugate to each other: reals first, ascending.
+    """Return computed roots of a real polynomial made exactly real or exactly conjugate to each other.
 
     Parameters
     ----------
-    roots : (n,) complex
+    roots : (n,) complex128
     tolerance : float
-        Relative to its modulus, the imaginary part below which a root is real.
+        A root counts as real if its imaginary part is at most this times its modulus.
+
+    Returns
+    -------
+    (n,) complex128
+        Real roots in ascending order, then conjugate pairs.
 
     Raises
     ------
     ConvergenceError
-        If they are no roots of a real polynomial: more in one half-plane than in the other.
+        If one half-plane has more roots than the other: these are no roots of a real polynomial.
     """
     is_real = np.abs(roots.imag) <= tolerance * np.abs(roots)
     upper, lower = roots[~is_real & (roots.imag > 0)], roots[~is_real & (roots.imag < 0)]
     if len(upper) != len(lower):
-        raise ConvergenceError("computed roots are not closed under conjugation; report it with the spectrum")
+        raise ConvergenceError(
+            "the computed roots are not closed under conjugation; please report this with the spectrum"
+        )
     upper = upper[np.lexsort((upper.imag, upper.real))]
     pairs = np.stack([upper, upper.conj()], axis=-1).ravel()
     return np.concatenate([np.sort(roots[is_real].real).astype(np.complex128), pairs])

@@ -1,4 +1,4 @@
-"""How well a residual polynomial damps a spectrum, and what any polynomial with as many roots could reach.
+"""How well a residual polynomial damps a spectrum, beside the best that as many roots can reach.
 
 References
 ----------
@@ -15,58 +15,79 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Complex128, Float64
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from polyroots.errors import ConvergenceError
 from polyroots.polynomials.leja import extra_copies, prominence
 from polyroots.polynomials.minimax import Minimax, minimax
-from polyroots.polynomials.operator_norm import Factored, residual_norm
+from polyroots.polynomials.operator_norm import FactoredPolynomial, residual_norm
 from polyroots.polynomials.target import Target
 from polyroots.spectra import Convolution, Spectrum
 from polyroots.text import count_of, floored, share
 
-#: No better than this is no smoother: a strategy that optimises gives up.
+#: If no polynomial of a degree has a smaller max |q|, the strategies that optimise raise an error.
 USELESS = 0.99
 
 T = TypeVar("T")
 
-# |q| above 1 by so little is rounding.
+# |q| that is below 1 by less counts as 1, up to rounding.
 _ROUNDING = 1e-12
 
 
-class Polynomial(Factored, Protocol):
-    """What is diagnosed: `polyroots.ResidualPolynomial`."""
+class PolynomialWithRoots(FactoredPolynomial, Protocol):
+    """A residual polynomial with its factors, roots and values: `polyroots.ResidualPolynomial`."""
 
     @property
-    def roots(self) -> NDArray[np.complex128]:
-        """All roots."""
+    def roots(self) -> Complex128[np.ndarray, "n"]:
+        """The roots of q."""
 
     def __call__(self, z: ArrayLike) -> Any:
-        """q(z)."""
+        """Return q(z)."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What a residual polynomial does to a spectrum; zero eigenvalues, where q = 1, are left out.
+    """The effect of a residual polynomial on a spectrum, without the zero eigenvalues, where q = 1.
+
+    All numbers that need eigenvalues are None if these were not computed.
 
     Attributes
     ----------
-    roots : number of roots, d + 1
-    region : ``"all"`` or ``"high"``, what maximum, means and share are taken over
-    eigenvalues : so many, with multiplicity
-    null : relatively zero eigenvalues that are left out
-    max_abs, mean_abs, rms : of |q|; None where the eigenvalues were not computed, as what follows
-    damped : share of the eigenvalues with |q| < 1
-    smoothing_factor : max |q| over the high frequencies, zero eigenvalues included; None without frequencies
-    holds_zero : whether 0 lies in the convex hull: then no single root damps everything
-    best : max |q| of the best polynomial with as many roots that was found; None where the search failed
-    best_bound : no polynomial with as many roots has a smaller max |q|: proven
-    norm : of q(A), by which one step multiplies a residual at worst; None where the operator is unknown or the
-        computation failed
-    growth : largest |partial product| of the factors in their order: so much larger than 1 rounding errors can become
-    prominence : log10 of the largest product of factors at a root (`polyroots.polynomials.leja`)
-    copies : extra copies of roots that the product-of-factors rule asks for
-    remedy : what can help where no polynomial with as many roots is a smoother
+    roots : int
+        Number of roots of q, d + 1.
+    region : str
+        ``"all"`` or ``"high"``: the part of the spectrum that max_abs, mean_abs, rms and damped are taken over.
+    eigenvalues : int
+        Number of eigenvalues in the region, with multiplicity.
+    null : int
+        Number of relatively zero eigenvalues, which are left out.
+    max_abs, mean_abs, rms : float or None
+        Maximum, mean and root mean square of |q|.
+    damped : float or None
+        Share of the eigenvalues with |q| < 1.
+    smoothing_factor : float or None
+        max |q| over the high frequencies, zero eigenvalues included; None for a spectrum without frequencies.
+    holds_zero : bool or None
+        Whether 0 lies in the convex hull of the eigenvalues; no single root damps all of them then.
+    best : float or None
+        max |q| of the best polynomial with as many roots that was found; None if the search failed.
+    best_bound : float or None
+        A proven lower bound on max |q| of all polynomials with as many roots.
+    norm : float or None
+        Spectral norm of q(A), the largest factor by which one step multiplies a residual; None if the operator is
+        unknown or the computation failed.
+    growth : float or None
+        Largest modulus of a partial product of the factors in their order, which amplifies rounding errors.
+    prominence : float
+        log10 of the largest product of factors at a root (`polyroots.polynomials.leja`).
+    copies : int
+        Number of extra copies of roots that the product-of-factors rule asks for.
+    remedy : str
+        What can help if no polynomial with as many roots is a smoother.
+
+    See Also
+    --------
+    polyroots.ResidualPolynomial.diagnose : returns it.
     """
 
     roots: int
@@ -88,7 +109,7 @@ class Diagnosis:
     remedy: str
 
     def sentences(self) -> list[str]:
-        """Say in words what the numbers mean and what to do."""
+        """Return what the numbers mean and what can be done, a sentence each."""
         if self.max_abs is None or self.mean_abs is None or self.damped is None:
             known = "" if self.norm is None else f"; one step multiplies a residual by {self.norm:.4g} at most"
             return [f"The {self.eigenvalues:,} eigenvalues were not computed{known}.", *self._about_copies()]
@@ -128,6 +149,7 @@ class Diagnosis:
         return lines + self._about_copies()
 
     def _about_copies(self) -> list[str]:
+        """Return the sentence on prominent roots, if there are any."""
         if not self.copies:
             return []
         count = "1 extra copy" if self.copies == 1 else f"{self.copies} extra copies"
@@ -138,22 +160,26 @@ class Diagnosis:
 
 
 def diagnose(
-    q: Polynomial,
+    q: PolynomialWithRoots,
     spectrum: Spectrum | Convolution | ArrayLike | Target,
     *,
     region: str = "all",
     best: Minimax | None = None,
 ) -> Diagnosis:
-    """Diagnose a residual polynomial on a spectrum; see `polyroots.ResidualPolynomial.diagnose`.
+    """Return the diagnosis of a residual polynomial on a spectrum, as `polyroots.ResidualPolynomial.diagnose` does.
 
     Parameters
     ----------
     q : ResidualPolynomial
     spectrum : Spectrum, Convolution, (N,) array_like of complex, or Target
-        A target brings its own region.
+        With a target `region` is ignored: it has one of its own.
     region : ``"all"`` or ``"high"``
     best : Minimax, optional
-        What as many roots can reach, where it is known already.
+        The minimax polynomial with as many roots on the same target, if it is known.
+
+    Returns
+    -------
+    Diagnosis
     """
     target = spectrum if isinstance(spectrum, Target) else Target.of(spectrum, region)
     count = len(q.roots)
@@ -192,7 +218,7 @@ def diagnose(
 
 
 def remedy(target: Target) -> str:
-    """Say what helps where no polynomial of a degree is a smoother."""
+    """Return what can help if no polynomial of a degree is a smoother."""
     ways = ["more roots"]
     if target.holds_zero:
         ways.append("an A shifted so that all eigenvalues are on one side of 0")
@@ -201,21 +227,23 @@ def remedy(target: Target) -> str:
     return f"what can help is {', or '.join(filter(None, [', '.join(ways[:-1]), ways[-1]]))}"
 
 
-def _smoothing_factor(q: Polynomial, target: Target) -> float | None:
+def _smoothing_factor(q: PolynomialWithRoots, target: Target) -> float | None:
+    """Return max |q| over the high frequencies, or None for a spectrum without frequencies."""
     spectrum = target.spectrum
     if spectrum is None or spectrum.frequencies is None or not spectrum.is_high_frequency.any():
         return None
     return float(magnitude(q, spectrum.values[spectrum.is_high_frequency].astype(np.complex128)).max())
 
 
-def magnitude(q: Polynomial, z: Complex128[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
+def magnitude(q: PolynomialWithRoots, z: Complex128[np.ndarray, "*n"]) -> Float64[np.ndarray, "*n"]:
     """Return |q(z)|, infinite where it is too large for float64."""
     with np.errstate(over="ignore", invalid="ignore"):
         size = np.abs(q(z))
     return np.where(np.isnan(size), np.inf, size)
 
 
-def _growth(q: Polynomial, target: Target) -> float:
+def _growth(q: PolynomialWithRoots, target: Target) -> float:
+    """Return the largest modulus of a partial product of the factors, at least 1."""
     product, growth = np.ones_like(target.points), 1.0
     with np.errstate(over="ignore", invalid="ignore"):
         for factor in q.factors:
@@ -225,7 +253,7 @@ def _growth(q: Polynomial, target: Target) -> float:
 
 
 def _unless_it_fails(compute: Callable[[], T]) -> T | None:
-    """A number that the others don't depend on: None if its iteration fails."""
+    """Return a result, or None if its iteration fails: the rest of a diagnosis doesn't depend on it."""
     try:
         return compute()
     except ConvergenceError:

@@ -1,4 +1,4 @@
-"""Leja order, and the roots whose neighbours make them dangerous.
+"""Leja order of roots, and the prominence of roots that amplify rounding errors.
 
 References
 ----------
@@ -16,18 +16,18 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Complex128, Float64
+from jaxtyping import Complex128, Float64, Inexact
 
 from polyroots.polynomials.blocks import ComplexPair, Linear
 
-# From [3]: a root is too prominent from a product of 10^4 on, and a copy of it is good for 14 orders of magnitude.
+# From [3]: a root is too prominent above a product of 10^4, and each copy of it makes up for 14 orders of magnitude.
 _PROMINENT, _ONE_COPY = 4, 14
 
 
 def leja_order(factors: Sequence[Linear | ComplexPair]) -> tuple[Linear | ComplexPair, ...]:
-    """Modified Leja order: each next root is the farthest, in the product of distances, from all before it.
+    """Return factors in modified Leja order: each next root has the largest product of distances to all before it.
 
-    Repeated roots come last: their product of distances is zero.
+    The first has the largest modulus. Repeated roots come last, as their product of distances is zero.
     """
     remaining = sorted(factors, key=lambda factor: -abs(factor.roots[0]))
     points = np.array([factor.roots[0] for factor in remaining])
@@ -43,10 +43,8 @@ def leja_order(factors: Sequence[Linear | ComplexPair]) -> tuple[Linear | Comple
     return tuple(ordered)
 
 
-def log_distances(
-    candidates: Complex128[np.ndarray, "n"], chosen: Complex128[np.ndarray, "m"]
-) -> Float64[np.ndarray, "n"]:
-    """Log of the product of a candidate's distances to all chosen points: -inf for a repeated point, no overflow."""
+def log_distances(candidates: Inexact[np.ndarray, "N"], chosen: Inexact[np.ndarray, "n"]) -> Float64[np.ndarray, "N"]:
+    """Return the logarithm of the product of each candidate's distances to all chosen points; -inf for one of them."""
     scores = np.zeros(len(candidates))
     with np.errstate(divide="ignore"):
         for point in chosen:
@@ -55,9 +53,9 @@ def log_distances(
 
 
 def prominence(roots: Complex128[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
-    """Log10 of the product of factors prod_{i != j} |1 - lambda_j / lambda_i| at each root.
+    """Return log10 of the product of factors prod_{i != j} |1 - lambda_j / lambda_i| for each root lambda_j.
 
-    By so much an error in the factor of the root j is amplified by all the others [3]_.
+    The other factors amplify an error in the factor of lambda_j by this product [3]_.
     """
     with np.errstate(divide="ignore"):
         factors = np.log10(np.abs(1 - roots[:, None] / roots[None, :]))
@@ -66,7 +64,7 @@ def prominence(roots: Complex128[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
 
 
 def extra_copies(prominence_of_root: float) -> int:
-    """Copies of a root to add so that rounding at it is damped instead of amplified, by the rule of [3]_."""
+    """Return how many copies of a root keep rounding errors at it small, by the rule of [3]_."""
     if not prominence_of_root > _PROMINENT:
         return 0
     return math.ceil((prominence_of_root - _PROMINENT) / _ONE_COPY)

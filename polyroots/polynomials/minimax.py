@@ -1,11 +1,12 @@
-r"""The best that a number of roots can reach: min over q of max |q| on a spectrum, with a proven lower bound.
+"""The least max |q| on a spectrum among all residual polynomials with n roots, with a proven lower bound.
 
-The problem is convex in the coefficients of q. It is solved as a second-order cone program on a few points, to which
-those are added where |q| is too large, until there is none. Any weights w on the points prove a lower bound,
+The problem is convex in the coefficients of q. It is solved by exchange: a second-order cone program [3]_ on a subset
+of the points, to which the points with the largest |q| are added until the maximum over the subset is the maximum over
+all points. Any weights w on the points prove a lower bound,
 
     min_q max_j |q(z_j)|^2  >=  min_q sum_j w_j |q(z_j)|^2,   w >= 0,  sum w = 1,
 
-a least-squares problem; with the program's own multipliers as weights both sides agree [1]_, [2]_.
+the value of a least-squares problem; with the multipliers of the cone program as weights both sides agree [1]_, [2]_.
 
 References
 ----------
@@ -22,43 +23,45 @@ from dataclasses import dataclass
 
 import clarabel
 import numpy as np
-from jaxtyping import Float64
-from numpy.typing import NDArray
+from jaxtyping import Complex128, Float64, Int
 from scipy.linalg import qr
 from scipy.sparse import csc_array
 
 from polyroots.errors import ConvergenceError
-from polyroots.polynomials.arnoldi import Krylov, arnoldi
+from polyroots.polynomials.arnoldi import KrylovBasis, arnoldi
 from polyroots.polynomials.target import Target
 
-# The gap between the value and its bound at which the search ends, and the largest that is called an optimum.
+# Relative gaps between the value and its bound: at the first the iteration ends, and above the second it has failed.
 _GAP, _OPTIMAL = 1e-7, 1e-4
 _ROUNDS = 60
 
 
 @dataclass(frozen=True, eq=False)
 class Minimax:
-    """The best max |q| and what proves it.
+    """A minimax polynomial, with a lower bound that proves how good it is.
 
     Attributes
     ----------
     value : float
-        max |q| of the polynomial that was found.
+        max |q| of the polynomial.
     bound : float
-        No polynomial with so many roots has a smaller max |q| on these points.
-    krylov, coordinates : the polynomial, over the points in `unit`: its residual's coordinates in the basis
+        A lower bound on max |q| of all polynomials with as many roots on these points.
+    krylov : KrylovBasis
+        The Krylov space of the points divided by `unit`.
+    coordinates : (n + 1,) float64
+        Coordinates of the polynomial in that basis; `KrylovBasis.roots` has its roots, divided by `unit`.
     unit : float
     """
 
     value: float
     bound: float
-    krylov: Krylov
-    coordinates: Float64[np.ndarray, "n+1"]
+    krylov: KrylovBasis
+    coordinates: Float64[np.ndarray, "m"]
     unit: float
 
 
 def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minimax:
-    """Minimise max |q| over a spectrum.
+    """Return the residual polynomial with the least max |q| over a spectrum.
 
     Parameters
     ----------
@@ -66,12 +69,24 @@ def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minima
     count : int
         Number of roots to be chosen.
     prior : sequence of complex
-        Further roots of q that are fixed.
+        Further roots of q, which are fixed.
+
+    Returns
+    -------
+    Minimax
 
     Raises
     ------
     ConvergenceError
-        If value and bound don't meet.
+        If the value stays more than 1e-4 above its bound.
+
+    Examples
+    --------
+    One root between 1 and 3 is best at 2, where |1 - t / 2| is 1/2 at both ends:
+
+    >>> best = minimax(Target.of([1, 3]), 1)
+    >>> print(round(best.value, 6), round(best.bound, 6))
+    0.5 0.5
     """
     fixed = target.values_of(prior)
     shares = np.sqrt(target.weights)
@@ -79,20 +94,21 @@ def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minima
     krylov = arnoldi(lambda x: points * x, shares * fixed, count)
     if krylov.is_invariant:
         return Minimax(0.0, 0.0, krylov, krylov.residual(krylov.least()), target.unit)
-    # q = fixed - Phi c with orthonormal columns of shares * Phi, so that c is as large as what it does.
+    # q = fixed - Phi c. The columns of shares * Phi are orthonormal, so the problem for c is well scaled.
     Q, R = np.linalg.qr(krylov.H)
     Phi = krylov.V @ Q / shares[:, None]
     c = krylov.beta * Q[0]
     best, bound = np.inf, 0.0
-    chosen = _first(Phi, fixed - Phi @ c, count)
+    chosen = _first_points(Phi, fixed - Phi @ c, count)
     for _ in range(_ROUNDS):
         current = fixed - Phi @ c
         scale = float(np.abs(current).max())
-        if scale == 0:  # rounding has made it exact
+        if scale == 0:
+            # Rounding has made the residual zero at all points.
             best = bound = 0.0
             break
         step, multipliers = _solve(current[chosen] / scale, Phi[chosen])
-        bound = max(bound, _bound(fixed[chosen], Phi[chosen], multipliers))
+        bound = max(bound, _lower_bound(fixed[chosen], Phi[chosen], multipliers))
         values = np.abs(fixed - Phi @ (c + scale * step))
         if values.max() < best:
             best, c = float(values.max()), c + scale * step
@@ -105,24 +121,28 @@ def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minima
         chosen = np.union1d(chosen, fresh)
     if best > bound + _OPTIMAL * max(bound, 1e-8):
         raise ConvergenceError(
-            f"the best max|q| of {count} roots has not converged: between {bound:.6g} and {best:.6g}; "
-            "use a lower degree, or another strategy"
+            f"the minimax polynomial with {count} roots has not converged: its max|q| lies between {bound:.6g} and "
+            f"{best:.6g}; use a lower degree, or another strategy"
         )
     y = np.linalg.solve(R, c)
     return Minimax(best, min(bound, best), krylov, krylov.residual(y), target.unit)
 
 
-def _first(Phi: NDArray[np.complex128], q: NDArray[np.complex128], count: int) -> NDArray[np.intp]:
-    """Points to begin with: those that determine the coefficients best, and those where |q| is largest."""
+def _first_points(
+    Phi: Complex128[np.ndarray, "N n"], q: Complex128[np.ndarray, "N"], count: int
+) -> Int[np.ndarray, "k"]:
+    """Return the points to begin with: those that determine the coefficients best, and those with the largest |q|."""
     real = np.vstack([Phi.real.T, Phi.imag.T])[: 2 * count]
     spread = qr(real, mode="r", pivoting=True)[1][: 2 * count]
     return np.union1d(spread, np.argsort(-np.abs(q))[: 4 * count + 4])
 
 
-def _solve(q: NDArray[np.complex128], Phi: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Minimise t, |q_j - (Phi c)_j| <= t; return c and the multipliers of the points, whose sum is 1."""
+def _solve(
+    q: Complex128[np.ndarray, "k"], Phi: Complex128[np.ndarray, "k n"]
+) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "k"]]:
+    """Minimise t subject to |q_j - (Phi c)_j| <= t; return c and the multipliers of the points, whose sum is 1."""
     points, n = Phi.shape
-    # Each point is a cone (t, Re, Im), clarabel's A x + s = b with s in the cone and x = (c, t).
+    # Clarabel takes A x + s = b with s in a product of cones: here x = (c, t) and a cone (t, Re, Im) for each point.
     A = np.zeros((points, 3, n + 1))
     A[:, 0, n] = -1.0
     A[:, 1, :n], A[:, 2, :n] = Phi.real, Phi.imag
@@ -139,14 +159,16 @@ def _solve(q: NDArray[np.complex128], Phi: NDArray[np.complex128]) -> tuple[NDAr
         [clarabel.SecondOrderConeT(3)] * points,
         settings,
     )
-    # Short of the last digits it says so in its status; the bound tells how far the result can be trusted.
+    # The solver's status isn't needed: the bound proves how good the result is, whether it has all digits or not.
     solution = solver.solve()
     multipliers = np.maximum(np.asarray(solution.z).reshape(points, 3)[:, 0], 0.0)
     return np.asarray(solution.x)[:n], multipliers / multipliers.sum()
 
 
-def _bound(q: NDArray[np.complex128], Phi: NDArray[np.complex128], weights: NDArray[np.float64]) -> float:
-    """Lower bound by least squares with weights on some points."""
+def _lower_bound(
+    q: Complex128[np.ndarray, "k"], Phi: Complex128[np.ndarray, "k n"], weights: Float64[np.ndarray, "k"]
+) -> float:
+    """Return the lower bound that weights on some points prove, by least squares."""
     roots = np.sqrt(weights)
     A = np.concatenate([roots[:, None] * Phi.real, roots[:, None] * Phi.imag])
     b = np.concatenate([roots * q.real, roots * q.imag])

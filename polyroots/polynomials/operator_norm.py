@@ -1,12 +1,12 @@
-"""The norm of q(A), by which one step of a smoother can multiply a residual at worst."""
+"""The spectral norm of q(A): the largest factor by which one step of a smoother multiplies the norm of a residual."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Inexact, Int
 from scipy.sparse.linalg import LinearOperator
 
 from polyroots.errors import InputError
@@ -25,27 +25,33 @@ from polyroots.threads import in_threads
 
 
 @runtime_checkable
-class Factored(Protocol):
-    """A residual polynomial in factors, as `polyroots.ResidualPolynomial` is."""
+class FactoredPolynomial(Protocol):
+    """A residual polynomial with its factors, such as `polyroots.ResidualPolynomial`."""
 
     @property
     def factors(self) -> Sequence[Factor]:
         """Factors of q in a stable order."""
 
 
-def residual_norm(spectrum: Spectrum | Convolution, q: Factored, *, workers: int | None = None) -> float:
-    """Spectral norm of q(A), by which one step of the smoother can multiply a residual at worst.
+def residual_norm(spectrum: Spectrum | Convolution, q: FactoredPolynomial, *, workers: int | None = None) -> float:
+    """Return the spectral norm of q(A), the largest factor by which one step of a smoother multiplies a residual.
 
-    At least max |q(Lambda)|, and equal to it for a normal A; infinite where it is beyond float64. With circular padding
-    it is the largest norm of q(A^(theta)), computed at every frequency; with zero padding it comes from the explicit
-    matrix or from Lanczos' method.
+    It is at least max |q(Lambda)|, with equality for a normal A. With circular padding it is the largest norm of
+    q(A^(theta)), computed at every frequency; with zero padding it comes from the explicit matrix, or from Lanczos'
+    method if that is large.
 
     Parameters
     ----------
     spectrum : Spectrum or Convolution
+        A, or a spectrum that was computed from it.
     q : ResidualPolynomial
     workers : int, optional
-        Threads; by default one for each core that this process may use.
+        Number of threads; by default one for each core that this process may use.
+
+    Returns
+    -------
+    float
+        Infinite if it overflows float64.
 
     Raises
     ------
@@ -53,9 +59,22 @@ def residual_norm(spectrum: Spectrum | Convolution, q: Factored, *, workers: int
         If bare eigenvalues are given.
     ConvergenceError
         If Lanczos' method fails on a large zero-padded operator.
+
+    See Also
+    --------
+    polyroots.ResidualPolynomial.diagnose : this norm beside max |q| on the spectrum.
+
+    Examples
+    --------
+    One step of damped Jacobi on a periodic Laplacian keeps the constant mode and damps all others:
+
+    >>> from polyroots.polynomials import ResidualPolynomial
+    >>> K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]).reshape(1, 1, 3, 3)
+    >>> print(round(residual_norm(Convolution.of(K, 8), ResidualPolynomial([5])), 12))
+    1.0
     """
     operator, scale = normalized_convolution(spectrum, "the norm of q(A)")
-    if not isinstance(q, Factored):
+    if not isinstance(q, FactoredPolynomial):
         raise InputError(f"expected a ResidualPolynomial, got {type(q).__name__}; make it from the roots")
     # q(s A) is the polynomial of A with the roots over s.
     factors = tuple(scaled(factor, 1 / scale) for factor in q.factors)
@@ -63,7 +82,7 @@ def residual_norm(spectrum: Spectrum | Convolution, q: Factored, *, workers: int
         return _residual_norm_of_matrix(operator, factors)
     blocks, norms = SymbolBlocks(operator), []
 
-    def solve(chosen: NDArray[np.intp]) -> None:
+    def solve(chosen: Int[np.ndarray, "_"]) -> None:
         norms.append(_largest_norm(_apply_to(factors, blocks.stack(chosen))))
 
     in_threads(solve, blocks.tasks(workers), workers)
@@ -71,13 +90,14 @@ def residual_norm(spectrum: Spectrum | Convolution, q: Factored, *, workers: int
 
 
 def _residual_norm_of_matrix(operator: Convolution, factors: Sequence[Factor]) -> float:
+    """Return the norm of q(A) for zero padding."""
     n = operator.shape[0]
     if n <= DENSE_IS_FASTER:
         return _largest_norm(_apply_to(factors, explicit_matrix(operator)[None]))
     A = linear_operator(operator)
 
-    def product(u: NDArray[np.float64], A: LinearOperator) -> NDArray[np.float64]:
-        # Factors commute, and the transpose of a real polynomial of A is that of the transpose.
+    def product(u: Float64[np.ndarray, "N"], A: LinearOperator) -> Float64[np.ndarray, "N"]:
+        # The factors commute, so q(A)^T = q(A^T) is applied in the same order.
         for factor in factors:
             power, total = u, u
             for coefficient in factor.coefficients:
@@ -94,8 +114,8 @@ def _residual_norm_of_matrix(operator: Convolution, factors: Sequence[Factor]) -
     return float(np.sqrt(max(tops[0], 0.0)))
 
 
-def _apply_to(factors: Sequence[Factor], stack: NDArray[Any]) -> NDArray[Any]:
-    """Matrices q(A) of a stack of matrices A, factor by factor in Leja order."""
+def _apply_to(factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"]) -> Inexact[np.ndarray, "k c c"]:
+    """Return the matrices q(A) of a stack of matrices A, multiplied factor by factor in Leja order."""
     identity = np.eye(stack.shape[-1])
     square = stack @ stack
     result = np.broadcast_to(identity, stack.shape)
@@ -108,6 +128,6 @@ def _apply_to(factors: Sequence[Factor], stack: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
-def _largest_norm(stack: NDArray[Any]) -> float:
-    """Largest spectral norm of a stack of matrices, infinite where an entry is beyond float64."""
+def _largest_norm(stack: Inexact[np.ndarray, "k c c"]) -> float:
+    """Return the largest spectral norm of a stack of matrices, infinite if an entry has overflowed."""
     return float(np.linalg.svd(stack, compute_uv=False)[:, 0].max()) if np.isfinite(stack).all() else np.inf

@@ -1,8 +1,8 @@
-r"""The residual polynomial q and the smoothing polynomial p, in factors of one or two real or conjugate roots.
+"""The residual polynomial q and the smoothing polynomial p as products of factors with one or two roots.
 
 A smoother u <- u + p(A) (f - A u) multiplies the residual by q(A), q(t) = 1 - t p(t) = prod_i (1 - t / lambda_i), so
-q(0) = 1. *Degree* always means d, the degree of p; q then has d + 1 roots. Everything stays in factors: monomial
-coefficients lose their digits as the degree grows, factors in Leja order don't (`polyroots.polynomials.leja`).
+q(0) = 1. *Degree* always means d, the degree of p; q has d + 1 roots. Both polynomials are applied factor by factor:
+monomial coefficients lose their digits as the degree grows, factors in Leja order don't (`polyroots.polynomials.leja`).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Complex128, Float64
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError, PrecisionWarning
 from polyroots.polynomials.blocks import BLOCKS, PAIRING_TOLERANCE, ComplexPair, Linear
 from polyroots.polynomials.coefficients import alphas_of, condition_of, roots_of
 from polyroots.polynomials.diagnosis import Diagnosis, diagnose
 from polyroots.polynomials.leja import extra_copies, leja_order, prominence
-from polyroots.spectra import Spectrum
+from polyroots.spectra import Convolution, Spectrum
 
-# Roots of a larger condition have fewer than four digits that the coefficients in float64 determine.
+# Above this condition float64 coefficients determine fewer than four digits of a root.
 _ILL_CONDITIONED = 1e12
 
 
@@ -38,6 +38,10 @@ class ResidualPolynomial:
     ------
     InputError
         If there is no root, or one is zero, not finite or without its conjugate.
+
+    See Also
+    --------
+    polyroots.select_roots : chooses the roots from a spectrum.
 
     Examples
     --------
@@ -66,7 +70,7 @@ class ResidualPolynomial:
         return self._factors
 
     @property
-    def roots(self) -> Complex128[np.ndarray, "d+1"]:
+    def roots(self) -> Complex128[np.ndarray, "n"]:
         """Roots in modified Leja order, conjugates side by side, the one in the upper half-plane first."""
         return np.array([root for factor in self._factors for root in factor.roots], dtype=np.complex128)
 
@@ -76,31 +80,35 @@ class ResidualPolynomial:
         return len(self.roots) - 1
 
     @property
-    def alphas(self) -> Float64[np.ndarray, "d+1"]:
-        """Coefficients of p(t) = sum_i alpha_i t^i: for reading and for low degree, evaluation uses the factors."""
+    def alphas(self) -> Float64[np.ndarray, "n"]:
+        """Coefficients of p(t) = sum_i alpha_i t^i, for reading and for low degree; evaluation uses the factors."""
         return alphas_of(self._factors)
 
     @property
-    def root_conditions(self) -> Float64[np.ndarray, "d+1"]:
+    def root_conditions(self) -> Float64[np.ndarray, "n"]:
         """Relative condition of each of `roots` with respect to the coefficients alpha; infinite for a multiple root.
 
-        The roots of coefficients in float64 are known to 1e-16 times their condition.
+        Coefficients in float64 determine a root to a relative error of 1e-16 times its condition.
         """
         return condition_of(self.roots)
 
     @property
-    def prominence(self) -> Float64[np.ndarray, "d+1"]:
-        """Log10 of the product of factors prod_{i != j} |1 - lambda_j / lambda_i| at each of `roots`."""
+    def prominence(self) -> Float64[np.ndarray, "n"]:
+        """Logarithm (base 10) of the product of factors prod_{i != j} |1 - lambda_j / lambda_i| at each of `roots`."""
         return prominence(self.roots)
 
     @classmethod
     def from_alphas(cls, alphas: Any) -> ResidualPolynomial:
-        """Make q from the coefficients of p, such as those of a trained block.
+        """Return q from the coefficients of p, such as those of a trained block.
 
         Parameters
         ----------
         alphas : (d + 1,) array_like or tensor of float
             p(t) = sum_i alpha_i t^i. Zeros at the end lower the degree.
+
+        Returns
+        -------
+        ResidualPolynomial
 
         Raises
         ------
@@ -123,17 +131,26 @@ class ResidualPolynomial:
         if worst > _ILL_CONDITIONED:
             warnings.warn(
                 f"some of the {q.degree + 1} roots have the condition {worst:.1g}: coefficients alpha in float64 "
-                "determine fewer than four of their digits; keep roots or factors instead",
+                "determine fewer than four of their digits; store the roots instead",
                 PrecisionWarning,
                 stacklevel=2,
             )
         return q
 
     def with_extra_copies(self) -> ResidualPolynomial:
-        """Repeat the roots that are too prominent, so that rounding errors at them are damped.
+        """Return q with its prominent roots repeated, so that rounding errors at them are damped.
 
-        Where the product of factors at a root exceeds 10^4, a copy is added for every 14 orders of magnitude above
-        that (Embree, Loe, Morgan 2021, see `polyroots.polynomials.leja`). The degree grows by the number of copies.
+        If the product of factors at a root exceeds 10^4, a copy is added for every 14 orders of magnitude above that
+        [1]_. The degree grows by the number of copies.
+
+        Returns
+        -------
+        ResidualPolynomial
+
+        References
+        ----------
+        .. [1] M. Embree, J. A. Loe, R. B. Morgan, Polynomial preconditioned Arnoldi with stability control, SIAM
+           Journal on Scientific Computing 43 (2021), A1-A25, section 3.
 
         Examples
         --------
@@ -142,35 +159,35 @@ class ResidualPolynomial:
         14.0 1
         """
         roots, scores = self.roots, self.prominence
-        # Conjugates have equal products up to rounding: one of a pair decides for both.
+        # Conjugates have equal products up to rounding: both take that of the first, so that they get as many copies.
         scores = np.where(roots.imag < 0, np.roll(scores, 1), scores)
         copies = [extra_copies(score) for score in scores]
         return type(self)(np.concatenate([roots, np.repeat(roots, copies)]))
 
     def smooth(self, A: Any, f: Any, u: Any = None) -> Any:
-        """Smooth: u + p(A) (f - A u), factor by factor in Leja order, in real arithmetic.
+        """Return u + p(A) (f - A u), one step of the smoother, factor by factor in Leja order and in real arithmetic.
 
-        The residual is carried from factor to factor, so that d applications of A are enough from u = 0, and d + 1
-        from another u.
+        The residual is carried from factor to factor, so that d products with A are enough from u = 0, and d + 1 from
+        another u.
 
         Parameters
         ----------
         A : callable, or anything with ``A @ x``
             A torch convolution, a scipy LinearOperator, a sparse or dense matrix, ...
         f : array or tensor
-            The right-hand side; its type and precision are the result's.
+            The right-hand side; the result has its type and precision.
         u : array or tensor, optional
-            The start; zero if it is left out.
+            The start; zero by default.
 
         Returns
         -------
         array or tensor
-            New; f and u stay as they were.
+            A new one; f and u are not changed.
 
         Raises
         ------
         InputError
-            If A can't be applied.
+            If A can be neither called nor multiplied with.
 
         Examples
         --------
@@ -182,7 +199,7 @@ class ResidualPolynomial:
         r = f if u is None else f - product(u)
         last = len(self._factors) - 1
         for index, factor in enumerate(self._factors):
-            # Powers of A on the residual: each serves the step, and one application later the new residual.
+            # A^k r serves the step with alpha_k, and after one more product with A the change of the residual.
             power, delta, change = r, None, None
             for place, coefficient in enumerate(factor.coefficients):
                 step = coefficient * power
@@ -197,19 +214,24 @@ class ResidualPolynomial:
                 r = r - change
         return u
 
-    def diagnose(self, spectrum: Spectrum | ArrayLike, *, region: str = "all") -> Diagnosis:
-        """Say how well q damps a spectrum, and what any polynomial of its degree could reach.
+    def diagnose(self, spectrum: Spectrum | Convolution | ArrayLike, *, region: str = "all") -> Diagnosis:
+        """Return how well q damps a spectrum, and the best that as many roots can reach there.
 
         Parameters
         ----------
-        spectrum : Spectrum or (N,) array_like of complex
-            Of bare eigenvalues the norm of q(A) and the smoothing factor are unknown.
+        spectrum : Spectrum, Convolution or (N,) array_like of complex
+            Bare eigenvalues have no norm of q(A) and no smoothing factor; an operator alone has the norm only.
         region : ``"all"`` or ``"high"``
-            Damp the whole spectrum, or the high frequencies only.
+            Measure |q| on the whole spectrum, or on the high frequencies only.
 
         Returns
         -------
         Diagnosis
+
+        Raises
+        ------
+        InputError
+            If there are no finite eigenvalues, all of them are zero, or the region is unknown or has none.
 
         Examples
         --------
@@ -223,7 +245,7 @@ class ResidualPolynomial:
         return diagnose(self, spectrum, region=region)
 
     def __call__(self, z: ArrayLike) -> Any:
-        """Evaluate q(z), elementwise; real for real z."""
+        """Return q(z), elementwise; real for real z."""
         z = np.asarray(z)
         q = np.ones_like(z, dtype=np.result_type(z, np.float64))
         for factor in self._factors:
@@ -231,7 +253,7 @@ class ResidualPolynomial:
         return q
 
     def p(self, z: ArrayLike) -> Any:
-        """Evaluate p(z) = (1 - q(z)) / z, elementwise, without the division: z = 0 is allowed."""
+        """Return p(z) = (1 - q(z)) / z, elementwise, by a recurrence without a division, so z = 0 is allowed."""
         z = np.asarray(z)
         p = np.zeros_like(z, dtype=np.result_type(z, np.float64))
         q = np.ones_like(p)
@@ -246,12 +268,19 @@ class ResidualPolynomial:
 
 
 def roots_of_block(letter: str, alphas: Sequence[float]) -> list[complex]:
-    """Roots of a block's factor of q, derived from its coefficients in the order of its powers.
+    """Return the roots of a block's factor of q.
+
+    Parameters
+    ----------
+    letter : str
+        A letter of `polyroots.polynomials.BLOCKS`.
+    alphas : sequence of float
+        The block's coefficients in the order of its powers.
 
     Raises
     ------
     InputError
-        If all coefficients are zero: the block does nothing.
+        If all coefficients are zero: then p = 0 and q = 1 has no roots.
     """
     powers = BLOCKS[letter].powers
     coefficients = [0.0] * (max(powers) + 1)
@@ -262,7 +291,7 @@ def roots_of_block(letter: str, alphas: Sequence[float]) -> list[complex]:
 
 
 def polynomial_of_blocks(blocks: Iterable[tuple[str, Sequence[float]]]) -> ResidualPolynomial:
-    """Return the residual polynomial of blocks that share an A, each given as in `roots_of_block`.
+    """Return the residual polynomial of blocks with the same A, each given by its letter and its coefficients.
 
     Raises
     ------
@@ -273,7 +302,7 @@ def polynomial_of_blocks(blocks: Iterable[tuple[str, Sequence[float]]]) -> Resid
 
 
 def _product(A: Any) -> Callable[[Any], Any]:
-    """Products with A."""
+    """Return the function x -> A x."""
     if callable(A):
         return A
     if not hasattr(A, "__matmul__"):
@@ -281,8 +310,8 @@ def _product(A: Any) -> Callable[[Any], Any]:
     return lambda x: A @ x
 
 
-def _pair_conjugates(roots: NDArray[np.complex128]) -> list[Linear | ComplexPair]:
-    """Real roots as Linear, the others in conjugate pairs."""
+def _pair_conjugates(roots: Complex128[np.ndarray, "n"]) -> list[Linear | ComplexPair]:
+    """Return the factors of real roots and of conjugate pairs."""
     tolerance = PAIRING_TOLERANCE * np.abs(roots)
     real = np.abs(roots.imag) <= tolerance
     factors: list[Linear | ComplexPair] = [Linear(float(root.real)) for root in roots[real]]

@@ -1,4 +1,4 @@
-"""What a residual polynomial is to damp: the distinct non-zero points of a spectrum, with their shares of it."""
+"""The points of a spectrum that a residual polynomial is to damp: distinct and non-zero, weighted by multiplicity."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Complex128, Float64
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Bool, Complex128, Float64
+from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError, unknown_name
 from polyroots.spectra import DENSE_LIMIT, Convolution, Spectrum, as_array, cluster_labels, norm_bound
 
-#: Relative to the spectral radius: what is closer to zero counts as zero, what is closer to the real axis as real, and
-#: what is closer to each other as equal. A defective double eigenvalue is known to sqrt(eps) = 1.5e-8 only.
+#: Relative to the spectral radius: an eigenvalue closer to zero counts as zero, one closer to the real axis as real,
+#: and two closer to each other as equal. A defective double eigenvalue is known to sqrt(eps) = 1.5e-8 only.
 RESOLUTION = 1e-7
 
-# Relative to the operator's norm: what LAPACK makes of zero.
+# Relative to the operator's norm: LAPACK returns eigenvalues up to this modulus for a zero operator.
 _NOISE = 1e-14
 
 REGIONS = ("all", "high")
@@ -34,18 +34,18 @@ class Target:
     points : (n,) complex128
         Distinct eigenvalues in the closed upper half-plane: each one off the real axis stands for its conjugate, too.
     weights : (n,) float64
-        Share of the eigenvalues that a point stands for, with its conjugate; the sum is 1.
+        Share of the eigenvalues that each point and its conjugate stand for; the sum is 1.
     radius : float
         Spectral radius of the whole spectrum.
     count : int
-        Eigenvalues to be damped, with multiplicity.
+        Number of eigenvalues to be damped, with multiplicity.
     null : int
-        Relatively zero eigenvalues that are left out: q = 1 there, whatever the roots.
+        Number of relatively zero eigenvalues, which are left out because q = 1 there whatever the roots.
     region : ``"all"`` or ``"high"``
     spectrum : Spectrum or None
-        None for bare eigenvalues, and for an operator alone.
+        None if the target was made from bare eigenvalues or from an operator.
     operator : Convolution or None
-        None for bare eigenvalues, which don't determine it.
+        None if the target was made from bare eigenvalues.
     """
 
     points: Complex128[np.ndarray, "n"]
@@ -59,15 +59,19 @@ class Target:
 
     @classmethod
     def of(cls, spectrum: Spectrum | Convolution | ArrayLike, region: str = "all") -> Target:
-        """Sort out a spectrum.
+        """Return the target of a spectrum.
 
         Parameters
         ----------
         spectrum : Spectrum, Convolution or (N,) array_like of complex
-            Of bare values those in the lower half-plane are reflected, as a real operator's are. An operator alone,
-            too large for its eigenvalues, has no points; its radius is a bound.
+            Bare values in the lower half-plane are reflected into the upper one. The target of an operator has no
+            points, and a bound for its radius: it is meant for operators too large for their eigenvalues.
         region : ``"all"`` or ``"high"``
-            ``"high"`` leaves the low frequencies, some |theta| < pi / 2 in both directions, to a coarser grid.
+            ``"high"`` leaves out the low frequencies, |theta| < pi / 2 in both directions, which a coarser grid damps.
+
+        Returns
+        -------
+        Target
 
         Raises
         ------
@@ -90,7 +94,7 @@ class Target:
                     "eigenvalues, or the region 'all'"
                 )
             values = values[known.is_high_frequency]
-        # What rounding leaves of the eigenvalues of a zero operator is no spectrum.
+        # The eigenvalues that LAPACK returns for a zero operator are rounding errors.
         noise = 0.0 if known is None else _NOISE * norm_bound(known.convolution)
         is_null = np.abs(values) <= max(RESOLUTION * radius, noise)
         values = values[~is_null]
@@ -106,6 +110,7 @@ class Target:
 
     @classmethod
     def _without_points(cls, operator: Convolution, region: str) -> Target:
+        """Return the target of an operator whose eigenvalues are not computed."""
         operator.require_square("roots")
         if region != "all":
             raise InputError(
@@ -121,13 +126,13 @@ class Target:
         return RESOLUTION * self.radius
 
     @cached_property
-    def is_real(self) -> NDArray[np.bool_]:
+    def is_real(self) -> Bool[np.ndarray, "n"]:
         """Mask of the points on the real axis."""
         return self.points.imag == 0
 
     @cached_property
     def distinct(self) -> int:
-        """Number of distinct eigenvalues, conjugates counted: so many roots would damp all of it to zero."""
+        """Number of distinct eigenvalues, conjugates counted: with as many roots q can vanish on all of them."""
         return 2 * len(self.points) - int(self.is_real.sum())
 
     def require_points(self, who: str) -> None:
@@ -149,11 +154,11 @@ class Target:
 
     @property
     def unit(self) -> float:
-        """The power of two near the radius: dividing by it is exact, and squares are safe."""
+        """The power of two next below the radius: dividing by it is exact, and squares then don't overflow."""
         return 2.0 ** math.floor(math.log2(self.radius))
 
     def squared(self) -> Target:
-        """The eigenvalues of (A / unit)^2."""
+        """Return the target of (A / unit)^2."""
         radius = (self.radius / self.unit) ** 2
         if not len(self.points):
             return replace(self, radius=radius)
@@ -161,7 +166,7 @@ class Target:
         return replace(self, points=points, weights=weights, radius=radius)
 
     def values_of(self, roots: Iterable[complex]) -> Complex128[np.ndarray, "n"]:
-        """prod_i (1 - z / lambda_i) at the points z: the factors that are there already."""
+        """Return prod_i (1 - z / lambda_i) over some roots at the points z."""
         values = np.ones(len(self.points), dtype=np.complex128)
         for root in roots:
             values *= 1 - self.points / root
@@ -173,18 +178,18 @@ def merge(
 ) -> tuple[Complex128[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
     """Merge points of the upper half-plane that are nearly equal, and put those that are nearly real on the axis.
 
-    Nearly is `RESOLUTION` relative to the radius.
+    Nearly means within `RESOLUTION` times the radius.
 
     Returns
     -------
     points : (n,) complex128
-        Of each group of near-equal points the first one; from left to right, from the axis up.
+        The first point of each cluster, in the order of their real parts, then of their imaginary parts.
     weights : (n,) float64
-        The sums of their shares.
+        The sum of the weights in each cluster; by default all points have the same weight.
     """
-    shares: NDArray[Any] = np.full(len(points), 1 / len(points)) if weights is None else weights
+    shares = np.full(len(points), 1 / len(points)) if weights is None else weights
     points = np.where(np.abs(points.imag) <= RESOLUTION * radius, points.real + 0j, points)
-    # In units of what counts as equal. A grid first: of 65,536 equal points the pairs could not be listed.
+    # In units of the resolution. Rounding merges equal points first: all pairs of 65,536 of them don't fit into memory.
     units = points / radius / RESOLUTION
     _, first, cell = np.unique(np.round(units), return_index=True, return_inverse=True)
     group = cluster_labels(units[first], 1.0)
@@ -192,18 +197,20 @@ def merge(
     leader = np.full(count, len(points))
     np.minimum.at(leader, group, first)
     sums = np.bincount(group[cell.ravel()], weights=shares, minlength=count)
-    # From left to right and from the axis up, but for rounding: whatever order the eigenvalues came in.
+    # Sorted after rounding, so that rounding errors of the eigenvalues don't change the order.
     units = np.round(units[leader])
     order = np.lexsort((units.imag, units.real))
     return points[leader[order]], sums[order]
 
 
-def _complex(values: Any) -> NDArray[np.complex128]:
+def _complex(values: Any) -> Complex128[np.ndarray, "N"]:
+    """Return eigenvalues as a vector, or raise InputError."""
     try:
         return as_array(values).astype(np.complex128).ravel()
     except (TypeError, ValueError):
         raise InputError(f"expected a Spectrum or eigenvalues, got {type(values).__name__}") from None
 
 
-def _upper(values: NDArray[Any]) -> NDArray[np.complex128]:
+def _upper(values: Complex128[np.ndarray, "N"]) -> Complex128[np.ndarray, "N"]:
+    """Return values with those of the lower half-plane reflected into the upper one."""
     return values.real + 1j * np.abs(values.imag)

@@ -1,4 +1,4 @@
-"""What the strategies that optimise have in common: the blocks' part of the roots, and when to give up."""
+"""The common part of the strategies that optimise: roots fixed by the blocks, and errors if no roots are useful."""
 
 from __future__ import annotations
 
@@ -9,32 +9,48 @@ import numpy as np
 from jaxtyping import Float64
 
 from polyroots.errors import InputError
-from polyroots.polynomials import USELESS, Krylov, ResidualPolynomial, Target, join_blocks, remedy
-from polyroots.roots.picking import EXTREMAL, ChosenRoots, RootRequest, fit, misfit, natural, pick_kinds, take_all
-from polyroots.roots.picking import too_few_points as too_few_distinct
+from polyroots.polynomials import USELESS, KrylovBasis, ResidualPolynomial, Target, join_blocks, remedy
+from polyroots.roots.picking import (
+    EXTREMAL,
+    ChosenRoots,
+    RootRequest,
+    expand_conjugates,
+    fit,
+    misfit,
+    natural,
+    pick_kinds,
+    too_few_points,
+)
 from polyroots.text import count_of, floored
 
-# By how much q of the roots that are returned may miss the optimum, relative and absolute.
+# The measure of q from its roots in float64 may exceed that of the optimum by this factor and this absolute value.
 _MISSED, _NEGLIGIBLE = 1.01, 1e-8
-# Relative to the start: a residual below is rounding.
+# Relative to the start: a residual of smaller norm is rounding.
 _NOISE = 1e-13
-# Relative: a root as near as this to an eigenvalue can be moved to it.
+# Relative distance within which a root may be moved to an eigenvalue.
 _BESIDE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """Which roots are to be optimised.
+class OptimisationProblem:
+    """The roots to be optimised, and the spectrum to optimise them on.
 
     Attributes
     ----------
-    strategy : name
-    request : what was asked for
-    whole : the spectrum
-    target : what the polynomial is over: the spectrum, or that of (A / unit)^2 for blocks S alone
-    count : number of roots to choose
-    prior : further roots of q that are fixed
-    power : 1 or 2, of A
+    strategy : str
+        Name of the strategy, for messages.
+    request : RootRequest
+        The request of the user.
+    whole : Target
+        The spectrum of A.
+    target : Target
+        The spectrum that q is a polynomial on: that of A, or of (A / unit)^2 for blocks S alone.
+    count : int
+        Number of roots to choose.
+    prior : tuple of complex
+        Further roots of q, which are fixed.
+    power : int
+        1, or 2 if q is a polynomial in A^2.
     """
 
     strategy: str
@@ -50,14 +66,14 @@ class Task:
         if available >= self.count:
             return
         if self.request.blocks is None:
-            raise too_few_distinct(self.request.count, available)
+            raise too_few_points(self.request.count, available)
         raise InputError(
-            f"blocks {join_blocks(self.request.blocks)} have more roots than there is to damp: fewer of them make q "
-            "zero on all distinct non-zero eigenvalues; use fewer blocks"
+            f"blocks {join_blocks(self.request.blocks)} have more roots than are needed: fewer make q zero on all "
+            "distinct non-zero eigenvalues; use fewer blocks"
         )
 
     def require_useful(self, value: float, what: str, *, proven: bool = False) -> None:
-        """Raise InputError if the best that can be reached is no smoother: its roots run away and mean nothing."""
+        """Raise InputError if even the optimum is no smoother: its roots are then arbitrary, far from the spectrum."""
         if value < USELESS:
             return
         reached = f"is {floored(value)} or more (proven)" if proven else f"is {floored(value)}"
@@ -74,13 +90,14 @@ class Task:
             f"q = 1 has 1; {remedy(self.whole)}, or another strategy such as 'extremal'"
         )
 
-    def roots(self, krylov: Krylov, s: Float64[np.ndarray, "n+1"], unit: float, why: str = "") -> list[complex]:
-        """Roots of a polynomial in coordinates, times a unit, if it has as many as were asked for.
+    def roots(self, krylov: KrylovBasis, s: Float64[np.ndarray, "m"], unit: float, why: str = "") -> list[complex]:
+        """Return the roots of the polynomial with the coordinates s, times a unit.
 
         Raises
         ------
         InputError
-            If its leading coefficient is zero, or it is so far below rounding that its roots are lost.
+            If it has fewer roots than `count` as its leading coefficient is zero, or if it is so small on the spectrum
+            that rounding errors hide its roots.
         """
         is_complete = krylov.is_invariant or krylov.degree(s) == self.count
         if not is_complete and np.linalg.norm(s) > _NOISE * krylov.beta:
@@ -92,7 +109,7 @@ class Task:
             )
         roots = krylov.roots(s) if is_complete else None
         if roots is None or not np.isfinite(roots).all():
-            enough = (krylov.reaches(_NEGLIGIBLE) + len(self.prior)) * self.power
+            enough = (krylov.roots_to_reach(_NEGLIGIBLE) + len(self.prior)) * self.power
             raise InputError(
                 f"the best polynomial with {count_of(self.request.count, 'root')} is so small that rounding hides its "
                 f"roots; degree {enough - 1} is enough to get below {_NEGLIGIBLE:g}"
@@ -100,11 +117,11 @@ class Task:
         return (unit * roots).tolist()
 
     def sizes(self, q: ResidualPolynomial) -> Float64[np.ndarray, "n"]:
-        """|q| at the points."""
+        """Return |q| at the points of the target."""
         return np.abs(q(self.target.points))
 
     def beside(self, roots: list[complex]) -> list[complex]:
-        """Move roots that are almost eigenvalues to them: where q is so steep that the last digit decides."""
+        """Return the roots with those next to an eigenvalue moved onto it: a steep q needs their last digit."""
         points = np.concatenate([self.target.points, self.target.points.conj()])
         nearest = points[np.argmin(np.abs(np.array(roots)[:, None] - points), axis=1)]
         return np.where(np.abs(nearest - roots) <= _BESIDE * np.abs(roots), nearest, roots).tolist()
@@ -112,12 +129,21 @@ class Task:
     def that_reach(
         self, value: float, measure: Callable[[ResidualPolynomial], float], *candidates: list[complex]
     ) -> list[complex]:
-        """Return the first roots whose q, fixed ones included, is in float64 what the optimum was.
+        """Return the first candidate whose q, fixed roots included, measures in float64 what the optimum does.
+
+        Parameters
+        ----------
+        value : float
+            The measure of the optimum.
+        measure : callable
+            The norm of q that the strategy minimises.
+        *candidates : list of complex
+            Roots, the same up to rounding.
 
         Raises
         ------
         InputError
-            If there are none.
+            If there is none.
         """
         for roots in candidates:
             q = ResidualPolynomial([*roots, *self.prior])
@@ -130,27 +156,42 @@ class Task:
         )
 
 
-#: Chooses the roots of a task.
-Optimiser = Callable[[Task], list[complex]]
+#: A function that returns the optimal roots of a problem.
+Optimiser = Callable[[OptimisationProblem], list[complex]]
 
 
 def optimise_roots(target: Target, request: RootRequest, optimise: Optimiser, strategy: str) -> ChosenRoots:
-    """Optimise the roots that the blocks leave free.
+    """Return roots that are optimal, as far as the blocks allow.
 
-    Blocks of S alone make q a polynomial of A^2. Among others S has the roots of `extremal`; and so has L, where the
-    optimum has fewer real roots than there are L. The rest is the optimum beside them.
+    Blocks S alone make q a polynomial in A^2, which is optimised as such. Beside other blocks S gets the roots of
+    `extremal`, and so does L if the optimum has fewer real roots than there are blocks L. The other roots are optimal
+    given these.
+
+    Parameters
+    ----------
+    target : Target
+    request : RootRequest
+    optimise : callable
+        Returns the optimal roots of an `OptimisationProblem`.
+    strategy : str
+        Name of the strategy, for messages.
+
+    Raises
+    ------
+    InputError
+        If no polynomial with as many roots is a smoother, or the blocks can't hold the roots.
     """
     blocks = request.blocks
-    task = Task(strategy, request, target, target, request.count)
+    problem = OptimisationProblem(strategy, request, target, target, request.count)
     if blocks is None:
-        return natural(_solve(optimise, task))
+        return natural(_solve(optimise, problem))
     if set(blocks) == {"S"}:
-        return _optimise_squares(task, blocks, optimise)
+        return _optimise_squares(problem, blocks, optimise)
     remarks: tuple[str, ...] = ()
     for letters in ("S", "SL"):
         fixed = [letter for letter in blocks if letter in letters]
         prior = _rim(target, fixed)
-        free = _solve(optimise, replace(task, count=request.count - len(prior), prior=tuple(prior)))
+        free = _solve(optimise, replace(problem, count=request.count - len(prior), prior=tuple(prior)))
         if letters == "S" and sum(root.imag == 0 for root in free) < blocks.count("L"):
             if set(blocks) <= set("SL"):
                 raise misfit([*prior, *free], blocks)
@@ -162,50 +203,51 @@ def optimise_roots(target: Target, request: RootRequest, optimise: Optimiser, st
     return ChosenRoots(chosen.roots, chosen.blocks, remarks)
 
 
-def _optimise_squares(task: Task, blocks: tuple[str, ...], optimise: Optimiser) -> ChosenRoots:
-    """Optimise over polynomials of A^2, whose roots are to be positive; if they aren't, only the last of them."""
-    unit, remarks = task.whole.unit, tuple[str, ...]()
-    task = replace(task, target=task.whole.squared(), count=len(blocks), power=2)
-    squares = _solve(optimise, task)
+def _optimise_squares(problem: OptimisationProblem, blocks: tuple[str, ...], optimise: Optimiser) -> ChosenRoots:
+    """Optimise over polynomials in A^2, whose roots have to be positive; if they aren't, optimise the last one only."""
+    unit, remarks = problem.whole.unit, tuple[str, ...]()
+    problem = replace(problem, target=problem.whole.squared(), count=len(blocks), power=2)
+    squares = _solve(optimise, problem)
     if any(square.imag or square.real < 0 for square in squares) and len(blocks) > 1:
-        fixed = [(root / unit) ** 2 for root in _rim(task.whole, blocks[:-1])[::2]]
-        squares = [*fixed, *_solve(optimise, replace(task, count=1, prior=tuple(fixed)))]
-        remarks = (_remark("S but the last", task.strategy),)
+        fixed = [(root / unit) ** 2 for root in _rim(problem.whole, blocks[:-1])[::2]]
+        squares = [*fixed, *_solve(optimise, replace(problem, count=1, prior=tuple(fixed)))]
+        remarks = (_remark("S but the last", problem.strategy),)
     if any(square.imag or square.real < 0 for square in squares):
         raise InputError(
-            f"'{task.strategy}' chooses imaginary roots here, which blocks S can't hold; leave the blocks out, and the "
-            "degree alone picks them"
+            f"'{problem.strategy}' chooses imaginary roots here, which blocks S can't hold; leave the "
+            "blocks out to get some that can"
         )
     moduli = [unit * square.real**0.5 for square in squares]
     return ChosenRoots([complex(z) for modulus in moduli for z in (modulus, -modulus)], blocks, remarks)
 
 
 def _remark(letters: str, strategy: str) -> str:
+    """Return the remark that some blocks have the roots of `extremal`."""
     return f"blocks {letters} have the roots of 'extremal'; '{strategy}' chose the others"
 
 
 def _rim(target: Target, blocks: Sequence[str]) -> list[complex]:
-    """Roots of `extremal` for some of the blocks."""
+    """Return the roots of `extremal` for some of the blocks."""
     if not blocks:
         return []
     target.require_points(f"the choice for blocks {join_blocks(dict.fromkeys(blocks))}")
     return pick_kinds(target, tuple(blocks), EXTREMAL).roots
 
 
-def _solve(optimise: Optimiser, task: Task) -> list[complex]:
-    """Optimise, unless so many roots are all distinct points: then they are the roots."""
-    target = task.target
-    if len(target.points) and task.strategy != "chebyshev":
-        left = np.abs(target.values_of(task.prior)) > 0
+def _solve(optimise: Optimiser, problem: OptimisationProblem) -> list[complex]:
+    """Return the optimal roots: all distinct points if there are as many of them as roots."""
+    target = problem.target
+    if len(target.points) and problem.strategy != "chebyshev":
+        left = np.abs(target.values_of(problem.prior)) > 0
         available = int(np.where(target.is_real, 1, 2)[left].sum())
-        task.require_points(available)
-        if available == task.count:
-            return ResidualPolynomial(take_all(target.points[left].tolist())).roots.tolist()
-    roots = [complex(root) for root in optimise(task)]
+        problem.require_points(available)
+        if available == problem.count:
+            return ResidualPolynomial(expand_conjugates(target.points[left].tolist())).roots.tolist()
+    roots = [complex(root) for root in optimise(problem)]
     near = [root for root in roots if abs(root) <= target.tolerance]
     if near:
         raise InputError(
-            f"'{task.strategy}' has a root at {abs(near[0]):.1g}, which is zero relative to the spectrum: q(0) = 1 "
-            "can't be met beside it; use another strategy or degree"
+            f"'{problem.strategy}' has a root at {abs(near[0]):.1g}, which is zero relative to the spectrum and so "
+            "contradicts q(0) = 1; use another strategy or degree"
         )
     return ResidualPolynomial(roots).roots.tolist()

@@ -1,35 +1,37 @@
-"""Roots taken from the spectrum one after the other, and roots fitted to the blocks of a network."""
+"""Picking roots from a spectrum one after the other, and fitting roots to the blocks of a network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Complex128
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Bool, Complex128, Float64, Inexact
+from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError
 from polyroots.polynomials import PAIRING_TOLERANCE, Target, degree_of, join_blocks, log_distances, root_count
 from polyroots.spectra import as_array
 from polyroots.text import count_of
 
-# Scores (logarithms) this close, relative to 1 or to the larger, are equal: mirrored points are, but for rounding.
+# Scores (logarithms) this close, relative to 1 or to the larger, are ties: those of mirrored points differ by rounding.
 _TIE = 1e-9
 
-#: What is picked: real parts, moduli of real parts for +- pairs, pairs off the axis, eigenvalues as they are.
-Kind = Literal["real", "symmetric", "pair", "any"]
+#: The candidates: real parts, moduli of real parts (for +- pairs), pairs off the real axis, or the eigenvalues.
+RootKind = Literal["real", "symmetric", "pair", "any"]
 
 
 @dataclass(frozen=True)
 class RootRequest:
-    """How many roots are asked for, and which blocks they are to fit.
+    """The number of roots to choose, and the blocks that they are to fit.
 
     Attributes
     ----------
-    count : number of roots
-    blocks : None where the roots decide
+    count : int
+        Number of roots.
+    blocks : tuple of str or None
+        None if the blocks may follow from the roots.
     """
 
     count: int
@@ -44,7 +46,8 @@ class ChosenRoots:
     ----------
     roots : list of complex
     blocks : tuple of str
-    remarks : what the user should know of how they came about
+    remarks : tuple of str
+        Sentences on roots that were chosen otherwise than the strategy says.
     """
 
     roots: list[complex]
@@ -53,38 +56,38 @@ class ChosenRoots:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """In which order candidates are picked.
+class PickingRule:
+    """The order in which candidates are picked.
 
     Attributes
     ----------
     score : callable
-        (candidates, roots before) -> logarithms, as a rule; the one with the largest score is next.
-    first : callable, optional
-        (kind, target, count) -> points; the candidates nearest to them come first.
+        (candidates, roots before) -> scores; the candidate with the largest score is picked next.
+    first : callable
+        (kind, target, count) -> points; the candidates nearest to these are picked before all others.
     """
 
-    score: Callable[[NDArray[Any], NDArray[np.complex128]], NDArray[np.float64]]
-    first: Callable[[Kind, Target, int], Sequence[complex]] = field(default=lambda kind, target, count: ())
+    score: Callable[[Inexact[np.ndarray, "N"], Complex128[np.ndarray, "n"]], Float64[np.ndarray, "N"]]
+    first: Callable[[RootKind, Target, int], Sequence[complex]] = field(default=lambda kind, target, count: ())
 
 
-def outermost(candidates: NDArray[Any], before: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """Logarithm of the modulus."""
+def outermost(candidates: Inexact[np.ndarray, "N"], before: Complex128[np.ndarray, "n"]) -> Float64[np.ndarray, "N"]:
+    """Return the logarithms of the moduli."""
     with np.errstate(divide="ignore"):
         return np.log(np.abs(candidates))
 
 
-def farthest(candidates: NDArray[Any], before: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """Leja's score with zero among the points before: q(0) = 1, so a root near zero makes q large elsewhere."""
+def farthest(candidates: Inexact[np.ndarray, "N"], before: Complex128[np.ndarray, "n"]) -> Float64[np.ndarray, "N"]:
+    """Return the scores of Leja order with respect to the roots before and zero: roots near zero make q large."""
     return log_distances(candidates, np.append(before, 0))
 
 
-def _ends(kind: Kind, target: Target, count: int) -> Sequence[complex]:
-    """The extreme real parts, and the largest imaginary part."""
+def _ends(kind: RootKind, target: Target, count: int) -> Sequence[complex]:
+    """Return the extreme real parts, and the point with the largest imaginary part."""
     points = target.points
 
-    def end(reach: NDArray[np.float64]) -> complex:
-        # Of those that reach as far, but for rounding, the one of largest modulus.
+    def end(reach: Float64[np.ndarray, "N"]) -> complex:
+        # Among ties up to rounding the point of largest modulus.
         near = points[reach >= reach.max() - target.tolerance]
         return complex(near[np.abs(near).argmax()])
 
@@ -94,26 +97,28 @@ def _ends(kind: Kind, target: Target, count: int) -> Sequence[complex]:
     if kind == "any":
         larger = [low, high] if abs(low) > abs(high) else [high, low]
         return [*(larger if count <= 2 else [low, high]), top]
-    ends = [low.real, high.real]
+    ends = [complex(low.real), complex(high.real)]
     if kind == "symmetric":
-        return [abs(end) for end in ends]
+        return [complex(abs(end)) for end in ends]
     return sorted(ends, key=abs)[1:] if count == 1 else ends
 
 
-#: The ends of the spectrum first, then Leja order.
-EXTREMAL = Rule(farthest, _ends)
+#: The rule of `extremal`: the ends of the spectrum first, then Leja order.
+EXTREMAL = PickingRule(farthest, _ends)
 
 
-def pick_eigenvalues(target: Target, request: RootRequest, rule: Rule, *, by_kind: Rule | None = None) -> ChosenRoots:
-    """Pick eigenvalues as they are; for blocks that can't hold these, kind by kind.
+def pick_eigenvalues(
+    target: Target, request: RootRequest, rule: PickingRule, *, by_kind: PickingRule | None = None
+) -> ChosenRoots:
+    """Pick eigenvalues, or if the blocks can't hold them, real parts and pairs for each kind of block.
 
     Parameters
     ----------
     target : Target
     request : RootRequest
-    rule : Rule
-    by_kind : Rule, optional
-        Where it goes kind by kind, if that is another one.
+    rule : PickingRule
+    by_kind : PickingRule, optional
+        The rule for picking by kind, if it is another one.
     """
     try:
         roots, remarks = _take("any", target, request.count, rule)
@@ -124,18 +129,26 @@ def pick_eigenvalues(target: Target, request: RootRequest, rule: Rule, *, by_kin
         return pick_kinds(target, request.blocks, by_kind or rule)
 
 
-def pick_kinds(target: Target, blocks: tuple[str, ...], rule: Rule, *, pairs_are_real: bool = False) -> ChosenRoots:
-    """Pick roots for blocks, kind by kind.
+def pick_kinds(
+    target: Target, blocks: tuple[str, ...], rule: PickingRule, *, pairs_are_real: bool = False
+) -> ChosenRoots:
+    """Pick roots for each kind of block.
 
-    L and R take real parts, S plus and minus a real part's modulus, C pairs off the axis; or real parts as well.
+    L and R take real parts, S plus and minus the modulus of a real part, C pairs off the real axis, or two real parts
+    with `pairs_are_real`.
     """
-    source: dict[str, Kind] = {"L": "real", "R": "real", "S": "symmetric", "C": "real" if pairs_are_real else "pair"}
-    counts: dict[Kind, int] = {
+    source: dict[str, RootKind] = {
+        "L": "real",
+        "R": "real",
+        "S": "symmetric",
+        "C": "real" if pairs_are_real else "pair",
+    }
+    counts: dict[RootKind, int] = {
         kind: sum(root_count(letter) for letter in blocks if source[letter] == kind)
         for kind in ("real", "symmetric", "pair")
     }
     all_roots: list[complex] = []
-    found: dict[Kind, list[complex]] = {}
+    found: dict[RootKind, list[complex]] = {}
     remarks = []
     for kind, count in counts.items():
         found[kind], more = _take(kind, target, count, rule, all_roots)
@@ -149,31 +162,32 @@ def pick_kinds(target: Target, blocks: tuple[str, ...], rule: Rule, *, pairs_are
 
 
 def natural(roots: Sequence[complex], remarks: Iterable[str] = ()) -> ChosenRoots:
-    """Roots with the blocks that they ask for: one or two real ones as L, further ones as R, pairs as C.
+    """Return roots with their natural blocks: one or two real roots as L, further ones as R, conjugate pairs as C.
 
-    These are the paper's L,L and L,L,C where they can be.
+    For two and for four roots these are the blocks L,L and L,L,C of the paper, if there are enough real roots.
     """
     reals = [root for root in roots if root.imag == 0]
     pairs = [root for root in roots if root.imag > 0]
     singles = min(len(reals), 2 - len(reals) % 2)
     blocks = ("L",) * singles + ("R",) * ((len(reals) - singles) // 2) + ("C",) * len(pairs)
-    return ChosenRoots(take_all([*reals, *pairs]), blocks, tuple(remarks))
+    return ChosenRoots(expand_conjugates([*reals, *pairs]), blocks, tuple(remarks))
 
 
 def fit(roots: Sequence[complex], blocks: tuple[str, ...]) -> ChosenRoots:
-    """Give chosen roots to the blocks that can hold them.
+    """Return roots in the order of the blocks that hold them.
 
-    L takes a real root, S a pair +-lambda, R and C two real roots or a conjugate pair.
+    L holds a real root, S a pair +-lambda, R and C two real roots or a conjugate pair.
 
     Raises
     ------
     InputError
-        If they don't fit; it says what would.
+        If the blocks can't hold the roots.
     """
     reals = [root for root in roots if root.imag == 0]
     pairs = [root for root in roots if root.imag > 0]
     slots: dict[int, list[complex]] = {}
-    for letter in "SLCR":  # the most particular first
+    # The blocks with the strictest demands choose first.
+    for letter in "SLCR":
         for index in (place for place, other in enumerate(blocks) if other == letter):
             slots[index] = _for_block(letter, reals, pairs)
     is_full = all(len(slots[index]) == root_count(letter) for index, letter in enumerate(blocks))
@@ -183,13 +197,13 @@ def fit(roots: Sequence[complex], blocks: tuple[str, ...]) -> ChosenRoots:
 
 
 def _for_block(letter: str, reals: list[complex], pairs: list[complex]) -> list[complex]:
-    """Take out what a block can hold, C a pair and R real roots where it can choose; empty if there is nothing."""
+    """Remove and return roots that a block can hold, preferably pairs for C and reals for R; empty if none fit."""
     if letter == "S":
         return _symmetric(reals)
     if letter == "L":
         return [reals.pop(0)] if reals else []
     if pairs and (letter == "C" or len(reals) < 2):
-        return take_all([pairs.pop(0)])
+        return expand_conjugates([pairs.pop(0)])
     return [reals.pop(0), reals.pop(0)] if len(reals) >= 2 else []
 
 
@@ -201,23 +215,23 @@ def misfit(roots: Sequence[complex], blocks: tuple[str, ...]) -> InputError:
         count_of(number, name) for number, name in ((n_real, "real root"), (n_pairs, "conjugate pair")) if number
     )
     return InputError(
-        f"the blocks {join_blocks(blocks)} can't hold what was chosen, {what}; leave the blocks out, and the degree "
-        "alone picks blocks that can"
+        f"the blocks {join_blocks(blocks)} can't hold the chosen roots, {what}; leave the blocks out to get "
+        "some that can"
     )
 
 
-def take_all(points: Iterable[complex]) -> list[complex]:
-    """Points of the upper half-plane with their conjugates."""
+def expand_conjugates(points: Iterable[complex]) -> list[complex]:
+    """Return points of the upper half-plane, each followed by its conjugate if it isn't real."""
     return [z for point in points for z in ([point, point.conjugate()] if point.imag else [point])]
 
 
 def completed(roots: ArrayLike) -> list[complex]:
-    """Given roots with the conjugates that were left out, nearly real ones as real.
+    """Return roots with missing conjugates added and nearly real ones made real.
 
     Raises
     ------
     InputError
-        If they are no numbers.
+        If `roots` are not numbers.
     """
     try:
         values = as_array(roots).astype(np.complex128).ravel().tolist()
@@ -236,11 +250,11 @@ def completed(roots: ArrayLike) -> list[complex]:
         else:
             waiting.append(value)
             complete.append(complex(value.real, abs(value.imag)))
-    return take_all(complete)
+    return expand_conjugates(complete)
 
 
 def even_degrees(count: int) -> str:
-    """Write the degrees next to an odd number of roots that have an even one.
+    """Return the degrees with an even number of roots next to an odd number, as text.
 
     >>> even_degrees(1), even_degrees(3)
     ('degree 1', 'degree 1 or 3')
@@ -249,9 +263,9 @@ def even_degrees(count: int) -> str:
 
 
 def _take(
-    kind: Kind, target: Target, count: int, rule: Rule, known: Sequence[complex] = ()
+    kind: RootKind, target: Target, count: int, rule: PickingRule, known: Sequence[complex] = ()
 ) -> tuple[list[complex], list[str]]:
-    """Pick roots of a kind, at most `count`; relatively zero candidates and those near one picked are passed over."""
+    """Pick at most `count` roots of a kind, without candidates that are relatively zero or equal to a picked one."""
     if not count:
         return [], []
     candidates = _candidates(kind, target)
@@ -271,7 +285,7 @@ def _take(
         else:
             best = options[_first_of_the_best(rule.score(options, before), options)]
         if abs(best) <= tolerance:
-            remarks.append(f"the candidate {abs(best):.1g} was passed over: relative to the spectrum it is zero")
+            remarks.append(f"the candidate {abs(best):.1g} was left out: relative to the spectrum it is zero")
             candidates = candidates[np.abs(candidates) > tolerance]
             continue
         first = first[1:]
@@ -282,15 +296,16 @@ def _take(
     return roots, remarks
 
 
-def _first_of_the_best(scores: NDArray[np.float64], points: NDArray[Any]) -> np.intp:
-    """Position of the largest score; of those that rounding can't tell apart the point of largest modulus."""
+def _first_of_the_best(scores: Float64[np.ndarray, "N"], points: Inexact[np.ndarray, "N"]) -> np.intp:
+    """Return the index of the largest score, and among ties up to rounding that of the point of largest modulus."""
     top = scores.max()
     margin = _TIE * max(1.0, abs(top)) if np.isfinite(top) else 0.0
     ties = np.flatnonzero(scores >= top - margin)
     return ties[np.argmax(np.abs(points[ties]))]
 
 
-def _candidates(kind: Kind, target: Target) -> NDArray[Any]:
+def _candidates(kind: RootKind, target: Target) -> Inexact[np.ndarray, "N"]:
+    """Return the points that roots of a kind are picked from."""
     if kind == "real":
         return np.unique(target.points.real)
     if kind == "symmetric":
@@ -298,14 +313,15 @@ def _candidates(kind: Kind, target: Target) -> NDArray[Any]:
     return target.points[~target.is_real] if kind == "pair" else target.points
 
 
-def _with_partner(kind: Kind, point: complex) -> list[complex]:
+def _with_partner(kind: RootKind, point: complex) -> list[complex]:
+    """Return the root or the two roots that a picked point stands for."""
     if kind == "symmetric":
         return [point, complex(-point.real)]
-    return take_all([point])
+    return expand_conjugates([point])
 
 
 def _require_fillable(points: Complex128[np.ndarray, "n"], count: int) -> None:
-    """Raise InputError, with what can be done, if no subset has so many roots."""
+    """Raise InputError if no subset of the points, with their conjugates, has `count` elements."""
     n_real = int((points.imag == 0).sum())
     total = 2 * len(points) - n_real
     if count > total:
@@ -325,8 +341,8 @@ def too_few_points(count: int, total: int) -> InputError:
     )
 
 
-def _leaves_fillable(points: Complex128[np.ndarray, "n"], left: int) -> NDArray[np.bool_]:
-    """Mask of the points after which the remaining number of roots can still be met from the others."""
+def _leaves_fillable(points: Complex128[np.ndarray, "N"], left: int) -> Bool[np.ndarray, "N"]:
+    """Return the mask of the points after which the other points can still make up the number of roots left."""
     is_real = points.imag == 0
     n_real = int(is_real.sum())
     total = 2 * len(points) - n_real
@@ -338,7 +354,7 @@ def _leaves_fillable(points: Complex128[np.ndarray, "n"], left: int) -> NDArray[
 
 
 def _symmetric(reals: list[complex]) -> list[complex]:
-    """Take a pair +-lambda out of real roots; empty if there is none."""
+    """Remove and return a pair +-lambda from real roots; empty if there is none."""
     for root in reals:
         for other in reals:
             if root.real > 0 and abs(root + other) <= 1e-7 * abs(root):
@@ -349,7 +365,8 @@ def _symmetric(reals: list[complex]) -> list[complex]:
     return []
 
 
-def _too_few(kind: Kind, blocks: tuple[str, ...], wanted: int, found: int) -> InputError:
+def _too_few(kind: RootKind, blocks: tuple[str, ...], wanted: int, found: int) -> InputError:
+    """Return the error for blocks that need more points of a kind than the spectrum has."""
     what = {
         "real": "distinct non-zero real parts",
         "symmetric": "real parts of distinct non-zero modulus",

@@ -1,4 +1,4 @@
-"""From a spectrum to the roots of the residual polynomial: the strategies' common entrance."""
+"""Choosing the roots of a residual polynomial from a spectrum by the name of a strategy."""
 
 from __future__ import annotations
 
@@ -22,25 +22,28 @@ DEFAULT_DEGREE = 3
 
 @dataclass(frozen=True, eq=False)
 class RootChoice:
-    """Roots and how they came about.
+    """Chosen roots, with their blocks and the strategy that chose them.
 
     Attributes
     ----------
     roots : (d + 1,) complex128
         In the order of the blocks.
-    blocks : block sequence that the roots fit
-    strategy : name
-    remarks : what was passed over or fixed, a sentence each
+    blocks : tuple of str
+        The block sequence that the roots fit.
+    strategy : str
+        Name of the strategy.
+    remarks : tuple of str
+        Sentences on candidates that were left out and on roots that were chosen otherwise than the strategy says.
     """
 
-    roots: Complex128[np.ndarray, "d+1"]
+    roots: Complex128[np.ndarray, "n"]
     blocks: tuple[str, ...]
     strategy: str
     remarks: tuple[str, ...]
 
     @classmethod
     def of(cls, choice: ChosenRoots, strategy: str, remarks: tuple[str, ...] = ()) -> RootChoice:
-        """Complete what a strategy returned."""
+        """Return the result of a strategy with its name."""
         roots = np.array(choice.roots, dtype=np.complex128)
         return cls(roots, choice.blocks, strategy, (*remarks, *choice.remarks))
 
@@ -53,24 +56,24 @@ def select_roots(
     *,
     region: str = "all",
     **options: Any,
-) -> Complex128[np.ndarray, "degree+1"]:
-    """Choose the roots of a residual polynomial from a spectrum.
+) -> Complex128[np.ndarray, "n"]:
+    """Return the roots of a residual polynomial, chosen from a spectrum.
 
     Parameters
     ----------
     spectrum : Spectrum, (N,) array_like of complex, or Convolution
-        Eigenvalues; of bare values those in the lower half-plane are reflected, as a real operator's are. An
-        `polyroots.spectra.convolution.Operator` alone is enough for ``"harmonic-ritz"``.
+        Eigenvalues. Bare values in the lower half-plane are reflected into the upper one. A convolution is enough for
+        ``"harmonic-ritz"`` and ``"given"``, which need no eigenvalues.
     degree : int, optional
         Degree d of p, 3 by default: d + 1 roots are chosen.
     strategy : str
-        A name in `polyroots.roots.strategies.STRATEGIES`.
+        A name in `polyroots.roots.STRATEGIES`.
     blocks : str or sequence of str, optional
-        A block sequence such as ``"S,S,C"`` that the roots are to fit; it decides the degree.
+        A block sequence such as ``"S,S,C"`` that the roots are to fit; it determines the degree.
     region : ``"all"`` or ``"high"``
         Damp the whole spectrum, or the high frequencies only, as a multigrid smoother does.
     **options
-        Of the strategy: ``project`` (extremal), ``seed`` (random, harmonic-ritz), ``roots`` (given).
+        Options of the strategy: ``project`` (extremal), ``seed`` (random, harmonic-ritz), ``roots`` (given).
 
     Returns
     -------
@@ -80,9 +83,13 @@ def select_roots(
     Raises
     ------
     InputError
-        If the degree is negative or not the blocks', a name is unknown, the spectrum has too few distinct non-zero
-        points or none that fit, or no polynomial of the degree is a smoother there (`harmonic-ritz`, `least-squares`,
-        `minimax`); the message says what can be done.
+        If the degree is negative or not that of the blocks, a name is unknown, the spectrum has too few distinct
+        non-zero points or none that fit, or no polynomial of the degree is a smoother there (``"harmonic-ritz"``,
+        ``"least-squares"``, ``"minimax"``).
+
+    See Also
+    --------
+    polyroots.ResidualPolynomial : the polynomial with these roots.
 
     Examples
     --------
@@ -103,9 +110,23 @@ def choose_roots(
     region: str = "all",
     **options: Any,
 ) -> RootChoice:
-    """Choose roots as `select_roots` does, and say which blocks they fit and how they came about.
+    """Return roots as `select_roots` does, with their blocks and remarks.
 
-    A `Target` brings its own region.
+    Parameters
+    ----------
+    spectrum : Spectrum, Convolution, (N,) array_like of complex, or Target
+        With a target `region` is ignored: it has one of its own.
+    degree, strategy, blocks, region, **options
+        As for `select_roots`.
+
+    Returns
+    -------
+    RootChoice
+
+    Raises
+    ------
+    InputError
+        As `select_roots` does.
     """
     require_options(strategy, options)
     target = spectrum if isinstance(spectrum, Target) else Target.of(spectrum, region)
@@ -125,13 +146,13 @@ def choose_roots(
 
 
 def require_strategy(strategy: str) -> None:
-    """Raise InputError, with the nearest name, if there is no such strategy."""
+    """Raise InputError if there is no strategy of this name."""
     if strategy not in STRATEGIES:
         raise unknown_name("strategy", strategy, STRATEGIES)
 
 
 def require_options(strategy: str, options: Iterable[str]) -> None:
-    """Raise InputError if there is no such strategy, or it has no such option."""
+    """Raise InputError if there is no strategy of this name, or it lacks one of the options."""
     require_strategy(strategy)
     known = options_of(strategy)
     for name in options:
@@ -141,5 +162,5 @@ def require_options(strategy: str, options: Iterable[str]) -> None:
 
 
 def options_of(strategy: str) -> tuple[str, ...]:
-    """Names of a strategy's options."""
+    """Return the names of the options of a strategy."""
     return tuple(inspect.signature(STRATEGIES[strategy]).parameters)[2:]

@@ -1,6 +1,6 @@
-"""The strategies: what chooses roots from a spectrum, one function each.
+"""The strategies that choose roots from a spectrum, one function each.
 
-A strategy is a function ``(target, request, **options) -> ChosenRoots``. A new one is written here and named in
+A strategy is a function ``(target, request, **options) -> ChosenRoots``. A new one is written here and entered in
 `STRATEGIES`.
 """
 
@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64
 
 from polyroots.errors import InputError
 from polyroots.polynomials import ResidualPolynomial, Target, arnoldi, blocks_for_degree, join_blocks, log_distances
-from polyroots.polynomials import minimax as best_polynomial
+from polyroots.polynomials import minimax as minimax_polynomial
 from polyroots.roots.chebyshev_ellipse import best_ellipse
-from polyroots.roots.optimal import Task, optimise_roots
+from polyroots.roots.optimal import OptimisationProblem, optimise_roots
 from polyroots.roots.picking import (
     EXTREMAL,
     ChosenRoots,
+    PickingRule,
     RootRequest,
-    Rule,
     completed,
     even_degrees,
     farthest,
@@ -45,11 +45,11 @@ def extremal(target: Target, request: RootRequest, *, project: bool = True) -> C
     - Symmetric pairs (S): +- the modulus of the smallest, then of the largest real part; further ones in Leja order.
     - Conjugate pairs (C): the pair with the largest imaginary part; further ones from the spectrum in Leja order.
 
-    A degree alone has one or two real roots and then conjugate pairs. Leja order takes the point with the largest
-    product of distances to all roots before it, in the order of this list, and to zero.
+    Without blocks there are one or two real roots, and then conjugate pairs. Leja order takes the point with the
+    largest product of distances to zero and to all roots before it, in the order of this list.
 
-    With ``project=False`` the extreme real parts are not projected: the eigenvalues that have them stay conjugate
-    pairs, where they are some; then the largest imaginary part, and further ones in Leja order.
+    With ``project=False`` the roots are eigenvalues: those with the extreme real parts, with their conjugates, then the
+    pair with the largest imaginary part; further ones in Leja order.
 
     References
     ----------
@@ -71,7 +71,7 @@ def extremal(target: Target, request: RootRequest, *, project: bool = True) -> C
         if request.count % 2:
             raise
         chosen = pick_eigenvalues(target, request, EXTREMAL)
-        remark = "too few real parts are different from zero: eigenvalues are taken as they are"
+        remark = "too few real parts are different from zero: eigenvalues are chosen instead"
         return ChosenRoots(chosen.roots, chosen.blocks, (*chosen.remarks, remark))
     return natural(chosen.roots, chosen.remarks)
 
@@ -115,28 +115,28 @@ def complex_pairs(target: Target, request: RootRequest) -> ChosenRoots:
 
 
 def largest(target: Target, request: RootRequest) -> ChosenRoots:
-    """The eigenvalues of largest modulus: what grows fastest is damped to zero, as in deflation from outside.
+    """The eigenvalues of largest modulus, whose error components a Richardson step amplifies most.
 
     References
     ----------
     Y. Saad, Numerical Methods for Large Eigenvalue Problems, 2nd edition, SIAM 2011, section 4.2 (deflation).
     """
-    return pick_eigenvalues(target, request, Rule(outermost))
+    return pick_eigenvalues(target, request, PickingRule(outermost))
 
 
 def smallest(target: Target, request: RootRequest) -> ChosenRoots:
-    """The non-zero eigenvalues of smallest modulus: what converges slowest is damped to zero, as in deflation.
+    """The non-zero eigenvalues of smallest modulus, whose error components converge slowest, as in deflation.
 
     References
     ----------
     R. A. Nicolaides, Deflation of conjugate gradients with applications to boundary value problems, SIAM Journal on
     Numerical Analysis 24 (1987), 355-365.
     """
-    return pick_eigenvalues(target, request, Rule(lambda z, before: -outermost(z, before)))
+    return pick_eigenvalues(target, request, PickingRule(lambda z, before: -outermost(z, before)))
 
 
 def leja(target: Target, request: RootRequest) -> ChosenRoots:
-    """Leja points of the spectrum: each next root is where the polynomial so far is largest.
+    """Leja points of the spectrum: each next root is the eigenvalue with the largest |q| of the roots before it.
 
     The first is the eigenvalue of largest modulus.
 
@@ -145,27 +145,24 @@ def leja(target: Target, request: RootRequest) -> ChosenRoots:
     L. Reichel, The application of Leja points to Richardson iteration and polynomial preconditioning, Linear Algebra
     and its Applications 154-156 (1991), 389-414.
     """
-    greedy = Rule(lambda z, before: log_distances(z, before) if len(before) else outermost(z, before))
-    # Real parts are no eigenvalues: among them zero has to be kept away from.
-    return pick_eigenvalues(target, request, greedy, by_kind=Rule(farthest))
+    greedy = PickingRule(lambda z, before: log_distances(z, before) if len(before) else outermost(z, before))
+    # Real parts can lie near zero even if no eigenvalue does, so picking by kind counts zero among the roots before.
+    return pick_eigenvalues(target, request, greedy, by_kind=PickingRule(farthest))
 
 
 def random(target: Target, request: RootRequest, *, seed: int = 7) -> ChosenRoots:
-    """Eigenvalues at random, all distinct ones equally likely: what a careful choice is to be compared with.
-
-    Source: ours, as a baseline.
-    """
+    """Eigenvalues at random, all distinct ones equally likely, as a baseline for the other strategies."""
     generator = np.random.default_rng(require_seed(seed))
-    return pick_eigenvalues(target, request, Rule(lambda z, before: generator.random(len(z))))
+    return pick_eigenvalues(target, request, PickingRule(lambda z, before: generator.random(len(z))))
 
 
 def given(target: Target, request: RootRequest, *, roots: Sequence[complex] = ()) -> ChosenRoots:
-    """Roots given by hand; conjugates are completed.
+    """Roots given by the user; missing conjugates are added.
 
     Raises
     ------
     InputError
-        If there are none, one is zero or relatively so, or their number is not the degree's.
+        If there are none, one is zero relative to the spectrum, or there are more or fewer than the degree asks for.
     """
     values = np.array(completed(roots))
     if not len(values) or not np.isfinite(values).all():
@@ -177,7 +174,7 @@ def given(target: Target, request: RootRequest, *, roots: Sequence[complex] = ()
     if len(complete) != request.count and request.blocks is not None:
         raise InputError(
             f"blocks {join_blocks(request.blocks)} need {count_of(request.count, 'root')}, and {len(complete)} were "
-            "given with their conjugates; leave the blocks out, and the roots decide"
+            "given with their conjugates; leave the blocks out to get blocks that fit the roots"
         )
     if len(complete) != request.count:
         raise InputError(
@@ -190,8 +187,8 @@ def given(target: Target, request: RootRequest, *, roots: Sequence[complex] = ()
 def chebyshev(target: Target, request: RootRequest) -> ChosenRoots:
     """Roots of the Chebyshev polynomial of an interval, or of the best ellipse where the spectrum is complex.
 
-    On an interval no polynomial has a smaller max |q|; of ellipses the one is taken whose polynomials fall fastest with
-    the degree.
+    On an interval no polynomial has a smaller max |q|. The best ellipse is the one with the least asymptotic
+    convergence factor.
 
     References
     ----------
@@ -199,14 +196,14 @@ def chebyshev(target: Target, request: RootRequest) -> ChosenRoots:
     307-327; G. H. Golub, R. S. Varga, Chebyshev semi-iterative methods, Numerische Mathematik 3 (1961), 147-168.
     """
 
-    def optimise(task: Task) -> list[complex]:
-        points, unit = task.target.points, task.target.unit
-        if task.target.holds_zero:
+    def optimise(problem: OptimisationProblem) -> list[complex]:
+        points, unit = problem.target.points, problem.target.unit
+        if problem.target.holds_zero:
             low, high = points.real.min(), points.real.max()
             raise InputError(
                 f"the spectrum has real parts from {low:.3g} to {high:.3g}, not on one side of 0, and so Chebyshev "
                 "polynomials don't damp it; use a shifted A, or another strategy such as 'extremal'"
-                if task.power == 1
+                if problem.power == 1
                 else "the eigenvalues of A^2, which blocks S alone work on, are not on one side of 0, and so Chebyshev "
                 "polynomials don't damp them; leave the blocks out, or use another strategy such as 'extremal'"
             )
@@ -216,13 +213,13 @@ def chebyshev(target: Target, request: RootRequest) -> ChosenRoots:
                 "no ellipse around the spectrum leaves 0 outside, and so Chebyshev polynomials don't damp it; use "
                 "another strategy such as 'minimax' or 'extremal'"
             )
-        return (unit * ellipse.roots(task.count)).tolist()
+        return (unit * ellipse.roots(problem.count)).tolist()
 
     return optimise_roots(target, request, optimise, "chebyshev")
 
 
 def least_squares(target: Target, request: RootRequest) -> ChosenRoots:
-    """The least mean |q|^2 over the spectrum, with multiplicity.
+    """The roots with the least mean of |q|^2 over the eigenvalues, counted with multiplicity.
 
     References
     ----------
@@ -230,23 +227,25 @@ def least_squares(target: Target, request: RootRequest) -> ChosenRoots:
     and Statistical Computing 6 (1985), 865-881; on a discrete spectrum: polyroots.polynomials.arnoldi.
     """
 
-    def optimise(task: Task) -> list[complex]:
-        points, weights = task.target.points / task.target.unit, task.target.weights
-        krylov = arnoldi(lambda x: points * x, np.sqrt(weights) * task.target.values_of(task.prior), task.count)
-        task.require_points(krylov.H.shape[1])
+    def optimise(problem: OptimisationProblem) -> list[complex]:
+        points, weights = problem.target.points / problem.target.unit, problem.target.weights
+        krylov = arnoldi(
+            lambda x: points * x, np.sqrt(weights) * problem.target.values_of(problem.prior), problem.count
+        )
+        problem.require_points(krylov.H.shape[1])
         s = krylov.residual(krylov.least())
         reached = float(np.linalg.norm(s))
-        task.require_useful(reached, "root mean square of |q|")
-        roots = task.roots(krylov, s, task.target.unit)
-        return task.that_reach(
-            reached, lambda q: float(np.sqrt(task.sizes(q) ** 2 @ weights)), roots, task.beside(roots)
+        problem.require_useful(reached, "root mean square of |q|")
+        roots = problem.roots(krylov, s, problem.target.unit)
+        return problem.that_reach(
+            reached, lambda q: float(np.sqrt(problem.sizes(q) ** 2 @ weights)), roots, problem.beside(roots)
         )
 
     return optimise_roots(target, request, optimise, "least-squares")
 
 
 def minimax(target: Target, request: RootRequest) -> ChosenRoots:
-    """The least max |q| over the spectrum, with a proven lower bound.
+    """The roots with the least max |q| over the spectrum.
 
     References
     ----------
@@ -254,22 +253,22 @@ def minimax(target: Target, request: RootRequest) -> ChosenRoots:
     Scientific Computing 15 (1994), 359-368; computed as polyroots.polynomials.minimax describes.
     """
 
-    def optimise(task: Task) -> list[complex]:
-        best = best_polynomial(task.target, task.count, task.prior)
-        task.require_points(best.krylov.H.shape[1])
-        task.require_useful(best.bound, "max|q|", proven=True)
-        roots = task.roots(best.krylov, best.coordinates, best.unit)
-        return task.that_reach(best.value, lambda q: float(task.sizes(q).max()), roots, task.beside(roots))
+    def optimise(problem: OptimisationProblem) -> list[complex]:
+        best = minimax_polynomial(problem.target, problem.count, problem.prior)
+        problem.require_points(best.krylov.H.shape[1])
+        problem.require_useful(best.bound, "max|q|", proven=True)
+        roots = problem.roots(best.krylov, best.coordinates, best.unit)
+        return problem.that_reach(best.value, lambda q: float(problem.sizes(q).max()), roots, problem.beside(roots))
 
     return optimise_roots(target, request, optimise, "minimax")
 
 
 def harmonic_ritz(target: Target, request: RootRequest, *, seed: int = 7) -> ChosenRoots:
-    """The GMRES polynomial: harmonic Ritz values of A from Arnoldi's method on A itself, with a random start.
+    """The roots of the GMRES polynomial: harmonic Ritz values of A from Arnoldi's method with a random start.
 
-    It needs no eigenvalues, sees how far A is from normal, and works with any padding. For the high frequencies alone
-    the start has no others (circular padding). A start in the range of A leaves the null space out, unless there are
-    Jordan chains in it.
+    The method needs no eigenvalues, takes the non-normality of A into account, and works with any padding. For the
+    region of high frequencies the start has no low ones (circular padding only). If A is singular the start is in its
+    range, which leaves the null space out unless zero is a defective eigenvalue.
 
     References
     ----------
@@ -291,36 +290,36 @@ def harmonic_ritz(target: Target, request: RootRequest, *, seed: int = 7) -> Cho
         b = A.matvec(b)
     b /= np.linalg.norm(b)
 
-    def optimise(task: Task) -> list[complex]:
-        # Roots of the task are in its own unit, if it is over A^2.
-        unit = scale if task.power == 1 else (scale / target.unit) ** 2
+    def optimise(problem: OptimisationProblem) -> list[complex]:
+        # The roots of a problem over A^2 are those of (A / unit)^2.
+        unit = scale if problem.power == 1 else (scale / target.unit) ** 2
 
-        def product(x: NDArray[np.float64]) -> NDArray[np.float64]:
-            for _ in range(task.power):
+        def product(x: Float64[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
+            for _ in range(problem.power):
                 x = A.matvec(x)
             return x
 
         start = b
-        for root in task.prior:
-            # Fixed roots are real: +-lambda of S or their squares, extreme real parts of L.
+        for root in problem.prior:
+            # Fixed roots are real: those of S or their squares, and those of L.
             start = start - product(start) / (root.real / unit)
-        krylov = arnoldi(product, start, task.count)
-        task.require_points(krylov.H.shape[1])
+        krylov = arnoldi(product, start, problem.count)
+        problem.require_points(krylov.H.shape[1])
         s = krylov.residual(krylov.least())
         reached = float(np.linalg.norm(s))
-        task.require_useful(reached, "residual norm |q(A) b| / |b|")
-        roots = task.roots(krylov, s, unit, "the Hessenberg matrix of Arnoldi's method is singular, ")
+        problem.require_useful(reached, "residual norm |q(A) b| / |b|")
+        roots = problem.roots(krylov, s, unit, "the Hessenberg matrix of Arnoldi's method is singular, ")
 
         def measure(q: ResidualPolynomial) -> float:
             q = ResidualPolynomial(q.roots / unit)
             return float(np.linalg.norm(b - product(q.smooth(product, b))))
 
-        return task.that_reach(reached, measure, roots)
+        return problem.that_reach(reached, measure, roots)
 
     return optimise_roots(target, request, optimise, "harmonic-ritz")
 
 
-#: Every strategy by the name that `select_roots` and ``--roots`` know it by.
+#: The strategies by name.
 STRATEGIES: dict[str, Strategy] = {
     "extremal": extremal,
     "real": real,
@@ -338,19 +337,19 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def require_seed(seed: int) -> int:
-    """Return a seed that a generator takes, or raise InputError."""
+    """Return a seed, or raise InputError if it is negative or no whole number."""
     if whole(seed, "seed") < 0:
         raise InputError(f"seed: expected a whole number of at least 0, got {seed}")
     return seed
 
 
-def high_frequency_part(b: NDArray[np.float64], operator: Convolution) -> NDArray[np.float64]:
-    """Leave the low frequencies out of a vector."""
+def high_frequency_part(b: Float64[np.ndarray, "N"], operator: Convolution) -> Float64[np.ndarray, "N"]:
+    """Return a vector without its low frequencies, those with |theta| < pi / 2 in both directions."""
     H, W = operator.size
     ky, kx = np.abs(np.fft.fftfreq(H)), np.abs(np.fft.fftfreq(W))
     is_high = (ky[:, None] >= 0.25) | (kx[None, :] >= 0.25)
     return np.fft.ifft2(np.fft.fft2(b.reshape(-1, H, W)) * is_high).real.ravel()
 
 
-#: Those that look at the operator, or at nothing.
+#: The strategies that work without eigenvalues.
 NEED_NO_EIGENVALUES = ("harmonic-ritz", "given")
