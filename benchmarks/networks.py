@@ -1,6 +1,6 @@
 """Images per second of the networks: the carried formulation against the textbook's, in the same run.
 
-Textbook computes the residual f - A u anew for every step and transition, as the papers write it; it is the oracle of
+*Textbook* computes the residual f - A u anew for every step and transition, as the papers write it; it is the oracle of
 ``tests/textbook.py``. Both have the same weights, see the same images and are timed in turns.
 """
 
@@ -48,7 +48,7 @@ class Variant:
 
     @property
     def title(self) -> str:
-        """What the table calls it."""
+        """Label in the table."""
         parts = [self.formulation, self.memory_format]
         return ", ".join(parts + ["bf16"] * self.is_mixed + ["compiled"] * self.is_compiled)
 
@@ -120,7 +120,7 @@ def _setting(variant: Variant) -> tuple[str, bool, bool]:
 
 
 def peak_memory(name: str, variant: Variant, device: str, batch: int) -> float:
-    """Peak of one forward and backward pass above the network, in MiB; on a CPU in a process of its own."""
+    """Return the peak memory of a forward and a backward pass above the network in MiB; on a CPU in a new process."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         run = variant.runner(
@@ -135,10 +135,10 @@ def peak_memory(name: str, variant: Variant, device: str, batch: int) -> float:
 
 
 def print_peak(name: str, formulation: str, memory_format: str, batch: int) -> None:
-    # Freshly drawn: choosing roots takes more memory than the network does.
+    # Without initialisation, which takes more memory than the network.
     model = pr.models.build(name).to(memory_format=FORMATS[memory_format]).train()
     variant = Variant(formulation, memory_format)
-    # One image first: the libraries' own memory is not the network's.
+    # A small pass first, so that the memory of the libraries isn't counted.
     variant.runner(model, torch.randn(2, 3, 32, 32), True)()
     images = torch.randn(batch, 3, 32, 32)
     before = high_water_mark()
@@ -147,7 +147,7 @@ def print_peak(name: str, formulation: str, memory_format: str, batch: int) -> N
 
 
 def high_water_mark() -> float:
-    """Peak of this process's resident memory in MiB. Not getrusage's: that one includes the parent's."""
+    """Return the peak of this process's resident memory in MiB; that of getrusage includes the parent process."""
     lines = Path("/proc/self/status").read_text().splitlines()
     (kib,) = [line.split()[1] for line in lines if line.startswith("VmHWM")]
     return int(kib) / 1024
@@ -181,7 +181,7 @@ def main() -> None:
 
 
 def textbook_applications(name: str) -> int:
-    """Count the convolutions that the textbook's residuals and polynomials take, beside those of B."""
+    """Return the number of products with A in the textbook's residuals and polynomials."""
     config = model_config(name)
     of_p = sum(letter != "L" for letter in config.blocks) if config.is_polynomial else 0
     steps = len(config.blocks) if config.is_polynomial else config.steps

@@ -1,7 +1,7 @@
 """Minimax roots by exchange of points, against one cone program with all points, in the same run.
 
-Plain gives Clarabel every distinct eigenvalue of the upper half-plane at once. The exchange begins with a few and adds
-those where |q| is too large.
+*Plain* is one cone program with every distinct eigenvalue of the upper half-plane. The exchange begins with a few and
+adds those with the largest |q|.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from polyroots.threads import usable_cores
 
 
 def target(channels: int, size: int) -> Target:
-    """A level whose eigenvalues lie in the right half-plane."""
+    """Return the spectrum of a level whose eigenvalues lie in the right half-plane."""
     K = np.random.default_rng(20261122).standard_normal((channels, channels, 3, 3)) / (6 * np.sqrt(channels))
     K[range(channels), range(channels), 1, 1] += 1.5
     return Target.of(pr.eigenvalues(K, size))
 
 
 def plain(points: Target, count: int) -> float:
-    """Value of one cone program on all points, in the same basis."""
+    """Return max |q| from one cone program with all points, in the same basis."""
     shares = np.sqrt(points.weights)
     krylov = arnoldi(lambda x: points.points * x, shares.astype(complex), count)
     Q, _ = np.linalg.qr(krylov.H)

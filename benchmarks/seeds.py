@@ -1,6 +1,6 @@
-"""Several seeds of one small network on one device: one after another, in processes at once, and stacked by vmap.
+"""Several seeds of one small network on one device: one after another, in simultaneous processes, and stacked by vmap.
 
-`training.py --seeds N` prints what this measures. All ways train the same networks on the same images; *stacked* is one
+`training.py --seeds N` prints these measurements. All ways train the same networks on the same images; *stacked* is one
 network whose weights have an axis for the seeds (`torch.func.stack_module_state` and `vmap`).
 """
 
@@ -39,7 +39,7 @@ def networks(options: argparse.Namespace, name: str) -> list[nn.Module]:
 
 
 def batches(options: argparse.Namespace, device: torch.device, seed: int) -> tuple[Tensor, Tensor]:
-    """(steps, batch, 3, 32, 32) and (steps, batch) of one seed."""
+    """Return images (steps, batch, 3, 32, 32) and labels (steps, batch) of one seed."""
     rng = np.random.default_rng(seed)
     shape = (options.steps, options.batch)
     images = torch.from_numpy(rng.standard_normal((*shape, 3, 32, 32), dtype=np.float32))
@@ -94,12 +94,12 @@ def _worker(options: argparse.Namespace, name: str, index: int, barrier: Any, qu
     queue.put((index, {key: value.cpu().numpy() for key, value in model.state_dict().items()}))
 
 
-class Processes:
-    """A process a seed, which wait for each other at the beginning and at the end of a turn."""
+class SeedProcesses:
+    """One training process for each seed, synchronised by a barrier at the beginning and at the end of a turn."""
 
     def __init__(self, options: argparse.Namespace, name: str) -> None:
         context = mp.get_context("spawn")
-        # Whoever dies must not keep the others waiting.
+        # With a timeout, so that the others end if one process dies.
         self.barrier, self.queue = context.Barrier(options.seeds + 1, timeout=600), context.Queue()
         arguments = [(options, name, index, self.barrier, self.queue) for index in range(options.seeds)]
         self.processes = [context.Process(target=_worker, args=these, daemon=True) for these in arguments]
@@ -107,7 +107,7 @@ class Processes:
             process.start()
 
     def turn(self) -> float:
-        """Let all train, and return the seconds from the first one's beginning to the last one's end."""
+        """Train all seeds once, and return the seconds until the last one has ended."""
         self.barrier.wait()
         start = time.perf_counter()
         self.barrier.wait()
@@ -115,7 +115,7 @@ class Processes:
         return time.perf_counter() - start
 
     def states(self) -> list[dict[str, np.ndarray]]:
-        """Weights of each seed at the end."""
+        """Return the weights of each seed at the end."""
         found = dict(self.queue.get() for _ in self.processes)
         for process in self.processes:
             process.join()
@@ -128,7 +128,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def measure(name: str, options: argparse.Namespace) -> list[str]:
-    """Lines of a table: images per second of all seeds together, and how far the weights are from one by one."""
+    """Return table rows: images per second of all seeds together, and the distance of the weights from one by one."""
     device = torch.device(options.device)
     start = [model.to(device).to(memory_format=torch.channels_last) for model in networks(options, name)]
     data = [batches(options, device, index) for index in range(options.seeds)]
@@ -149,8 +149,8 @@ def measure(name: str, options: argparse.Namespace) -> list[str]:
 
     functions: dict[str, Callable[[], object]] = {"one after another": one_by_one, "stacked by vmap": stacked}
     times = in_turns(functions, options.runs)
-    # Their own turns: what waits at a barrier takes nothing, but their memory is there.
-    processes = Processes(options, name)
+    # Timed apart from the others: the processes take memory even while they wait.
+    processes = SeedProcesses(options, name)
     times["processes at once"] = [processes.turn() for _ in range(options.runs + 1)][1:]
     ends["processes at once"] = processes.states()
     count = options.seeds * options.steps * options.batch

@@ -1,6 +1,6 @@
-"""Spectra against the plain way, in the same run: times, exponents, memory, and the share of the time inside LAPACK.
+"""Spectra against a plain implementation in the same run: times, exponents, memory, and the share of time in LAPACK.
 
-Plain is what the formula says: the kernel's FFT on the whole grid, then numpy's eigenvalues of the full stack with
+*Plain* is the formula as it stands: the kernel's FFT on the whole grid, then numpy's eigenvalues of the full stack with
 default threads. ``--large`` adds 512 channels at 56x56, which takes a quarter of an hour on two cores.
 """
 
@@ -45,7 +45,7 @@ def kernel(c: int, k: int) -> np.ndarray:
 
 
 def plain_symbols(K: np.ndarray, n: int) -> np.ndarray:
-    """Symbol on the full grid; rolled so that the kernel's centre is at the origin."""
+    """Return the symbol on the full grid, with the kernel's centre rolled to the origin."""
     c, k = K.shape[0], K.shape[2]
     padded = np.zeros((c, c, n, n))
     padded[:, :, :k, :k] = K
@@ -62,7 +62,7 @@ def plain_singular(K: np.ndarray, n: int) -> np.ndarray:
 
 
 def lapack_share(K: np.ndarray, n: int, runs: int) -> float:
-    """Median share of the threads' time that is spent in numpy's call of LAPACK."""
+    """Return the median share of the threads' time inside numpy's call of LAPACK."""
     inside, lock, shares = 0.0, threading.Lock(), []
 
     def timed(stack: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def against_plain(title: str, layers: tuple[tuple[int, int, int, int], ...], run
     totals = np.zeros(2)
     for c, k, n, count in layers:
         K = kernel(c, k)
-        # Both are to do the same work: moduli agree (conjugates come in another order).
+        # Both compute the same eigenvalues. Moduli are compared because conjugates come in another order.
         np.testing.assert_allclose(
             np.sort(abs(plain(K, n))), np.sort(abs(pr.eigenvalues(K, n).values)), rtol=1e-9, atol=1e-12
         )

@@ -1,4 +1,4 @@
-"""How the benchmarks measure and write times."""
+"""Measuring and printing times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ K = TypeVar("K")
 
 
 def seconds_of(function: Callable[[], object], runs: int) -> list[float]:
-    """Time several calls."""
+    """Return the seconds of each of several calls."""
     times = []
     for _ in range(runs):
         start = time.perf_counter()
@@ -21,12 +21,12 @@ def seconds_of(function: Callable[[], object], runs: int) -> list[float]:
 
 
 def spread(times: list[float]) -> str:
-    """Write the median and, in brackets, max - min."""
+    """Return the median and, in brackets, max - min as text."""
     return f"{statistics.median(times):.2f} ({max(times) - min(times):.2f})"
 
 
 def in_turns(functions: Mapping[K, Callable[[], object]], runs: int) -> dict[K, list[float]]:
-    """Time functions in turns, so that a slow moment of the machine hits all of them; the first turn doesn't count."""
+    """Return the seconds of functions called in turns, so that a slow moment affects all; the first turn is dropped."""
     times: dict[K, list[float]] = {name: [] for name in functions}
     for _ in range(runs + 1):
         for name, function in functions.items():

@@ -1,4 +1,4 @@
-"""Images per second of training: the whole loop, against the way that most repositories train.
+"""Images per second of training: the whole loop, against a common implementation.
 
 *Plain* is a data set of PIL images with torchvision's PIL transforms in a DataLoader of two workers, the textbook's
 residual f - A u computed anew (the oracle of ``tests/textbook.py``), float32 in contiguous memory, an optimizer with
@@ -65,12 +65,12 @@ class Variant:
 
     @property
     def title(self) -> str:
-        """What the table calls it."""
+        """Label in the table."""
         return ", ".join(["ours", "float32" if self.precision == "32" else "bf16"] + ["compiled"] * self.is_compiled)
 
 
 class PilImages(Dataset):
-    """What torchvision's CIFAR10 is, of images in memory."""
+    """A data set of images in memory with the PIL transforms of torchvision."""
 
     def __init__(self, images: np.ndarray, labels: list[int], normalise: Normalisation) -> None:
         self.images, self.labels = images, labels
@@ -92,7 +92,7 @@ class PilImages(Dataset):
 
 
 class Plain:
-    """The way that most repositories train; an endless loader, so that starting its workers isn't timed."""
+    """A common training loop; its loader is endless, so that the start of its workers isn't timed."""
 
     def __init__(self, name: str, split: Split, batch: int, device: torch.device) -> None:
         self.device, self.batch = device, batch
@@ -110,7 +110,7 @@ class Plain:
             yield from self.loader
 
     def train(self, steps: int) -> None:
-        """Take so many steps."""
+        """Take a number of steps."""
         self.model.train()
         correct = 0
         for images, labels in islice(self.batches, steps):
@@ -125,7 +125,7 @@ class Plain:
 
 
 class Ours:
-    """An epoch of `polyroots train`, as long as there are steps."""
+    """The training loop of `polyroots train`; an epoch has as many steps as are timed."""
 
     def __init__(self, name: str, split: Split, batch: int, device: torch.device, variant: Variant) -> None:
         config = train_config(
@@ -153,7 +153,7 @@ class Ours:
         assert self.loop.run(RunState())
 
     def stages(self, runs: int) -> dict[str, float]:
-        """Median seconds of a step's stages, each by itself, with the device waited for."""
+        """Return the median seconds of each stage of a step, timed alone and with the device synchronised."""
         loop, device = self.loop, self.loop.fabric.device
 
         def timed(function: Callable[[], Any]) -> float:
@@ -184,14 +184,14 @@ class Ours:
             "backward": 0.0,
             "optimizer": timed(loop.optimizer.step),
         }
-        # The draws and the augmentation of all images, as an epoch does it; the backward pass needs a forward one.
+        # An epoch augments all its images together. The backward pass can't be timed without a forward one.
         seconds["augment"] = timed(lambda: list(loop._on_device(parts, 1))) / len(parts) - seconds["data"]
         seconds["backward"] = timed(step) - seconds["forward"]
         return seconds
 
 
 def fresh(name: str) -> nn.Module:
-    """The same network at each call."""
+    """Return the same network at each call."""
     torch.manual_seed(23)
     model = pr.models.build(name)
     if model.config.is_polynomial:
@@ -205,7 +205,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def busy_share(function: Callable[[], object]) -> float:
-    """Share of the time in which the GPU runs a kernel, from torch's profiler."""
+    """Return the share of the time in which the GPU runs a kernel, from torch's profiler."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CUDA]) as profiler:
@@ -275,7 +275,7 @@ def main() -> None:
     parser.add_argument("--plain-steps", type=int, default=8)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--networks", nargs="+", default=list(NAMES))
-    parser.add_argument("--seeds", type=int, help="instead: so many seeds of a network on one device, in three ways")
+    parser.add_argument("--seeds", type=int, help="compare three ways to train this number of seeds on one device")
     parser.add_argument("--scale", type=float, default=0.25, help="of the channels, with --seeds")
     options = parser.parse_args()
     variants = [Variant()]
@@ -300,7 +300,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- |", flush=True)
     for name in options.networks:
         if len(options.networks) > 1:
-            # Each in a process of its own: memory that one leaves behind would slow the next.
+            # A process for each network, so that memory left behind by one doesn't slow the next.
             words = [sys.executable, __file__, *sys.argv[1:], "--networks", name]
             printed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
             print(*printed.splitlines()[4:], sep="\n", flush=True)
