@@ -47,7 +47,7 @@ _NEEDS = {
 )
 @click.option("--redraw", is_flag=True, help="Draw again from the data in --out, without computing anything.")
 @seed_option("Of random numbers: A, a right-hand side.")
-def figures(
+def figures(  # noqa: PLR0913 - click passes each option by its name
     only: tuple[str, ...],
     out: Path,
     checkpoint: Path | None,

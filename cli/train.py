@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @training_options
 @click.option("--out", type=PATH, help="The run's directory. [default: a new one under runs/]")
 @click.option("--resume", type=PATH, metavar="RUN", help="Go on with this run, which was stopped or killed.")
-def train(
+def train(  # noqa: PLR0913 - click passes each option by its name
     dataset: str,
     data_dir: Path | None,
     download: bool,

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 @click.option("--plot", "plot_dir", type=PATH, help="Draw each level's spectrum, roots and |q| to this directory.")
 @click.option("--out", type=PATH, help="Write the network with its coefficients here, for 'polyroots train --init'.")
 @json_option
-def init(
+def init(  # noqa: PLR0913 - click passes each option by its name
     checkpoint: Path | None,
     request: NetworkRequest,
     given: tuple[complex, ...],

@@ -36,7 +36,7 @@ from polyroots_cli.options import PATH, ImageSize, json_option, usage_errors
 @click.option("--plot", "plot_dir", type=PATH, help="Draw each layer and an overview to this directory (PNG and PDF).")
 @json_option
 @click.option("--workers", type=click.IntRange(min=1), help="Threads. [default: one for each core]")
-def spectrum(
+def spectrum(  # noqa: PLR0913 - click passes each option by its name
     checkpoint: Path,
     other: Path | None,
     only_list: bool,

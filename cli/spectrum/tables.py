@@ -190,6 +190,19 @@ def _print_boundary(item: SpectrumReport, analysis: Analysis) -> None:
     say(f"{'Zero' if analysis.padding == 'zeros' else 'Circular'} padding{remark}.")
 
 
+def _print_assumptions(item: SpectrumReport) -> None:
+    size = "" if item.size_given else "size 32x32 (give --size), "
+    say(f"This checkpoint doesn't say how its layers are used: {size}stride 1, dilation 1 and groups 1 are assumed.")
+    for note, meaning in (
+        ("depthwise", "Assumed to be depthwise, one group a channel"),
+        ("perhaps depthwise", "Assumed to have one input channel, though it could be depthwise"),
+    ):
+        names = [layer.name for layer in item.layers if layer.note == note]
+        names += [layer.name for layer in item.found.layers if layer.note == note and layer.name in item.skipped]
+        if names:
+            say(f"{meaning}: {', '.join(names)}")
+
+
 def _print_remarks(item: SpectrumReport) -> None:
     found = item.found
     if found.entry:
@@ -197,18 +210,7 @@ def _print_remarks(item: SpectrumReport) -> None:
     if found.others:
         say(f"Not read: further weights in {', '.join(found.others)}")
     if found.assumed:
-        size = "" if item.size_given else "size 32x32 (give --size), "
-        say(
-            f"This checkpoint doesn't say how its layers are used: {size}stride 1, dilation 1 and groups 1 are assumed."
-        )
-        for note, meaning in (
-            ("depthwise", "Assumed to be depthwise, one group a channel"),
-            ("perhaps depthwise", "Assumed to have one input channel, though it could be depthwise"),
-        ):
-            names = [layer.name for layer in item.layers if layer.note == note]
-            names += [layer.name for layer in item.found.layers if layer.note == note and layer.name in item.skipped]
-            if names:
-                say(f"{meaning}: {', '.join(names)}")
+        _print_assumptions(item)
     for glob in item.unmatched:
         say(f"No convolution is named like {glob}")
     for result in item.results.values():

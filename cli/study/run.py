@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 @click.option(
     "--sbatch", multiple=True, metavar="KEY[=VALUE]", help="slurm: another option of sbatch, as account=mine."
 )
-def run(
+def run(  # noqa: PLR0913 - click passes each option by its name
     file: Path,
     out: Path,
     data_dir: Path | None,
