@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are written completely or not at all, and errors about files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def require_readable(path: str | Path) -> None:
 
 @contextmanager
 def reading_archive(path: str | Path, what: str, writer: str) -> Iterator[None]:
-    """Turn what numpy raises for a file that is missing, damaged or another one into a FileError of one sentence."""
+    """Turn numpy's errors about missing, damaged and foreign files into FileError, which names their `writer`."""
     try:
         yield
     except FileNotFoundError as error:
@@ -50,10 +50,10 @@ def reading_archive(path: str | Path, what: str, writer: str) -> Iterator[None]:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its place, flushed to disk, once the block has ended well.
+    """Yield a temporary path beside `path`, which replaces it, flushed to disk, if the block ends without an error.
 
-    Whoever reads `path` finds the old file or the new one, never half of one. Missing parent directories are made. A
-    link stays one, and what is no file (a pipe, ``/dev/stdout``) is written to at the end.
+    Readers of `path` find the old file or the new one, never a part. Missing parent directories are made. A link stays
+    a link, and special files (a pipe, ``/dev/stdout``) are written at the end.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if not is_special:
             path = path.resolve()
             path.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix stays last: several writers choose the format by it.
+        # The suffix stays last: some writers choose the format by it.
         directory = None if is_special else path.parent
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=directory)
         os.close(handle)
@@ -88,7 +88,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             raise
         raise cannot_write(path, error) from error
     except (ValueError, RuntimeError) as error:
-        # A null character, or a link that leads to itself: pathlib's own words for them.
+        # pathlib raises these for a null character in the name and for a link to itself.
         if temporary is not None:
             raise
         raise FileError(f"cannot write {path}: {error}; choose another name") from error
@@ -99,12 +99,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def held(path: Path, patience: float, message: str) -> Iterator[None]:
-    """Keep other processes from a directory that they ask for in the same way; the system releases what died.
+    """Lock a directory against other processes that use this function; the system releases locks of dead processes.
 
     Raises
     ------
     FileError
-        With the message, if another process has it for longer than some seconds, or if there is no such directory.
+        With the message, if another process holds the lock for longer than `patience` seconds, or if there is no such
+        directory.
     """
     try:
         handle = os.open(path, os.O_RDONLY)
@@ -135,13 +136,13 @@ def make_directory(path: str | Path) -> None:
 
 
 def write_json(path: str | Path, document: Any) -> None:
-    """Write a JSON document, whole or not at all."""
+    """Write a JSON document; a failure leaves an existing file unchanged."""
     with replacing(path) as temporary:
         temporary.write_text(_json(document), encoding="utf-8")
 
 
 def create_json(path: Path, document: Any) -> None:
-    """Write a JSON document whole, or raise FileExistsError: of several processes, one has made the file."""
+    """Write a JSON document to a new file, or raise FileExistsError; of several processes one succeeds."""
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     temporary = Path(name)
     try:
@@ -151,7 +152,7 @@ def create_json(path: Path, document: Any) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         try:
-            # Unlike a rename, a link doesn't replace what is there.
+            # Unlike a rename, a link doesn't replace an existing file.
             path.hardlink_to(temporary)
         except FileExistsError:
             raise
@@ -163,12 +164,12 @@ def create_json(path: Path, document: Any) -> None:
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Read a JSON document.
+    """Return the content of a JSON file.
 
     Raises
     ------
     FileError
-        If the file is missing or can't be read, or holds something else than `what`.
+        If the file is missing, can't be read, or is not JSON; the message says that `what` was expected.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -181,7 +182,7 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def without_infinity(document: Any) -> Any:
-    """Return a document of plain data with None for the numbers that JSON doesn't have.
+    """Return a document of plain data with None in place of NaN and infinity, which JSON doesn't have.
 
     >>> without_infinity({"norm": float("inf"), "roots": (1.0, float("nan"))})
     {'norm': None, 'roots': [1.0, None]}
@@ -194,7 +195,7 @@ def without_infinity(document: Any) -> Any:
 
 
 def cannot_read(path: str | Path, error: OSError) -> FileError:
-    """Return the error for a file that is there and can't be read."""
+    """Return the error for an existing file that can't be read."""
     return FileError(f"cannot read {path}: {error.strerror or error}; choose a file that can be read")
 
 
@@ -209,7 +210,7 @@ def _json(document: Any) -> str:
 
 
 def _lock(handle: int) -> bool:
-    """Take the lock of a directory if nobody has it, and say whether it is free; where there are no locks, it is."""
+    """Try to lock a directory; return False if another process holds the lock, True also where locks don't exist."""
     if sys.platform == "win32":
         return True
     try:

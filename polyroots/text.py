@@ -1,4 +1,4 @@
-"""Numbers written for people: counts with their nouns, and values rounded to the safe side."""
+"""Numbers as text: counts with their nouns, shares and bounds rounded down."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def count_of(number: int, what: str, plural: str = "") -> str:
-    """Write a number of things.
+    """Return a count with its noun in the singular or plural.
 
     >>> count_of(1, "root"), count_of(2, "root"), count_of(2, "class", "classes")
     ('1 root', '2 roots', '2 classes')
@@ -15,7 +15,7 @@ def count_of(number: int, what: str, plural: str = "") -> str:
 
 
 def share(value: float) -> str:
-    """Write a share in per cent, cut: what isn't all doesn't look like it, nor what isn't nothing.
+    """Return a share in per cent, rounded down; only 1 gives 100 % and only 0 gives 0 %.
 
     >>> share(0.99999), share(1.0), share(0.4567), share(1e-5), share(0.0)
     ('99.9 %', '100 %', '45.6 %', '0.1 %', '0 %')
@@ -26,7 +26,7 @@ def share(value: float) -> str:
 
 
 def floored(value: float) -> str:
-    """Write a lower bound with four digits, rounded down.
+    """Return a lower bound with four digits, rounded down.
 
     >>> floored(0.99999), floored(0.5)
     ('0.9999', '0.5000')

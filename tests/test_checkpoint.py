@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from threading import Thread
@@ -158,17 +157,17 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path, init_file):
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
 def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, init_file):
     """For real: the operating system refuses to write more than 1,000 bytes."""
+    resource = pytest.importorskip("resource")
     path = tmp_path / "kept.pt"
     path.write_text("old")
-    code = f"""
-import resource
-from polyroots.checkpoints import load_checkpoint, save_checkpoint
-checkpoint = load_checkpoint({str(init_file)!r})
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-save_checkpoint({str(path)!r}, checkpoint)
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert f"FileError: cannot write {path}: File too large" in result.stderr
+    checkpoint = load_checkpoint(init_file)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(pr.FileError, match=f"cannot write {path}: File too large"):
+            save_checkpoint(path, checkpoint)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["kept.pt"]
 

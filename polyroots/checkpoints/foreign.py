@@ -20,12 +20,12 @@ from polyroots.checkpoints.safetensors import FLOATING_POINT, StoredTensor, is_s
 from polyroots.errors import FileError
 from polyroots.models import TracedConvolution, convolutions, plain_name
 
-# Under these names other programs keep the state dict in their checkpoints.
+# Entries of checkpoints under which other programs store the state dict.
 _NESTED = (
     *("state_dict", "model_state_dict", "model", "net", "module", "params", "generator"),
     *("ema", "state_dict_ema", "model_ema", "params_ema"),
 )
-# How torch names what a reparametrised weight is computed from.
+# Names in torch of the parameters from which a reparametrised weight is computed.
 _FACTORS = re.compile(r"(^|\.)(weight_[vg]|weight_orig|parametrizations\.weight\.original\d?)$")
 
 
@@ -35,12 +35,18 @@ class LayerSet:
 
     Attributes
     ----------
-    layers : the convolutions of images; their weights are read when they are needed
-    skipped : name -> why, of every other convolution
-    assumed : whether stride, dilation and groups of 1 are assumptions, as for a bare state dict
-    entry : which entry of the file holds the state dict, such as ``"model"``; empty where the file is one
-    others : entries that hold further state dicts, which were not read, such as ``"ema"``
-    checkpoint : the network and its training where polyroots wrote the file
+    layers : tuple of Layer
+        The two-dimensional convolutions; their weights are read when they are needed.
+    skipped : mapping of str to str
+        Reasons by name, for every other convolution.
+    assumed : bool
+        Whether stride 1, dilation 1 and groups 1 are assumptions, as for a bare state dict.
+    entry : str
+        Entry of the file that holds the state dict, such as ``"model"``; empty if the file is a state dict.
+    others : tuple of str
+        Entries with further state dicts, such as ``"ema"``, which were not read.
+    checkpoint : Checkpoint or None
+        Network and training in a file of polyroots.
     """
 
     layers: tuple[Layer, ...]
@@ -89,12 +95,12 @@ class LayerSet:
 
 
 def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerSet:
-    """Find the convolutions of a checkpoint; the weights are read later, one by one, where the format allows.
+    """Return the convolutions of a checkpoint; weights are read later, one by one, if the format allows it.
 
     Parameters
     ----------
     path : str or Path
-        A checkpoint of polyroots, which knows each convolution's image size; or anybody's state dict, as a file of
+        A checkpoint of polyroots, which has each convolution's image size, or the state dict of any model in a file of
         ``torch.save`` (zip or legacy; bare, or under ``state_dict``, ``model_state_dict``, ``model``, ``net``,
         ``module`` or ``ema``) or of safetensors. The prefixes ``module.`` and ``_orig_mod.`` are left out of names.
     size : (H, W), optional
@@ -134,7 +140,7 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerS
         conv = known.get(name) or TracedConvolution(name, (32, 32), (1, 1), (1, 1), 1)
         note = ""
         if not known and weight.shape[0] > 1 and weight.shape[1] == 1:
-            # One input channel means one a group, but in a first convolution, which may see grey images.
+            # One input channel per group means depthwise, except in a first convolution, whose images may be grey.
             is_first = not takes_colour and (not layers or isinstance(weight, StoredTensor))
             note = "perhaps depthwise" if is_first else "depthwise"
             conv = conv if is_first else replace(conv, groups=weight.shape[0])
@@ -151,7 +157,7 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerS
 
 
 def _why_no_convolution(name: str, weight: Tensor | StoredTensor, weights: Mapping[str, Any]) -> str | None:
-    """Why an entry is no two-dimensional convolution that can be analysed; None if it is one."""
+    """Return why an entry is not a two-dimensional convolution that can be analysed; None if it is."""
     if weight.ndim != 4:
         kind = {3: ", as a Conv1d's", 5: ", as a Conv3d's"}.get(weight.ndim, "")
         return f"its weight has {weight.ndim} dimensions{kind}; a convolution of images has 4"
@@ -177,7 +183,7 @@ def _why_no_convolution(name: str, weight: Tensor | StoredTensor, weights: Mappi
 
 
 def _why_tied(name: str, weight: Tensor | StoredTensor, owners: dict[Any, str]) -> str | None:
-    """Why a weight that several names share is left out: it is analysed under the first of them."""
+    """Return why a weight with several names is skipped under all but the first; None if this is the first."""
     if not isinstance(weight, Tensor):  # safetensors stores no tensor twice
         return None
     place = (weight.untyped_storage().data_ptr(), weight.storage_offset(), tuple(weight.shape), weight.stride())
@@ -186,7 +192,7 @@ def _why_tied(name: str, weight: Tensor | StoredTensor, owners: dict[Any, str]) 
 
 
 def _state_dict(path: str | Path, document: Any) -> tuple[str, Mapping[str, Any], tuple[str, ...]]:
-    """Name of the entry that holds the state dict, the state dict, and names of other entries that could be one."""
+    """Return the entry that holds the state dict, the state dict, and other entries that could be one."""
     entries: list[str] = []
     others: tuple[str, ...] = ()
     for _ in _NESTED:  # a bound on the nesting
@@ -204,16 +210,16 @@ def _state_dict(path: str | Path, document: Any) -> tuple[str, Mapping[str, Any]
 
 
 def _has_kernels(document: Mapping[Any, Any]) -> bool:
-    """Whether a mapping itself holds weights of convolutions: not just a tensor with the number of the epoch."""
+    """Return whether a mapping has weights of convolutions, rather than only tensors such as an epoch's number."""
     return any(isinstance(value, Tensor | StoredTensor) and value.ndim >= 3 for value in document.values())
 
 
 def _without_prefixes(weights: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """Leave out what torch.compile and data parallelism put before names, unless two names became one."""
+    """Return a state dict with plain names, or unchanged if two names would be equal."""
     plain = {plain_name(str(name)): value for name, value in weights.items()}
     return plain if len(plain) == len(weights) else weights
 
 
 def _is_named(name: str, glob: str) -> bool:
-    """Whether a pattern matches a name, with or without ``.weight``."""
+    """Return whether a pattern matches a name, with or without ``.weight``."""
     return fnmatchcase(name, glob) or fnmatchcase(name.removesuffix(".weight"), glob)

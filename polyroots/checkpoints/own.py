@@ -1,4 +1,4 @@
-"""The checkpoints of polyroots, written whole or not at all."""
+"""The checkpoint format of polyroots."""
 
 from __future__ import annotations
 
@@ -17,20 +17,28 @@ from polyroots.errors import FileError, one_sentence
 from polyroots.files import replacing
 from polyroots.models import ModelConfig, build_empty
 
-# Marks a file as ours, and says which layout it has.
+# Key that marks a file of polyroots, and the version of its layout.
 _FORMAT_KEY, _FORMAT = "polyroots", 1
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network and what is known about it.
+    """A network with its initialisation and training state.
 
     Attributes
     ----------
-    config : shape of the network
-    weights : its state dict
-    init : `InitReport.to_dict` of its coefficients at the start; None for a network without them
-    training : what `polyroots.training` adds to a trained network; None before training
+    config : ModelConfig
+        Configuration of the network.
+    weights : mapping of str to Tensor
+        State dict.
+    init : dict or None
+        `InitReport.to_dict` of its initial coefficients; None for a network without them.
+    training : dict or None
+        Entries of `polyroots.training` for a trained network; None before training.
+
+    See Also
+    --------
+    load_checkpoint, save_checkpoint
     """
 
     config: ModelConfig
@@ -39,12 +47,12 @@ class Checkpoint:
     training: dict[str, Any] | None = field(default=None, repr=False)
 
     def model(self) -> nn.Module:
-        """Rebuild the network with its weights.
+        """Return the network with its weights.
 
         Raises
         ------
         FileError
-            If the weights are not those of the configuration.
+            If the weights don't fit the configuration.
         """
         model = build_empty(self.config)
         try:
@@ -58,7 +66,20 @@ class Checkpoint:
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, whole or not at all; plain data and tensors that ``torch.load(weights_only=True)`` reads."""
+    """Write a checkpoint of plain data and tensors, which ``torch.load(weights_only=True)`` reads.
+
+    A failure leaves an existing file unchanged.
+
+    Parameters
+    ----------
+    path : str or Path
+    checkpoint : Checkpoint
+
+    Raises
+    ------
+    FileError
+        If the file can't be written.
+    """
     document = {
         _FORMAT_KEY: _FORMAT,
         "config": checkpoint.config.model_dump(mode="json"),
@@ -66,7 +87,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         "init": checkpoint.init,
         "training": checkpoint.training,
     }
-    # Through memory: writing itself, torch reports a full disk as a failed assertion on file positions.
+    # Through memory: torch.save to a full disk fails with an assertion on file positions.
     buffer = io.BytesIO()
     torch.save(document, buffer)
     with replacing(path) as temporary:
@@ -74,12 +95,20 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint that `save_checkpoint` wrote.
+    """Return a checkpoint that `save_checkpoint` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Checkpoint
 
     Raises
     ------
     FileError
-        If the file is missing, is no checkpoint, or was not written by polyroots.
+        If the file is missing, damaged, or of another program.
     """
     document = read_document(path)
     if not is_own(document):
@@ -90,12 +119,12 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def is_own(document: Any) -> bool:
-    """Whether a document is a checkpoint of polyroots."""
+    """Return whether a document is a checkpoint of polyroots."""
     return isinstance(document, Mapping) and _FORMAT_KEY in document
 
 
 def checkpoint_of(path: str | Path, document: Mapping[str, Any]) -> Checkpoint:
-    """Return the checkpoint that a document of polyroots holds.
+    """Return the checkpoint in a document of polyroots.
 
     Raises
     ------
@@ -120,5 +149,5 @@ def checkpoint_of(path: str | Path, document: Mapping[str, Any]) -> Checkpoint:
 
 
 def kind_of(document: Any) -> str:
-    """Describe the type of a document for an error message."""
+    """Return the type of a document with its article, for an error message."""
     return "a tensor" if isinstance(document, Tensor) else f"a {type(document).__name__}"

@@ -1,4 +1,4 @@
-"""Files of ``torch.save``, read without running code of the file."""
+"""Reading files of ``torch.save`` without executing code in them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,25 @@ from polyroots.files import require_readable
 
 
 def read_document(path: str | Path, *, lazily: bool = False) -> Any:
-    """Read a file of torch.save; lazily, what is not touched of a zip file stays on the disk."""
+    """Return the content of a file of torch.save.
+
+    Parameters
+    ----------
+    path : str or Path
+    lazily : bool
+        Map the tensors of a zip file into memory, so that they are read when they are used.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, damaged, or holds other objects than tensors and plain data.
+    """
     path = Path(path)
     require_readable(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols, for a file that is no checkpoint
-            # The older format can't be mapped.
+            # torch.load maps zip files only.
             mmap = lazily and is_zipfile(path)
             with torch.serialization.safe_globals(_plain_data()):
                 return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
@@ -39,12 +51,12 @@ def read_document(path: str | Path, *, lazily: bool = False) -> Any:
             "expected a checkpoint with a state dict and no other objects; save model.state_dict() by itself"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-        # What torch.load raises for a damaged or foreign file depends on where it is damaged.
+        # torch.load raises any of these for damaged and foreign files.
         raise _no_checkpoint(path) from error
 
 
 def _plain_data() -> list[Any]:
-    """What training scripts put beside a state dict, and what is data only: reading it runs no code of the file."""
+    """Return the types of plain data that training scripts store beside a state dict."""
     numbers = [type(np.dtype(kind)) for kind in ("?", "i1", "i2", "i4", "i8", "u1", "f2", "f4", "f8")]
     scalar = np.float64(0).__reduce__()[0]
     array = np.zeros(0).__reduce__()[0]

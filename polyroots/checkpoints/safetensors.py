@@ -1,4 +1,4 @@
-"""Files of safetensors: what they hold, each tensor read when it is needed."""
+"""Files of safetensors, whose tensors are read when they are needed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from polyroots.errors import FileError
 from polyroots.files import require_readable
 from polyroots.models import TracedConvolution
 
-# How safetensors names floating-point types, as torch does.
+# Names of floating-point types in safetensors and in torch.
 _DTYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 
-#: Types of weights that are analysed.
+#: Types of weights that can be analysed.
 FLOATING_POINT = tuple(_DTYPES.values())
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor in a file of safetensors, not read yet."""
+    """A tensor in a file of safetensors."""
 
     path: Path
     name: str
@@ -37,7 +37,7 @@ class StoredTensor:
         return len(self.shape)
 
     def read(self) -> Tensor:
-        """Read the tensor."""
+        """Return the tensor."""
         with safe_open(self.path, framework="pt") as file:
             return file.get_tensor(self.name)
 
@@ -47,12 +47,12 @@ class StoredTensor:
 
 
 def is_safetensors(path: str | Path) -> bool:
-    """Whether a file begins as one of safetensors: the length of a header and the header's brace.
+    """Return whether a file begins as one of safetensors, with the length of a header and the header's brace.
 
     Raises
     ------
     FileError
-        If it can't be read, or if it has the name of such a file and another content.
+        If it can't be read, or has the suffix ``.safetensors`` and another content.
     """
     require_readable(path)
     with Path(path).open("rb") as stream:
@@ -64,7 +64,7 @@ def is_safetensors(path: str | Path) -> bool:
 
 
 def read_safetensors(path: str | Path) -> dict[str, StoredTensor]:
-    """Return what a file of safetensors holds, without reading the tensors.
+    """Return the tensors of a file of safetensors by name, without reading them.
 
     Raises
     ------
