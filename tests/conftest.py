@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -84,4 +85,11 @@ def tracked(tmp_path_factory):
 @pytest.fixture
 def rough_pictures(monkeypatch):
     """Files of pictures in a low resolution, for tests of something else."""
-    monkeypatch.setattr("polyroots.plotting.style.DPI", 20)
+    monkeypatch.setattr(import_module("polyroots.plotting.style"), "DPI", 20)
+
+
+@pytest.fixture
+def no_tracker_process():
+    """Spectra of tracked runs are computed in the process of the test."""
+    with snapshots_without_processes():
+        yield

@@ -82,7 +82,7 @@ def test_the_network_at_the_start_is_drawn_once_more(tracked, tmp_path):
 
 
 @pytest.mark.parametrize("alpha_init", ["uniform:0.5,1.5", "constant:2"])
-def test_coefficients_without_a_spectrum_are_drawn_once_more(alpha_init, tmp_path):
+def test_coefficients_without_a_spectrum_are_drawn_once_more(alpha_init, tmp_path, no_tracker_process):
     source = open_data("digits")
     config = small(source, limit=40, epochs=1, track_spectrum=1, alpha_init=alpha_init)
     train(config, source, tmp_path / "run")
@@ -94,7 +94,7 @@ def test_coefficients_without_a_spectrum_are_drawn_once_more(alpha_init, tmp_pat
         assert [a.tolist() for a in operator.alphas] == [a.tolist() for a in expected.alphas]
 
 
-def test_a_network_without_roots_is_drawn_by_the_same_torch_only(tmp_path):
+def test_a_network_without_roots_is_drawn_by_the_same_torch_only(tmp_path, no_tracker_process):
     source = open_data("digits")
     train(small(source, name="mgnet-ab", limit=40, epochs=1, track_spectrum=1), source, tmp_path / "run")
     first = load_run(tmp_path / "run").snapshots[0]
@@ -147,6 +147,7 @@ def test_data_is_stored_under_its_names(tmp_path):
         store.load(tmp_path / "c.npz")
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_again_from_their_data(tmp_path, monkeypatch):
     """Without computing anything, to the same bytes, and at another width."""
     monkeypatch.setattr("polyroots_figures.smoothing.SIZE", 16)

@@ -58,14 +58,11 @@ def words_of(parts):
 
 
 @pytest.fixture(scope="module")
-def page(tracked):
-    """The page with its still pictures, which take most of the time."""
-    return render(summarise(load_run(tracked)))
-
-
-@pytest.fixture(scope="module")
-def parts(page):
-    return parts_of(page)
+def parts(tracked):
+    """Parts of the page without still pictures, which take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("polyroots.report.html._PICTURED", 0)
+        return parts_of(render(summarise(load_run(tracked))))
 
 
 @pytest.fixture
@@ -95,7 +92,10 @@ def trace(plot, moment, name):
     return found
 
 
-def test_the_page_needs_no_network_and_is_small(page, parts):
+@pytest.mark.slow
+def test_the_page_needs_no_network_and_is_small(tracked):
+    page = render(summarise(load_run(tracked)))
+    parts = parts_of(page)
     assert all(link.startswith(("#", "data:")) for link in parts.links), parts.links
     assert len(page.encode()) < 10e6
     assert "@import" not in page[: page.index("<body>")]
@@ -220,7 +220,8 @@ def test_diagnoses_are_of_the_padding_that_roots_were_chosen_for(no_pictures, tm
     assert "of A with zeros padding, unlike the plots, which are of A with circular padding." in words
 
 
-def test_each_A_has_its_own_blocks(tmp_path, rough_pictures):
+@pytest.mark.slow
+def test_each_A_has_its_own_blocks(tmp_path, rough_pictures, no_tracker_process):
     source = open_data("digits")
     model = pr.models.model_config("q4", image_size=8, in_channels=1, channels=(4, 8), steps_per_A=1)
     config = train_config("digits", model, limit=40, epochs=1, batch_size=16, device="cpu", track_spectrum=1)
@@ -344,6 +345,7 @@ def test_thinning_keeps_the_extremes(rng):
     assert thinned(values, 1).imag.min() == -9
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_page(copy, tmp_path, monkeypatch):
     # One picture is enough for equal pages.
     monkeypatch.setattr("polyroots.report.html._PICTURED", 1)
