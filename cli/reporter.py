@@ -111,7 +111,7 @@ class ConsoleReporter(Reporter):
             state=f"loss {loss:.4f}  accuracy {accuracy:.2%}  {rate:,.0f} images/s",
         )
 
-    def on_epoch(self, row: dict[str, float]) -> None:
+    def on_epoch(self, row: dict[str, int | float]) -> None:
         """Print the epoch's line."""
         self.epochs_done = int(row["epoch"])
         width = len(str(self.epochs))

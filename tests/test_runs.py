@@ -188,13 +188,14 @@ def test_a_run_is_held_while_it_trains(tmp_path, monkeypatch):
 def test_random_states_are_brought_back():
     import random
 
+    # Made first: with shapes checked at run time, the check of a new object draws numbers, too.
+    state, optimizer = RunState(), torch.optim.SGD([torch.nn.Parameter(torch.zeros(2))], lr=0.1)
     states = random_states()
     drawn = [torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()]  # noqa: NPY002
     set_random_states(states)
     again = random_states()
     assert torch.equal(again["torch"], states["torch"])
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(2))], lr=0.1)
-    document = RunState().to_dict(optimizer)
+    document = state.to_dict(optimizer)
     torch.rand(3)
     RunState.restore(document, optimizer)
     assert [torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()] == drawn  # noqa: NPY002

@@ -31,7 +31,7 @@ class _LogReporter(Reporter):
             flush=True,
         )
 
-    def on_epoch(self, row: dict[str, float]) -> None:
+    def on_epoch(self, row: dict[str, int | float]) -> None:
         """Print the losses and accuracies of an epoch."""
         values = ", ".join(f"{name} {value:.6g}" for name, value in row.items() if name != "epoch")
         print(f"epoch {row['epoch']:.0f}: {values}", flush=True)

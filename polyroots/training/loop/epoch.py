@@ -124,7 +124,7 @@ class EpochLoop:
                     break
         return not is_stopped
 
-    def row(self, state: RunState) -> dict[str, float]:
+    def row(self, state: RunState) -> dict[str, int | float]:
         """Return the training columns of metrics.csv after the last step of an epoch."""
         loss, accuracy = self._means(state)
         return {

@@ -69,7 +69,7 @@ class Reporter:
             Images per second.
         """
 
-    def on_epoch(self, row: dict[str, float]) -> None:
+    def on_epoch(self, row: dict[str, int | float]) -> None:
         """Called after an epoch has been evaluated and saved, with its line of metrics.csv."""
 
     def on_warning(self, message: str) -> None:

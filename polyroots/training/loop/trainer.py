@@ -197,7 +197,7 @@ class Trainer:
             self.reporter.on_warning(str(warning.message))
         return data
 
-    def _train_epoch(self) -> dict[str, float] | None:
+    def _train_epoch(self) -> dict[str, int | float] | None:
         """Train and evaluate an epoch, and return its line of metrics.csv; None after a request to stop."""
         state = self.state
         try:

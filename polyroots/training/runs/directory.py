@@ -37,7 +37,8 @@ COLUMNS = (
 # Seconds to wait for a lock: the workers of a killed process end within a few seconds.
 _PATIENCE = 12.0
 
-Row = Mapping[str, float]
+#: A line of metrics.csv by its columns; the epoch is an integer.
+Row = dict[str, int | float]
 
 
 class RunExistsError(FileError):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from polyroots.errors import InputError
 from polyroots.files import cannot_write
-from polyroots.training.runs.directory import COLUMNS, Run
+from polyroots.training.runs.directory import COLUMNS, Row, Run
 
 
 def require_tensorboard() -> None:
@@ -33,7 +33,7 @@ class Logs:
         Rows of the finished epochs; they replace what was logged before the run was resumed.
     """
 
-    def __init__(self, run: Run, is_wanted: bool, history: Sequence[Mapping[str, float]]) -> None:
+    def __init__(self, run: Run, is_wanted: bool, history: Sequence[Row]) -> None:
         self._writer: Any = None
         if not is_wanted:
             return
@@ -46,7 +46,7 @@ class Logs:
         except OSError as error:
             raise cannot_write(run.logs, error) from error
 
-    def add(self, row: Mapping[str, float]) -> None:
+    def add(self, row: Row) -> None:
         """Write the points of an epoch."""
         if self._writer is None:
             return

@@ -36,7 +36,7 @@ class RunState:
 
     epoch: int = 0
     step: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, int | float]] = field(default_factory=list)
     sums: Float32[Tensor, "2 steps"] = field(default_factory=lambda: torch.zeros(2, 0))
     seconds: float = 0.0
 
@@ -50,7 +50,7 @@ class RunState:
                 best = (int(row["epoch"]), accuracy)
         return best
 
-    def finish_epoch(self, row: dict[str, float]) -> bool:
+    def finish_epoch(self, row: dict[str, int | float]) -> bool:
         """Add the row of an epoch that is finished, and return whether it is the best so far."""
         before = self.best
         self.history.append(row)
@@ -76,16 +76,17 @@ class RunState:
             If the document is incomplete or of another network.
         """
         try:
+            names = ("epoch", "step", "history", "sums", "seconds")
+            state = cls(**{name: document[name] for name in names})
             optimizer.load_state_dict(document["optimizer"])
             set_random_states(document["random"])
-            names = ("epoch", "step", "history", "sums", "seconds")
-            return cls(**{name: document[name] for name in names})
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise FileError(
                 f"the checkpoint holds no state to resume from ({error}): it is damaged or of another version of "
                 "polyroots; start a new run from it",
                 fields=["start"],
             ) from error
+        return state
 
 
 def random_states() -> dict[str, Any]:

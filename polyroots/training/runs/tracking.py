@@ -54,7 +54,7 @@ class TrackedOperator:
     name: str
     values: Complex128[np.ndarray, "N"]
     letters: tuple[str, ...]
-    alphas: tuple[Float64[np.ndarray, "powers"], ...]
+    alphas: tuple[Float64[np.ndarray, "_"], ...]
 
     @property
     def radius(self) -> float:
