@@ -274,7 +274,7 @@ def test_the_still_picture_is_of_the_last_network(tracked, monkeypatch):
     monkeypatch.setattr("polyroots.report.html.draw_surface", record)
     loaded = load_run(tracked)
     page = render(summarise(loaded))
-    assert page.count("data:image/png;base64,") == len(seen) == 2
+    assert page.count('class="still" src="data:image/png;base64,') == len(seen) == 2
     for values, operator in zip(seen, loaded.end.operators, strict=True):
         assert np.array_equal(values, operator.values)
 
