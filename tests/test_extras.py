@@ -18,12 +18,15 @@ import sys
 for name in ("jinja2", "plotly", "submitit", "tensorboard"):
     sys.modules[name] = None
 
+from importlib import import_module
+
 import click
 
 from polyroots_cli.main import main
 from polyroots_figures import operators
 
 operators.CHANNELS, operators.SIZE = 4, (8, 8)
+import_module("polyroots.plotting.style").DPI = 20
 for command in (
     "init --model q2 --channels 4,8 --out init.pt",
     "train --init init.pt --epochs 2 --limit 20 --track-spectrum 1 --device cpu --out run",
@@ -50,7 +53,7 @@ def test_commands_work_without_extras(tmp_path):
         env=os.environ | {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert result.returncode == 1
