@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
+from functools import partial
 
 import numpy as np
 import torch
@@ -39,9 +40,9 @@ def main() -> None:
         ky, kx, partner = operator.one_period()
         half = np.arange(len(partner)) <= partner
         stack = operator.symbol_at(ky[half], kx[half])
-        cpu = seconds_of(lambda K=K, n=n: pr.eigenvalues(K, n), options.runs)
+        cpu = seconds_of(partial(pr.eigenvalues, K, n), options.runs)
         torch_eigenvalues(stack, "cuda")  # the first call loads libraries
-        gpu = seconds_of(lambda stack=stack: torch_eigenvalues(stack, "cuda"), options.runs)
+        gpu = seconds_of(partial(torch_eigenvalues, stack, "cuda"), options.runs)
         medians = statistics.median(cpu), statistics.median(gpu)
         print(
             f"| {c}x{c}x3x3 at {n}x{n} | {len(stack)} | {spread(cpu)} | {spread(gpu)} "

@@ -77,7 +77,7 @@ def network(name: str, device: str, memory_format: str) -> nn.Module:
     model = pr.models.build(name)
     if model.config.is_polynomial:
         pr.initialize(model)
-    return model.to(device, memory_format=FORMATS[memory_format]).train()
+    return model.to(device).to(memory_format=FORMATS[memory_format]).train()
 
 
 def variants(device: str) -> list[Variant]:
@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
-        print_peak(*options.peak, options.batch)
+        print_peak(options.peak[0], options.peak[1], options.peak[2], options.batch)
         return
     device = torch.cuda.get_device_name() if options.device == "cuda" else f"{usable_cores()} cores"
     print(

@@ -27,7 +27,7 @@ from polyroots.threads import usable_cores
 Weights = dict[str, Tensor]
 
 
-def networks(options: argparse.Namespace, name: str) -> list[nn.Module]:
+def networks(options: argparse.Namespace, name: str) -> list[pr.models.Network]:
     models = []
     for seed in range(11, 11 + options.seeds):
         torch.manual_seed(seed)
@@ -57,9 +57,9 @@ def train_one(model: nn.Module, data: tuple[Tensor, Tensor]) -> None:
         optimizer.step()
 
 
-def train_stacked(models: list[nn.Module], data: list[tuple[Tensor, Tensor]]) -> tuple[Weights, Weights]:
+def train_stacked(models: list[pr.models.Network], data: list[tuple[Tensor, Tensor]]) -> tuple[Weights, Weights]:
     """Take a step of all networks with each batch of all of them; return their weights and buffers, stacked."""
-    weights, buffers = stack_module_state(models)  # type: ignore[arg-type]
+    weights, buffers = stack_module_state(models)
     skeleton = copy.deepcopy(models[0]).to("meta").train()
 
     def loss_of(weights: Weights, buffers: Weights, images: Tensor, labels: Tensor) -> tuple[Tensor, Weights]:

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
+from typing import Any
 
 import numpy as np
 from timing import seconds_of, spread
@@ -73,14 +75,15 @@ def lapack_share(K: np.ndarray, n: int, runs: int) -> float:
             inside += time.perf_counter() - start
         return result
 
-    polyroots.spectra.spectrum.eigvals = timed
+    module: Any = polyroots.spectra.spectrum
+    module.eigvals = timed
     try:
         for _ in range(runs):
             inside = 0.0
             (wall,) = seconds_of(lambda: pr.eigenvalues(K, n), 1)
             shares.append(inside / (wall * usable_cores()))
     finally:
-        polyroots.spectra.spectrum.eigvals = np.linalg.eigvals
+        module.eigvals = np.linalg.eigvals
     return statistics.median(shares)
 
 
@@ -94,8 +97,8 @@ def against_plain(title: str, layers: tuple[tuple[int, int, int, int], ...], run
         np.testing.assert_allclose(
             np.sort(abs(plain(K, n))), np.sort(abs(pr.eigenvalues(K, n).values)), rtol=1e-9, atol=1e-12
         )
-        theirs = seconds_of(lambda K=K, n=n: plain(K, n), runs)
-        ours = seconds_of(lambda K=K, n=n: pr.eigenvalues(K, n), runs)
+        theirs = seconds_of(partial(plain, K, n), runs)
+        ours = seconds_of(partial(pr.eigenvalues, K, n), runs)
         medians = np.array([statistics.median(theirs), statistics.median(ours)])
         totals += count * medians
         share = f"{lapack_share(K, n, runs):.0%}" if k > 1 else "one matrix"
@@ -111,8 +114,8 @@ def singular(runs: int) -> None:
     print("\n### Singular values\n\n| layer | plain s | polyroots s | ratio |\n| --- | --- | --- | --- |")
     for c, n in ((64, 32), (256, 8)):
         K = kernel(c, 3)
-        theirs = seconds_of(lambda K=K, n=n: plain_singular(K, n), runs)
-        ours = seconds_of(lambda K=K, n=n: pr.singular_values(K, n), runs)
+        theirs = seconds_of(partial(plain_singular, K, n), runs)
+        ours = seconds_of(partial(pr.singular_values, K, n), runs)
         ratio = statistics.median(theirs) / statistics.median(ours)
         print(f"| {c}x{c}x3x3 at {n}x{n} | {spread(theirs)} | {spread(ours)} | {ratio:.1f} |", flush=True)
 
@@ -121,8 +124,8 @@ def threads(runs: int) -> None:
     print("\n### Threads\n\n| layer | 1 thread s | all cores s | ratio |\n| --- | --- | --- | --- |")
     for c, n in ((64, 32), (256, 8)):
         K = kernel(c, 3)
-        one = seconds_of(lambda K=K, n=n: pr.eigenvalues(K, n, workers=1), runs)
-        every = seconds_of(lambda K=K, n=n: pr.eigenvalues(K, n), runs)
+        one = seconds_of(partial(pr.eigenvalues, K, n, workers=1), runs)
+        every = seconds_of(partial(pr.eigenvalues, K, n), runs)
         ratio = statistics.median(one) / statistics.median(every)
         print(f"| {c}x{c}x3x3 at {n}x{n} | {spread(one)} | {spread(every)} | {ratio:.2f} |", flush=True)
 
@@ -133,9 +136,7 @@ def exponents(runs: int) -> None:
         ("image n, 64 channels", [(64, n) for n in (16, 32, 64, 128)]),
         ("channels c, 8x8", [(c, 8) for c in (64, 128, 256, 512)]),
     ):
-        medians = [
-            statistics.median(seconds_of(lambda c=c, n=n: pr.eigenvalues(kernel(c, 3), n), runs)) for c, n in layers
-        ]
+        medians = [statistics.median(seconds_of(partial(pr.eigenvalues, kernel(c, 3), n), runs)) for c, n in layers]
         sizes = [n if what.startswith("image") else c for c, n in layers]
         slope = np.polyfit(np.log(sizes), np.log(medians), 1)[0]
         numbers = ", ".join(f"{size}: {seconds:.2f}" for size, seconds in zip(sizes, medians, strict=True))
@@ -146,8 +147,8 @@ def extremes(runs: int) -> None:
     print("\n### Extremes, 64 channels\n\n| image | all eigenvalues s | extremes s |\n| --- | --- | --- |")
     K = kernel(64, 3)
     for n in (112, 224, 1024):
-        every = spread(seconds_of(lambda n=n: pr.eigenvalues(K, n), 1)) if n <= 224 else "not run"
-        few = seconds_of(lambda n=n: pr.extreme_eigenvalues(K, n, 6), runs)
+        every = spread(seconds_of(partial(pr.eigenvalues, K, n), 1)) if n <= 224 else "not run"
+        few = seconds_of(partial(pr.extreme_eigenvalues, K, n, 6), runs)
         print(f"| {n}x{n} | {every} | {spread(few)} |", flush=True)
 
 

@@ -69,7 +69,7 @@ class Variant:
         return ", ".join(["ours", "float32" if self.precision == "32" else "bf16"] + ["compiled"] * self.is_compiled)
 
 
-class PilImages(Dataset):
+class PilImages(Dataset[Any]):
     """A data set of images in memory with the PIL transforms of torchvision."""
 
     def __init__(self, images: np.ndarray, labels: list[int], normalise: Normalisation) -> None:
@@ -130,7 +130,7 @@ class Ours:
     def __init__(self, name: str, split: Split, batch: int, device: torch.device, variant: Variant) -> None:
         config = train_config(
             "cifar10",
-            fresh(name).config,
+            pr.models.model_config(name),
             batch_size=batch,
             lr=0.01,
             augment=AUGMENT,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Channels(click.ParamType):
+class Channels(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
     """Channels of each level, separated by commas."""
 
     name = "C1,C2,..."
@@ -32,7 +32,7 @@ class Channels(click.ParamType):
         return tuple(int(part) for part in parts)
 
 
-class Scale(click.ParamType):
+class Scale(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
     """A positive number, also as a square root or a reciprocal."""
 
     name = "S"

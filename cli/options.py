@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 
 
-class ImageSize(click.ParamType):
+class ImageSize(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
     """H or HxW in pixels."""
 
     name = "H[xW]"
@@ -34,7 +34,7 @@ class ImageSize(click.ParamType):
         return int(parts[0]), int(parts[-1])
 
 
-class Root(click.ParamType):
+class Root(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
     """A complex number."""
 
     name = "RE[+IMj]"
@@ -52,9 +52,11 @@ class Root(click.ParamType):
         return root
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+json_option: Callable[[F], F] = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document instead of tables."
+)
 
-dataset_option = click.option(
+dataset_option: Callable[[F], F] = click.option(
     "--dataset",
     default="digits",
     show_default=True,
@@ -62,15 +64,15 @@ dataset_option = click.option(
     help="digits (embedded); folder (train/<class>/* and test/<class>/* under --data-dir); cifar10, cifar100, mnist or "
     "fashion-mnist.",
 )
-data_dir_option = click.option("--data-dir", type=PATH, help="Where the data set lies.")
-region_option = click.option(
+data_dir_option: Callable[[F], F] = click.option("--data-dir", type=PATH, help="Where the data set lies.")
+region_option: Callable[[F], F] = click.option(
     "--region",
     type=click.Choice(["all", "high"]),
     default="all",
     show_default=True,
     help="Damp the whole spectrum, or the high frequencies only, as a multigrid smoother does.",
 )
-device_option = click.option(
+device_option: Callable[[F], F] = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",

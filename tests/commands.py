@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from polyroots_cli.main import main
 
 
-def run(*arguments, exit_code=0):
+def run(*arguments: object, exit_code: int = 0) -> Result:
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert result.exit_code == exit_code, result.output + result.stderr
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
 
 
-def fails(*arguments, exit_code=1):
+def fails(*arguments: object, exit_code: int = 1) -> str:
     """The one sentence of an error; nothing on stdout."""
     result = run(*arguments, exit_code=exit_code)
     assert result.stdout == ""

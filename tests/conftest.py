@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, init_file):
+def trained(tmp_path_factory: pytest.TempPathFactory, init_file: Path) -> tuple[Path, str]:
     """A run of one epoch, and what it printed."""
     out = tmp_path_factory.mktemp("runs") / "first"
     result = run("train", "--init", init_file, "--epochs", 2, "--limit", 60, "--device", "cpu", "--out", out)
@@ -73,7 +74,7 @@ def trained(tmp_path_factory, init_file):
 
 
 @pytest.fixture(scope="session")
-def tracked(tmp_path_factory):
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of five epochs, of which the first, every second and the last are stored."""
     out = tmp_path_factory.mktemp("tracked") / "run"
     source = open_data("digits")
@@ -83,13 +84,13 @@ def tracked(tmp_path_factory):
 
 
 @pytest.fixture
-def rough_pictures(monkeypatch):
+def rough_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of pictures in a low resolution, for tests of something else."""
     monkeypatch.setattr(import_module("polyroots.plotting.style"), "DPI", 20)
 
 
 @pytest.fixture
-def no_tracker_process():
+def no_tracker_process() -> Iterator[Any]:
     """Spectra of tracked runs are computed in the process of the test."""
     with snapshots_without_processes():
         yield

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from forked import snapshots_without_processes
 from small_runs import small
@@ -16,19 +18,19 @@ from polyroots.training.loop.trainer import Trainer
 from polyroots.training.runs.directory import Run
 
 
-def half(path, content):
+def half(path: str | Path, content: bytes) -> None:
     """Write the first half of a file."""
     with Path(path).open("wb") as stream:
         stream.write(bytes(content)[: len(content) // 2])
 
 
-def named(prefix):
+def named(prefix: str) -> Callable[..., bool]:
     """Whether a call is for a temporary file of this name."""
     return lambda path, *_: Path(path).name.startswith(prefix)
 
 
 # Moment -> where it is: an object and its method, for which calls of it, and what is done before.
-MOMENTS = {
+MOMENTS: dict[str, tuple[Any, ...]] = {
     "claimed": (loop, "Trainer"),
     "before the first checkpoint": (Trainer, "_write_beginning"),
     "step": (EpochLoop, "_step"),
@@ -42,7 +44,7 @@ MOMENTS = {
 }
 
 
-def train_and_die(moment, count, out, options):
+def train_and_die(moment: str, count: int, out: Path, options: dict[str, Any]) -> None:
     """Begin a run, or go on with it, until the n-th time of a moment."""
     die_after(count, *MOMENTS[moment])
     with snapshots_without_processes():
@@ -53,11 +55,17 @@ def train_and_die(moment, count, out, options):
             train(small(source, **options), source, out)
 
 
-def die_after(count, owner, name, when=lambda *_: True, before=lambda *_: None):
+def die_after(
+    count: int,
+    owner: Any,
+    name: str,
+    when: Callable[..., bool] = lambda *_: True,
+    before: Callable[..., Any] = lambda *_: None,
+) -> None:
     """Replace a method by one that kills this process at its n-th call."""
     original, seen = getattr(owner, name), []
 
-    def dying(*args, **kwargs):
+    def dying(*args: Any, **kwargs: Any) -> Any:
         if when(*args):
             seen.append(1)
             if len(seen) == count:

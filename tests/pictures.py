@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 
-def texts(figure):
+def texts(figure: Figure) -> list[str]:
     """Return all texts of a picture."""
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
-def require_nothing_is_cut(figure):
+def require_nothing_is_cut(figure: Figure) -> None:
     """Require that all that is drawn lies within the picture, and that titles and names of axes don't overlap."""
     figure.draw_without_rendering()
     width, height = figure.get_size_inches()

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 import polyroots as pr
 from polyroots.checkpoints.own import load_checkpoint
-from polyroots.training import train_config
+from polyroots.training import Source, TrainConfig, train_config
 from polyroots.training.runs.directory import begin
 
 
-def small(source, name="q4", channels=(4, 8), **options):
+def small(source: Source, name: str = "q4", channels: tuple[int, ...] = (4, 8), **options: Any) -> TrainConfig:
     """A configuration that trains in a moment."""
     model = pr.models.model_config(
         name, image_size=source.size, in_channels=source.channels, num_classes=len(source.classes), channels=channels
@@ -22,12 +26,12 @@ def small(source, name="q4", channels=(4, 8), **options):
     return train_config(source.name, model, **{"epochs": 2, "batch_size": 16, "device": "cpu", **options})
 
 
-def state_of(path):
+def state_of(path: Path) -> Mapping[str, Tensor]:
     """Weights of a checkpoint."""
     return load_checkpoint(path).weights
 
 
-def same_weights(one, other):
+def same_weights(one: Path, other: Path) -> bool:
     """Whether two runs ended with the same bits, in last.pt, in best.pt, and in the optimizer's momentum."""
     for name in ("last.pt", "best.pt"):
         a, b = state_of(one / name), state_of(other / name)
@@ -38,11 +42,11 @@ def same_weights(one, other):
 
 
 # A run that uses what there is of augmentation.
-OPTIONS = {"limit": 60, "epochs": 6, "augment": "crop,flip,autoaugment,cutout", "seed": 11}
-TRACKED = OPTIONS | {"track_spectrum": 2}
+OPTIONS: dict[str, Any] = {"limit": 60, "epochs": 6, "augment": "crop,flip,autoaugment,cutout", "seed": 11}
+TRACKED: dict[str, Any] = OPTIONS | {"track_spectrum": 2}
 
 
-def columns(out):
+def columns(out: Path) -> list[dict[str, str]]:
     """Rows of metrics.csv, without what the clock says."""
     with (out / "metrics.csv").open() as stream:
         return [
@@ -51,7 +55,7 @@ def columns(out):
         ]
 
 
-def require_same(one, other):
+def require_same(one: Path, other: Path) -> None:
     """Require that two runs ended with the same bits and numbers, and nothing beside them."""
     assert same_weights(one, other)
     assert columns(one) == columns(other)
@@ -63,7 +67,7 @@ def require_same(one, other):
     assert not [path.name for path in other.iterdir() if path.name.startswith(".")]
 
 
-def wait_for_lines(path, count, timeout=120):
+def wait_for_lines(path: Path, count: int, timeout: float = 120) -> None:
     """Wait until a file has so many lines."""
     deadline = time.monotonic() + timeout
     while not path.exists() or path.read_text().count("\n") < count:
@@ -71,7 +75,7 @@ def wait_for_lines(path, count, timeout=120):
         time.sleep(0.005)
 
 
-def begin_and_say(path, number, said):
+def begin_and_say(path: Path, number: int, said: Path) -> None:
     """Begin a run, and write to a file whether that was possible."""
     try:
         begin(path, {"who": number})

@@ -7,6 +7,11 @@ import io
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
 
 from polyroots.study import conduct, local
 from polyroots.study.worker import run_worker
@@ -51,7 +56,7 @@ alpha-init = "xavier"
 """
 
 
-def written(directory, *changes, text=TEXT):
+def written(directory: Path, *changes: tuple[str, str], text: str = TEXT) -> Path:
     """Write a study file, with parts of the text replaced, and return its path."""
     for old, new in changes:
         assert text.count(old) == 1, old
@@ -61,7 +66,7 @@ def written(directory, *changes, text=TEXT):
     return path
 
 
-def four(directory, *, epochs=2, text=FOUR):
+def four(directory: Path, *, epochs: int = 2, text: str = FOUR) -> Path:
     """A study file of four short runs."""
     path = directory / "four.toml"
     path.write_text(text.format(epochs=epochs))
@@ -77,7 +82,7 @@ main()
 """
 
 
-def command(*arguments, **options):
+def command(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     """The command in a process of its own, with its output in one pipe."""
     words = [sys.executable, "-c", _QUICK, "study", "run", *map(str, arguments)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
@@ -86,20 +91,20 @@ def command(*arguments, **options):
 class Ended:
     """A process that has ended, as `LocalRunner` asks it."""
 
-    def __init__(self, status):
+    def __init__(self, status: int | None) -> None:
         self.status = status
 
-    def poll(self):
+    def poll(self) -> int | None:
         return self.status
 
-    def wait(self, timeout=None):
+    def wait(self, timeout: float | None = None) -> int | None:
         return self.status
 
 
-def train_here(patch):
+def train_here(patch: pytest.MonkeyPatch) -> None:
     """Let studies train their runs in this process, one after another, in place of starting workers."""
 
-    def start(directory, name, output, environment):
+    def start(directory: Any, name: str, output: IO[bytes], environment: dict[str, str]) -> Ended:
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             status = run_worker(directory, name)
@@ -110,7 +115,7 @@ def train_here(patch):
     patch.setattr(conduct, "_SECONDS_BETWEEN_LOOKS", 0.01)
 
 
-def wait_for(condition, seconds=300.0):
+def wait_for(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -118,7 +123,7 @@ def wait_for(condition, seconds=300.0):
         time.sleep(0.05)
 
 
-def epochs_done(run):
+def epochs_done(run: Path) -> int:
     """Epochs in a run's metrics.csv."""
     try:
         return max(0, len((run / "metrics.csv").read_text().splitlines()) - 1)

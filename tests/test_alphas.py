@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from commands import fails, run
+from numpy.typing import NDArray
 
 import polyroots as pr
 from polyroots.checkpoints.own import load_checkpoint
 from polyroots.models.coefficient_init import AlphaInit
 
 
-def alphas(model):
+def alphas(model: Any) -> list[float]:
     return [alpha for level in model.levels for step in level.blocks for alpha in step.alphas.tolist()]
 
 
-def many(alpha_init, channels):
+def many(alpha_init: str, channels: int) -> NDArray[Any]:
     """Many coefficients on an A of so many channels."""
     torch.manual_seed(97)
     return np.array(AlphaInit.parse(alpha_init).draw(400, channels))
@@ -29,7 +32,7 @@ def many(alpha_init, channels):
     ("alpha_init", "low", "high"),
     [("xavier", -((3 / 12) ** 0.5), (3 / 12) ** 0.5), ("uniform", -1, 1), ("uniform:0,0.5", 0, 0.5)],
 )
-def test_random_coefficients_are_reciprocals_of_uniform_numbers(alpha_init, low, high):
+def test_random_coefficients_are_reciprocals_of_uniform_numbers(alpha_init: str, low: float, high: float) -> None:
     """The authors': 1/x, x uniform, for xavier with the bound sqrt(6 / (c + c)) of c channels."""
     x = 1 / many(alpha_init, 12)
     assert low < x.min() < low + 0.05 * (high - low)
@@ -39,8 +42,8 @@ def test_random_coefficients_are_reciprocals_of_uniform_numbers(alpha_init, low,
     assert x.var() == pytest.approx((high - low) ** 2 / 12, rel=0.2)
 
 
-def test_constants():
-    model = pr.models.build("L,C", image_size=8, channels=(4, 8))
+def test_constants() -> None:
+    model: Any = pr.models.build("L,C", image_size=8, channels=(4, 8))
     pr.initialize(model, alpha_init="constant")
     assert alphas(model) == [1.0] * 6
     pr.initialize(model, alpha_init="constant:-0.5")
@@ -52,11 +55,11 @@ def test_constants():
 
 
 @pytest.mark.parametrize("name", ["q2", "q4", "q6", "R,C"])
-def test_the_report_tells_what_drawn_coefficients_do(name):
+def test_the_report_tells_what_drawn_coefficients_do(name: str) -> None:
     """Roots and diagnosis follow from the coefficients, as if they had been chosen."""
     torch.manual_seed(101)
-    model = pr.models.build(name, image_size=8, channels=(4, 8))
-    seen = []
+    model: Any = pr.models.build(name, image_size=8, channels=(4, 8))
+    seen: list[Any] = []
     report = pr.initialize(model, alpha_init="uniform", on_level=seen.append)
     assert (report.strategy, report.alpha_init, tuple(seen)) == (None, "uniform:-1,1", report.levels)
     assert report.degree == model.config.degree
@@ -90,8 +93,8 @@ def test_the_report_tells_what_drawn_coefficients_do(name):
         ("constant:", "constant:VALUE of at least 1e-09"),
     ],
 )
-def test_what_is_no_initialisation_is_said(text, message):
-    model = pr.models.build("q2", image_size=8, channels=(4,))
+def test_what_is_no_initialisation_is_said(text: str, message: str) -> None:
+    model: Any = pr.models.build("q2", image_size=8, channels=(4,))
     with pytest.raises(pr.InputError, match=re.escape(message)):
         pr.initialize(model, alpha_init=text)
     assert alphas(model) == [1.0, 1.0]
@@ -99,7 +102,7 @@ def test_what_is_no_initialisation_is_said(text, message):
     assert message in fails("init", "--alpha-init", text, exit_code=2)
 
 
-def test_train_and_init_draw_the_same_network(tmp_path):
+def test_train_and_init_draw_the_same_network(tmp_path: Path) -> None:
     options = ("--model", "q4", "--channels", "4,8", "--alpha-init", "uniform:0.1,0.9", "--seed", 3)
     run("init", *options, "--out", tmp_path / "init.pt")
     run("train", *options, "--limit", 20, "--epochs", 1, "--out", tmp_path / "run")
@@ -115,7 +118,7 @@ def test_train_and_init_draw_the_same_network(tmp_path):
         assert torch.equal(value, second[key]), key
 
 
-def test_a_trained_networks_coefficients_are_drawn_anew(trained, tmp_path):
+def test_a_trained_networks_coefficients_are_drawn_anew(trained: tuple[Path, str], tmp_path: Path) -> None:
     directory, _ = trained
     before = load_checkpoint(directory / "last.pt")
     run("init", directory / "last.pt", "--alpha-init", "constant:2", "--out", tmp_path / "new.pt")
@@ -124,9 +127,9 @@ def test_a_trained_networks_coefficients_are_drawn_anew(trained, tmp_path):
         assert bool((value == 2).all()) if key.endswith("alphas") else torch.equal(value, before.weights[key])
 
 
-def test_a_network_that_fails_is_left_as_it_was():
+def test_a_network_that_fails_is_left_as_it_was() -> None:
     """Also where it has coefficients that could not be set: those of a run that diverged."""
-    model = pr.models.build("q4", image_size=8, channels=(4, 8))
+    model: Any = pr.models.build("q4", image_size=8, channels=(4, 8))
     with torch.no_grad():
         model.levels[0].blocks[0].alphas.fill_(float("nan"))
         model.levels[1].A.weight.mul_(1e-22)
@@ -138,7 +141,7 @@ def test_a_network_that_fails_is_left_as_it_was():
         pr.initialize(model, strategy="leja", alpha_init="xavier")
 
 
-def test_contradictions_are_said(tmp_path):
+def test_contradictions_are_said(tmp_path: Path) -> None:
     for command in ("train", "init"):
         for options in (("--roots", "leja"),):
             message = fails(command, "--alpha-init", "xavier", *options, exit_code=2)

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import pad
 from torchvision.transforms import AutoAugment, AutoAugmentPolicy
 from torchvision.transforms.functional import equalize as equalize_one
@@ -15,7 +19,7 @@ from polyroots.training.data.draws import COLUMNS, Draws, integers
 COUNT = 60_000
 
 
-def photos(count, channels=3, size=(16, 24), seed=83):
+def photos(count: int, channels: int = 3, size: tuple[int, int] = (16, 24), seed: int = 83) -> Tensor:
     """Bytes with structure: noise on ramps, some flat, dark, or with few levels."""
     rng = np.random.default_rng(seed)
     ramp = np.linspace(0, 200, size[1]) * rng.uniform(0, 1, (count, channels, 1, 1))
@@ -27,16 +31,16 @@ def photos(count, channels=3, size=(16, 24), seed=83):
 
 
 @pytest.fixture(scope="module")
-def numbers():
+def numbers() -> Any:
     return Draws(seed=89, epoch=4, count=COUNT).of(torch.arange(COUNT))
 
 
-def chi_squared(counts):
+def chi_squared(counts: NDArray[Any]) -> float:
     expected = counts.sum() / counts.size
     return float(((counts - expected) ** 2 / expected).sum())
 
 
-def test_numbers_follow_from_seed_epoch_and_sample_alone():
+def test_numbers_follow_from_seed_epoch_and_sample_alone() -> None:
     """Not from the number of samples, nor from the order in which they are asked for."""
     chosen = torch.tensor([31, 5, 90, 5])
     few, many = Draws(13, 2, 100).of(chosen), Draws(13, 2, 5000).of(chosen)
@@ -49,7 +53,7 @@ def test_numbers_follow_from_seed_epoch_and_sample_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_numbers_are_uniform_and_independent(numbers):
+def test_numbers_are_uniform_and_independent(numbers: Any) -> None:
     table = torch.stack([numbers[name] for name in COLUMNS]).numpy()
     assert table.min() >= 0
     assert table.max() < 1
@@ -64,13 +68,13 @@ def test_numbers_are_uniform_and_independent(numbers):
     assert max(map(abs, across)) < 4.5 / COUNT**0.5
 
 
-def test_integers_never_reach_their_bound():
+def test_integers_never_reach_their_bound() -> None:
     largest = torch.tensor([np.nextafter(np.float32(1), np.float32(0))]).double()
     assert [int(integers(largest, n)) for n in (2, 9, 25, 32)] == [1, 8, 24, 31]
     assert int(integers(torch.zeros(1, dtype=torch.float64), 9)) == 0
 
 
-def test_crops_and_flips_are_what_was_drawn(numbers):
+def test_crops_and_flips_are_what_was_drawn(numbers: Any) -> None:
     images = photos(200)
     drawn = {name: values[:200] for name, values in numbers.items()}
     result = augment(("crop", "flip"), images, drawn, fill=77)
@@ -86,7 +90,7 @@ def test_crops_and_flips_are_what_was_drawn(numbers):
     assert 70 < mirrored < 130
 
 
-def test_every_shift_is_as_probable(numbers):
+def test_every_shift_is_as_probable(numbers: Any) -> None:
     """Found from the images: a single bright pixel in the middle of the image."""
     images = torch.zeros(COUNT, 1, 9, 9, dtype=torch.uint8)
     images[:, :, 4, 4] = 255
@@ -97,7 +101,7 @@ def test_every_shift_is_as_probable(numbers):
     assert chi_squared(counts[3:6, 3:6]) < 35
 
 
-def test_cutout_covers_a_square_anywhere(numbers):
+def test_cutout_covers_a_square_anywhere(numbers: Any) -> None:
     images = torch.full((COUNT // 4, 2, 8, 12), 200, dtype=torch.uint8)
     drawn = {name: values[: len(images)] for name, values in numbers.items()}
     covered = augment(("cutout",), images, drawn, fill=9) == 9
@@ -118,15 +122,17 @@ def test_cutout_covers_a_square_anywhere(numbers):
         assert chi_squared(np.bincount(starts, minlength=length)) < 45
 
 
-class Given(AutoAugment):
+class Given(AutoAugment):  # type: ignore[misc]
     """torchvision's, with a draw that is given."""
 
-    def get_params(self, transform_num):
+    def get_params(self, transform_num: int) -> Any:
         return self.given
 
 
 @pytest.mark.parametrize(("channels", "size", "fill"), [(3, (32, 32), 128), (3, (16, 24), 0), (1, (28, 28), 10)])
-def test_autoaugment_is_torchvisions_image_by_image(numbers, channels, size, fill):
+def test_autoaugment_is_torchvisions_image_by_image(
+    numbers: Any, channels: int, size: tuple[int, int], fill: int
+) -> None:
     images = photos(600, channels, size)
     drawn = {name: values[:600] for name, values in numbers.items()}
     before = images.clone()
@@ -143,7 +149,7 @@ def test_autoaugment_is_torchvisions_image_by_image(numbers, channels, size, fil
     assert changed > 320  # on grey images some operations do nothing
 
 
-def test_autoaugment_meets_every_operation(numbers):
+def test_autoaugment_meets_every_operation(numbers: Any) -> None:
     """25 policies of two operations, each as probable as the others."""
     operations, chances, places = _table(32, 32)
     assert chances.shape == (25, 2)
@@ -159,7 +165,7 @@ def test_autoaugment_meets_every_operation(numbers):
     assert torch.equal(autoaugment(images, drawn, 5)[:50], alone)
 
 
-def test_equalize_is_torchvisions():
+def test_equalize_is_torchvisions() -> None:
     images = torch.cat([photos(60), photos(5, size=(16, 24)) // 255, torch.full((1, 3, 16, 24), 7, dtype=torch.uint8)])
     assert torch.equal(equalize(images), torch.stack([equalize_one(image) for image in images]))
     small = photos(20, size=(8, 8))
@@ -170,7 +176,7 @@ def test_equalize_is_torchvisions():
     ("text", "expected"),
     [("none", ()), ("cutout, crop", ("crop", "cutout")), ("autoaugment,flip,crop", ("crop", "flip", "autoaugment"))],
 )
-def test_augmentations_are_read(text, expected):
+def test_augmentations_are_read(text: str, expected: tuple[str, ...]) -> None:
     assert parse(text) == expected
     assert tuple(PARTS) == ("crop", "flip", "autoaugment", "cutout")
 
@@ -184,6 +190,6 @@ def test_augmentations_are_read(text, expected):
         ("", "unknown augmentation ''"),
     ],
 )
-def test_augmentations_that_are_none_are_said(text, message):
+def test_augmentations_that_are_none_are_said(text: str, message: str) -> None:
     with pytest.raises(pr.InputError, match=message):
         parse(text)

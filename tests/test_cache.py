@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,27 +24,27 @@ from polyroots.training.loop.feed import DeviceFeed, WorkerFeed, make_feed
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("POLYROOTS_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
-def refuse_to_decode(monkeypatch):
-    def decode(self, path):
+def refuse_to_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(self: Any, path: Path) -> None:
         raise AssertionError(f"{path} is decoded again")
 
     monkeypatch.setattr("polyroots.training.data.folder.Folder._decode", decode)
 
 
-def test_a_folder_is_decoded_once(image_folder, cache, monkeypatch):
+def test_a_folder_is_decoded_once(image_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also from a copy with other dates; progress says that it is done."""
     first = open_data("folder", image_folder).load()
     assert len(list(cache.iterdir())) == 2
     moved = shutil.copytree(image_folder, cache.parent / "moved", copy_function=shutil.copyfile)
     refuse_to_decode(monkeypatch)
     for place in (image_folder, moved):
-        seen = []
-        again = open_data("folder", place).load(progress=lambda done, total, seen=seen: seen.append((done, total)))
+        seen: list[Any] = []
+        again = open_data("folder", place).load(progress=lambda *counts, seen=seen: seen.append(counts))
         assert seen == [(40, 52), (52, 52)]
         for one, other in ((first.train, again.train), (first.test, again.test)):
             assert torch.equal(one.images, other.images)
@@ -50,7 +52,9 @@ def test_a_folder_is_decoded_once(image_folder, cache, monkeypatch):
     assert len(list(cache.iterdir())) == 2
 
 
-def test_a_folder_that_changed_is_decoded_anew(image_folder, cache, monkeypatch):
+def test_a_folder_that_changed_is_decoded_anew(
+    image_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One image with another content, of the same name, size and date."""
     moved = shutil.copytree(image_folder, cache.parent / "moved")
     before = open_data("folder", moved).load()
@@ -65,7 +69,7 @@ def test_a_folder_that_changed_is_decoded_anew(image_folder, cache, monkeypatch)
     assert len(list(cache.iterdir())) == 3
 
 
-def test_a_limit_leaves_the_cache_alone(image_folder, cache):
+def test_a_limit_leaves_the_cache_alone(image_folder: Path, cache: Path) -> None:
     limited = open_data("folder", image_folder).load(limit=10)
     assert not cache.exists()
     whole = open_data("folder", image_folder).load().train.images.flatten(1)
@@ -73,7 +77,7 @@ def test_a_limit_leaves_the_cache_alone(image_folder, cache):
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY\x01\x00", b"no array"])
-def test_a_damaged_cache_is_made_anew(image_folder, cache, damage):
+def test_a_damaged_cache_is_made_anew(image_folder: Path, cache: Path, damage: bytes) -> None:
     expected = open_data("folder", image_folder).load().train.images.clone()
     for path in cache.iterdir():
         path.write_bytes(damage)
@@ -82,7 +86,7 @@ def test_a_damaged_cache_is_made_anew(image_folder, cache, damage):
         assert np.load(path).ndim == 4
 
 
-def test_a_folder_that_cannot_be_decoded_leaves_no_cache(cache):
+def test_a_folder_that_cannot_be_decoded_leaves_no_cache(cache: Path) -> None:
     tree = image_tree(cache.parent / "data", {f"train/a/{i}.png": (8, 8) for i in range(5)} | {"test/a/0.png": (8, 8)})
     (tree / "train/a/4.png").write_bytes(b"no image")
     with pytest.raises(pr.FileError, match="can't be read as an image"):
@@ -90,7 +94,7 @@ def test_a_folder_that_cannot_be_decoded_leaves_no_cache(cache):
     assert list(cache.iterdir()) == []
 
 
-def test_a_cache_without_room_is_no_error(image_folder, cache, monkeypatch):
+def test_a_cache_without_room_is_no_error(image_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = open_data("folder", image_folder).load().train.images.clone()
     shutil.rmtree(cache)
     cache.write_text("a file")
@@ -104,7 +108,7 @@ def test_a_cache_without_room_is_no_error(image_folder, cache, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
-def test_the_cache_is_where_caches_are(monkeypatch, tmp_path):
+def test_the_cache_is_where_caches_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("POLYROOTS_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_directory() == tmp_path / "polyroots"
@@ -113,7 +117,7 @@ def test_the_cache_is_where_caches_are(monkeypatch, tmp_path):
     assert cache_directory() == tmp_path / "home" / ".cache" / "polyroots"
 
 
-def test_validation_images_are_held_out_of_each_class():
+def test_validation_images_are_held_out_of_each_class() -> None:
     source = open_data("digits")
     whole, data = source.load(), source.load(val_fraction=0.2)
     assert (len(data.train), len(data.validation), len(data.test)) == (1150, 287, 360)
@@ -146,7 +150,7 @@ def test_validation_images_are_held_out_of_each_class():
         ((1, 99), 0.5, (0, 49)),  # the one image stays
     ],
 )
-def test_small_classes_keep_their_share(sizes, fraction, held):
+def test_small_classes_keep_their_share(sizes: tuple[int, ...], fraction: float, held: tuple[int, ...] | None) -> None:
     labels = torch.from_numpy(np.random.default_rng(97).permutation(np.repeat(np.arange(len(sizes)), sizes)))
     split = Split(torch.zeros(len(labels), 1, 1, 1, dtype=torch.uint8), labels)
     rest, validation = hold_out(split, fraction)
@@ -159,7 +163,7 @@ def test_small_classes_keep_their_share(sizes, fraction, held):
     assert len(rest) + len(validation) == len(labels)
 
 
-def test_the_fingerprint_is_of_images_and_classes(image_folder):
+def test_the_fingerprint_is_of_images_and_classes(image_folder: Path) -> None:
     """Of all splits, in their order; the same however they are held."""
     source = open_data("folder", image_folder)
     data = source.load(val_fraction=0.25)
@@ -178,7 +182,7 @@ def test_the_fingerprint_is_of_images_and_classes(image_folder):
         assert other.fingerprint() != found
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(image_folder, cache):
+def test_a_cache_that_cannot_be_written_is_no_error(image_folder: Path, cache: Path) -> None:
     """A quota: the system refuses in the middle of the file."""
     expected = open_data("folder", image_folder).load().fingerprint()
     shutil.rmtree(cache)
@@ -193,7 +197,7 @@ def test_a_cache_that_cannot_be_written_is_no_error(image_folder, cache):
     assert list(cache.iterdir()) == []
 
 
-def test_what_a_killed_process_left_in_the_cache_is_removed(image_folder, cache):
+def test_what_a_killed_process_left_in_the_cache_is_removed(image_folder: Path, cache: Path) -> None:
     cache.mkdir()
     old, young = cache / ".a-1.npy", cache / ".b-2.npy"
     for path in (old, young):
@@ -204,7 +208,7 @@ def test_what_a_killed_process_left_in_the_cache_is_removed(image_folder, cache)
     assert young.exists()
 
 
-def test_parts_of_parts_are_of_the_whole():
+def test_parts_of_parts_are_of_the_whole() -> None:
     split = Split(torch.arange(20, dtype=torch.uint8).reshape(20, 1, 1, 1), torch.arange(20) % 2)
     rest, held = hold_out(split, 0.5)
     assert (len(rest), len(held)) == (10, 10)
@@ -214,7 +218,7 @@ def test_parts_of_parts_are_of_the_whole():
     assert again.take(torch.tensor([1]))[0].item() == again.rows[1]
 
 
-def test_too_few_images_for_validation_are_said():
+def test_too_few_images_for_validation_are_said() -> None:
     message = "a share of {} for validation divides {} training images into {} and {}, too few for 10 classes"
     for limit, share, left, held in ((2, 0.5, 2, 0), (100, 0.05, 95, 5), (12, 0.5, 10, 2)):
         with pytest.raises(pr.InputError, match=message.format(share, limit, left, held)):
@@ -222,7 +226,7 @@ def test_too_few_images_for_validation_are_said():
     assert len(open_data("digits").load(limit=100, val_fraction=0.1).validation) == 10
 
 
-def test_workers_bring_the_same_images(tmp_path, image_folder):
+def test_workers_bring_the_same_images(tmp_path: Path, image_folder: Path) -> None:
     """In the same order, of a split with rows of its own; and a run with them has the same bits."""
     source = open_data("folder", image_folder)
     split = source.load(val_fraction=0.25).train
@@ -241,7 +245,7 @@ def test_workers_bring_the_same_images(tmp_path, image_folder):
     assert same_weights(tmp_path / "device", tmp_path / "workers")
 
 
-def test_large_splits_are_read_by_workers(monkeypatch):
+def test_large_splits_are_read_by_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     source = open_data("digits")
     split, config, device = source.load().train, small(source), torch.device("cpu")
     assert isinstance(make_feed(split, device, config), DeviceFeed)
@@ -250,7 +254,7 @@ def test_large_splits_are_read_by_workers(monkeypatch):
     assert isinstance(make_feed(split, device, small(source, loading="device")), DeviceFeed)
 
 
-def test_portions_are_whole_batches_of_some_size():
+def test_portions_are_whole_batches_of_some_size() -> None:
     batches = list(torch.arange(1000).split(64))
     groups = portions(batches, image_bytes=2**15)
     assert [len(group) for group in groups] == [16]

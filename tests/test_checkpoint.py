@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import torch
@@ -16,9 +17,9 @@ from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoi
 from polyroots.files import replacing
 
 
-def test_ours_come_back_as_the_same_network(init_file):
+def test_ours_come_back_as_the_same_network(init_file: Path) -> None:
     checkpoint = load_checkpoint(init_file)
-    model = checkpoint.model()
+    model: Any = checkpoint.model()
     assert model.config == checkpoint.config
     for key, value in model.state_dict().items():
         assert torch.equal(value, checkpoint.weights[key])
@@ -28,7 +29,7 @@ def test_ours_come_back_as_the_same_network(init_file):
     )
 
 
-def test_kernels_of_ours_know_their_size(init_file):
+def test_kernels_of_ours_know_their_size(init_file: Path) -> None:
     found = read_layers(init_file)
     assert [(layer.name, layer.conv.size, layer.conv.stride, layer.conv.groups) for layer in found.layers] == [
         ("stem.0.weight", (8, 8), (1, 1), 1),
@@ -43,8 +44,10 @@ def test_kernels_of_ours_know_their_size(init_file):
 
 
 @pytest.mark.parametrize("nest", [(), ("state_dict",), ("model",), ("net", "model_state_dict")])
-def test_state_dicts_of_others(tmp_path, nest):
-    network = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Conv2d(6, 6, 5), nn.Flatten(), nn.Linear(6, 2))
+def test_state_dicts_of_others(tmp_path: Path, nest: tuple[str, ...]) -> None:
+    network: Any = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Conv2d(6, 6, 5), nn.Flatten(), nn.Linear(6, 2)
+    )
     document = network.half().state_dict()
     for key in reversed(nest):
         document = {key: document, "epoch": 3}
@@ -67,7 +70,7 @@ OURS = pr.models.model_config("q2").model_dump(mode="json")
 
 
 class _Runs:
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (os.system, ("echo this must not run",))
 
 
@@ -94,7 +97,9 @@ class _Runs:
         ),
     ],
 )
-def test_what_is_no_checkpoint_is_said(tmp_path, content, message, capfd):
+def test_what_is_no_checkpoint_is_said(
+    tmp_path: Path, content: Any, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "file.pt"
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -107,14 +112,14 @@ def test_what_is_no_checkpoint_is_said(tmp_path, content, message, capfd):
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_half_a_file_is_no_checkpoint(init_file, tmp_path, share):
+def test_half_a_file_is_no_checkpoint(init_file: Path, tmp_path: Path, share: float) -> None:
     whole = init_file.read_bytes()
     (tmp_path / "half.pt").write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(pr.FileError, match="is no checkpoint"):
         load_checkpoint(tmp_path / "half.pt")
 
 
-def test_missing_files_directories_and_strangers_are_said(tmp_path):
+def test_missing_files_directories_and_strangers_are_said(tmp_path: Path) -> None:
     with pytest.raises(pr.FileError, match=r"no file .*none\.pt: expected a checkpoint"):
         load_checkpoint(tmp_path / "none.pt")
     with pytest.raises(pr.FileError, match="is a directory"):
@@ -124,14 +129,14 @@ def test_missing_files_directories_and_strangers_are_said(tmp_path):
         load_checkpoint(tmp_path / "theirs.pt")
 
 
-def test_weights_of_another_network_are_said(init_file):
+def test_weights_of_another_network_are_said(init_file: Path) -> None:
     checkpoint = load_checkpoint(init_file)
     other = Checkpoint(pr.models.model_config("q2", image_size=8), checkpoint.weights)
     with pytest.raises(pr.FileError, match="don't fit its own configuration"):
         other.model()
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path, init_file):
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, init_file: Path) -> None:
     path = tmp_path / "kept.pt"
     path.write_text("old")
 
@@ -148,14 +153,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, init_file):
     assert load_checkpoint(path).config == load_checkpoint(init_file).config
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path, init_file):
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, init_file: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(pr.FileError, match=r"cannot write .*; choose a place that can be written"):
         save_checkpoint(tmp_path / "file" / "x.pt", load_checkpoint(init_file))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
-def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, init_file):
+def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path, init_file: Path) -> None:
     """For real: the operating system refuses to write more than 1,000 bytes."""
     resource = pytest.importorskip("resource")
     path = tmp_path / "kept.pt"
@@ -172,7 +177,7 @@ def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, init_file):
     assert [file.name for file in tmp_path.iterdir()] == ["kept.pt"]
 
 
-def test_what_is_skipped_has_a_reason(tmp_path):
+def test_what_is_skipped_has_a_reason(tmp_path: Path) -> None:
     state = {
         "conv1d": torch.ones(4, 4, 3),
         "conv3d": torch.ones(4, 4, 3, 3, 3),
@@ -196,14 +201,14 @@ def test_what_is_skipped_has_a_reason(tmp_path):
     }
 
 
-def test_files_have_the_usual_permissions(tmp_path):
+def test_files_have_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     with replacing(tmp_path / "ours") as temporary:
         temporary.write_text("")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_links_stay_links_and_pipes_are_written_to(tmp_path):
+def test_links_stay_links_and_pipes_are_written_to(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("old")
     (tmp_path / "link").symlink_to(tmp_path / "there")
     with replacing(tmp_path / "link") as temporary:
@@ -222,7 +227,7 @@ def test_links_stay_links_and_pipes_are_written_to(tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_names_that_no_file_can_have_are_said(tmp_path):
+def test_names_that_no_file_can_have_are_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for name, message in (
@@ -235,7 +240,7 @@ def test_names_that_no_file_can_have_are_said(tmp_path):
             raise AssertionError("nothing can be written here")
 
 
-def test_a_device_is_no_place_for_a_file():
+def test_a_device_is_no_place_for_a_file() -> None:
     with (
         pytest.raises(pr.FileError, match="cannot write /dev/full: No space left"),
         replacing("/dev/full") as temporary,
@@ -244,7 +249,7 @@ def test_a_device_is_no_place_for_a_file():
     assert Path("/dev/full").is_char_device()
 
 
-def test_tied_weights_are_analysed_once(tmp_path):
+def test_tied_weights_are_analysed_once(tmp_path: Path) -> None:
     shared = torch.randn(4, 4, 3, 3)
     torch.save({"a": shared, "b": shared, "c": shared.clone(), "d": shared[:2]}, tmp_path / "tied.pt")
     found = read_layers(tmp_path / "tied.pt")
@@ -252,8 +257,8 @@ def test_tied_weights_are_analysed_once(tmp_path):
     assert found.skipped == {"b": "tied: the same weights as a"}
 
 
-def test_transposed_convolutions_are_known_by_their_bias(tmp_path):
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ConvTranspose2d(8, 4, 2, stride=2), nn.Conv2d(4, 4, 3))
+def test_transposed_convolutions_are_known_by_their_bias(tmp_path: Path) -> None:
+    model: Any = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ConvTranspose2d(8, 4, 2, stride=2), nn.Conv2d(4, 4, 3))
     torch.save(model.state_dict(), tmp_path / "w.pt")
     found = read_layers(tmp_path / "w.pt")
     assert [layer.name for layer in found.layers] == ["0.weight", "2.weight"]
@@ -262,8 +267,8 @@ def test_transposed_convolutions_are_known_by_their_bias(tmp_path):
     }
 
 
-def test_depthwise_convolutions_are_assumed_after_the_first(tmp_path):
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, groups=4))
+def test_depthwise_convolutions_are_assumed_after_the_first(tmp_path: Path) -> None:
+    model: Any = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, groups=4))
     torch.save(model.state_dict(), tmp_path / "w.pt")
     first, second = read_layers(tmp_path / "w.pt").layers
     assert (first.conv.groups, first.note) == (1, "perhaps depthwise")
@@ -278,7 +283,7 @@ def test_depthwise_convolutions_are_assumed_after_the_first(tmp_path):
     assert (layers["stem.weight"].conv.groups, layers["stem.weight"].note) == (1, "")
 
 
-def test_factors_of_reparametrised_weights_are_skipped(tmp_path):
+def test_factors_of_reparametrised_weights_are_skipped(tmp_path: Path) -> None:
     from torch.nn.utils import parametrizations
 
     model = nn.ModuleDict(
@@ -296,7 +301,7 @@ def test_factors_of_reparametrised_weights_are_skipped(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_is_no_checkpoint(tmp_path):
+def test_a_pipe_is_no_checkpoint(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(pr.FileError, match="is no regular file"):
         read_layers(tmp_path / "pipe")

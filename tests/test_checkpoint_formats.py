@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ import polyroots as pr
 from polyroots.checkpoints.foreign import read_layers
 
 
-def network():
+def network() -> Any:
     torch.manual_seed(41)
     return nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Conv2d(6, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 1))
 
@@ -33,7 +34,7 @@ def network():
         (("encoder._orig_mod.",), "encoder.2.weight"),
     ],
 )
-def test_prefixes_of_wrappers_are_left_out(tmp_path, prefixes, name):
+def test_prefixes_of_wrappers_are_left_out(tmp_path: Path, prefixes: tuple[str, ...], name: str) -> None:
     model = network()
     torch.save({f"{''.join(prefixes)}{key}": value for key, value in model.state_dict().items()}, tmp_path / "w.pt")
     found = read_layers(tmp_path / "w.pt")
@@ -41,21 +42,22 @@ def test_prefixes_of_wrappers_are_left_out(tmp_path, prefixes, name):
     assert torch.equal(found.layers[1].read(), model[2].weight)
 
 
-def test_prefixes_stay_where_names_would_become_one(tmp_path):
+def test_prefixes_stay_where_names_would_become_one(tmp_path: Path) -> None:
     torch.save({"module.a": torch.ones(1, 1, 1, 1), "a": torch.ones(1, 1, 1, 1)}, tmp_path / "w.pt")
     assert [layer.name for layer in read_layers(tmp_path / "w.pt").layers] == ["module.a", "a"]
 
 
-def test_a_real_compiled_and_parallel_model(tmp_path):
+def test_a_real_compiled_and_parallel_model(tmp_path: Path) -> None:
     """Not by names that we made up: what torch itself writes."""
     model = network()
-    for wrapped in (torch.compile(model), nn.DataParallel(model), nn.DataParallel(torch.compile(model))):
+    compiled: Any = torch.compile(model)
+    for wrapped in (compiled, nn.DataParallel(model), nn.DataParallel(compiled)):
         torch.save(wrapped.state_dict(), tmp_path / "w.pt")
         assert [layer.name for layer in read_layers(tmp_path / "w.pt").layers] == ["0.weight", "2.weight", "4.weight"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_safetensors_are_read_one_by_one(tmp_path, dtype, monkeypatch):
+def test_safetensors_are_read_one_by_one(tmp_path: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     from polyroots.checkpoints import safetensors as stored
 
     model = network().to(dtype)
@@ -63,7 +65,7 @@ def test_safetensors_are_read_one_by_one(tmp_path, dtype, monkeypatch):
     opened = []
     safe_open = stored.safe_open
 
-    def recording(path, framework):
+    def recording(path: Path, framework: str) -> Any:
         opened.append(path)
         return safe_open(path, framework=framework)
 
@@ -79,7 +81,7 @@ def test_safetensors_are_read_one_by_one(tmp_path, dtype, monkeypatch):
     assert np.array_equal(Lambda.values, pr.eigenvalues(model[2].weight, 8).values)
 
 
-def test_safetensors_under_any_name_and_damaged_ones(tmp_path):
+def test_safetensors_under_any_name_and_damaged_ones(tmp_path: Path) -> None:
     save_file(network().state_dict(), tmp_path / "w.pt")
     assert len(read_layers(tmp_path / "w.pt").layers) == 3
     whole = (tmp_path / "w.pt").read_bytes()
@@ -90,14 +92,14 @@ def test_safetensors_under_any_name_and_damaged_ones(tmp_path):
     assert read_layers(tmp_path / "int8.safetensors").skipped["w"].startswith("its weights are I8; expected float16")
 
 
-def test_the_older_format_of_torch(tmp_path):
+def test_the_older_format_of_torch(tmp_path: Path) -> None:
     model = network()
     torch.save({"state_dict": model.state_dict()}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     found = read_layers(tmp_path / "old.pth")
     assert torch.equal(found.layers[1].read(), model[2].weight)
 
 
-def test_zip_files_are_mapped_and_not_read(tmp_path):
+def test_zip_files_are_mapped_and_not_read(tmp_path: Path) -> None:
     """400 MB of weights, of which the list of layers touches nothing: the process stays small."""
     torch.save({"w": torch.zeros(1024, 1024, 10, 10)}, tmp_path / "large.pt")
     code = f"""
@@ -113,7 +115,7 @@ print((peak() - before) // 1024)
     assert int(result.stdout) < 100
 
 
-def test_lightning_and_ema(tmp_path):
+def test_lightning_and_ema(tmp_path: Path) -> None:
     """A Lightning checkpoint's other entries are plain data; of several state dicts the first is read and all named."""
     weights = {f"model.{key}": value for key, value in network().state_dict().items()}
     document = {
@@ -142,7 +144,7 @@ def test_lightning_and_ema(tmp_path):
     assert read_layers(tmp_path / "ema.pt").entry == "ema.module"
 
 
-def test_plain_data_beside_a_state_dict_is_read(tmp_path):
+def test_plain_data_beside_a_state_dict_is_read(tmp_path: Path) -> None:
     """What training scripts save: arguments, paths, times, numpy numbers and arrays."""
     document = {
         "state_dict": network().state_dict(),
@@ -161,7 +163,7 @@ def test_plain_data_beside_a_state_dict_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"vers", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"])
-def test_what_is_only_called_safetensors_is_said(tmp_path, content):
+def test_what_is_only_called_safetensors_is_said(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "w.safetensors").write_bytes(content)
     with pytest.raises(pr.FileError, match="its name says safetensors, its content does not; fetch it again"):
         read_layers(tmp_path / "w.safetensors")

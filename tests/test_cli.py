@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoi
 from polyroots.models import NAMES
 
 
-def test_train_prints_levels_epochs_accuracy_and_next_steps(trained):
+def test_train_prints_levels_epochs_accuracy_and_next_steps(trained: tuple[Path, str]) -> None:
     out, printed = trained
     assert re.search(r"1 +8x8 +6 +\d", printed)
     assert re.search(r"2 +4x4 +12 +\d", printed)
@@ -28,7 +30,7 @@ def test_train_prints_levels_epochs_accuracy_and_next_steps(trained):
     assert "\x1b" not in printed  # plain text in a log
 
 
-def test_the_next_commands_run(trained, tmp_path):
+def test_the_next_commands_run(trained: tuple[Path, str], tmp_path: Path) -> None:
     _, printed = trained
     commands = [line.split()[1:] for line in printed.splitlines() if line.startswith("  polyroots ")]
     assert [command[0] for command in commands] == ["evaluate", "spectrum", "figures", "report"]
@@ -37,7 +39,7 @@ def test_the_next_commands_run(trained, tmp_path):
     assert {path.stem for path in tmp_path.iterdir()} == {"figure3-level1", "figure3-level1-flat"}
 
 
-def test_train_on_a_folder(image_folder, tmp_path):
+def test_train_on_a_folder(image_folder: Path, tmp_path: Path) -> None:
     result = run(
         *("train", "--dataset", "folder", "--data-dir", image_folder, "--model", "q2", "--channels", "4,8"),
         *("--epochs", 1, "--batch-size", 8, "--lr", 0.05, "--augment", "none", "--seed", 3, "--out", tmp_path / "run"),
@@ -49,12 +51,12 @@ def test_train_on_a_folder(image_folder, tmp_path):
     assert (config["batch_size"], config["lr"], config["augment"], config["seed"]) == (8, 0.05, "none", 3)
 
 
-def test_degree_chooses_the_blocks(tmp_path):
+def test_degree_chooses_the_blocks(tmp_path: Path) -> None:
     run("train", "--degree", 2, "--channels", 4, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
     assert load_checkpoint(tmp_path / "run" / "last.pt").config.blocks == ("L", "C")
 
 
-def test_evaluate(trained):
+def test_evaluate(trained: tuple[Path, str]) -> None:
     out, _ = trained
     result = run("evaluate", out / "last.pt", "--limit", 60)
     expected = load_checkpoint(out / "last.pt").training["state"]["history"][-1]["test_accuracy"]
@@ -64,7 +66,7 @@ def test_evaluate(trained):
     assert (document["dataset"], document["model"], document["epoch"]) == ("digits", "q4", 2)
 
 
-def test_init_prints_and_writes_what_starts_a_run(tmp_path):
+def test_init_prints_and_writes_what_starts_a_run(tmp_path: Path) -> None:
     path = tmp_path / "init.pt"
     arguments = ("init", "--degree", 3, "--roots", "extremal", "--channels", "4,8", "--seed", 12)
     result = run(*arguments, "--out", path)
@@ -81,14 +83,14 @@ def test_init_prints_and_writes_what_starts_a_run(tmp_path):
     assert load_checkpoint(tmp_path / "run" / "last.pt").config == checkpoint.config
 
 
-def test_init_for_photos_needs_no_images(tmp_path):
+def test_init_for_photos_needs_no_images(tmp_path: Path) -> None:
     document = json.loads(
         run("init", "--dataset", "cifar10", "--model", "q2", "--channels", "4,8,16,16", "--json").stdout
     )
     assert [level["size"] for level in document["levels"]] == [[32, 32], [16, 16], [8, 8], [4, 4]]
 
 
-def test_models_lists_every_name():
+def test_models_lists_every_name() -> None:
     document = json.loads(run("models", "--json").stdout)
     assert [row["name"] for row in document] == list(NAMES)
     table = run("models").stdout
@@ -102,17 +104,17 @@ def test_models_lists_every_name():
 @pytest.mark.parametrize(
     "command", [(), ("train",), ("evaluate",), ("spectrum",), ("init",), ("models",), ("figures",), ("report",)]
 )
-def test_help_has_an_example(command):
+def test_help_has_an_example(command: tuple[str, ...]) -> None:
     result = run(*command, "--help")
     assert re.search(r"Examples?:\n +polyroots ", result.stdout)
 
 
-def test_help_names_every_model():
+def test_help_names_every_model() -> None:
     text = run("train", "--help").stdout
     assert all(name in text for name in NAMES)
 
 
-def test_missing_and_broken_checkpoints_are_said(tmp_path, init_file):
+def test_missing_and_broken_checkpoints_are_said(tmp_path: Path, init_file: Path) -> None:
     missing = tmp_path / "none.pt"
     for command in ("spectrum", "evaluate"):
         assert fails(command, missing) == f"Error: no file {missing}: expected a checkpoint"
@@ -132,7 +134,7 @@ def test_missing_and_broken_checkpoints_are_said(tmp_path, init_file):
     assert "has not been trained yet" in fails("evaluate", init_file)
 
 
-def test_nan_names_the_layer(tmp_path, init_file):
+def test_nan_names_the_layer(tmp_path: Path, init_file: Path) -> None:
     checkpoint = load_checkpoint(init_file)
     weights = {key: value.clone() for key, value in checkpoint.weights.items()}
     weights["levels.1.A.weight"][0, 0, 0, :2] = torch.nan
@@ -176,24 +178,26 @@ def test_nan_names_the_layer(tmp_path, init_file):
         (("figures", "--level", "2", "--out", "x"), 2, "--level is a level of the network in --checkpoint"),
     ],
 )
-def test_mistakes_are_one_sentence(arguments, exit_code, message, tmp_path, monkeypatch):
+def test_mistakes_are_one_sentence(
+    arguments: tuple[str, ...], exit_code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert message in fails(*arguments, exit_code=exit_code)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_levels_that_do_not_exist_are_said(init_file, tmp_path):
+def test_levels_that_do_not_exist_are_said(init_file: Path, tmp_path: Path) -> None:
     for level in (0, 3):
         message = fails("figures", "--checkpoint", init_file, "--level", level, "--out", tmp_path, exit_code=2)
         assert f"expected a level from 1 to 2, got {level}" in message
 
 
-def test_init_brings_the_network(init_file):
+def test_init_brings_the_network(init_file: Path) -> None:
     message = fails("train", "--init", init_file, "--model", "q2", exit_code=2)
     assert "brings the network and its roots; leave --model out" in message
 
 
-def test_places_that_cannot_be_written_are_said(tmp_path, init_file):
+def test_places_that_cannot_be_written_are_said(tmp_path: Path, init_file: Path) -> None:
     (tmp_path / "file").write_text("")
     place = tmp_path / "file" / "below"
     for arguments in (
@@ -207,19 +211,19 @@ def test_places_that_cannot_be_written_are_said(tmp_path, init_file):
         assert message.endswith("choose a place that can be written")
 
 
-def test_a_data_directory_without_train_and_test_is_said(tmp_path):
+def test_a_data_directory_without_train_and_test_is_said(tmp_path: Path) -> None:
     message = fails("train", "--dataset", "folder", "--data-dir", tmp_path, "--out", tmp_path / "run")
     assert "has no train/ and no test/: expected a directory with train/<class>/* and test/<class>/*" in message
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupt_says_what_is_kept(tmp_path, monkeypatch):
+def test_an_interrupt_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An impatient second Ctrl-C saves nothing more; what there is can go on."""
     from polyroots.training.loop.epoch import EpochLoop
 
     epoch = EpochLoop.run
 
-    def interrupted(self, state):
+    def interrupted(self: Any, state: Any) -> Any:
         if state.epoch == 1:
             raise KeyboardInterrupt
         return epoch(self, state)
@@ -230,12 +234,12 @@ def test_an_interrupt_says_what_is_kept(tmp_path, monkeypatch):
     assert load_checkpoint(tmp_path / "run" / "last.pt").training["epoch"] == 1
 
 
-def test_paths_with_brackets_are_printed_as_they_are(tmp_path):
+def test_paths_with_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "[bold]x[/bold] :smile:.pt"
     assert f"Wrote {path}" in run("init", "--channels", 4, "--out", path).stdout
 
 
-def test_tables_stay_whole_on_a_narrow_terminal(tmp_path):
+def test_tables_stay_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
     """A pseudo-terminal of 40 columns: no number is cut, nothing is folded."""
     arguments = ["init", "--channels", "4,8", "--seed", "9"]
     code = f"import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'polyroots', *{arguments}]))"
@@ -255,7 +259,7 @@ def test_tables_stay_whole_on_a_narrow_terminal(tmp_path):
     assert run(*arguments).stdout.strip() in plain
 
 
-def test_files_and_directories_are_not_confused(tmp_path):
+def test_files_and_directories_are_not_confused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     (tmp_path / "directory").mkdir()
     assert "is a directory, expected a file" in fails("init", "--channels", 4, "--out", tmp_path / "directory")
@@ -264,12 +268,12 @@ def test_files_and_directories_are_not_confused(tmp_path):
     assert (tmp_path / "file").read_text() == "kept"
 
 
-def test_too_little_memory_is_said(tmp_path):
+def test_too_little_memory_is_said(tmp_path: Path) -> None:
     torch.save({"w": torch.ones(2, 2, 3, 3)}, tmp_path / "w.pt")
     assert "not enough memory: " in fails("spectrum", tmp_path / "w.pt", "--size", 1_000_000)
 
 
-def test_long_block_sequences_keep_messages_and_names_short(tmp_path, monkeypatch):
+def test_long_block_sequences_keep_messages_and_names_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     message = fails("init", "--degree", 400, "--channels", "1")
     assert "degree 400 has 401 roots, but the spectrum has 64 distinct non-zero eigenvalues only" in message
@@ -280,7 +284,7 @@ def test_long_block_sequences_keep_messages_and_names_short(tmp_path, monkeypatc
     assert directory.name.endswith("-digits-11-blocks")
 
 
-def test_a_network_that_diverged_is_not_evaluated(trained, tmp_path):
+def test_a_network_that_diverged_is_not_evaluated(trained: tuple[Path, str], tmp_path: Path) -> None:
     out, _ = trained
     checkpoint = load_checkpoint(out / "last.pt")
     weights = {key: value.float() * torch.nan for key, value in checkpoint.weights.items()}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +19,12 @@ from polyroots.roots.strategies import STRATEGIES
 SMALL = ("--channels", "4,8", "--seed", 12)
 
 
-def document(*arguments):
+def document(*arguments: object) -> Any:
     return json.loads(run("init", *arguments, "--json").stdout)
 
 
 @pytest.fixture(scope="module")
-def poisson(tmp_path_factory):
+def poisson(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The 5-point Laplacian as anybody's checkpoint."""
     path = tmp_path_factory.mktemp("poisson") / "poisson.pt"
     K = torch.tensor([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
@@ -31,7 +33,7 @@ def poisson(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shifted_file(tmp_path_factory, init_file):
+def shifted_file(tmp_path_factory: pytest.TempPathFactory, init_file: Path) -> Path:
     """A Poly-MgNet whose eigenvalues lie in the right half-plane."""
     from polyroots.checkpoints.own import Checkpoint, save_checkpoint
 
@@ -45,13 +47,13 @@ def shifted_file(tmp_path_factory, init_file):
     return path
 
 
-def test_the_help_names_every_strategy():
+def test_the_help_names_every_strategy() -> None:
     text = run("init", "--help").stdout
     assert all(name in text for name in STRATEGIES)
 
 
 @pytest.mark.parametrize("strategy", ["leja", "random"])
-def test_training_starts_with_any_strategy(tmp_path, strategy):
+def test_training_starts_with_any_strategy(tmp_path: Path, strategy: str) -> None:
     text = run(
         "train", "--roots", strategy, "--channels", "4", "--limit", 20, "--epochs", 1, "--out", tmp_path / "run"
     ).stdout
@@ -59,10 +61,10 @@ def test_training_starts_with_any_strategy(tmp_path, strategy):
     assert "best possible" in text
 
 
-def test_the_diagnosis_is_the_librarys(tmp_path):
+def test_the_diagnosis_is_the_librarys(tmp_path: Path) -> None:
     path = tmp_path / "init.pt"
     found = document(*SMALL, "--degree", 3, "--out", path)
-    model = load_checkpoint(path).model()
+    model: Any = load_checkpoint(path).model()
     for level, module, size in zip(found["levels"], model.levels, model.config.sizes, strict=True):
         Lambda = pr.eigenvalues(module.A.weight, size)
         q = pr.ResidualPolynomial(pr.select_roots(Lambda, 3))
@@ -78,16 +80,19 @@ def test_the_diagnosis_is_the_librarys(tmp_path):
     assert json.loads(json.dumps(load_checkpoint(path).init))["levels"] == found["levels"]
 
 
-def test_a_file_with_new_coefficients_trains_and_has_spectra(tmp_path, init_file, shifted_file):
+def test_a_file_with_new_coefficients_trains_and_has_spectra(
+    tmp_path: Path, init_file: Path, shifted_file: Path
+) -> None:
     """The weights of A are kept, the coefficients are those of the report."""
     path = tmp_path / "again.pt"
     found = document(shifted_file, "--roots", "minimax", "--out", path)
     before, after = load_checkpoint(shifted_file), load_checkpoint(path)
     for key, value in after.weights.items():
         assert torch.equal(value, before.weights[key]) != key.endswith("alphas")
-    for level, q in zip(found["levels"], after.model().polynomials(), strict=True):
+    network: Any = after.model()
+    for level, q in zip(found["levels"], network.polynomials(), strict=True):
         roots = [complex(*z) for block in level["blocks"] for z in block["roots"]]
-        np.testing.assert_allclose(np.sort_complex(q.roots), np.sort_complex(roots), rtol=1e-5)
+        np.testing.assert_allclose(np.sort_complex(q.roots), np.sort_complex(np.array(roots)), rtol=1e-5)
     run("train", "--init", path, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
     assert "levels.0.A.weight" in run("spectrum", path).stdout
     assert "brings its levels and blocks; leave blocks out (--model, --blocks)" in fails(
@@ -99,13 +104,13 @@ def test_a_file_with_new_coefficients_trains_and_has_spectra(tmp_path, init_file
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("given", "complex")])
-def test_every_strategy_initialises_a_network(shifted_file, strategy):
+def test_every_strategy_initialises_a_network(shifted_file: Path, strategy: str) -> None:
     found = document(shifted_file, "--roots", strategy)
     assert found["strategy"] == strategy
     assert [len(level["blocks"]) for level in found["levels"]] == [3, 3]
 
 
-def test_the_degree_alone_picks_the_blocks(tmp_path):
+def test_the_degree_alone_picks_the_blocks(tmp_path: Path) -> None:
     """Pairs on every level: the network that is written has blocks for them."""
     path = tmp_path / "init.pt"
     found = document(*SMALL, "--degree", 3, "--roots", "complex", "--out", path)
@@ -120,7 +125,7 @@ def test_the_degree_alone_picks_the_blocks(tmp_path):
     run("train", "--init", path, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
 
 
-def test_roots_by_hand():
+def test_roots_by_hand() -> None:
     found = document(*SMALL, "--root", "0.3", "--root", "0.1+0.2j")
     assert found["degree"] == 2
     assert [block["roots"] for block in found["levels"][0]["blocks"]] == [[[0.3, 0]], [[0.1, 0.2], [0.1, -0.2]]]
@@ -128,7 +133,7 @@ def test_roots_by_hand():
     assert document(*SMALL, "--root", "0.1-0.2i")["degree"] == 1
 
 
-def test_pairs_of_extreme_real_part_are_kept_on_request():
+def test_pairs_of_extreme_real_part_are_kept_on_request() -> None:
     arguments = ("--channels", "8,16", "--seed", 21, "--degree", 3)
     kept, projected = document(*arguments, "--keep-pairs"), document(*arguments)
     assert [block["letter"] for block in kept["levels"][0]["blocks"]] == ["C", "C"]
@@ -139,7 +144,7 @@ def test_pairs_of_extreme_real_part_are_kept_on_request():
     assert kept["options"] == {"project": False}
 
 
-def test_the_poisson_stencil_with_both_boundaries(poisson):
+def test_the_poisson_stencil_with_both_boundaries(poisson: Path) -> None:
     """One eigenvalue is zero with periodic boundary; none with zeros, where the best is Chebyshev's."""
     circular = document(poisson, "--degree", 3, "--roots", "chebyshev", "--image-size", 16)
     (level,) = circular["levels"]
@@ -158,14 +163,14 @@ def test_the_poisson_stencil_with_both_boundaries(poisson):
     assert chebyshev * 0.98 < diagnosis["max_abs"] <= chebyshev * (1 + 1e-6)
 
 
-def test_jacobi_from_the_command(poisson):
+def test_jacobi_from_the_command(poisson: Path) -> None:
     found = document(poisson, "--root", 5, "--region", "high", "--image-size", 16)
     diagnosis = found["levels"][0]["diagnosis"]
     assert diagnosis["smoothing_factor"] == pytest.approx(0.6)
     assert diagnosis["best"] == pytest.approx(0.6)
 
 
-def test_all_strategies_are_ranked(shifted_file, poisson):
+def test_all_strategies_are_ranked(shifted_file: Path, poisson: Path) -> None:
     found = document(shifted_file, "--compare")
     rows = found["comparison"]
     assert {row["strategy"] for row in rows} == {"as it is", *STRATEGIES} - {"given"}
@@ -182,7 +187,7 @@ def test_all_strategies_are_ranked(shifted_file, poisson):
     assert "All strategies, by max|q|\n" in text
 
 
-def test_the_comparison_is_shown_where_the_chosen_strategy_fails():
+def test_the_comparison_is_shown_where_the_chosen_strategy_fails() -> None:
     result = run("init", *SMALL, "--degree", 3, "--roots", "minimax", "--compare", exit_code=1)
     assert "All strategies, by max|q|" in result.stdout
     assert (
@@ -190,17 +195,18 @@ def test_the_comparison_is_shown_where_the_chosen_strategy_fails():
     )
 
 
-def test_what_is_trained_is_compared_as_it_is(trained):
+def test_what_is_trained_is_compared_as_it_is(trained: tuple[Path, str]) -> None:
     out, _ = trained
     rows = {row["strategy"]: row for row in document(out / "last.pt", "--compare")["comparison"]}
     checkpoint = load_checkpoint(out / "last.pt")
-    (first, _) = checkpoint.model().polynomials()
+    network: Any = checkpoint.model()
+    (first, _) = network.polynomials()
     Lambda = pr.eigenvalues(checkpoint.weights["levels.0.A.weight"], 8)
     expected = np.abs(first(Lambda.values)).max()
     assert rows["as it is"]["levels"][0]["diagnosis"]["max_abs"] == pytest.approx(expected, rel=1e-9)
 
 
-def test_pictures_are_drawn(tmp_path, poisson, shifted_file):
+def test_pictures_are_drawn(tmp_path: Path, poisson: Path, shifted_file: Path) -> None:
     assert f"Pictures in {tmp_path}" in run("init", shifted_file, "--roots", "minimax", "--plot", tmp_path).stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"level{level}.{kind}" for level in (1, 2) for kind in ("pdf", "png")
@@ -247,13 +253,15 @@ def test_pictures_are_drawn(tmp_path, poisson, shifted_file):
         ),
     ],
 )
-def test_mistakes_are_one_sentence(arguments, exit_code, message, tmp_path, monkeypatch):
+def test_mistakes_are_one_sentence(
+    arguments: tuple[str, ...], exit_code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert message in fails("init", "--channels", "4", *arguments, exit_code=exit_code)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_broken_layers_are_left_out_with_the_reason(tmp_path):
+def test_broken_layers_are_left_out_with_the_reason(tmp_path: Path) -> None:
     K = torch.eye(2)[:, :, None, None] * torch.tensor([[0, 0, 0], [0, 2.0, 0.5], [0, 0, 0]])
     torch.save({"good": K, "zero": 0 * K, "nan": torch.nan * K, "b": torch.ones(4)}, tmp_path / "mixed.pt")
     found = document(tmp_path / "mixed.pt", "--degree", 1, "--image-size", 8)
@@ -267,7 +275,7 @@ def test_broken_layers_are_left_out_with_the_reason(tmp_path):
     assert "zero (all eigenvalues are zero: q = 1 there whatever the roots" in message
 
 
-def test_new_coefficients_of_a_trained_network_are_evaluated(trained, tmp_path):
+def test_new_coefficients_of_a_trained_network_are_evaluated(trained: tuple[Path, str], tmp_path: Path) -> None:
     """Its weights and what it was trained on are kept; training from it begins anew."""
     out, _ = trained
     path = tmp_path / "again.pt"
@@ -287,7 +295,7 @@ def test_new_coefficients_of_a_trained_network_are_evaluated(trained, tmp_path):
     assert json.loads((tmp_path / "run" / "init.json").read_text())["strategy"] == "leja"
 
 
-def test_a_comparison_alone_does_not_ask_for_the_default(poisson):
+def test_a_comparison_alone_does_not_ask_for_the_default(poisson: Path) -> None:
     """Blocks of q4 don't fit a real spectrum's extremal roots; the other strategies are what was asked for."""
     arguments = (poisson, "--model", "q4", "--compare", "--image-size", 8)
     assert "extremal: stencil.weight: blocks L,L,C need 1 distinct conjugate pairs" in run("init", *arguments).stdout
@@ -297,7 +305,7 @@ def test_a_comparison_alone_does_not_ask_for_the_default(poisson):
     assert "need 1 distinct conjugate pairs" in run("init", *arguments, "--roots", "extremal", exit_code=1).stderr
 
 
-def test_numbers_beyond_float64_are_null_in_json(poisson, tmp_path):
+def test_numbers_beyond_float64_are_null_in_json(poisson: Path, tmp_path: Path) -> None:
     arguments = (poisson, "--image-size", 16, *["--root", "0.0005"] * 100)
     diagnosis = document(*arguments)["levels"][0]["diagnosis"]
     assert diagnosis["max_abs"] is None
@@ -305,20 +313,20 @@ def test_numbers_beyond_float64_are_null_in_json(poisson, tmp_path):
     assert "multiplied by inf each time q(A) is applied" in run("init", *arguments).stdout
 
 
-def test_roots_by_hand_are_compared_with_as_many(poisson):
+def test_roots_by_hand_are_compared_with_as_many(poisson: Path) -> None:
     found = document(poisson, "--root", 5, "--compare", "--image-size", 8)
     rows = {row["strategy"]: row for row in found["comparison"]}
     assert rows["given"]["levels"][0]["diagnosis"]["smoothing_factor"] == pytest.approx(0.6)
     assert all(row["error"] or row["levels"][0]["diagnosis"]["roots"] == 1 for row in rows.values())
 
 
-def test_the_next_step_names_the_images(tmp_path):
+def test_the_next_step_names_the_images(tmp_path: Path) -> None:
     text = run("init", "--image-size", 16, "--channels", "4,8,8", "--out", tmp_path / "x.pt").stdout
     assert f"Wrote {tmp_path / 'x.pt'}, roots 'extremal'; next: polyroots train --init" in text
     assert "--dataset folder --data-dir DIR" in text
 
 
-def test_what_is_assumed_of_a_state_dict_is_said(poisson):
+def test_what_is_assumed_of_a_state_dict_is_said(poisson: Path) -> None:
     text = "A state dict doesn't say: images of 32x32 (--image-size chooses others), stride 1 and, but for depthwise"
     assert text in run("init", poisson, "--degree", 0).stdout
     assert document(poisson, "--degree", 0, "--image-size", 8)["geometry_assumed"].startswith(
@@ -327,7 +335,7 @@ def test_what_is_assumed_of_a_state_dict_is_said(poisson):
     assert document(*SMALL)["geometry_assumed"] is None
 
 
-def test_mistakes_with_checkpoints(poisson, init_file, tmp_path):
+def test_mistakes_with_checkpoints(poisson: Path, init_file: Path, tmp_path: Path) -> None:
     message = fails("init", poisson, "--out", tmp_path / "x.pt", exit_code=2)
     assert "is no Poly-MgNet, so it has no coefficients to set (--out)" in message
     assert "brings its own convolutions; leave --channels out" in fails("init", poisson, "--channels", "4", exit_code=2)
@@ -340,7 +348,7 @@ def test_mistakes_with_checkpoints(poisson, init_file, tmp_path):
     assert "roots by hand are for 'polyroots init --root ... --out init.pt'" in message
 
 
-def test_large_zero_padded_layers_have_harmonic_ritz_values(tmp_path):
+def test_large_zero_padded_layers_have_harmonic_ritz_values(tmp_path: Path) -> None:
     """5,184 unknowns: no eigenvalues, and no others but roots that need none."""
     K = 0.05 * np.random.default_rng(113).standard_normal((4, 4, 3, 3))
     K[range(4), range(4), 1, 1] += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ from polyroots.models import NAMES, PLACEMENTS
 SMALL = ("--limit", 20, "--epochs", 1, "--channels", "4,8")
 
 
-def test_models_lists_every_network_with_its_cost():
+def test_models_lists_every_network_with_its_cost() -> None:
     table = run("models").stdout
     for name in NAMES:
         assert re.search(rf"^ *{name} ", table, flags=re.M), name
@@ -25,7 +27,7 @@ def test_models_lists_every_network_with_its_cost():
     assert re.search(r"resnet18 +- +64,128,256,512 +- +11,173,962 +1 5 19 75 +- +555\.4 M +-", table)
 
 
-def test_models_counts_multiply_adds():
+def test_models_counts_multiply_adds() -> None:
     """By hand: convolutions of 3x3 taps at each level, stem, transitions and head."""
     (q2,) = json.loads(run("models", "q2", "--json").stdout)
     pixels, channels = [1024, 256, 64, 16], [64, 128, 256, 256]
@@ -41,7 +43,7 @@ def test_models_counts_multiply_adds():
     assert q2["placements"] == ["bn,plain,bn-relu"] * 2
 
 
-def test_models_lists_what_is_asked_for():
+def test_models_lists_what_is_asked_for() -> None:
     rows = json.loads(run("models", "q4", "L,C,C", "--placement", "smoother", "--scale", "1/sqrt(2)", "--json").stdout)
     assert [(row["name"], row["degree"], row["channels"]) for row in rows] == [
         ("q4", 3, [45, 90, 180, 180]),
@@ -56,8 +58,15 @@ def test_models_lists_what_is_asked_for():
     assert all(re.search(rf"^ *{name} +{re.escape(str(p))} ", table, flags=re.M) for name, p in PLACEMENTS.items())
 
 
-def test_every_option_reaches_the_network(tmp_path):
-    options = ("--blocks", "L, C", "--placement", "regular", "--quadratic-placement", "bn,A:relu,plain")
+def test_every_option_reaches_the_network(tmp_path: Path) -> None:
+    options: tuple[str | int, ...] = (
+        "--blocks",
+        "L, C",
+        "--placement",
+        "regular",
+        "--quadratic-placement",
+        "bn,A:relu,plain",
+    )
     options += ("--steps-per-a", 1, "--padding", "circular", "--a-init", "shifted", "--alphas", "fixed")
     run("train", *SMALL, *options, "--out", tmp_path / "run")
     config = load_checkpoint(tmp_path / "run" / "last.pt").config
@@ -75,7 +84,7 @@ def test_every_option_reaches_the_network(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mgnet-ab", "mgnet-a", "mgnet", "mgnet-hx", "resnet20"])
-def test_other_networks_train(name, tmp_path):
+def test_other_networks_train(name: str, tmp_path: Path) -> None:
     channels = ("--channels", "4,8,8") if name == "resnet20" else ("--channels", "4,8")
     output = run("train", *SMALL[:4], *channels, "--model", name, "--out", tmp_path / "run").stdout
     assert f"{name}, " in output
@@ -85,10 +94,10 @@ def test_other_networks_train(name, tmp_path):
     assert json.dumps(layers).count("A") or name == "resnet20"
 
 
-def test_each_A_has_the_roots_of_its_own_spectrum(tmp_path):
+def test_each_A_has_the_roots_of_its_own_spectrum(tmp_path: Path) -> None:
     options = ("--blocks", "L,S,C,L", "--steps-per-a", 2, "--channels", "4,8", "--seed", 11)
     found = json.loads(run("init", *options, "--out", tmp_path / "init.pt", "--json").stdout)
-    model = load_checkpoint(tmp_path / "init.pt").model()
+    model: Any = load_checkpoint(tmp_path / "init.pt").model()
     assert [level["title"] for level in found["levels"]] == [
         *("level 1, steps 1-2", "level 1, steps 3-4", "level 2, steps 1-2", "level 2, steps 3-4")
     ]
@@ -115,7 +124,7 @@ def test_each_A_has_the_roots_of_its_own_spectrum(tmp_path):
     assert [level["title"] for level in alone["levels"]] == ["level 1", "level 2, step 1", "level 2, step 2"]
 
 
-def test_inert_coefficients_are_told():
+def test_inert_coefficients_are_told() -> None:
     text = run("init", "--model", "q4", "--channels", "4,8").stdout
     assert "Inert in training: block 1 (L, alpha0) and block 2 (L, alpha0) of levels 1, 2." in text
     text = run("init", "--model", "q2", "--channels", "4,8").stdout
@@ -127,12 +136,12 @@ def test_inert_coefficients_are_told():
     assert document["inert"] == [{"level": 1, "block": b, "letter": "L", "powers": [0]} for b in (1, 2)]
 
 
-def test_a_placement_of_quadratic_blocks_needs_some():
+def test_a_placement_of_quadratic_blocks_needs_some() -> None:
     message = fails("init", "--degree", 1, "--quadratic-placement", "outside", "--channels", "4", exit_code=2)
     assert "a placement of quadratic blocks, 'outside', needs a block R or C, got L,L" in message
 
 
-def test_roots_choose_the_blocks_and_the_rest_of_the_network_stays(tmp_path):
+def test_roots_choose_the_blocks_and_the_rest_of_the_network_stays(tmp_path: Path) -> None:
     """A degree alone leaves the blocks to the roots: four real ones take L,L,R in place of q4's L,L,C."""
     options = (
         "--degree",
@@ -178,14 +187,14 @@ def test_roots_choose_the_blocks_and_the_rest_of_the_network_stays(tmp_path):
         (("models", "resnet18", "--placement", "smoother"), "placement is no option of resnet18"),
     ],
 )
-def test_mistakes_are_one_sentence(arguments, message):
+def test_mistakes_are_one_sentence(arguments: tuple[int | str, ...], message: str) -> None:
     assert message in fails(*arguments, exit_code=2)
 
 
 @pytest.mark.parametrize(
     "option", [("--scale", 2), ("--placement", "smoother"), ("--steps-per-a", 1), ("--a-init", "shifted")]
 )
-def test_a_network_that_is_there_takes_no_options(option, init_file):
+def test_a_network_that_is_there_takes_no_options(option: tuple[str, int | str], init_file: Path) -> None:
     name = option[0]
     assert f"brings the network and its roots; leave {name} out" in fails(
         "train", "--init", init_file, *option, exit_code=2
@@ -193,7 +202,7 @@ def test_a_network_that_is_there_takes_no_options(option, init_file):
     assert f"brings its own convolutions; leave {name} out" in fails("init", init_file, *option, exit_code=2)
 
 
-def test_the_boundary_of_a_checkpoints_spectrum_has_its_own_option(init_file):
+def test_the_boundary_of_a_checkpoints_spectrum_has_its_own_option(init_file: Path) -> None:
     message = fails("init", init_file, "--padding", "zeros", exit_code=2)
     assert "the boundary that their spectrum is taken with is --spectrum-padding" in message
     found = json.loads(run("init", init_file, "--spectrum-padding", "zeros", "--json").stdout)
@@ -203,6 +212,6 @@ def test_the_boundary_of_a_checkpoints_spectrum_has_its_own_option(init_file):
     assert (found["padding"], found["network_padding"]) == ("circular", "circular")
 
 
-def test_blocks_are_names_where_they_have_one(tmp_path):
+def test_blocks_are_names_where_they_have_one(tmp_path: Path) -> None:
     run("init", "--blocks", "L,L,C", "--channels", "4,8", "--out", tmp_path / "a.pt")
     assert load_checkpoint(tmp_path / "a.pt").config.name == "q4"

@@ -12,7 +12,7 @@ from polyroots_cli.options import usage_errors
 
 
 @pytest.fixture
-def leaf(monkeypatch):
+def leaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """`polyroots study leaf`, which fails."""
 
     @click.command()
@@ -21,7 +21,7 @@ def leaf(monkeypatch):
     @click.option("--gpus-per-job")
     @click.option("--usage", is_flag=True)
     @click.option("--fields")
-    def command(usage, fields, **options):
+    def command(usage: str, fields: str, **options: str) -> None:
         named = fields.split() if fields else ()
         if usage:
             with usage_errors():
@@ -41,15 +41,17 @@ def leaf(monkeypatch):
         ("", ""),
     ],
 )
-def test_a_message_is_followed_by_the_options_of_the_fields_that_it_names(leaf, fields, options):
+def test_a_message_is_followed_by_the_options_of_the_fields_that_it_names(
+    leaf: None, fields: str, options: str
+) -> None:
     assert fails("study", "leaf", "--fields", fields) == f"Error: wrong{options}"
     assert fails("study", "leaf", "--fields", fields, "--usage", exit_code=2) == f"Error: wrong{options}"
 
 
 @pytest.mark.parametrize(("words", "said"), [((), "the work is too large"), (("8 GB",), "8 GB")])
-def test_memory_that_is_not_there_is_said(monkeypatch, words, said):
+def test_memory_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str) -> None:
     @click.command()
-    def command():
+    def command() -> None:
         raise MemoryError(*words)
 
     monkeypatch.setitem(main.commands, "big", command)

@@ -7,21 +7,25 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from commands import fails, run
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
 import polyroots as pr
 from polyroots.analysis.export import load_results
 from polyroots.checkpoints.own import load_checkpoint
+from polyroots.spectra.zero_padding import Eigenpairs
 from polyroots_cli.spectrum.pictures import file_stem
 
 
-def test_spectrum_of_ours(init_file):
+def test_spectrum_of_ours(init_file: Path) -> None:
     result = run("spectrum", init_file)
     document = json.loads(run("spectrum", init_file, "--json").stdout)
     weights = load_checkpoint(init_file).weights
@@ -46,7 +50,7 @@ def test_spectrum_of_ours(init_file):
     assert "the network itself pads with zeros" in result.stdout
 
 
-def test_spectrum_of_others_says_what_it_assumes(tmp_path):
+def test_spectrum_of_others_says_what_it_assumes(tmp_path: Path) -> None:
     network = nn.Sequential(nn.Conv2d(2, 2, 3, bias=False))
     torch.save({"state_dict": network.state_dict()}, tmp_path / "theirs.pt")
     result = run("spectrum", tmp_path / "theirs.pt")
@@ -64,7 +68,7 @@ def test_spectrum_of_others_says_what_it_assumes(tmp_path):
     assert document["layers"][0]["radius"] == Lambda.radius
 
 
-def test_numbers_of_the_table_are_those_of_numpy(tmp_path):
+def test_numbers_of_the_table_are_those_of_numpy(tmp_path: Path) -> None:
     """A checkpoint whose spectrum is known: the Laplacian, eigenvalues 0 to 8."""
     K = torch.tensor(np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]), dtype=torch.float32).reshape(1, 1, 3, 3)
     torch.save({"laplacian": K}, tmp_path / "laplacian.pt")
@@ -72,7 +76,7 @@ def test_numbers_of_the_table_are_those_of_numpy(tmp_path):
     assert re.search(r"laplacian +1x1x3x3 +8x8 +64 +8\.000 +0\.000 +8\.000 +0\.000", printed)
 
 
-def test_pictures_of_layers_with_odd_names(tmp_path):
+def test_pictures_of_layers_with_odd_names(tmp_path: Path) -> None:
     names = ["a/b.weight", "a_b.weight", "a b.weight", "w$\\foo$", "", ".hidden", "x" * 300, "overview"]
     stems = [file_stem(name, number) for number, name in enumerate(names)]
     assert len({*stems, "overview"}) == len(names) + 1
@@ -85,7 +89,7 @@ def test_pictures_of_layers_with_odd_names(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory):
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.ModuleDict]:
     """Somebody's network with every kind of convolution, as safetensors."""
     torch.manual_seed(43)
     model = nn.ModuleDict(
@@ -104,7 +108,7 @@ def theirs(tmp_path_factory):
     return path, model
 
 
-def test_list_computes_nothing(theirs):
+def test_list_computes_nothing(theirs: tuple[Path, nn.ModuleDict]) -> None:
     path, _ = theirs
     printed = run("spectrum", path, "--list").stdout
     assert re.search(r"square\.weight +4x4x3x3 +float32 +32x32 +1x1 +1x1 +1 +unknown", printed)
@@ -124,7 +128,7 @@ def test_list_computes_nothing(theirs):
     assert len(document["skipped"]) == 3
 
 
-def test_layers_are_chosen_by_glob(theirs):
+def test_layers_are_chosen_by_glob(theirs: tuple[Path, nn.ModuleDict]) -> None:
     path, _ = theirs
     document = json.loads(run("spectrum", path, "--layer", "sq*", "--layer", "wide", "--size", 6, "--json").stdout)
     assert [layer["name"] for layer in document["layers"]] == ["square.weight"]
@@ -135,7 +139,7 @@ def test_layers_are_chosen_by_glob(theirs):
     assert "holds nothing to analyse: wide.weight (not square: 8 output channels from 4; it has singular" in message
 
 
-def test_singular_values_of_every_layer(theirs):
+def test_singular_values_of_every_layer(theirs: tuple[Path, nn.ModuleDict]) -> None:
     path, model = theirs
     document = json.loads(run("spectrum", path, "--size", "6x5", "--kind", "both", "--json").stdout)
     layers = {layer["name"]: layer for layer in document["layers"]}
@@ -152,7 +156,7 @@ def test_singular_values_of_every_layer(theirs):
     assert "stem.weight: no eigenvalues (not square: 4 output channels from 3)" in printed
 
 
-def test_zero_padding(theirs, monkeypatch):
+def test_zero_padding(theirs: tuple[Path, nn.ModuleDict], monkeypatch: pytest.MonkeyPatch) -> None:
     path, model = theirs
     arguments = ("spectrum", path, "--layer", "square", "--size", 6, "--padding", "zeros")
     (layer,) = json.loads(run(*arguments, "--json").stdout)["layers"]
@@ -169,10 +173,12 @@ def test_zero_padding(theirs, monkeypatch):
     assert "square.weight: only 6 eigenvalues at each end: more than 100 unknowns" in large
 
 
-def test_values_that_have_not_converged_are_said(theirs, monkeypatch):
+def test_values_that_have_not_converged_are_said(
+    theirs: tuple[Path, nn.ModuleDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from polyroots.spectra.zero_padding import Eigenpairs
 
-    def half_converged(operator, count, which):
+    def half_converged(operator: Any, count: int, which: str) -> Eigenpairs:
         values = np.array([0.5 + 0.25j, 9 + 9j] * (count // 2))
         residuals = np.array([1e-14, 0.125] * (count // 2))
         return Eigenpairs(values, residuals * np.nan, residuals, residuals, residuals < 1e-9)
@@ -189,7 +195,7 @@ def test_values_that_have_not_converged_are_said(theirs, monkeypatch):
     assert [value["converged"] for value in layer["extremes"]["max_real"]] == [False, True]
 
 
-def test_extremes(theirs):
+def test_extremes(theirs: tuple[Path, nn.ModuleDict]) -> None:
     path, model = theirs
     arguments = ("spectrum", path, "--layer", "square", "--size", 300, "--extremes", 3)
     printed = run(*arguments).stdout
@@ -203,7 +209,7 @@ def test_extremes(theirs):
     assert layer["suprema"]["max_imag"] == found.ends["max_imag"].supremum
 
 
-def test_verify_prints_the_matched_error(theirs, monkeypatch):
+def test_verify_prints_the_matched_error(theirs: tuple[Path, nn.ModuleDict], monkeypatch: pytest.MonkeyPatch) -> None:
     path, _ = theirs
     for padding in ("circular", "zeros"):
         arguments = ("spectrum", path, "--size", 6, "--kind", "both", "--verify", "--padding", padding)
@@ -221,7 +227,7 @@ def test_verify_prints_the_matched_error(theirs, monkeypatch):
     assert "1 of the layers differ from the explicit matrix by more than rounding explains" in result.stderr
 
 
-def test_files_hold_the_values(theirs, tmp_path):
+def test_files_hold_the_values(theirs: tuple[Path, nn.ModuleDict], tmp_path: Path) -> None:
     path, model = theirs
     npz, table = tmp_path / "spectra.npz", tmp_path / "spectra.csv"
     printed = run("spectrum", path, "--size", "4x6", "--kind", "both", "--save", npz, "--csv", table).stdout
@@ -236,11 +242,11 @@ def test_files_hold_the_values(theirs, tmp_path):
     assert "give a name that ends in .npz" in fails("spectrum", path, "--save", tmp_path / "x.txt", exit_code=2)
 
 
-def test_two_checkpoints_side_by_side(tmp_path):
+def test_two_checkpoints_side_by_side(tmp_path: Path) -> None:
     torch.manual_seed(47)
     first = nn.ModuleDict({"a": nn.Conv2d(3, 3, 3), "b": nn.Conv2d(3, 3, 3), "gone": nn.Conv2d(2, 2, 1)})
     torch.save(first.state_dict(), tmp_path / "a.pt")
-    second = nn.ModuleDict({"a": first["a"], "b": first["b"]})
+    second: Any = nn.ModuleDict({"a": first["a"], "b": first["b"]})
     with torch.no_grad():
         for channel in range(3):
             second["b"].weight[channel, channel, 1, 1] += 0.5
@@ -271,7 +277,7 @@ def test_two_checkpoints_side_by_side(tmp_path):
     assert few[0]["reason"] == "the distances need all eigenvalues of both checkpoints; these are extremes"
 
 
-def test_pictures_of_every_kind(theirs, tmp_path):
+def test_pictures_of_every_kind(theirs: tuple[Path, nn.ModuleDict], tmp_path: Path) -> None:
     path, _ = theirs
     layers = ("--layer", "square", "--layer", "wide")
     run("spectrum", path, *layers, "--size", 6, "--kind", "both", "--plot", tmp_path / "both")
@@ -284,7 +290,7 @@ def test_pictures_of_every_kind(theirs, tmp_path):
     assert (tmp_path / "few" / "square.weight.png").exists()
 
 
-def test_what_is_read_is_never_overwritten(theirs, tmp_path):
+def test_what_is_read_is_never_overwritten(theirs: tuple[Path, nn.ModuleDict], tmp_path: Path) -> None:
     path, _ = theirs
     copy = tmp_path / "copy.npz"
     copy.write_bytes(path.read_bytes())
@@ -295,7 +301,9 @@ def test_what_is_read_is_never_overwritten(theirs, tmp_path):
     assert "is given twice; give two checkpoints" in fails("spectrum", path, path, exit_code=2)
 
 
-def test_a_place_that_cannot_be_written_is_said_before_the_work(theirs, tmp_path):
+def test_a_place_that_cannot_be_written_is_said_before_the_work(
+    theirs: tuple[Path, nn.ModuleDict], tmp_path: Path
+) -> None:
     path, _ = theirs
     (tmp_path / "file").write_text("")
     for option, name in (("--csv", "x.csv"), ("--save", "x.npz")):
@@ -303,13 +311,13 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(theirs, tmp_path
         assert f"{tmp_path / 'file'} is a file, expected a directory" in message
 
 
-def test_globs_without_a_layer_are_said(theirs):
+def test_globs_without_a_layer_are_said(theirs: tuple[Path, nn.ModuleDict]) -> None:
     path, _ = theirs
     printed = run("spectrum", path, "--layer", "square", "--layer", "squares", "--size", 4).stdout
     assert "No convolution is named like squares" in printed
 
 
-def test_doubtful_eigenvalues_are_said(tmp_path):
+def test_doubtful_eigenvalues_are_said(tmp_path: Path) -> None:
     K = torch.zeros(2, 2, 1, 3, dtype=torch.float64)
     K[0, 0, 0], K[1, 1, 0], K[0, 1, 0, 1] = torch.tensor([1, 0, 0.1]), torch.tensor([0.1, 0, 1]), 1
     torch.save({"w": K, "one": K[:1, :1]}, tmp_path / "w.pt")
@@ -323,14 +331,14 @@ def test_doubtful_eigenvalues_are_said(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_an_interrupt_is_clean(tmp_path, monkeypatch):
+def test_an_interrupt_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while LAPACK works: one sentence, no traceback, what is done is printed, no file is written."""
     torch.save({"small": torch.randn(2, 2, 3, 3), "large": torch.randn(32, 32, 3, 3)}, tmp_path / "w.pt")
     # Programs in the background of a shell ignore interrupts.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     begun = []
 
-    def solver(stack):
+    def solver(stack: NDArray[Any]) -> NDArray[Any]:
         if stack.shape[-1] == 32:
             begun.append(stack)
             if len(begun) == 1:

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("train", "--channels", "4,8", "--limit", 60, "--device", "cpu")
 
 
-def test_every_option_is_under_a_heading_and_in_the_docs():
+def test_every_option_is_under_a_heading_and_in_the_docs() -> None:
     names = {str(parameter.name) for parameter in command.params}
     listed = [name for section in (MODEL_OPTIONS, *SECTIONS.values()) for name in section]
     assert set(listed) == names
@@ -42,7 +42,7 @@ def test_every_option_is_under_a_heading_and_in_the_docs():
         assert name in printed
 
 
-def test_options_reach_the_configuration(tmp_path):
+def test_options_reach_the_configuration(tmp_path: Path) -> None:
     run(
         *SMALL,
         *("--recipe", "paper", "--epochs", 2, "--batch-size", 20, "--warmup", 0.5, "--nesterov", "--clip", 2),
@@ -85,7 +85,7 @@ def test_options_reach_the_configuration(tmp_path):
     }
 
 
-def test_validation_is_printed(tmp_path):
+def test_validation_is_printed(tmp_path: Path) -> None:
     printed = run(*SMALL, "--epochs", 2, "--val-fraction", 0.2, "--out", tmp_path / "run").stdout
     first, last = (line for line in printed.splitlines() if line.startswith("epoch "))
     assert re.fullmatch(r"epoch 1/2  train loss \S+, +\S+%  validation loss \S+, +\S+%  +[\d,]+ images/s", first)
@@ -95,7 +95,7 @@ def test_validation_is_printed(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("forked")
-def test_a_run_that_was_stopped_goes_on(tmp_path):
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
     """SIGTERM from outside, then --resume; a second --resume prints the result again."""
     out = tmp_path / "a run"
     files = tmp_path / "out.txt", tmp_path / "error.txt"
@@ -132,12 +132,14 @@ def test_a_run_that_was_stopped_goes_on(tmp_path):
         (("--track-spectrum", 2), "--track-spectrum"),
     ],
 )
-def test_what_decides_a_run_is_not_changed(trained, options, option):
+def test_what_decides_a_run_is_not_changed(
+    trained: tuple[Path, str], options: tuple[str, float | str], option: str
+) -> None:
     message = fails("train", "--resume", trained[0], *options, exit_code=2)
     assert message == f"Error: --resume goes on with {trained[0]} as it began; leave {option} out"
 
 
-def test_where_a_run_goes_on_may_change(trained):
+def test_where_a_run_goes_on_may_change(trained: tuple[Path, str]) -> None:
     run("train", "--resume", trained[0], "--device", "cpu", "--loading", "workers", "--workers", 1)
     before = load_checkpoint(trained[0] / "last.pt").training["epoch"]
     assert before == 2
@@ -161,7 +163,9 @@ def test_where_a_run_goes_on_may_change(trained):
         (("--sync-bn", "--device", "cpu"), 1, "leave sync_batch_norm out (--sync-bn)"),
     ],
 )
-def test_mistakes_are_one_sentence(options, exit_code, message, tmp_path, monkeypatch):
+def test_mistakes_are_one_sentence(
+    options: tuple[float | str, ...], exit_code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert message in fails("train", *options, exit_code=exit_code)
     assert list(tmp_path.iterdir()) == []
@@ -169,7 +173,7 @@ def test_mistakes_are_one_sentence(options, exit_code, message, tmp_path, monkey
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("forked")
-def test_a_bar_shows_how_far_it_is(tmp_path):
+def test_a_bar_shows_how_far_it_is(tmp_path: Path) -> None:
     """On a terminal: epoch, loss, accuracy, images per second, time left."""
     terminal, other_end = pty.openpty()
     name = Path(os.ttyname(other_end))

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
 from images import image_tree
+from numpy.typing import NDArray
 from PIL import Image
 
 import polyroots as pr
@@ -14,7 +18,7 @@ from polyroots.training.data.normalisation import Normalisation
 from polyroots.training.data.split import Split, balanced
 
 
-def test_digits_are_split_by_class_and_held_out():
+def test_digits_are_split_by_class_and_held_out() -> None:
     data = open_data("digits").load()
     assert (len(data.train), len(data.test)) == (1437, 360)
     assert data.train.images.shape == (1437, 1, 8, 8)
@@ -25,10 +29,10 @@ def test_digits_are_split_by_class_and_held_out():
     assert not any(image.numpy().tobytes() in seen for image in data.test.images)
 
 
-def test_a_folder_is_read(image_folder):
+def test_a_folder_is_read(image_folder: Path) -> None:
     source = open_data("folder", image_folder)
     assert (source.classes, source.size, source.channels) == (("blue", "red"), (12, 12), 3)
-    seen = []
+    seen: list[Any] = []
     data = source.load(progress=lambda done, total: seen.append((done, total)))
     assert (len(data.train), len(data.test)) == (40, 12)
     assert seen[-1] == (52, 52)
@@ -38,7 +42,7 @@ def test_a_folder_is_read(image_folder):
     assert any(np.array_equal(image.numpy(), expected) for image in data.train.images)
 
 
-def test_a_limit_takes_the_same_share_of_each_class(image_folder):
+def test_a_limit_takes_the_same_share_of_each_class(image_folder: Path) -> None:
     data = open_data("folder", image_folder).load(limit=10)
     assert torch.bincount(data.train.labels).tolist() == [5, 5]
     assert torch.bincount(data.test.labels).tolist() == [5, 5]
@@ -68,13 +72,13 @@ def test_a_limit_takes_the_same_share_of_each_class(image_folder):
         ),
     ],
 )
-def test_a_folder_that_is_none_is_said(tmp_path, make, message):
+def test_a_folder_that_is_none_is_said(tmp_path: Path, make: Callable[..., Any], message: str) -> None:
     make(tmp_path / "data")
     with pytest.raises(pr.FileError, match=message):
         open_data("folder", tmp_path / "data")
 
 
-def test_folders_with_other_faults_are_said(tmp_path):
+def test_folders_with_other_faults_are_said(tmp_path: Path) -> None:
     classes = image_tree(tmp_path / "classes", {"train/a/0.png": (8, 8), "test/b/0.png": (8, 8)})
     with pytest.raises(pr.FileError, match="the same classes, train/ alone has a and test/ alone has b; add"):
         open_data("folder", classes)
@@ -86,13 +90,13 @@ def test_folders_with_other_faults_are_said(tmp_path):
         open_data("folder", sizes).load()
 
 
-def test_cifar10_that_is_missing_is_said(tmp_path, monkeypatch):
+def test_cifar10_that_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         pr.FileError, match=r"no complete CIFAR-10; run this with download, .* by hand: cifar-10-python"
     ):
         open_data("cifar10", tmp_path)
 
-    def refuse(*args, **kwargs):
+    def refuse(*args: Any, **kwargs: Any) -> None:
         raise URLError("network is unreachable")
 
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", refuse)
@@ -106,7 +110,7 @@ def test_cifar10_that_is_missing_is_said(tmp_path, monkeypatch):
     assert (shape.channels, shape.size, len(shape.classes)) == (3, (32, 32), 10)
 
 
-def test_cifar10_is_read(tmp_path, monkeypatch):
+def test_cifar10_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches in the original's layout, with the checksums of the real ones left aside."""
     import pickle
 
@@ -138,12 +142,12 @@ def test_cifar10_is_read(tmp_path, monkeypatch):
         (("digits", None, True), "only cifar10, cifar100, mnist, fashion-mnist can be downloaded, not digits"),
     ],
 )
-def test_data_that_does_not_exist_is_said(arguments, message):
+def test_data_that_does_not_exist_is_said(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(pr.InputError, match=message):
         open_data(*arguments)
 
 
-def test_normalisation_is_exact():
+def test_normalisation_is_exact() -> None:
     images = torch.from_numpy(np.random.default_rng(71).integers(0, 256, (9, 3, 5, 4), dtype=np.uint8))
     images[:, 2] = 40
     normalise = Normalisation.of(Split(images, torch.zeros(9, dtype=torch.int64)))
@@ -156,31 +160,31 @@ def test_normalisation_is_exact():
     torch.testing.assert_close(result.std(dim=(0, 2, 3), correction=0), torch.tensor([1.0, 1, 0]), atol=1e-6, rtol=0)
 
 
-def test_images_of_16_bits_are_refused(tmp_path):
+def test_images_of_16_bits_are_refused(tmp_path: Path) -> None:
     tree = image_tree(tmp_path / "data", {"train/a/0.png": (8, 8), "test/a/0.png": (8, 8)})
     Image.fromarray(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)).save(tree / "train/a/0.png")
     with pytest.raises(pr.FileError, match=r"0\.png has more than 8 bits a channel"):
         open_data("folder", tree)
 
 
-def test_one_split_is_read_without_the_other(image_folder):
+def test_one_split_is_read_without_the_other(image_folder: Path) -> None:
     """The same images as in the whole, and no work for the others."""
     for source in (open_data("digits"), open_data("folder", image_folder)):
-        seen = []
-        (test,) = source.read(("test",), 8, lambda done, total, seen=seen: seen.append((done, total)))
+        seen: list[Any] = []
+        (test,) = source.read(("test",), 8, lambda *counts, seen=seen: seen.append(counts))
         whole = source.load(8)
         assert torch.equal(test.images, whole.test.images)
         assert torch.equal(test.labels, whole.test.labels)
         assert seen in ([], [(done, 8) for done in range(1, 9)])
 
 
-def idx(array):
+def idx(array: NDArray[Any]) -> bytes:
     """The format of MNIST's files."""
     return bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
 
 
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
-def test_mnist_is_read(tmp_path, name, folder):
+def test_mnist_is_read(tmp_path: Path, name: str, folder: str) -> None:
     """Files in the original's format, unpacked."""
     rng = np.random.default_rng(73)
     raw = tmp_path / folder / "raw"
@@ -202,7 +206,7 @@ def test_mnist_is_read(tmp_path, name, folder):
         open_data(name, tmp_path)
 
 
-def test_cifar100_is_read_with_its_classes(tmp_path, monkeypatch):
+def test_cifar100_is_read_with_its_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pickle
 
     rng = np.random.default_rng(79)
@@ -232,7 +236,9 @@ def test_cifar100_is_read_with_its_classes(tmp_path, monkeypatch):
         ("fashion-mnist", "FashionMNIST/raw", r"train-images-idx3-ubyte\.gz \(MD5 8d4fb7e6c68d591d4c3dfef9ec88bf0d\)"),
     ],
 )
-def test_a_download_that_fails_says_what_to_put_where(tmp_path, monkeypatch, name, place, file):
+def test_a_download_that_fails_says_what_to_put_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, place: str, file: str
+) -> None:
     """No network; and a file that comes with another checksum."""
     for module in ("cifar", "mnist"):
         for error, words in (
@@ -240,7 +246,7 @@ def test_a_download_that_fails_says_what_to_put_where(tmp_path, monkeypatch, nam
             (RuntimeError("File not found or corrupted."), "File not found or corrupted"),
         ):
 
-            def refuse(*args, error=error, **kwargs):
+            def refuse(*args: Any, error: Any = error, **kwargs: Any) -> None:
                 raise error
 
             monkeypatch.setattr(f"torchvision.datasets.{module}.download_and_extract_archive", refuse)

@@ -16,7 +16,7 @@ from polyroots.text import floored
 LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
 
 
-def test_damped_jacobi_has_the_smoothing_factor_three_fifths():
+def test_damped_jacobi_has_the_smoothing_factor_three_fifths() -> None:
     Lambda = pr.eigenvalues(LAPLACIAN, 16)
     found = pr.ResidualPolynomial([5]).diagnose(Lambda)  # omega = 4/5 of 1/4
     assert found.smoothing_factor == pytest.approx(3 / 5, abs=1e-14)
@@ -29,7 +29,7 @@ def test_damped_jacobi_has_the_smoothing_factor_three_fifths():
     assert not found.holds_zero
 
 
-def test_the_best_smoother_of_one_root_is_damped_jacobi():
+def test_the_best_smoother_of_one_root_is_damped_jacobi() -> None:
     """On the high frequencies, eigenvalues from 2 to 8, the best root is 5 and reaches 3/5."""
     Lambda = pr.eigenvalues(LAPLACIAN, 16)
     found = pr.ResidualPolynomial([5]).diagnose(Lambda, region="high")
@@ -39,7 +39,7 @@ def test_the_best_smoother_of_one_root_is_damped_jacobi():
     assert found.best_bound == pytest.approx(3 / 5, rel=1e-6)
 
 
-def test_numbers_by_definition(rng):
+def test_numbers_by_definition(rng: np.random.Generator) -> None:
     K = rng.standard_normal((3, 3, 3, 3)) / 4
     K[range(3), range(3), 1, 1] += 1.5
     Lambda = pr.eigenvalues(K, (5, 6))
@@ -63,7 +63,7 @@ def test_numbers_by_definition(rng):
     assert found.best <= found.max_abs
 
 
-def test_bare_values_have_no_norm_and_no_frequencies():
+def test_bare_values_have_no_norm_and_no_frequencies() -> None:
     found = pr.ResidualPolynomial([2]).diagnose([1, 2, 3])
     assert found.norm is None
     assert found.smoothing_factor is None
@@ -74,7 +74,7 @@ def test_bare_values_have_no_norm_and_no_frequencies():
         pr.ResidualPolynomial([2]).diagnose([1, 2, 3], region="low")
 
 
-def test_more_roots_than_points_are_diagnosed():
+def test_more_roots_than_points_are_diagnosed() -> None:
     found = pr.ResidualPolynomial([1, 2, 3]).diagnose([1, 2])
     assert found.max_abs == 0
     assert found.best == pytest.approx(0, abs=1e-12)
@@ -83,12 +83,12 @@ def test_more_roots_than_points_are_diagnosed():
 @pytest.mark.parametrize(
     ("values", "expected"), [([1, 2], False), ([-1, 2], True), ([-2, -1 + 3j], False), ([1 + 1j, -1 + 5j], True)]
 )
-def test_zero_in_the_hull(values, expected):
+def test_zero_in_the_hull(values: list[complex], expected: bool) -> None:
     both = np.concatenate([values, np.conj(values)])
     assert pr.ResidualPolynomial([2]).diagnose(both).holds_zero is expected
 
 
-def test_it_is_said_in_words(rng):
+def test_it_is_said_in_words(rng: np.random.Generator) -> None:
     Lambda = pr.eigenvalues(LAPLACIAN, 8)
     words = " ".join(pr.ResidualPolynomial([5]).diagnose(Lambda).sentences())
     assert "1 root damps all of the spectrum but its null space: |q| is at most 0.8828" in words
@@ -106,13 +106,13 @@ def test_it_is_said_in_words(rng):
     assert "1 extra copy of them would keep rounding errors small" in " ".join(close.diagnose([0.1, 100]).sentences())
 
 
-def test_a_bound_is_rounded_down():
+def test_a_bound_is_rounded_down() -> None:
     assert floored(0.99999999) == "0.9999"
     assert floored(1e-9) == "1.000e-09"
     assert float(floored(0.123456)) <= 0.123456
 
 
-def test_what_is_beyond_float64_is_infinite():
+def test_what_is_beyond_float64_is_infinite() -> None:
     """Squares overflow long before |q| does."""
     large = pr.ResidualPolynomial(np.linspace(1e-3, 2e-3, 60)).diagnose([1e-3, 1, 2])
     assert 1e150 < large.rms < large.max_abs < np.inf
@@ -120,7 +120,7 @@ def test_what_is_beyond_float64_is_infinite():
     assert beyond.max_abs == beyond.rms == np.inf
 
 
-def test_rounding_at_one_is_not_damped():
+def test_rounding_at_one_is_not_damped() -> None:
     """q(8) = (1 - 4)(1 - 4/3) is 1, in float64 less by the last digit."""
     found = pr.ResidualPolynomial([2, 6]).diagnose([2, 4, 6, 8])
     assert found.max_abs == pytest.approx(1, abs=1e-12)
@@ -128,7 +128,7 @@ def test_rounding_at_one_is_not_damped():
     assert not found.sentences()[0].startswith("2 roots damp all")
 
 
-def test_growth_is_that_of_the_worst_partial_product():
+def test_growth_is_that_of_the_worst_partial_product() -> None:
     """8 first, in the order of Leja: 1 - t / 8 is harmless, with 0.1 it is 30 at 3.05, and 2.5, 5 bring it down."""
     q = pr.ResidualPolynomial([0.1, 8, 2.5, 5])
     points = np.linspace(0.1, 8, 80)
@@ -137,7 +137,7 @@ def test_growth_is_that_of_the_worst_partial_product():
     assert q.diagnose(points).growth == pytest.approx(partial.max())
 
 
-def test_far_from_normal_is_said_where_it_is_so():
+def test_far_from_normal_is_said_where_it_is_so() -> None:
     Lambda = pr.eigenvalues(LAPLACIAN, 16)
     words = pr.ResidualPolynomial([2.5, 5, 7.5]).diagnose(Lambda, region="high").sentences()
     assert not any("far from normal" in sentence for sentence in words)
@@ -147,7 +147,7 @@ def test_far_from_normal_is_said_where_it_is_so():
     assert "A is far from normal: one step can multiply a residual by 6.02" in " ".join(found.sentences())
 
 
-def test_a_search_that_fails_leaves_the_rest(monkeypatch):
+def test_a_search_that_fails_leaves_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """A solver that returns no step: value and bound don't meet, and only the best is missing."""
     module = importlib.import_module("polyroots.polynomials.minimax")
     monkeypatch.setattr(module, "_solve", lambda q, Phi: (np.zeros(Phi.shape[1]), np.full(len(q), 1 / len(q))))

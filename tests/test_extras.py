@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from commands import fails
@@ -44,7 +45,7 @@ for command in (
 
 
 @pytest.mark.slow
-def test_commands_work_without_extras(tmp_path):
+def test_commands_work_without_extras(tmp_path: Path) -> None:
     """Only the last one, the report, needs one, and says what to type."""
     (tmp_path / "study.toml").write_text('title = "one"\n\n[base]\nmodel = "q2"\nepochs = 1\nscale = 0.25\n')
     result = subprocess.run(
@@ -65,7 +66,9 @@ def test_commands_work_without_extras(tmp_path):
     assert not (tmp_path / "run" / "report.html").exists()
 
 
-def test_a_package_that_is_missing_is_said(trained, tmp_path, monkeypatch):
+def test_a_package_that_is_missing_is_said(
+    trained: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "plotly", None)
     message = "a report needs plotly, which is not installed: 'pip install plotly'"
     with pytest.raises(pr.InputError, match=message):

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import importlib
 import math
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import polyroots as pr
 from polyroots.spectra import symbol_search as search
 from polyroots.spectra.extreme_eigenvalues import extreme_eigenvalues
 from polyroots.spectra.symbol_search import ENDS
+from polyroots.spectra.zero_padding import Eigenpairs
 
 # The module, which a function of its name hides in the package.
 extremes = importlib.import_module("polyroots.spectra.extreme_eigenvalues")
@@ -30,7 +33,9 @@ extremes = importlib.import_module("polyroots.spectra.extreme_eigenvalues")
         (3, 1, (200, 100), {}),
     ],
 )
-def test_extremes_are_those_of_all_eigenvalues(c, k, size, options, monkeypatch):
+def test_extremes_are_those_of_all_eigenvalues(
+    c: int, k: int, size: tuple[int, int], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each end's five outermost, counted with multiplicity, and their frequencies; by the search wherever it can."""
     monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     for seed in (7, 12, 13):
@@ -54,12 +59,12 @@ def test_extremes_are_those_of_all_eigenvalues(c, k, size, options, monkeypatch)
         assert found.radius == pytest.approx(everything.radius, rel=1e-11)
 
 
-def test_the_cost_does_not_grow_with_the_image(monkeypatch):
+def test_the_cost_does_not_grow_with_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of symbols that are solved: the same at 224 and at 1024 pixels."""
     solved = []
     eigvals = np.linalg.eigvals
 
-    def counting(stack):
+    def counting(stack: NDArray[Any]) -> NDArray[Any]:
         solved.append(len(stack))
         return eigvals(stack)
 
@@ -78,7 +83,7 @@ def test_the_cost_does_not_grow_with_the_image(monkeypatch):
     assert counts[1] < 1.3 * counts[0] < 8_000
 
 
-def test_the_symbols_suprema_are_reached(monkeypatch):
+def test_the_symbols_suprema_are_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     """The 5-point Laplacian on an odd image misses theta = pi: 8 is the supremum, not an eigenvalue."""
     K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
     monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
@@ -88,7 +93,7 @@ def test_the_symbols_suprema_are_reached(monkeypatch):
     assert found.min_real == pytest.approx(0, abs=1e-12)
 
 
-def test_a_peak_that_the_first_grid_misses_is_found_by_the_check(monkeypatch):
+def test_a_peak_that_the_first_grid_misses_is_found_by_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """Started at theta = 0 alone, the search climbs a lower hill; the second grid sees that, and it starts again."""
     monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     monkeypatch.setattr(search.SymbolSearch, "_starts", lambda self, name, coarse: np.full((1, 2), 0.01))
@@ -100,7 +105,9 @@ def test_a_peak_that_the_first_grid_misses_is_found_by_the_check(monkeypatch):
     assert found.ends["max_real"].supremum == pytest.approx(2.5, abs=1e-10)
 
 
-def test_a_supremum_is_never_below_the_images_own_eigenvalues(monkeypatch, rng):
+def test_a_supremum_is_never_below_the_images_own_eigenvalues(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
     """A refinement that fails altogether: the image's own frequencies have the last word."""
     monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     monkeypatch.setattr(
@@ -111,7 +118,7 @@ def test_a_supremum_is_never_below_the_images_own_eigenvalues(monkeypatch, rng):
         assert found.ends[name].supremum == found.reached(name)
 
 
-def test_ridges_are_followed(monkeypatch):
+def test_ridges_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Taps on a diagonal: the height is constant along a line of frequencies, where all 200 values lie."""
     monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     K = np.zeros((1, 1, 3, 3))
@@ -121,7 +128,7 @@ def test_ridges_are_followed(monkeypatch):
     np.testing.assert_allclose(found.ends["max_real"].values, 2.0, rtol=0, atol=1e-12)
 
 
-def test_zero_padding_dense_and_arnoldi_agree(monkeypatch, rng):
+def test_zero_padding_dense_and_arnoldi_agree(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     K = rng.standard_normal((3, 3, 3, 3)) / 5
     dense = extreme_eigenvalues(K, (9, 10), 3, padding="zeros")
     assert dense.is_exact
@@ -140,7 +147,7 @@ def test_zero_padding_dense_and_arnoldi_agree(monkeypatch, rng):
             assert condition == pytest.approx(expected.conditions[nearest], rel=0.05)
 
 
-def test_each_end_is_its_own(monkeypatch, rng):
+def test_each_end_is_its_own(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     """A spectrum around -3: the largest modulus is at the other end than the largest real part."""
     K = rng.standard_normal((2, 2, 3, 3)) / 5
     K[[0, 1], [0, 1], 1, 1] -= 3
@@ -152,7 +159,7 @@ def test_each_end_is_its_own(monkeypatch, rng):
             assert found.reached(name) == pytest.approx(getattr(everything, name), abs=1e-8)
 
 
-def test_a_real_spectrum_has_no_imaginary_part(monkeypatch):
+def test_a_real_spectrum_has_no_imaginary_part(monkeypatch: pytest.MonkeyPatch) -> None:
     K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
     for direct in (True, False):
         monkeypatch.setattr(extremes, "is_direct", lambda operator, direct=direct: direct)
@@ -161,10 +168,10 @@ def test_a_real_spectrum_has_no_imaginary_part(monkeypatch):
         assert found.max_real == pytest.approx(4 + 4 * np.cos(np.pi / 10), abs=1e-9)
 
 
-def test_an_end_without_converged_values_is_unknown(monkeypatch, rng):
+def test_an_end_without_converged_values_is_unknown(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     from polyroots.spectra.zero_padding import Eigenpairs
 
-    def none_converged(operator, count, which):
+    def none_converged(operator: Any, count: int, which: str) -> Eigenpairs:
         values = np.array([1 + 1j] * count)
         numbers = np.full(count, 0.1)
         return Eigenpairs(values, numbers, numbers, numbers, np.zeros(count, dtype=bool))
@@ -176,11 +183,11 @@ def test_an_end_without_converged_values_is_unknown(monkeypatch, rng):
     assert (found.ends["max_real"].residuals == 0.1).all()
 
 
-def test_bad_counts_and_operators_are_said():
+def test_bad_counts_and_operators_are_said() -> None:
     with pytest.raises(pr.InputError, match="expected k from 1 to 200, the number of eigenvalues, got 0"):
         extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 0)
     with pytest.raises(pr.InputError, match=r"weight: k: expected a whole number, got 2\.5"):
-        extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 2.5)
+        extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, cast(Any, 2.5))
     with pytest.raises(pr.InputError, match="expected k from 1 to 200, the number of eigenvalues, got 201"):
         extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 201)
     with pytest.raises(pr.InputError, match="as many output as input channels, got 3 from 2; compute its"):

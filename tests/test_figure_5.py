@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from polyroots_figures import FIGURES, Request
 
 
 @pytest.fixture
-def study(tmp_path, trained):
+def study(tmp_path: Path, trained: tuple[Path, str]) -> Path:
     """Directories of runs without training: two networks, two numbers of channels, three seeds; one is unfinished."""
     config = json.loads((trained[0] / "config.json").read_text())
     for name in ("q4", "q2"):
@@ -38,7 +40,7 @@ def study(tmp_path, trained):
     return tmp_path / "study"
 
 
-def test_figure_5_has_mean_and_spread_of_each_network(study):
+def test_figure_5_has_mean_and_spread_of_each_network(study: Path) -> None:
     (computed,) = FIGURES["5"].compute(Request(study=study))
     series = {one["label"]: one["points"] for one in computed.data["series"]}
     assert sorted(series) == ["q2", "q4"]
@@ -76,14 +78,14 @@ def test_figure_5_has_mean_and_spread_of_each_network(study):
             assert to_hex(label.get_color()) == to_hex(line.get_color())
 
 
-def edited(path, **fields):
+def edited(path: Path, **fields: Any) -> None:
     """Change fields of a run's configuration."""
     document = json.loads((path / "config.json").read_text())
     document["config"] |= fields
     (path / "config.json").write_text(json.dumps(document))
 
 
-def labels(study):
+def labels(study: Path) -> list[str]:
     return sorted(one.label for one in series_of(results_of(study).done))
 
 
@@ -97,14 +99,14 @@ def labels(study):
         ({"devices": 2}, "processes 2"),
     ],
 )
-def test_what_decides_a_run_is_in_the_label(study, fields, mark):
+def test_what_decides_a_run_is_in_the_label(study: Path, fields: dict[str, Any], mark: str) -> None:
     for seed in (11, 12, 13):
         edited(study / "q4-8" / str(seed), **fields)
     (label,) = [label for label in labels(study) if label.endswith(mark)]
     assert label.startswith("q4, ")
 
 
-def test_what_a_run_began_with_is_in_the_label(study, trained):
+def test_what_a_run_began_with_is_in_the_label(study: Path, trained: tuple[Path, str]) -> None:
     """Roots for another region; a network that was trained before."""
     for seed in (11, 12, 13):
         init = json.loads((trained[0] / "init.json").read_text())
@@ -122,7 +124,7 @@ def test_what_a_run_began_with_is_in_the_label(study, trained):
     assert "q2, start fresh" in found
 
 
-def test_networks_whose_titles_are_the_same_are_told_apart(study):
+def test_networks_whose_titles_are_the_same_are_told_apart(study: Path) -> None:
     for seed, blocks in ((11, "L,L,L,L,C,C,C"), (12, "C,C,C,L,L,L,L")):
         path = study / "q4-8" / str(seed) / "config.json"
         document = json.loads(path.read_text())
@@ -131,7 +133,7 @@ def test_networks_whose_titles_are_the_same_are_told_apart(study):
     assert {"L,L,L,L,C,C,C", "C,C,C,L,L,L,L"} < set(labels(study))
 
 
-def test_one_seed_counts_once(study):
+def test_one_seed_counts_once(study: Path) -> None:
     shutil.copytree(study / "q4-8" / "11", study / "z")
     edited(study / "z", track_spectrum=3)
     (computed,) = FIGURES["5"].compute(Request(study=study))
@@ -139,7 +141,7 @@ def test_one_seed_counts_once(study):
     assert computed.words[-1] == f"Left out, as another run has the same configuration and seed: {study / 'z'}."
 
 
-def test_a_dollar_in_a_name_is_no_mathematics(study):
+def test_a_dollar_in_a_name_is_no_mathematics(study: Path) -> None:
     for result in study.rglob("result.json"):
         result.write_text(result.read_text().replace("some digits", "$\\\\foo$ digits"))
     (computed,) = FIGURES["5"].compute(Request(study=study))
@@ -148,7 +150,7 @@ def test_a_dollar_in_a_name_is_no_mathematics(study):
     assert sum("digits, after the last epoch" in text for text in texts(figure)) == 1
 
 
-def test_what_else_differs_is_in_the_label(study):
+def test_what_else_differs_is_in_the_label(study: Path) -> None:
     for seed in (11, 12, 13):
         path = study / "q4-8" / str(seed) / "config.json"
         document = json.loads(path.read_text())
@@ -161,7 +163,7 @@ def test_what_else_differs_is_in_the_label(study):
     ]
 
 
-def test_runs_on_different_data_do_not_compare(study, tmp_path):
+def test_runs_on_different_data_do_not_compare(study: Path, tmp_path: Path) -> None:
     path = study / "q4-8" / "11" / "result.json"
     path.write_text(path.read_text().replace("some digits", "other digits"))
     message = fails("figures", "--only", 5, "--study", study, "--out", tmp_path / "f")
@@ -175,7 +177,7 @@ def test_runs_on_different_data_do_not_compare(study, tmp_path):
     assert "no run of" in fails("figures", "--only", 5, "--study", study, "--out", tmp_path / "f")
 
 
-def test_points_that_would_cover_each_other_stand_side_by_side(study):
+def test_points_that_would_cover_each_other_stand_side_by_side(study: Path) -> None:
     (computed,) = FIGURES["5"].compute(Request(study=study))
     points = {one["label"]: one["points"] for one in computed.data["series"]}
     for mine, other in zip(points["q2"], points["q4"], strict=True):

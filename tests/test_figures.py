@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,25 +11,27 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from mpl_toolkits.mplot3d import Axes3D, proj3d
+from numpy.typing import NDArray
 
 import polyroots as pr
 from polyroots.plotting import draw_contours, draw_spectrum, draw_surface
 from polyroots.plotting.labels import End, label_ends, spread
 from polyroots.plotting.surface import _hidden, _inside, _toward_eye, fill, hull
+from polyroots.spectra import Spectrum
 
 
 @pytest.fixture
-def Lambda(rng):
+def Lambda(rng: np.random.Generator) -> Spectrum:
     return pr.eigenvalues(rng.standard_normal((6, 6, 3, 3)) / 8, 8)
 
 
-def texts(figure):
+def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text)]
 
 
-def test_surface_has_axes_points_and_roots(Lambda):
+def test_surface_has_axes_points_and_roots(Lambda: Spectrum) -> None:
     q = pr.ResidualPolynomial(pr.select_roots(Lambda))
-    figure = draw_surface(Lambda.values, q, "the title", max_points=100)
+    figure: Any = draw_surface(Lambda.values, q, "the title", max_points=100)
     axes, bar = figure.axes
     assert axes.get_xlabel() == "Re $\\lambda$"
     assert axes.get_ylabel() == "Im $\\lambda$"
@@ -51,26 +54,26 @@ def test_surface_has_axes_points_and_roots(Lambda):
     assert "$|q| = 1$" in texts(figure)
 
 
-def test_a_surface_far_below_one_has_no_plane(rng):
+def test_a_surface_far_below_one_has_no_plane(rng: np.random.Generator) -> None:
     values = 1 + 0.1 * (rng.standard_normal(60) + 1j * rng.standard_normal(60))
-    figure = draw_surface(values, pr.ResidualPolynomial([1.0]), "low")
+    figure: Any = draw_surface(values, pr.ResidualPolynomial([1.0]), "low")
     assert "$|q| = 1$" not in texts(figure)
     assert figure.axes[0].get_zlim()[1] < 0.5
 
 
-def test_surface_is_drawn_in_three_layers(Lambda, monkeypatch):
+def test_surface_is_drawn_in_three_layers(Lambda: Spectrum, monkeypatch: pytest.MonkeyPatch) -> None:
     """|q| over the hull, the plane at 1, what is above it; with those eigenvalues that are not hidden, each on it."""
-    calls = {"plot_surface": [], "scatter": [], "contourf": []}
+    calls: dict[str, list[Any]] = {"plot_surface": [], "scatter": [], "contourf": []}
     for name, found in calls.items():
         original = getattr(Axes3D, name)
 
-        def record(self, *arguments, original=original, found=found, **options):
+        def record(self: Any, *arguments: Any, original: Any = original, found: Any = found, **options: Any) -> Any:
             found.append((arguments, options))
             return original(self, *arguments, **options)
 
         monkeypatch.setattr(Axes3D, name, record)
     q = pr.ResidualPolynomial(pr.select_roots(Lambda))
-    figure = draw_surface(Lambda.values, q, "the title")
+    figure: Any = draw_surface(Lambda.values, q, "the title")
     axes = figure.axes[0]
     (whole, _), (plane, _), (above, _) = calls["plot_surface"]
     height = np.abs(q(whole[0] + 1j * whole[1]))
@@ -101,9 +104,9 @@ def test_surface_is_drawn_in_three_layers(Lambda, monkeypatch):
             assert np.array_equal(np.sort_complex(np.asarray(x) + 1j * np.asarray(y)), np.sort_complex(expected))
 
 
-def test_the_eye_is_where_matplotlib_has_it(Lambda):
+def test_the_eye_is_where_matplotlib_has_it(Lambda: Spectrum) -> None:
     """What lies on one ray to it falls on one point of the picture, and nearer is nearer."""
-    figure = draw_surface(Lambda.values, pr.ResidualPolynomial([0.6, -0.6]), "")
+    figure: Any = draw_surface(Lambda.values, pr.ResidualPolynomial([0.6, -0.6]), "")
     axes = figure.axes[0]
     figure.draw_without_rendering()
     scale = np.array([np.ptp(limits) for limits in (axes.get_xlim(), axes.get_ylim(), axes.get_zlim())])
@@ -115,7 +118,7 @@ def test_the_eye_is_where_matplotlib_has_it(Lambda):
     assert near[2] < far[2]
 
 
-def test_hull_encloses_the_spectrum_and_is_filled(Lambda):
+def test_hull_encloses_the_spectrum_and_is_filled(Lambda: Spectrum) -> None:
     boundary = hull(Lambda.values)
     assert boundary[0] == boundary[-1]
     centre = boundary[:-1].mean()
@@ -128,14 +131,14 @@ def test_hull_encloses_the_spectrum_and_is_filled(Lambda):
 
 
 @pytest.mark.parametrize("flat", [1.0, 1e-2, 1e-4])
-def test_the_hull_is_filled_however_flat(rng, flat):
+def test_the_hull_is_filled_however_flat(rng: np.random.Generator, flat: float) -> None:
     values = rng.standard_normal(300) + 1j * flat * rng.standard_normal(300)
     values = np.concatenate([values, values.conj()])
     boundary = hull(values)
     grid = fill(boundary)
     rim = grid[-1]
 
-    def area(corners):
+    def area(corners: NDArray[Any]) -> float:
         return 0.5 * abs(np.sum(corners.real * np.roll(corners.imag, -1) - corners.imag * np.roll(corners.real, -1)))
 
     assert area(rim) == pytest.approx(area(boundary), rel=1e-9)
@@ -144,7 +147,7 @@ def test_the_hull_is_filled_however_flat(rng, flat):
     assert np.abs(boundary[:, None] - rim).min(axis=1).max() < 1e-9 * scale
 
 
-def test_what_is_outside_of_the_hull_hides_nothing():
+def test_what_is_outside_of_the_hull_hides_nothing() -> None:
     """|1 - t^2| grows beyond the rim at 1.2, above a ray that leaves it there."""
     boundary = 1.2 * np.exp(1j * np.linspace(0, 2 * np.pi, 61))
     q = pr.ResidualPolynomial([1.0, -1.0])
@@ -152,7 +155,7 @@ def test_what_is_outside_of_the_hull_hides_nothing():
     assert _hidden(np.array([1.19 + 0j]), q, boundary, outward, top=2.5).tolist() == [False]
 
 
-def test_what_is_behind_the_surface_is_known():
+def test_what_is_behind_the_surface_is_known() -> None:
     """A cone |1 - t| with its tip at 1 over a disc around 1, seen from straight along -Im and from above."""
     boundary = 1 + np.exp(1j * np.linspace(0, 2 * np.pi, 61))
     q = pr.ResidualPolynomial([1.0])
@@ -164,7 +167,7 @@ def test_what_is_behind_the_surface_is_known():
     assert _hidden(points, q, boundary, level, top=1.0).tolist() == [False, True]
 
 
-def test_what_is_behind_a_hill_is_known():
+def test_what_is_behind_a_hill_is_known() -> None:
     """|1 - t^2| has the height 0 at +-1 and a hill between: the root on the far side of it is behind."""
     boundary = 1.2 * np.exp(1j * np.linspace(0, 2 * np.pi, 61))
     q = pr.ResidualPolynomial([1.0, -1.0])
@@ -172,13 +175,13 @@ def test_what_is_behind_a_hill_is_known():
     assert _hidden(q.roots, q, boundary, from_the_left, top=2.5).tolist() == [bool(z.real > 0) for z in q.roots]
 
 
-def test_a_line_of_eigenvalues_has_no_surface():
+def test_a_line_of_eigenvalues_has_no_surface() -> None:
     with pytest.raises(pr.InputError, match="lie on a line"):
         draw_surface(np.linspace(1, 2, 9) + 0j, pr.ResidualPolynomial([1.0]), "")
 
 
-def test_plane_shows_every_eigenvalue(Lambda):
-    figure = draw_spectrum(Lambda.values, "name_with_underscore")
+def test_plane_shows_every_eigenvalue(Lambda: Spectrum) -> None:
+    figure: Any = draw_spectrum(Lambda.values, "name_with_underscore")
     (axes,) = figure.axes
     assert axes.get_title() == "name_with_underscore"
     (points,) = [line for line in axes.lines if "eigenvalues" in str(line.get_label())]
@@ -189,8 +192,8 @@ def test_plane_shows_every_eigenvalue(Lambda):
 
 
 @pytest.mark.parametrize("values", [[0.0], [1.0, 2.0], [1e-3, 1e-3j, -1e-3j], [5 + 1j, 5 - 1j], [2j, -2j]])
-def test_plane_copes_with_few_eigenvalues(values):
-    figure = draw_spectrum(np.array(values, dtype=complex), "few")
+def test_plane_copes_with_few_eigenvalues(values: list[complex]) -> None:
+    figure: Any = draw_spectrum(np.array(values, dtype=complex), "few")
     (axes,) = figure.axes
     assert axes.get_xlim()[0] < min(np.real(values))
     assert axes.get_xlim()[1] > max(np.real(values))
@@ -198,10 +201,10 @@ def test_plane_copes_with_few_eigenvalues(values):
     assert 0.5 < height / width < 2.5
 
 
-def test_contours_show_the_roots_the_level_one_and_every_eigenvalue(rng):
+def test_contours_show_the_roots_the_level_one_and_every_eigenvalue(rng: np.random.Generator) -> None:
     values = pr.eigenvalues(rng.standard_normal((4, 4, 3, 3)) / 6, 8).values
     q = pr.ResidualPolynomial(pr.select_roots(values))
-    axes = draw_contours(values, q, "title").axes[0]
+    axes: Any = draw_contours(values, q, "title").axes[0]
     (points,) = (line for line in axes.lines if line.get_label() == "256 eigenvalues")
     assert np.array_equal(points.get_xdata() + 1j * points.get_ydata(), values)
     (roots,) = (line for line in axes.lines if line.get_label() == "4 roots")
@@ -218,17 +221,17 @@ def test_contours_show_the_roots_the_level_one_and_every_eigenvalue(rng):
     assert np.abs(np.abs(q(one[:, 0] + 1j * one[:, 1])) - 1).max() < 0.02
 
 
-def test_contours_leave_far_roots_out_of_the_frame():
+def test_contours_leave_far_roots_out_of_the_frame() -> None:
     q = pr.ResidualPolynomial([1, 90])
-    axes = draw_contours(np.linspace(0.5, 2, 9) + 0j, q, "title").axes[0]
+    axes: Any = draw_contours(np.linspace(0.5, 2, 9) + 0j, q, "title").axes[0]
     assert any(line.get_label() == "1 root, 1 far outside" for line in axes.lines)
     assert axes.get_xlim()[1] < 3
 
 
-def test_contours_tell_high_from_low_frequencies(rng):
+def test_contours_tell_high_from_low_frequencies(rng: np.random.Generator) -> None:
     Lambda = pr.eigenvalues(rng.standard_normal((2, 2, 3, 3)), 8)
     q = pr.ResidualPolynomial(pr.select_roots(Lambda, region="high"))
-    figure = draw_contours(Lambda.values, q, "two\nlines", chosen=Lambda.is_high_frequency, max_points=60)
+    figure: Any = draw_contours(Lambda.values, q, "two\nlines", chosen=Lambda.is_high_frequency, max_points=60)
     lines = {line.get_label(): line for line in figure.axes[0].lines}
     high = lines["37 of 110 high frequencies"]
     assert np.isin(high.get_xdata() + 1j * high.get_ydata(), Lambda.values[Lambda.is_high_frequency]).all()
@@ -243,7 +246,7 @@ def test_contours_tell_high_from_low_frequencies(rng):
 
 
 @given(arrays(float, st.integers(1, 12), elements=st.floats(0, 1)), st.floats(0.01, 0.3))
-def test_labels_are_spread_as_little_as_can_be(positions, gap):
+def test_labels_are_spread_as_little_as_can_be(positions: NDArray[Any], gap: float) -> None:
     moved = spread(positions, gap)
     order = np.argsort(positions, kind="stable")
     assert (np.diff(moved[order]) >= gap - 1e-12).all()
@@ -252,9 +255,9 @@ def test_labels_are_spread_as_little_as_can_be(positions, gap):
         np.testing.assert_allclose(moved, positions, atol=1e-12)
 
 
-def test_names_beside_curves_do_not_overlap():
+def test_names_beside_curves_do_not_overlap() -> None:
     figure = Figure(figsize=(4, 2.5))
-    axes = figure.add_axes((0.1, 0.1, 0.6, 0.8), xlim=(0, 1), ylim=(0, 1))
+    axes: Any = figure.add_axes((0.1, 0.1, 0.6, 0.8), xlim=(0, 1), ylim=(0, 1))
     label_ends(axes, [End(1.0, 0.5 + 0.001 * k, f"curve {k}", "black") for k in range(6)], height=2.0)
     figure.draw_without_rendering()
     boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)

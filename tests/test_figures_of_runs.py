@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from polyroots_figures import FIGURES, Request, store
 
 
 @pytest.fixture
-def small_figures(monkeypatch, rough_pictures):
+def small_figures(monkeypatch: pytest.MonkeyPatch, rough_pictures: None) -> None:
     """Figures of few channels and pixels, for tests of files and messages."""
     monkeypatch.setattr("polyroots_figures.operators.CHANNELS", 4)
     monkeypatch.setattr("polyroots_figures.operators.SIZE", (8, 8))
@@ -33,7 +35,7 @@ def small_figures(monkeypatch, rough_pictures):
 # spectra
 
 
-def test_spectra_before_and_after_training(tracked):
+def test_spectra_before_and_after_training(tracked: Path) -> None:
     loaded = load_run(tracked)
     (computed,) = FIGURES["spectra"].compute(Request(run=loaded))
     assert [level["title"] for level in computed.data["levels"]] == ["level 1: 8 x 8", "level 2: 4 x 4"]
@@ -64,7 +66,7 @@ def test_spectra_before_and_after_training(tracked):
             assert shown <= set(level["moments"]["after training"]["roots"].tolist())
 
 
-def test_the_network_at_the_start_is_drawn_once_more(tracked, tmp_path):
+def test_the_network_at_the_start_is_drawn_once_more(tracked: Path, tmp_path: Path) -> None:
     """What was not tracked follows from the seed; a run from a file begins with that."""
     copy = tmp_path / "copy"
     shutil.copytree(tracked, copy, ignore=shutil.ignore_patterns("spectra"))
@@ -82,7 +84,9 @@ def test_the_network_at_the_start_is_drawn_once_more(tracked, tmp_path):
 
 
 @pytest.mark.parametrize("alpha_init", ["uniform:0.5,1.5", "constant:2"])
-def test_coefficients_without_a_spectrum_are_drawn_once_more(alpha_init, tmp_path, no_tracker_process):
+def test_coefficients_without_a_spectrum_are_drawn_once_more(
+    alpha_init: str, tmp_path: Path, no_tracker_process: Any
+) -> None:
     source = open_data("digits")
     config = small(source, limit=40, epochs=1, track_spectrum=1, alpha_init=alpha_init)
     train(config, source, tmp_path / "run")
@@ -94,7 +98,7 @@ def test_coefficients_without_a_spectrum_are_drawn_once_more(alpha_init, tmp_pat
         assert [a.tolist() for a in operator.alphas] == [a.tolist() for a in expected.alphas]
 
 
-def test_a_network_without_roots_is_drawn_by_the_same_torch_only(tmp_path, no_tracker_process):
+def test_a_network_without_roots_is_drawn_by_the_same_torch_only(tmp_path: Path, no_tracker_process: Any) -> None:
     source = open_data("digits")
     train(small(source, name="mgnet-ab", limit=40, epochs=1, track_spectrum=1), source, tmp_path / "run")
     first = load_run(tmp_path / "run").snapshots[0]
@@ -108,7 +112,7 @@ def test_a_network_without_roots_is_drawn_by_the_same_torch_only(tmp_path, no_tr
         load_run(tmp_path / "run").beginning  # noqa: B018
 
 
-def test_a_run_from_a_file_begins_with_it(trained, init_file):
+def test_a_run_from_a_file_begins_with_it(trained: tuple[Path, str], init_file: Path) -> None:
     beginning = load_run(trained[0]).beginning
     weights = load_checkpoint(init_file).weights
     for index, operator in enumerate(beginning.operators):
@@ -116,7 +120,7 @@ def test_a_run_from_a_file_begins_with_it(trained, init_file):
         assert np.array_equal(operator.values, pr.eigenvalues(weights[f"levels.{index}.A.weight"], size).values)
 
 
-def test_spectra_of_a_checkpoint_are_one_moment(init_file, tmp_path, rough_pictures):
+def test_spectra_of_a_checkpoint_are_one_moment(init_file: Path, tmp_path: Path, rough_pictures: None) -> None:
     run("figures", "--only", "spectra", "--checkpoint", init_file, "--out", tmp_path)
     name, data = store.load(tmp_path / "spectra.npz")
     assert name == "spectra"
@@ -126,8 +130,8 @@ def test_spectra_of_a_checkpoint_are_one_moment(init_file, tmp_path, rough_pictu
 # What is stored
 
 
-def test_data_is_stored_under_its_names(tmp_path):
-    data = {
+def test_data_is_stored_under_its_names(tmp_path: Path) -> None:
+    data: dict[str, Any] = {
         "title": "a $b$",
         "empty": [],
         "levels": [{"values": np.array([1 + 2j, 3]), "roots": None}, {"n": 3, "x": 0.5}],
@@ -148,7 +152,7 @@ def test_data_is_stored_under_its_names(tmp_path):
 
 
 @pytest.mark.slow
-def test_pictures_are_drawn_again_from_their_data(tmp_path, monkeypatch):
+def test_pictures_are_drawn_again_from_their_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without computing anything, to the same bytes, and at another width."""
     monkeypatch.setattr("polyroots_figures.smoothing.SIZE", 16)
     run("figures", "--only", 2, "--only", "smoothing", "--out", tmp_path)
@@ -156,7 +160,7 @@ def test_pictures_are_drawn_again_from_their_data(tmp_path, monkeypatch):
     kinds = [f"{stem}.{kind}" for stem in ("figure2", "smoothing") for kind in ("png", "pdf", "svg")]
     before = {name: (tmp_path / name).read_bytes() for name in kinds}
 
-    def never(request):
+    def never(request: Any) -> None:
         raise AssertionError
 
     for kind in FIGURES.values():
@@ -173,7 +177,7 @@ def test_pictures_are_drawn_again_from_their_data(tmp_path, monkeypatch):
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
-def test_fonts_are_embedded(tmp_path):
+def test_fonts_are_embedded(tmp_path: Path) -> None:
     run("figures", "--only", 2, "--out", tmp_path)
     pdf = (tmp_path / "figure2.pdf").read_bytes()
     assert b"/FontFile2" in pdf
@@ -187,7 +191,7 @@ def test_fonts_are_embedded(tmp_path):
 
 
 @pytest.mark.slow
-def test_figures_that_can_be_drawn_are(tmp_path, small_figures, trained):
+def test_figures_that_can_be_drawn_are(tmp_path: Path, small_figures: None, trained: tuple[Path, str]) -> None:
     out = tmp_path / "new" / "figures"
     result = run("figures", "--out", out, "--seed", 4)
     expected = {"figure1", "figure2", "figure3", "figure3-flat", "figure4", "strategies", "smoothing"}
@@ -217,13 +221,13 @@ def test_figures_that_can_be_drawn_are(tmp_path, small_figures, trained):
         (("--degree", "-1"), "-1 is not in the range x>=0"),
     ],
 )
-def test_mistakes_of_figures(arguments, message, tmp_path):
+def test_mistakes_of_figures(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
     assert message in fails("figures", *arguments, "--out", tmp_path / "f", exit_code=2)
     assert not (tmp_path / "f").exists()
 
 
 @pytest.mark.slow
-def test_what_cannot_be_drawn_does_not_stop_the_others(tmp_path, init_file, small_figures):
+def test_what_cannot_be_drawn_does_not_stop_the_others(tmp_path: Path, init_file: Path, small_figures: None) -> None:
     """A is zero at level 2: no roots, no strategies; the message is at its place, and the exit status says it."""
     checkpoint = load_checkpoint(init_file)
     weights = {key: value.clone() for key, value in checkpoint.weights.items()}
@@ -237,19 +241,19 @@ def test_what_cannot_be_drawn_does_not_stop_the_others(tmp_path, init_file, smal
     run("figures", "--redraw", "--out", out)
 
 
-def test_damaged_data_is_said(tmp_path, rough_pictures):
+def test_damaged_data_is_said(tmp_path: Path, rough_pictures: None) -> None:
     run("figures", "--only", 2, "--out", tmp_path)
     store.save(tmp_path / "figure3.npz", "3", {"title": "x", "values": np.array(["a", "b"]), "roots": np.array([1.0])})
     assert f"{tmp_path / 'figure3.npz'} is damaged" in fails("figures", "--redraw", "--only", 3, "--out", tmp_path)
 
 
-def test_nothing_to_draw_again(tmp_path):
+def test_nothing_to_draw_again(tmp_path: Path) -> None:
     assert f"{tmp_path} holds no data that 'polyroots figures" in fails("figures", "--redraw", "--out", tmp_path)
     message = fails("figures", "--redraw", "--only", 3, "--out", tmp_path)
     assert "holds no data of 3 that" in message
 
 
-def test_a_resnet_has_no_levels(tmp_path, small_figures):
+def test_a_resnet_has_no_levels(tmp_path: Path, small_figures: None) -> None:
     config = pr.models.model_config("resnet20", image_size=8, in_channels=1)
     model = pr.models.build(config)
     save_checkpoint(tmp_path / "r.pt", Checkpoint(config, model.state_dict()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from polyroots.models import NAMES, PLACEMENTS, ConvOperator, Level, Placement
 MULTIGRID = [name for name in NAMES if not name.startswith("resnet")]
 
 
-def assert_equal_formulations(model, reference, training, size=(12, 9)):
+def assert_equal_formulations(model: Any, reference: Any, training: bool, size: tuple[int, int] = (12, 9)) -> None:
     """Outputs, statistics, and gradients relative to the largest gradient, in float64."""
     ours = model.double().train(training)
     for module in ours.modules():
@@ -49,9 +50,9 @@ def assert_equal_formulations(model, reference, training, size=(12, 9)):
         torch.testing.assert_close(s, t, rtol=1e-10, atol=1e-10, msg=key)
 
 
-def small(name, **config):
+def small(name: str, **config: Any) -> Any:
     torch.manual_seed(17)
-    model = pr.models.build(name, image_size=(12, 9), channels=(4, 8, 8), **config)
+    model: Any = pr.models.build(name, image_size=(12, 9), channels=(4, 8, 8), **config)
     if model.config.is_polynomial:
         pr.initialize(model)
     return model
@@ -60,7 +61,7 @@ def small(name, **config):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("padding", ["zeros", "circular"])
 @pytest.mark.parametrize("name", [*MULTIGRID, "R,C", "C,L"])
-def test_carried_residual_is_the_textbook_network(name, padding, training):
+def test_carried_residual_is_the_textbook_network(name: str, padding: Any, training: bool) -> None:
     assert_equal_formulations(small(name, padding=padding), textbook, training)
 
 
@@ -68,21 +69,23 @@ def test_carried_residual_is_the_textbook_network(name, padding, training):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("blocks", ["L,L", "S", "R", "C,R", "L,S,C"])
 @pytest.mark.parametrize("placement", [name for name in PLACEMENTS if not name.startswith("A-")])
-def test_every_placement_is_the_textbook_network(placement, blocks, training, padding):
+def test_every_placement_is_the_textbook_network(placement: str, blocks: str, training: bool, padding: Any) -> None:
     assert_equal_formulations(small(blocks, placement=placement, padding=padding), textbook, training)
 
 
 @pytest.mark.parametrize("padding", ["zeros", "circular"])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("quadratic", [*PLACEMENTS, "bn,A:relu,bn-relu@level"])
-def test_every_placement_of_quadratic_blocks_is_the_textbook_network(quadratic, training, padding):
+def test_every_placement_of_quadratic_blocks_is_the_textbook_network(
+    quadratic: str, training: bool, padding: Any
+) -> None:
     assert_equal_formulations(small("L,C,S,R", quadratic_placement=quadratic, padding=padding), textbook, training)
 
 
 @pytest.mark.parametrize("placement", [None, "smoother", "relu-outside"])
 @pytest.mark.parametrize("per", [1, 2, 3])
 @pytest.mark.parametrize("name", ["mgnet-ab", "mgnet-a", "mgnet-hx", "L,S,C,L,R"])
-def test_other_sharing_is_the_textbook_network(name, per, placement):
+def test_other_sharing_is_the_textbook_network(name: str, per: int, placement: str | None) -> None:
     options = {"steps": 5} if name.startswith("mgnet") else {}
     model = small(name, steps_per_A=per, placement=placement, **options)
     assert len(set(model.levels[1].operators)) == -(-5 // per)
@@ -91,16 +94,16 @@ def test_other_sharing_is_the_textbook_network(name, per, placement):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", ["resnet18", "resnet20", "resnet32", "resnet44"])
-def test_resnets_are_the_textbook_networks(name, training):
+def test_resnets_are_the_textbook_networks(name: str, training: bool) -> None:
     torch.manual_seed(31)
     assert_equal_formulations(pr.models.build(name, image_size=(12, 9), scale=1 / 8), resnet, training)
 
 
 @pytest.mark.parametrize("max_pool", [True, False])
-def test_resnet18_is_torchvisions(max_pool):
+def test_resnet18_is_torchvisions(max_pool: bool) -> None:
     """With the same weights under the same names; only the stem is another."""
     torch.manual_seed(37)
-    ours = pr.models.build("resnet18", num_classes=7, max_pool=max_pool).eval()
+    ours: Any = pr.models.build("resnet18", num_classes=7, max_pool=max_pool).eval()
     theirs = resnet18(num_classes=7).eval()
     theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     if not max_pool:
@@ -126,9 +129,11 @@ def test_resnet18_is_torchvisions(max_pool):
 )
 @pytest.mark.parametrize("placement", [Placement(), "smoother"])
 @pytest.mark.parametrize("padding", ["circular", "zeros"])
-def test_a_plain_level_multiplies_its_residual_by_q_of_A(blocks, roots, placement, padding, rng):
+def test_a_plain_level_multiplies_its_residual_by_q_of_A(
+    blocks: str, roots: list[complex], placement: Any, padding: Any, rng: np.random.Generator
+) -> None:
     """r <- q(A) r and u <- p(A) r, against the dense matrix; `smoother` too, whose u has its output at the exit."""
-    level = Level(3, blocks, padding=padding, placement=placement).double()
+    level: Any = Level(3, blocks, padding=padding, placement=placement).double()
     level.set_roots(roots)
     A = dense_operator(level.A.weight.detach().numpy(), (4, 5), padding=padding)
     r = rng.standard_normal((2, 3, 4, 5))
@@ -144,9 +149,9 @@ def test_a_plain_level_multiplies_its_residual_by_q_of_A(blocks, roots, placemen
 
 
 @pytest.mark.parametrize("blocks", ["L,L,C", "S,R"])
-def test_a_trained_level_multiplies_each_frequency_by_q_of_the_symbol(blocks, rng):
+def test_a_trained_level_multiplies_each_frequency_by_q_of_the_symbol(blocks: str, rng: np.random.Generator) -> None:
     """With circular padding, through the FFT: q(A) acts on each frequency as q of the symbol, whatever the alphas."""
-    level = Level(3, blocks, padding="circular", placement="smoother").double()
+    level: Any = Level(3, blocks, padding="circular", placement="smoother").double()
     for block in level.blocks:
         block.set_alphas(rng.standard_normal(len(block.powers)))
     r = rng.standard_normal((1, 3, 6, 5))
@@ -177,8 +182,8 @@ def test_a_trained_level_multiplies_each_frequency_by_q_of_the_symbol(blocks, rn
         ("mgnet-ab", {"steps": 4, "steps_per_A": 2}, 4 + 5 + 5 + 4),
     ],
 )
-def test_applications_of_A(name, config, applications):
-    model = pr.models.build(name, channels=(4, 8, 16, 16), **config)
+def test_applications_of_A(name: str, config: dict[str, Any], applications: int) -> None:
+    model: Any = pr.models.build(name, channels=(4, 8, 16, 16), **config)
     assert pr.models.cost(model.config).applications == applications
     calls = []
     for A in model.operators:
@@ -188,14 +193,14 @@ def test_applications_of_A(name, config, applications):
 
 
 @pytest.mark.parametrize("placement", ["smoother", None])
-def test_the_carried_residual_drifts_little_in_float32(placement):
+def test_the_carried_residual_drifts_little_in_float32(placement: str | None) -> None:
     """q8 with coefficients that amplify: the carried residual is as near to f - A u as the recomputed one.
 
     Both against float64, relative to the largest entry of the residual. Seen over 5 seeds and roots from the
     spectrum's rim down to a twentieth of it: 9e-7 at most, 6 times as much as recomputed at most.
     """
     torch.manual_seed(41)
-    level = Level(16, "S,S,S,C", placement=placement)
+    level: Any = Level(16, "S,S,S,C", placement=placement)
     spectrum = pr.eigenvalues(level.A.weight, 16)
     # Roots at a seventh of the spectrum's rim: each factor amplifies up to 50 times.
     roots = pr.select_roots(spectrum, blocks="S,S,S,C") / 7

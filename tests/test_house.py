@@ -23,7 +23,7 @@ from polyroots_cli.main import main
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def python(*arguments, cwd=None, **environment):
+def python(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
@@ -35,13 +35,13 @@ def python(*arguments, cwd=None, **environment):
     )
 
 
-def imported_modules(code):
+def imported_modules(code: str) -> set[str]:
     result = python("-c", f"{code}\nimport sys; print(*sys.modules)")
     assert result.returncode == 0, result.stderr
     return set(result.stdout.split())
 
 
-def test_setup_lists_every_package():
+def test_setup_lists_every_package() -> None:
     """A plain install takes what setup.cfg lists; an editable one would hide a package that is missing there."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
@@ -57,17 +57,17 @@ def test_setup_lists_every_package():
 
 
 @pytest.mark.parametrize("code", ["import polyroots", "import polyroots_cli.main"])
-def test_starting_imports_no_heavy_library(code):
+def test_starting_imports_no_heavy_library(code: str) -> None:
     assert not imported_modules(code) & {"torch", "numpy", "scipy", "matplotlib", "torchvision", "rich"}
 
 
-def test_numbers_import_no_torch():
+def test_numbers_import_no_torch() -> None:
     assert "torch" not in imported_modules(
         "import polyroots as pr; pr.eigenvalues, pr.select_roots, pr.ResidualPolynomial"
     )
 
 
-def test_training_imports_no_fabric_and_no_torchvision_before_they_are_needed():
+def test_training_imports_no_fabric_and_no_torchvision_before_they_are_needed() -> None:
     """Neither for data and configurations, nor for runs that are read."""
     names = "TrainConfig, train_config, open_data, load_run, Reporter, Interruption, make_optimizer"
     imported = imported_modules(
@@ -79,7 +79,7 @@ def test_training_imports_no_fabric_and_no_torchvision_before_they_are_needed():
     assert not imported & {"lightning_fabric", "torchvision"}
 
 
-def test_the_module_is_the_command(tmp_path):
+def test_the_module_is_the_command(tmp_path: Path) -> None:
     for arguments in (("--help",), ("--version",)):
         result = python("-m", "polyroots", *arguments, cwd=tmp_path)
         assert result.returncode == 0
@@ -90,20 +90,20 @@ def test_the_module_is_the_command(tmp_path):
     assert pr.__version__ in command.stdout
 
 
-def test_a_mistake_has_no_traceback_and_its_exit_status(tmp_path):
+def test_a_mistake_has_no_traceback_and_its_exit_status(tmp_path: Path) -> None:
     result = python("-m", "polyroots", "spectrum", "none.pt", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == "Error: no file none.pt: expected a checkpoint\n"
     assert python("-m", "polyroots", "spectrum", cwd=tmp_path).returncode == 2
 
 
-def test_an_ascii_log_is_no_error(tmp_path):
+def test_an_ascii_log_is_no_error(tmp_path: Path) -> None:
     result = python("-m", "polyroots", "models", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert result.returncode == 0, result.stderr
     assert "q4r" in result.stdout
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_is_there() -> None:
     for name in pr.__all__:
         assert getattr(pr, name) is not None
     assert dir(pr) == sorted(pr.__all__)
@@ -111,7 +111,7 @@ def test_every_public_name_is_there():
         pr.spektrum  # noqa: B018
 
 
-def test_public_functions_are_not_hidden_by_their_modules():
+def test_public_functions_are_not_hidden_by_their_modules() -> None:
     import polyroots.initialization.run
     import polyroots.training  # noqa: F401
 
@@ -145,14 +145,14 @@ ROOMS = (
 LEAVES = ("errors", "text", "files", "threads")
 
 
-def room_of(module):
+def room_of(module: str) -> str:
     """Return the room that a module of polyroots is in: its first name, or its first two within training."""
     parts = module.split(".")[1:]
     deep = ".".join(parts[:2])
     return deep if deep in ROOMS else parts[0]
 
 
-def imports_between_rooms():
+def imports_between_rooms() -> list[tuple[Path, str, str]]:
     """Return (file, its room, imported module) for each import statement that leaves a room."""
     found = []
     for path in sorted((ROOT / "polyroots").rglob("*.py")):
@@ -176,13 +176,13 @@ def imports_between_rooms():
     return found
 
 
-def test_imports_run_downwards():
+def test_imports_run_downwards() -> None:
     """Each room imports only from rooms below it, so that no two rooms import from each other."""
     for path, room, module in imports_between_rooms():
         assert ROOMS.index(room_of(module)) < ROOMS.index(room), f"{path} imports {module}"
 
 
-def test_rooms_are_few_and_entered_by_the_door():
+def test_rooms_are_few_and_entered_by_the_door() -> None:
     """A room knows of another what that one's `__init__` names, and not much of it."""
     between = [item for item in imports_between_rooms() if room_of(item[2]) not in LEAVES]
     between = [item for item in between if item[1].split(".")[0] != item[2].split(".")[1]]
@@ -191,7 +191,7 @@ def test_rooms_are_few_and_entered_by_the_door():
     assert len(between) < 110
 
 
-def test_the_gate_runs_the_readmes_command():
+def test_the_gate_runs_the_readmes_command() -> None:
     readme = (ROOT / "README.md").read_text()
     assert "pip install -e . && polyroots train" in readme
     assert '<!-- tests -->\n```sh\npip install -e ".[dev]" && pytest -n auto --dist loadgroup\n```' in readme
@@ -199,13 +199,13 @@ def test_the_gate_runs_the_readmes_command():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
-def test_the_python_of_the_docs_runs(page):
+def test_the_python_of_the_docs_runs(page: str) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), flags=re.S)
     assert blocks
     exec("\n".join(blocks), {})
 
 
-def test_the_commands_of_the_docs_have_their_options():
+def test_the_commands_of_the_docs_have_their_options() -> None:
     """Each command line is parsed as a user's, without running it."""
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         blocks = re.findall(r"```sh\n(.*?)```|^( {4}polyroots.*)$", page.read_text(), flags=re.M | re.S)
@@ -217,13 +217,13 @@ def test_the_commands_of_the_docs_have_their_options():
             command.make_context("", [argument for argument in arguments if argument != "..."])
 
 
-def test_the_readme_names_every_strategy():
+def test_the_readme_names_every_strategy() -> None:
     for page in ("README.md", "docs/choosing-roots.md"):
         text = (ROOT / page).read_text()
         assert all(f"`{name}`" in text for name in STRATEGIES), page
 
 
-def test_the_docs_name_every_network_and_placement():
+def test_the_docs_name_every_network_and_placement() -> None:
     readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs" / "networks.md").read_text()
     assert all(f"`{name}`" in readme for name in NAMES)
     assert all(
@@ -232,7 +232,7 @@ def test_the_docs_name_every_network_and_placement():
 
 
 @pytest.mark.slow
-def test_the_readmes_python_runs():
+def test_the_readmes_python_runs() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
     names: dict[str, Any] = {}
     exec("\n".join(blocks), names)

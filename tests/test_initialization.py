@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ import polyroots as pr
 
 
 @pytest.mark.parametrize("name", ["q2", "q4", "q4r", "q6", "q8", "R,C"])
-def test_each_level_gets_the_roots_of_its_own_spectrum(name):
+def test_each_level_gets_the_roots_of_its_own_spectrum(name: str) -> None:
     torch.manual_seed(53)
-    model = pr.models.build(name, image_size=(16, 12), channels=(4, 8))
+    model: Any = pr.models.build(name, image_size=(16, 12), channels=(4, 8))
     report = pr.initialize(model)
     assert [level.size for level in report.levels] == [(16, 12), (8, 6)]
     for level, module in zip(report.levels, model.levels, strict=True):
@@ -28,18 +29,18 @@ def test_each_level_gets_the_roots_of_its_own_spectrum(name):
         np.testing.assert_allclose(q, pr.ResidualPolynomial(roots)(t), rtol=1e-5)  # float32 coefficients
 
 
-def test_other_weights_stay():
+def test_other_weights_stay() -> None:
     torch.manual_seed(59)
-    model = pr.models.build("q4", image_size=8, channels=(4, 8))
+    model: Any = pr.models.build("q4", image_size=8, channels=(4, 8))
     before = {key: value.clone() for key, value in model.state_dict().items()}
     pr.initialize(model, degree=3, strategy="extremal")
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key]) != key.endswith("alphas")
 
 
-def test_the_report_is_json():
-    model = pr.models.build("q4", image_size=8, channels=(4,), padding="circular")
-    seen = []
+def test_the_report_is_json() -> None:
+    model: Any = pr.models.build("q4", image_size=8, channels=(4,), padding="circular")
+    seen: list[Any] = []
     report = pr.initialize(model, on_level=seen.append)
     assert tuple(seen) == report.levels
     document = json.loads(json.dumps(report.to_dict()))
@@ -54,7 +55,7 @@ def test_the_report_is_json():
     assert block["alphas"] == pytest.approx([2 * re / (re**2 + im**2), -1 / (re**2 + im**2)])
 
 
-def test_what_cannot_be_initialised_is_said():
+def test_what_cannot_be_initialised_is_said() -> None:
     small = {"image_size": 8, "channels": (4, 8)}
     with pytest.raises(
         pr.InputError, match="degree 3 does not fit the blocks L,L: they have 2 roots, which is degree 1"
@@ -64,15 +65,15 @@ def test_what_cannot_be_initialised_is_said():
         pr.initialize(pr.models.build("q2", **small), strategy="extremall")
     with pytest.raises(pr.InputError, match="which has polynomial blocks to initialise, got a ResNet"):
         pr.initialize(pr.models.build("resnet18"))
-    broken = pr.models.build("q4", **small)
+    broken: Any = pr.models.build("q4", **small)
     with torch.no_grad():
         broken.levels[1].A.weight[0, 0, 0, 0] = torch.inf
     with pytest.raises(pr.InputError, match=r"levels\.1\.A\.weight: 1 of 576 entries are NaN or infinite"):
         pr.initialize(broken)
 
 
-def test_a_level_that_fails_leaves_the_network_as_it_was():
-    model = pr.models.build("q4", image_size=8, channels=(4, 8))
+def test_a_level_that_fails_leaves_the_network_as_it_was() -> None:
+    model: Any = pr.models.build("q4", image_size=8, channels=(4, 8))
     with torch.no_grad():
         model.levels[1].A.weight.zero_()
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -81,8 +82,8 @@ def test_a_level_that_fails_leaves_the_network_as_it_was():
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
-def test_coefficients_that_overflow_are_refused():
-    model = pr.models.build("q4", image_size=8, channels=(4, 8))
+def test_coefficients_that_overflow_are_refused() -> None:
+    model: Any = pr.models.build("q4", image_size=8, channels=(4, 8))
     with torch.no_grad():
         model.levels[1].A.weight.mul_(1e-22)
     before = {key: value.clone() for key, value in model.state_dict().items()}

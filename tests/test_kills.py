@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,12 +21,12 @@ from polyroots.training import load_run, open_data, resume, train
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("forked")]
 
 
-def kill_at(moment, count, out):
+def kill_at(moment: str, count: int, out: Path) -> None:
     assert status_of(start(train_and_die, moment, count, out, TRACKED)) == -signal.SIGKILL, moment
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody stopped."""
     out = tmp_path_factory.mktemp("whole") / "run"
     source = open_data("digits")
@@ -34,7 +35,7 @@ def whole(tmp_path_factory):
     return out
 
 
-def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path, whole):
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path, whole: Path) -> None:
     out = tmp_path / "run"
     for moment, count in (
         ("claimed", 1),
@@ -66,7 +67,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path, 
     assert len(json.loads((out / "config.json").read_text())["resumed"]) == 11
 
 
-def test_a_run_that_is_killed_from_outside_ends_with_the_same_bits(tmp_path):
+def test_a_run_that_is_killed_from_outside_ends_with_the_same_bits(tmp_path: Path) -> None:
     """The command itself, at whatever moment it comes, with images that workers read ahead."""
     words = ["train", "--model", "q2", "--channels", "4,8", "--device", "cpu", "--epochs", "12", "--batch-size", "10"]
     words += ["--limit", "80", "--augment", "crop", "--loading", "workers"]

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flint
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import polyroots as pr
 from polyroots.polynomials.arnoldi import arnoldi
 
 
-def least_residual(A, b, count):
+def least_residual(A: NDArray[Any], b: NDArray[Any], count: int) -> float:
     """Norm of GMRES's residual by definition: over the Krylov space in monomials, with columns of unit length."""
     columns = [A @ b]
     for _ in range(count - 1):
         columns.append(A @ columns[-1] / np.linalg.norm(columns[-1]))
     K = np.stack(columns, axis=-1)
-    return np.linalg.norm(b - K @ np.linalg.lstsq(K, b, rcond=None)[0])
+    return float(np.linalg.norm(b - K @ np.linalg.lstsq(K, b, rcond=None)[0]))
 
 
 @settings(max_examples=30, deadline=None)
 @given(count=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
-def test_the_roots_are_those_of_gmres_residual_polynomial(count, seed):
+def test_the_roots_are_those_of_gmres_residual_polynomial(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     A = 2 * np.eye(12) + rng.standard_normal((12, 12)) / 3
     b = rng.standard_normal(12)
@@ -40,7 +43,7 @@ def test_the_roots_are_those_of_gmres_residual_polynomial(count, seed):
     assert np.linalg.norm(s) == pytest.approx(np.linalg.norm(r), rel=1e-8)
 
 
-def test_harmonic_ritz_values_by_their_definition():
+def test_harmonic_ritz_values_by_their_definition() -> None:
     """(A V)^T A V x = theta (A V)^T V x."""
     rng = np.random.default_rng(83)
     A = 3 * np.eye(9) + rng.standard_normal((9, 9))
@@ -51,7 +54,7 @@ def test_harmonic_ritz_values_by_their_definition():
     np.testing.assert_allclose(np.sort_complex(ours), np.sort_complex(expected), rtol=1e-9)
 
 
-def test_an_invariant_space_ends_the_method():
+def test_an_invariant_space_ends_the_method() -> None:
     A = np.diag([1.0, 2, 2, 5])
     krylov = arnoldi(lambda x: A @ x, np.ones(4), 4)
     assert krylov.H.shape == (4, 3)
@@ -59,7 +62,7 @@ def test_an_invariant_space_ends_the_method():
     np.testing.assert_allclose(krylov.roots(krylov.residual(krylov.least())), [1, 2, 5], rtol=1e-12)
 
 
-def test_a_singular_hessenberg_matrix_has_a_root_at_infinity():
+def test_a_singular_hessenberg_matrix_has_a_root_at_infinity() -> None:
     A = np.diag([-2.0, -1, 1, 2])
     krylov = arnoldi(lambda x: A @ x, np.ones(4), 3)
     s = krylov.residual(krylov.least())
@@ -67,7 +70,7 @@ def test_a_singular_hessenberg_matrix_has_a_root_at_infinity():
     assert krylov.H[:-1].shape == (3, 3)
 
 
-def test_points_of_the_upper_half_plane_stand_for_their_conjugates():
+def test_points_of_the_upper_half_plane_stand_for_their_conjugates() -> None:
     """The real inner product makes H that of the real operator with both."""
     rng = np.random.default_rng(89)
     z = rng.standard_normal(6) + 1j * rng.standard_normal(6) + 3
@@ -77,26 +80,26 @@ def test_points_of_the_upper_half_plane_stand_for_their_conjugates():
     np.testing.assert_allclose(half.H, full.H, atol=1e-12)
 
 
-def test_a_start_of_zeros_is_said():
+def test_a_start_of_zeros_is_said() -> None:
     with pytest.raises(pr.InputError, match="needs a start other than zero: got a vector of zeros"):
         arnoldi(lambda x: x, np.zeros(3), 2)
 
 
-def test_the_basis_stays_orthonormal():
+def test_the_basis_stays_orthonormal() -> None:
     """Eigenvalues over eight orders of magnitude: one orthogonalisation would lose it."""
     values = np.logspace(-8, 0, 60)
     V = arnoldi(lambda x: values * x, np.ones(60), 20).V
     np.testing.assert_allclose(V.T @ V, np.eye(21), atol=1e-13)
 
 
-def test_nearly_equal_eigenvalues_are_two():
+def test_nearly_equal_eigenvalues_are_two() -> None:
     values = np.array([1, 2, 3, 3 + 1e-8])
     krylov = arnoldi(lambda x: values * x, np.ones(4), 3)
     assert not krylov.is_invariant
     assert 0 < krylov.H[3, 2] < 1e-7
 
 
-def test_roots_have_the_digits_that_the_pencils_eigenvalues_lack():
+def test_roots_have_the_digits_that_the_pencils_eigenvalues_lack() -> None:
     """Against the confederate matrix in 200 bits; without Newton's method on each root the error is 4e-14."""
     rng = np.random.default_rng(1)
     A = np.diag(rng.standard_normal(40) + 3)

@@ -2,27 +2,30 @@ from __future__ import annotations
 
 import csv
 import importlib
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from dense import dense_operator, matched_error
-from networks import Odd, layer_with
-from torch import nn
+from odd_network import Odd, layer_with
+from torch import Tensor, nn
 
 import polyroots as pr
+from polyroots.analysis import LayerResult
 from polyroots.analysis.export import load_results, save_results, write_csv
 from polyroots.analysis.layers import Analysis, analyse, model_layers
 from polyroots.spectra.matching import match, moved
 
 
 @pytest.fixture(scope="module")
-def odd():
+def odd() -> Odd:
     torch.manual_seed(23)
     return Odd()
 
 
-def test_one_forward_pass_finds_sizes_and_paddings(odd):
+def test_one_forward_pass_finds_sizes_and_paddings(odd: Odd) -> None:
     odd.train()
     odd.drop.eval()
     layers, skipped = model_layers(odd, (20, 24))
@@ -47,7 +50,7 @@ def test_one_forward_pass_finds_sizes_and_paddings(odd):
     assert not any(module._forward_pre_hooks for module in odd.modules())
 
 
-def test_model_spectra_are_those_of_each_convolution(odd):
+def test_model_spectra_are_those_of_each_convolution(odd: Odd) -> None:
     found = pr.model_spectra(odd, (3, 20, 24), kind="both")
     assert list(found.layers) == [
         "stem.weight",
@@ -72,7 +75,7 @@ def test_model_spectra_are_those_of_each_convolution(odd):
     assert stem.singular.norm == pytest.approx(np.linalg.norm(A, 2), rel=1e-10)
 
 
-def test_own_padding(odd):
+def test_own_padding(odd: Odd) -> None:
     found = pr.model_spectra(odd, 12, padding="own")
     assert {name: result.padding for name, result in found.layers.items()} == {
         "same.weight": "zeros",
@@ -88,7 +91,7 @@ def test_own_padding(odd):
     assert found.skipped["valid.weight"] == zeros.skipped["valid.weight"]
 
 
-def test_a_large_zero_padded_layer_has_its_extremes(monkeypatch):
+def test_a_large_zero_padded_layer_has_its_extremes(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("polyroots.spectra.matrix", "polyroots.analysis.layers"):
         monkeypatch.setattr(importlib.import_module(module), "DENSE_LIMIT", 100)
     torch.manual_seed(31)
@@ -106,7 +109,7 @@ def test_a_large_zero_padded_layer_has_its_extremes(monkeypatch):
     assert result.singular.norm >= result.extremes.radius
 
 
-def test_models_and_images_that_don_t_fit_are_said(odd):
+def test_models_and_images_that_don_t_fit_are_said(odd: Odd) -> None:
     with pytest.raises(
         pr.InputError, match=r"Odd doesn't take images of shape \(3, 2, 2\): .*; give another image_size"
     ):
@@ -116,20 +119,20 @@ def test_models_and_images_that_don_t_fit_are_said(odd):
     with pytest.raises(pr.InputError, match=r"expected an image size \(H, W\)"):
         pr.model_spectra(odd, (1, 2, 3, 4))
     with pytest.raises(pr.InputError, match=r"expected a torch\.nn\.Module, got OrderedDict"):
-        pr.model_spectra(odd.state_dict(), 20)
+        pr.model_spectra(cast(Any, odd.state_dict()), 20)
     with pytest.raises(pr.InputError, match=r"extremes: expected a whole number, got 1\.5"):
-        pr.model_spectra(odd, 20, extremes=1.5)
+        pr.model_spectra(odd, 20, extremes=cast(Any, 1.5))
     with pytest.raises(pr.InputError, match="unknown kind 'eigen'"):
         pr.model_spectra(odd, 20, kind="eigen")
 
 
-def test_a_module_that_is_used_twice_says_so():
+def test_a_module_that_is_used_twice_says_so() -> None:
     class Twice(nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.b = nn.Conv2d(2, 2, 3, padding=1)
 
-        def forward(self, x):
+        def forward(self, x: Tensor) -> Tensor:
             return self.b(nn.functional.avg_pool2d(self.b(self.b(x)), 2))
 
     found = pr.model_spectra(Twice(), (8, 6))
@@ -137,18 +140,18 @@ def test_a_module_that_is_used_twice_says_so():
     assert found.layers["b.weight"].remark == "used again at 4x3"
 
 
-def test_reparametrised_weights_are_those_that_are_used():
+def test_reparametrised_weights_are_those_that_are_used() -> None:
     from torch.nn.utils.parametrizations import weight_norm
 
     torch.manual_seed(71)
-    model = nn.Sequential(*(weight_norm(nn.Conv2d(3, 3, 3, padding=1)) for _ in range(4)))
+    model: Any = nn.Sequential(*(weight_norm(nn.Conv2d(3, 3, 3, padding=1)) for _ in range(4)))
     found = pr.model_spectra(model, 6)
     assert found.skipped == {}
     for module, result in zip(model, found.layers.values(), strict=True):
         assert np.array_equal(result.spectrum.values, pr.eigenvalues(module.weight, 6).values)
 
 
-def test_only_converged_singular_values_count(rng, tmp_path):
+def test_only_converged_singular_values_count(rng: np.random.Generator, tmp_path: Path) -> None:
     from polyroots.analysis.layers import LayerResult
     from polyroots.spectra.singular_values import LargestSingularValues
 
@@ -162,7 +165,7 @@ def test_only_converged_singular_values_count(rng, tmp_path):
     assert [line.rsplit(",", 1)[1] for line in (tmp_path / "x.csv").read_text().splitlines()[1:]] == ["0", "1"]
 
 
-def test_matching_is_the_best_one(rng):
+def test_matching_is_the_best_one(rng: np.random.Generator) -> None:
     a = rng.standard_normal(6) + 1j * rng.standard_normal(6)
     for b in (rng.permutation(a), 1e-200 * rng.permutation(a), 1e200 * rng.permutation(a)):
         scale = np.abs(b).max() / np.abs(a).max()
@@ -172,7 +175,7 @@ def test_matching_is_the_best_one(rng):
 
 
 @pytest.mark.parametrize("padding", ["circular", "zeros"])
-def test_moved_eigenvalues(padding, rng):
+def test_moved_eigenvalues(padding: str, rng: np.random.Generator) -> None:
     """A + s I moves every eigenvalue by s."""
     K = rng.standard_normal((4, 2, 3, 3))
     shifted = K.copy()
@@ -189,7 +192,7 @@ def test_moved_eigenvalues(padding, rng):
         moved(a, pr.eigenvalues(np.concatenate([K, K], axis=1), (4, 5), padding=padding))
 
 
-def test_moved_matches_each_frequency_and_group_by_itself(rng):
+def test_moved_matches_each_frequency_and_group_by_itself(rng: np.random.Generator) -> None:
     """Against a plain loop; the second kernel's symbol has the full period, the first's, with one tap, repeats."""
     for first, second in (((3, 3), (3, 3)), ((1, 1), (3, 3)), ((1, 1), (1, 3))):
         K, L = rng.standard_normal((4, 2, *first)), rng.standard_normal((4, 2, *second))
@@ -207,7 +210,7 @@ def test_moved_matches_each_frequency_and_group_by_itself(rng):
         np.testing.assert_allclose(np.sort(ours), np.sort(expected), rtol=1e-9, atol=1e-12)
 
 
-def test_too_many_eigenvalues_without_frequencies_are_said(rng):
+def test_too_many_eigenvalues_without_frequencies_are_said(rng: np.random.Generator) -> None:
     """A 1x1 kernel has all eigenvalues on any image, with zero padding too."""
     Lambda = pr.eigenvalues(rng.standard_normal((4, 4, 1, 1)), 40, padding="zeros")
     with pytest.raises(pr.InputError, match="6,400 eigenvalues without frequencies are too many to be matched"):
@@ -215,10 +218,10 @@ def test_too_many_eigenvalues_without_frequencies_are_said(rng):
 
 
 @pytest.fixture(scope="module")
-def results():
+def results() -> dict[str, LayerResult]:
     """One result of each kind."""
     rng = np.random.default_rng(37)
-    model = nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1, stride=2))
+    model: Any = nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1, stride=2))
     for module in model:
         module.weight.data = torch.from_numpy(rng.standard_normal(module.weight.shape))
     layers, _ = model_layers(model.double(), 6)
@@ -231,7 +234,7 @@ def results():
     }
 
 
-def test_results_survive_their_file(results, tmp_path):
+def test_results_survive_their_file(results: dict[str, LayerResult], tmp_path: Path) -> None:
     save_results(tmp_path / "spectra.npz", results)
     read = load_results(tmp_path / "spectra.npz")
     assert list(read) == list(results)
@@ -256,7 +259,7 @@ def test_results_survive_their_file(results, tmp_path):
     assert np.array_equal(read["zeros"].spectrum.errors, results["zeros"].spectrum.errors)
 
 
-def test_csv_holds_every_value(results, tmp_path):
+def test_csv_holds_every_value(results: dict[str, LayerResult], tmp_path: Path) -> None:
     write_csv(tmp_path / "spectra.csv", results)
     with (tmp_path / "spectra.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -275,7 +278,7 @@ def test_csv_holds_every_value(results, tmp_path):
     assert "-0.0," not in text
 
 
-def test_files_that_hold_no_layers_are_said(results, tmp_path):
+def test_files_that_hold_no_layers_are_said(results: dict[str, LayerResult], tmp_path: Path) -> None:
     with pytest.raises(pr.FileError, match="no file"):
         load_results(tmp_path / "none.npz")
     results["all"].spectrum.save(tmp_path / "one.npz")
@@ -286,7 +289,7 @@ def test_files_that_hold_no_layers_are_said(results, tmp_path):
         pr.Spectrum.load(tmp_path / "many.npz")
 
 
-def test_depthwise_matches_the_dense_operator(rng):
+def test_depthwise_matches_the_dense_operator(rng: np.random.Generator) -> None:
     K = rng.standard_normal((4, 1, 3, 3))
     expected = np.linalg.eigvals(dense_operator(K, (4, 5), groups=4))
     assert matched_error(pr.eigenvalues(K, (4, 5), groups=4).values, expected) < 1e-11

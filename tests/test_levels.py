@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,26 +18,26 @@ from polyroots.spectra.convolution import Convolution
 LAPLACIAN = np.array([[0, -1, 0], [-1, 4.5, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
 
 
-def operator(number, K, size=6):
+def operator(number: Any, K: Any, size: Any = 6) -> Any:
     return OperatorToDamp(number, f"level {number}", Convolution.of(K, size, name=f"layer{number}"))
 
 
-def report(level, choice):
+def report(level: Any, choice: Any) -> Any:
     return report_on([level], [choice], {}, None).levels[0]
 
 
-def mixed():
+def mixed() -> list[OperatorToDamp]:
     """A real spectrum and one of pairs."""
     turn = np.array([[2.0, -1.0], [1.0, 2.0]]).reshape(2, 2, 1, 1) * LAPLACIAN
     return [operator(1, LAPLACIAN), operator(2, turn)]
 
 
-def test_levels_of_one_kind_keep_their_blocks():
+def test_levels_of_one_kind_keep_their_blocks() -> None:
     choices = choose_for_all([operator(1, LAPLACIAN), operator(2, 2 * LAPLACIAN)], 3, "minimax")
     assert [choice.blocks for choice in choices] == [("L", "L", "R")] * 2
 
 
-def test_quadratic_blocks_hold_real_roots_and_pairs():
+def test_quadratic_blocks_hold_real_roots_and_pairs() -> None:
     choices = choose_for_all(mixed(), 3, "largest")
     assert [choice.blocks for choice in choices] == [("C", "C")] * 2
     assert (choices[0].roots.imag == 0).all()
@@ -50,21 +52,21 @@ def test_quadratic_blocks_hold_real_roots_and_pairs():
         np.testing.assert_allclose(product, q(t), rtol=1e-12)
 
 
-def test_errors_name_the_level():
+def test_errors_name_the_level() -> None:
     with pytest.raises(
         pr.InputError, match="level 1: 'complex' chooses conjugate pairs, of which the spectrum has none"
     ):
         choose_for_all(mixed(), 3, "complex")
 
 
-def test_monomial_coefficients_are_told_where_they_can_be_read():
+def test_monomial_coefficients_are_told_where_they_can_be_read() -> None:
     level = operator(1, LAPLACIAN, 12)
     eight, nine = (report(level, level.choose(degree, "minimax", {})) for degree in (8, 9))
     assert len(eight.alphas) == 9
     assert nine.alphas is None
 
 
-def test_what_as_many_roots_reach_is_computed_once(monkeypatch):
+def test_what_as_many_roots_reach_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     minimax = operators.minimax
     monkeypatch.setattr(operators, "minimax", lambda target, count: calls.append(count) or minimax(target, count))

@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import polyroots as pr
 from polyroots.polynomials.minimax import minimax
 from polyroots.polynomials.target import Target
 
 
-def chebyshev_points(low, high, count):
+def chebyshev_points(low: float, high: float, count: int) -> NDArray[Any]:
     """Points that hold all extremes of the Chebyshev polynomials whose degree divides count."""
     return (low + high) / 2 + (high - low) / 2 * np.cos(np.linspace(0, np.pi, count + 1))
 
 
-def chebyshev_value(low, high, count):
+def chebyshev_value(low: float, high: float, count: int) -> float:
     """1 / T_n((b + a) / (b - a)): the least max |q| on [a, b]."""
     return 1 / np.cosh(count * np.arccosh((high + low) / (high - low)))
 
 
-def roots_of(best):
+def roots_of(best: Any) -> NDArray[Any]:
     return best.unit * best.krylov.roots(best.coordinates)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 8, 16])
 @pytest.mark.parametrize("interval", [(1, 3), (0.02, 2), (-5, -0.5)])
-def test_on_an_interval_it_is_chebyshevs(count, interval):
+def test_on_an_interval_it_is_chebyshevs(count: int, interval: tuple[float, float]) -> None:
     low, high = interval
     best = minimax(Target.of(chebyshev_points(low, high, 48 * count)), count)
-    expected = chebyshev_value(*sorted((abs(low), abs(high))), count)
+    least, most = sorted((abs(low), abs(high)))
+    expected = chebyshev_value(least, most, count)
     assert best.value == pytest.approx(expected, rel=1e-6)
     assert best.bound <= best.value <= best.bound * (1 + 1e-6)
     angles = (2 * np.arange(1, count + 1) - 1) * np.pi / (2 * count)
@@ -43,7 +46,7 @@ def test_on_an_interval_it_is_chebyshevs(count, interval):
 
 
 @pytest.mark.parametrize("count", [2, 4, 6])
-def test_on_two_symmetric_intervals_it_is_chebyshevs_in_the_square(count):
+def test_on_two_symmetric_intervals_it_is_chebyshevs_in_the_square(count: int) -> None:
     squares = chebyshev_points(1, 9, 60 * count)
     points = np.concatenate([np.sqrt(squares), -np.sqrt(squares)])
     best = minimax(Target.of(points), count)
@@ -53,7 +56,7 @@ def test_on_two_symmetric_intervals_it_is_chebyshevs_in_the_square(count):
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_on_a_circle_beside_zero_it_is_a_power(count):
+def test_on_a_circle_beside_zero_it_is_a_power(count: int) -> None:
     """On |z - c| <= r the best q is (1 - z / c)^n, max |q| = (r / c)^n; enough points of the circle see that."""
     points = 2 + 0.8 * np.exp(2j * np.pi * np.arange(64) / 64)
     best = minimax(Target.of(points), count)
@@ -61,7 +64,7 @@ def test_on_a_circle_beside_zero_it_is_a_power(count):
     assert best.bound == pytest.approx(0.4**count, rel=1e-6)
 
 
-def test_around_zero_nothing_is_damped():
+def test_around_zero_nothing_is_damped() -> None:
     """Maximum principle: with points all around 0, |q| < 1 needs as many roots as there are symmetries."""
     points = np.exp(2j * np.pi * np.arange(24) / 24)
     for count in (1, 4, 23):
@@ -70,7 +73,7 @@ def test_around_zero_nothing_is_damped():
     assert minimax(Target.of(points), 24).value == pytest.approx(0, abs=1e-12)
 
 
-def test_two_points():
+def test_two_points() -> None:
     """One root between 1 and 3 is at 3/2 from both ends of |1 - t / lambda|: lambda = 2, max |q| = 1/2."""
     best = minimax(Target.of([1, 3]), 1)
     assert best.value == pytest.approx(0.5, rel=1e-8)
@@ -79,7 +82,7 @@ def test_two_points():
 
 @settings(max_examples=40, deadline=None)
 @given(count=st.integers(1, 5), seed=st.integers(0, 2**32 - 1), shift=st.floats(0, 3))
-def test_nothing_is_below_the_bound_and_the_bound_is_met(count, seed, shift):
+def test_nothing_is_below_the_bound_and_the_bound_is_met(count: int, seed: int, shift: float) -> None:
     """Against polynomials whose roots are drawn, and those next to the optimum."""
     rng = np.random.default_rng(seed)
     points = shift + rng.standard_normal(30) + 1j * rng.standard_normal(30)
@@ -98,13 +101,13 @@ def test_nothing_is_below_the_bound_and_the_bound_is_met(count, seed, shift):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("seed", "points", "count"), [(100, 5, 4), (131, 6, 4), (162, 8, 6)])
-def test_what_rounding_makes_zero_is_reached(seed, points, count):
+def test_what_rounding_makes_zero_is_reached(seed: int, points: int, count: int) -> None:
     """Nearly equal points and almost as many roots: the residual can come out as zero on all of them."""
     values = 1 + 1e-4 * np.random.default_rng(seed).standard_normal(points)
     assert minimax(Target.of(values), count).value < 1e-15
 
 
-def test_fixed_roots_count():
+def test_fixed_roots_count() -> None:
     """With the root 2 fixed, one more on [1, 3] is found by scanning."""
     points = np.linspace(1, 3, 201)
     best = minimax(Target.of(points), 1, prior=[2.0])
@@ -113,21 +116,21 @@ def test_fixed_roots_count():
     assert best.value >= min(scanned) * (1 - 1e-4)
 
 
-def test_the_scale_of_the_spectrum_does_not_matter():
+def test_the_scale_of_the_spectrum_does_not_matter() -> None:
     rng = np.random.default_rng(97)
     points = 2 + rng.standard_normal(40) * 0.4 + 0.3j * rng.standard_normal(40)
     values = [minimax(Target.of(points * scale), 3).value for scale in (1, 1e-150, 1e150)]
     assert values == pytest.approx([values[0]] * 3, rel=1e-6)
 
 
-def test_the_search_ends_at_a_gap_of_ten_to_the_minus_seven():
+def test_the_search_ends_at_a_gap_of_ten_to_the_minus_seven() -> None:
     """The points chosen so far can miss the extremes by so little that max |q| is 8e-5 above the least one."""
     best = minimax(Target.of(chebyshev_points(1, 3, 3000)), 3)
     assert best.value == pytest.approx(chebyshev_value(1, 3, 3), rel=1e-7)
     assert best.value <= best.bound * (1 + 1e-7)
 
 
-def test_what_is_not_an_optimum_to_four_digits_is_an_error(monkeypatch):
+def test_what_is_not_an_optimum_to_four_digits_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """After two rounds of this search max |q| is 0.7 % above the least one: too much to be called the optimum."""
     module = importlib.import_module("polyroots.polynomials.minimax")
     monkeypatch.setattr(module, "_ROUNDS", 2)
@@ -135,7 +138,7 @@ def test_what_is_not_an_optimum_to_four_digits_is_an_error(monkeypatch):
         minimax(Target.of(chebyshev_points(0.02, 2, 3000)), 3)
 
 
-def test_an_exchange_of_many_points_takes_few_rounds(monkeypatch):
+def test_an_exchange_of_many_points_takes_few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """24 roots have 25 extremes, and each round adds points at all of them: one at a time takes 15 rounds."""
     module = importlib.import_module("polyroots.polynomials.minimax")
     solve, rounds = module._solve, []

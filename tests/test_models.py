@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -27,7 +29,7 @@ from polyroots.models.registry import default_channels, scaled_width
         ("resnet44", 658_586),
     ],
 )
-def test_weights_are_counted(name, weights):
+def test_weights_are_counted(name: str, weights: int) -> None:
     with torch.device("meta"):
         assert count_weights(pr.models.build(name)) == weights
     assert pr.models.cost(model_config(name)).weights == weights
@@ -38,19 +40,19 @@ def test_weights_are_counted(name, weights):
     ("size", "channels", "classes"),
     [(8, 1, 10), ((28, 28), 1, 10), (32, 3, 100), ((64, 64), 3, 200), ((32, 48), 3, 7), (3, 2, 2)],
 )
-def test_networks_for_other_images(name, size, channels, classes):
+def test_networks_for_other_images(name: str, size: int | tuple[int, int], channels: int, classes: int) -> None:
     with torch.device("meta"):
-        model = pr.models.build(name, image_size=size, in_channels=channels, num_classes=classes)
+        model: Any = pr.models.build(name, image_size=size, in_channels=channels, num_classes=classes)
         H, W = (size, size) if isinstance(size, int) else size
         assert model(torch.empty(4, channels, H, W)).shape == (4, classes)
 
 
-def test_coefficients_are_neutral_until_they_are_set():
-    model = pr.models.build("L,R,S,C", channels=(2,))
+def test_coefficients_are_neutral_until_they_are_set() -> None:
+    model: Any = pr.models.build("L,R,S,C", channels=(2,))
     assert [block.alphas.tolist() for block in model.levels[0].blocks] == [[1], [1, 0], [1], [1, 0]]
 
 
-def test_levels_follow_from_the_image_size():
+def test_levels_follow_from_the_image_size() -> None:
     assert default_channels("q2", (32, 32)) == (64, 128, 256, 256)
     assert default_channels("q4", (28, 28)) == (64, 128, 256, 256)
     assert default_channels("mgnet-ab", (64, 64)) == (64, 128, 256, 256, 256)
@@ -64,7 +66,7 @@ def test_levels_follow_from_the_image_size():
     assert config.sizes == ((28, 28), (14, 14), (7, 7), (4, 4))
 
 
-def test_one_factor_scales_all_channels():
+def test_one_factor_scales_all_channels() -> None:
     """w = floor(64 s): each channel count rounded by itself would break the groups, as 90, 181, 362 do."""
     assert default_channels("q2", (32, 32), 2**0.5) == (90, 180, 360, 360)
     assert default_channels("q2", (32, 32), 8**0.5) == (181, 362, 724, 724)
@@ -77,29 +79,31 @@ def test_one_factor_scales_all_channels():
         assert scaled_width(width, 1 / width) == 1
 
 
-def test_a_state_dict_names_every_convolution_once():
+def test_a_state_dict_names_every_convolution_once() -> None:
     shared = set(pr.models.build("mgnet-ab", channels=(2, 4)).state_dict())
     unshared = set(pr.models.build("mgnet", channels=(2, 4)).state_dict())
     assert {"levels.0.A.weight", "levels.0.B.weight"} <= shared
     assert {"levels.0.A.weight", "levels.0.B.1.weight", "levels.1.A.1.weight", "levels.1.B.0.weight"} <= unshared
-    groups = pr.models.build("L,L,L,L,L", channels=(2,), steps_per_A=2).levels[0]
+    network: Any = pr.models.build("L,L,L,L,L", channels=(2,), steps_per_A=2)
+    groups = network.levels[0]
     A = groups.operators
     # At the first level a step that reads f alone needs no A of its own, and others do.
     for name, count in (("q2", 1), ("S,S", 2), ("C,L", 2), ("L,C,L", 2), ("mgnet", 1)):
-        first, second = pr.models.build(name, channels=(2, 4), steps_per_A=1).levels
+        network = pr.models.build(name, channels=(2, 4), steps_per_A=1)
+        first, second = network.levels
         steps = len(first.blocks)
         assert (len(set(first.operators)), len(set(second.operators))) == (count, steps), name
     assert [A[0] is A[1], A[1] is A[2], A[2] is A[3], A[3] is A[4]] == [True, False, True, False]
     assert len(groups.A) == 3
 
 
-def test_every_weight_has_an_effect():
+def test_every_weight_has_an_effect() -> None:
     """No parameter without a gradient: nothing is built that is never used."""
-    options = [(name, {}) for name in (*NAMES, "R,C,S,L")]
+    options: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in (*NAMES, "R,C,S,L")]
     options += [(name, {"steps_per_A": 1}) for name in ("q2", "q4", "q4r", "mgnet-ab")]
     for name, config in options:
         torch.manual_seed(3)
-        model = pr.models.build(name, image_size=8, scale=1 / 16, **config)
+        model: Any = pr.models.build(name, image_size=8, scale=1 / 16, **config)
         model(torch.randn(4, 3, 8, 8)).square().sum().backward()
         for key, parameter in model.named_parameters():
             assert parameter.grad is not None, (name, key)
@@ -107,27 +111,34 @@ def test_every_weight_has_an_effect():
             assert parameter.grad.any() or key.endswith("bias"), (name, key)
 
 
-def test_one_linear_block_a_level_never_needs_the_last_A():
+def test_one_linear_block_a_level_never_needs_the_last_A() -> None:
     """It reads f' - A' Pi u = R relu(r), whatever A' is, and nobody reads its residual."""
-    model = pr.models.build("L", image_size=8, channels=(4, 8))
+    model: Any = pr.models.build("L", image_size=8, channels=(4, 8))
     model(torch.randn(4, 3, 8, 8)).sum().backward()
     assert model.levels[0].A.weight.grad is not None
     assert model.levels[1].A.weight.grad is None
 
 
-def test_the_cost_of_an_image_of_one_pixel():
+def test_the_cost_of_an_image_of_one_pixel() -> None:
     """Batch norm has nothing to estimate a variance from: costs are those of evaluation."""
     assert pr.models.cost("q2", image_size=1).applications == 1
 
 
-def test_an_incomplete_configuration_is_refused():
-    fields = {"name": "mgnet", "image_size": (8, 8), "in_channels": 1, "num_classes": 2, "channels": (4,), "steps": 2}
+def test_an_incomplete_configuration_is_refused() -> None:
+    fields: dict[str, Any] = {
+        "name": "mgnet",
+        "image_size": (8, 8),
+        "in_channels": 1,
+        "num_classes": 2,
+        "channels": (4,),
+        "steps": 2,
+    }
     with pytest.raises(ValueError, match="needs the number of steps that share an A"):
         ModelConfig(**fields)
     assert pr.models.build(ModelConfig(**fields, steps_per_A=1)).config.steps_per_A == 1
 
 
-def test_resnet18_with_pool_halves_the_image():
+def test_resnet18_with_pool_halves_the_image() -> None:
     with_pool = convolutions(model_config("resnet18", max_pool=True))
     without = convolutions(model_config("resnet18"))
     assert [conv.size for conv in with_pool[:2]] == [(32, 32), (16, 16)]
@@ -135,7 +146,7 @@ def test_resnet18_with_pool_halves_the_image():
     assert convolutions(model_config("resnet18", image_size=8))[-1].size == (1, 1)
 
 
-def test_convolutions_know_their_geometry():
+def test_convolutions_know_their_geometry() -> None:
     config = model_config("q2", image_size=(32, 20))
     found = {conv.name: conv for conv in convolutions(config)}
     # The sizes that a forward pass meets are those that the spectra are computed at.
@@ -199,7 +210,7 @@ def test_convolutions_know_their_geometry():
         ("resnet18", {"padding": "circular"}, "padding is no option of resnet18"),
     ],
 )
-def test_bad_configurations_are_one_sentence(name, options, message):
+def test_bad_configurations_are_one_sentence(name: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(pr.InputError, match=message) as caught:
         pr.models.build(name, **options)
     assert "\n" not in str(caught.value)

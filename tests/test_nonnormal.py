@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from dense import dense_operator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.linalg import schur
 from scipy.sparse.linalg import ArpackNoConvergence
 
 import polyroots as pr
+from polyroots.spectra import Spectrum
 
 CASES = [
     ("circular", 3, 1, (4, 5), 1),
@@ -21,7 +25,7 @@ CASES = [
 
 
 @pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}-{case[2]}-{case[3][0]}x{case[3][1]}-{case[4]}")
-def example(request, rng):
+def example(request: pytest.FixtureRequest, rng: np.random.Generator) -> tuple[Spectrum, NDArray[Any]]:
     """A spectrum and the dense matrix of its operator."""
     padding, c, groups, size, dilation = request.param
     K = rng.standard_normal((c, c // groups, 3, 3))
@@ -29,21 +33,21 @@ def example(request, rng):
     return Lambda, dense_operator(K, size, dilation, groups, padding)
 
 
-def hermitian_part_of(block, phi):
+def hermitian_part_of(block: NDArray[Any], phi: float) -> NDArray[Any]:
     return (np.exp(-1j * phi) * block + np.exp(1j * phi) * block.conj().T) / 2
 
 
-def hermitian_part(A, phi):
+def hermitian_part(A: NDArray[Any], phi: float) -> NDArray[Any]:
     return (np.exp(-1j * phi) * A + np.exp(1j * phi) * A.T) / 2
 
 
-def test_numerical_range_is_that_of_the_matrix(example):
+def test_numerical_range_is_that_of_the_matrix(example: tuple[Spectrum, NDArray[Any]]) -> None:
     Lambda, A = example
     W = pr.numerical_range(Lambda, 12)
     scale = np.linalg.norm(A, 2)
     for phi, support, point in zip(W.angles, W.support, W.points, strict=True):
-        assert support == pytest.approx(np.linalg.eigvalsh(hermitian_part(A, phi))[-1], abs=1e-9 * scale)
-        assert (np.exp(-1j * phi) * point).real == pytest.approx(support, abs=1e-9 * scale)
+        assert support == pytest.approx(np.linalg.eigvalsh(hermitian_part(A, phi))[-1], abs=float(1e-9 * scale))
+        assert (np.exp(-1j * phi) * point).real == pytest.approx(support, abs=float(1e-9 * scale))
     # Symmetric to the real axis, and around the spectrum.
     np.testing.assert_allclose(W.support[1:], W.support[:0:-1], rtol=1e-9)
     reach = (np.exp(-1j * W.angles[:, None]) * Lambda.values).real.max(axis=1)
@@ -51,21 +55,21 @@ def test_numerical_range_is_that_of_the_matrix(example):
     assert W.radius <= scale * (1 + 1e-12)
 
 
-def test_numerical_range_of_a_normal_operator_is_the_hull_of_its_spectrum():
+def test_numerical_range_of_a_normal_operator_is_the_hull_of_its_spectrum() -> None:
     K = np.zeros((1, 1, 1, 3))
     K[0, 0, 0] = [0.5, 0.0, 2.0]  # normal, as every circular operator with one channel: an ellipse
     W = pr.numerical_range(pr.eigenvalues(K, (1, 400)), 40)
     np.testing.assert_allclose(W.support, np.hypot(2.5 * np.cos(W.angles), 1.5 * np.sin(W.angles)), rtol=1e-4)
 
 
-def test_departure_is_that_of_the_schur_form(example):
+def test_departure_is_that_of_the_schur_form(example: tuple[Spectrum, NDArray[Any]]) -> None:
     Lambda, A = example
     T = schur(A, output="complex")[0]
     expected = np.linalg.norm(np.triu(T, 1)) / np.linalg.norm(A)
     assert pr.departure_from_normality(Lambda) == pytest.approx(expected, abs=1e-7)
 
 
-def test_departure_of_normal_nilpotent_and_zero_operators():
+def test_departure_of_normal_nilpotent_and_zero_operators() -> None:
     shift = np.zeros((1, 1, 1, 3))
     shift[0, 0, 0, 2] = 1.0
     assert pr.departure_from_normality(pr.eigenvalues(shift, (1, 9))) == 0
@@ -79,7 +83,7 @@ def test_departure_of_normal_nilpotent_and_zero_operators():
 
 @pytest.mark.parametrize("padding", ["circular", "zeros"])
 @pytest.mark.parametrize("scale", [1e-200, 1e150])
-def test_scales_change_nothing(padding, scale, rng):
+def test_scales_change_nothing(padding: str, scale: float, rng: np.random.Generator) -> None:
     K = rng.standard_normal((4, 4, 3, 3))
     plain, scaled = (pr.eigenvalues(kernel, (9, 9), padding=padding) for kernel in (K, K * scale))
     assert scaled.radius / scale == pytest.approx(plain.radius, rel=1e-10)
@@ -94,14 +98,14 @@ def test_scales_change_nothing(padding, scale, rng):
     assert pr.residual_norm(scaled, q_scaled) == pytest.approx(pr.residual_norm(plain, q), rel=1e-9)
 
 
-def test_the_zero_operator_and_a_zero_polynomial():
+def test_the_zero_operator_and_a_zero_polynomial() -> None:
     zero = pr.eigenvalues(np.zeros((1, 1, 3, 3)), (1, 400), padding="zeros")
     assert np.abs(pr.numerical_range(zero, 4).support).max() == 0
     identity = np.ones((1, 1, 1, 1))
     assert pr.residual_norm(pr.eigenvalues(identity, (1, 400), padding="zeros"), pr.ResidualPolynomial([1.0])) == 0
 
 
-def test_the_support_is_reached_to_rounding():
+def test_the_support_is_reached_to_rounding() -> None:
     """A kernel whose support at pi / 2 comes from a frequency that its eigenvalues don't point to."""
     e = 0.20005
     K = np.array([[[0.1, 0, 0.1], [-e, 2 * e, -e]], [[0, 0, 0], [0.1, 0, 0.1]]])[:, :, None, :]
@@ -114,7 +118,7 @@ def test_the_support_is_reached_to_rounding():
         assert support == pytest.approx(max(np.linalg.eigvalsh(H)[-1] for H in both), abs=1e-12)
 
 
-def test_pseudospectrum_is_that_of_the_matrix(example, rng):
+def test_pseudospectrum_is_that_of_the_matrix(example: tuple[Spectrum, NDArray[Any]], rng: np.random.Generator) -> None:
     Lambda, A = example
     z = rng.standard_normal((2, 3)) + 1j * rng.standard_normal((2, 3))
     z[0, 0] = z[0, 0].real
@@ -125,12 +129,12 @@ def test_pseudospectrum_is_that_of_the_matrix(example, rng):
         assert value == pytest.approx(expected, rel=1e-7, abs=1e-12)
 
 
-def test_pseudospectrum_vanishes_on_the_spectrum(example):
+def test_pseudospectrum_vanishes_on_the_spectrum(example: tuple[Spectrum, NDArray[Any]]) -> None:
     Lambda, _ = example
     assert pr.pseudospectrum(Lambda, Lambda.values[:3]).max() < 1e-7
 
 
-def test_norm_of_q_is_that_of_the_matrix(example):
+def test_norm_of_q_is_that_of_the_matrix(example: tuple[Spectrum, NDArray[Any]]) -> None:
     Lambda, A = example
     q = pr.ResidualPolynomial(pr.select_roots(Lambda, 3))
     Q = np.eye(len(A))
@@ -143,7 +147,7 @@ def test_norm_of_q_is_that_of_the_matrix(example):
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), degree=st.integers(0, 9))
-def test_norm_of_q_is_the_largest_value_of_q_for_a_normal_operator(seed, degree):
+def test_norm_of_q_is_the_largest_value_of_q_for_a_normal_operator(seed: int, degree: int) -> None:
     """A symmetric kernel: the symbol is Hermitian, so that the eigenvalues say everything."""
     K = np.random.default_rng(seed).standard_normal((3, 3, 3, 3))
     K = K + K.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
@@ -154,7 +158,7 @@ def test_norm_of_q_is_the_largest_value_of_q_for_a_normal_operator(seed, degree)
     assert pr.residual_norm(Lambda, q) == pytest.approx(np.abs(q(Lambda.values)).max(), rel=1e-9)
 
 
-def test_small_q_on_the_spectrum_is_not_a_small_norm():
+def test_small_q_on_the_spectrum_is_not_a_small_norm() -> None:
     """A Jordan-like symbol: both eigenvalues are a root, and still q(A) is far from zero."""
     K = np.array([[1.0, 50.0], [0.0, 1.0]]).reshape(2, 2, 1, 1)
     Lambda = pr.eigenvalues(K, 4)
@@ -163,14 +167,15 @@ def test_small_q_on_the_spectrum_is_not_a_small_norm():
     assert pr.residual_norm(Lambda, q) == pytest.approx(50)
 
 
-def test_bare_eigenvalues_are_not_enough():
+def test_bare_eigenvalues_are_not_enough() -> None:
     q = pr.ResidualPolynomial([1.0])
-    for function, arguments in (
+    calls: tuple[tuple[Any, tuple[Any, ...]], ...] = (
         (pr.numerical_range, ()),
         (pr.departure_from_normality, ()),
         (pr.pseudospectrum, (0.0,)),
         (pr.residual_norm, (q,)),
-    ):
+    )
+    for function, arguments in calls:
         with pytest.raises(
             pr.InputError, match="eigenvalues alone don't determine it: expected a Spectrum, got ndarra"
         ):
@@ -179,13 +184,13 @@ def test_bare_eigenvalues_are_not_enough():
     with pytest.raises(pr.InputError, match="expected finite points"):
         pr.pseudospectrum(Lambda, np.nan)
     with pytest.raises(pr.InputError, match="expected a ResidualPolynomial, got list"):
-        pr.residual_norm(Lambda, [1.0, 2.0])
+        pr.residual_norm(Lambda, cast(Any, [1.0, 2.0]))
     with pytest.raises(pr.InputError, match="even number of at least 4 angles, got 7"):
         pr.numerical_range(pr.eigenvalues(np.ones((1, 1, 1, 1)), 2), 7)
 
 
-def test_a_failed_iteration_is_an_error(monkeypatch, rng):
-    def never(*args, **options):
+def test_a_failed_iteration_is_an_error(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    def never(*args: Any, **options: Any) -> None:
         raise ArpackNoConvergence("no", np.empty(0), np.empty((0, 0)))
 
     monkeypatch.setattr("polyroots.spectra.lanczos.eigsh", never)
@@ -194,7 +199,7 @@ def test_a_failed_iteration_is_an_error(monkeypatch, rng):
         pr.residual_norm(Lambda, pr.ResidualPolynomial([1.0]))
 
 
-def test_a_part_of_the_frequencies_gives_a_range_from_inside(rng):
+def test_a_part_of_the_frequencies_gives_a_range_from_inside(rng: np.random.Generator) -> None:
     Lambda = pr.eigenvalues(rng.standard_normal((3, 3, 3, 3)), 16)
     every, some = pr.numerical_range(Lambda, 16), pr.numerical_range(Lambda, 16, every=3)
     assert (some.support <= every.support + 1e-12).all()
@@ -204,7 +209,7 @@ def test_a_part_of_the_frequencies_gives_a_range_from_inside(rng):
 
 
 @pytest.mark.parametrize(("padding", "size"), [("circular", 6), ("zeros", 6), ("zeros", 20)])
-def test_a_norm_beyond_float64_is_infinite(padding, size):
+def test_a_norm_beyond_float64_is_infinite(padding: str, size: int) -> None:
     K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
     q = pr.ResidualPolynomial(np.full(200, 1e-3))
     assert pr.residual_norm(pr.eigenvalues(K, size, padding=padding), q) == np.inf

@@ -19,11 +19,11 @@ STORED = Path(__file__).parent / "stored" / "run-0.1.0"
 
 
 @pytest.fixture
-def old(tmp_path):
+def old(tmp_path: Path) -> Path:
     return Path(shutil.copytree(STORED, tmp_path / "old"))
 
 
-def test_a_run_of_0_1_0_loads(old):
+def test_a_run_of_0_1_0_loads(old: Path) -> None:
     found = load_run(old)
     assert json.loads((old / "config.json").read_text())["config"]["model"]["classes"] == 10
     assert (found.config.model.num_classes, found.config.model.channels) == (10, (2, 4))
@@ -32,7 +32,7 @@ def test_a_run_of_0_1_0_loads(old):
 
 
 @pytest.mark.parametrize("name", ["last.pt", "best.pt"])
-def test_a_checkpoint_of_0_1_0_scores_what_it_scored(old, name):
+def test_a_checkpoint_of_0_1_0_scores_what_it_scored(old: Path, name: str) -> None:
     scores, _ = evaluate_checkpoint(pr.load_checkpoint(old / name))
     expected = json.loads((old / "result.json").read_text())["last"]
     assert scores.accuracy == expected["test_accuracy"]
@@ -40,7 +40,7 @@ def test_a_checkpoint_of_0_1_0_scores_what_it_scored(old, name):
 
 
 @pytest.mark.slow
-def test_commands_take_files_of_0_1_0(old, tmp_path):
+def test_commands_take_files_of_0_1_0(old: Path, tmp_path: Path) -> None:
     assert "levels.0.A" in run("spectrum", old / "last.pt").stdout
     run("init", old / "last.pt", "--out", tmp_path / "again.pt")
     assert pr.load_checkpoint(tmp_path / "again.pt").config.num_classes == 10
@@ -54,11 +54,11 @@ STORED_STUDY = Path(__file__).parent / "stored" / "study-0.1.0"
 
 
 @pytest.fixture
-def old_study(tmp_path):
+def old_study(tmp_path: Path) -> Path:
     return Path(shutil.copytree(STORED_STUDY, tmp_path / "study"))
 
 
-def test_a_study_of_0_1_0_has_its_plan_and_table(old_study):
+def test_a_study_of_0_1_0_has_its_plan_and_table(old_study: Path) -> None:
     plan, _ = make_plan(old_study / "study.toml")
     stored = StudyDirectory(old_study).read()
     assert [run.name for run in stored.runs] == [run.name for run in plan.runs] == ["q2_seed-11", "mgnet-ab_seed-11"]
@@ -69,14 +69,14 @@ def test_a_study_of_0_1_0_has_its_plan_and_table(old_study):
     assert ["mgnet-ab", "140", "1", "1", "10.00", "10.00", "+0.00", "-", "1"] in rows
 
 
-def test_runs_of_a_study_of_0_1_0_are_not_trained_again(old_study):
+def test_runs_of_a_study_of_0_1_0_are_not_trained_again(old_study: Path) -> None:
     files = {file: file.read_bytes() for file in (old_study / "runs").rglob("*") if file.is_file()}
     output = run("study", "run", old_study / "study.toml", "--out", old_study, "--device", "cpu").stdout
     assert "2 runs, 2 of them done before" in output
     assert {file: file.read_bytes() for file in (old_study / "runs").rglob("*") if file.is_file()} == files
 
 
-def test_a_run_of_a_study_of_0_1_0_is_resumed(old_study, monkeypatch):
+def test_a_run_of_a_study_of_0_1_0_is_resumed(old_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It had trained its last epoch, but had not written its result."""
     path = old_study / "runs" / "q2_seed-11"
     before = json.loads((path / "result.json").read_text())

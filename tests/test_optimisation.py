@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from spectra import max_abs, shifted
 
 import polyroots as pr
@@ -26,18 +28,18 @@ from polyroots.roots.select import choose_roots
         (np.logspace(-6, 0, 60), 30, 0.953804),
     ],
 )
-def test_steep_polynomials_keep_what_the_optimum_reaches(values, degree, optimum):
+def test_steep_polynomials_keep_what_the_optimum_reaches(values: NDArray[Any], degree: int, optimum: float) -> None:
     """One digit of the outermost root would decide: at 1 in the first case q changes by 374 with it."""
     assert max_abs(pr.select_roots(values, degree, "minimax"), values) == pytest.approx(optimum, rel=2e-3)
 
 
-def test_least_squares_of_steep_polynomials():
+def test_least_squares_of_steep_polynomials() -> None:
     values = np.array([1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 7e-3, 0.5, 1])
     q = pr.ResidualPolynomial(pr.select_roots(values, 7, "least-squares"))
     assert np.sqrt((np.abs(q(values)) ** 2).mean()) < 0.0079
 
 
-def test_what_float64_roots_cannot_reach_is_refused():
+def test_what_float64_roots_cannot_reach_is_refused() -> None:
     """Roots that are not those of the optimum, whoever is to blame."""
     target = Target.of([1, 2, 3])
     problem = OptimisationProblem("mine", RootRequest(2), target, target, 2)
@@ -49,7 +51,7 @@ def test_what_float64_roots_cannot_reach_is_refused():
     ]
 
 
-def test_what_is_below_rounding_is_refused_with_a_degree_that_is_enough():
+def test_what_is_below_rounding_is_refused_with_a_degree_that_is_enough() -> None:
     for values in (1 + 1e-6 * np.arange(9), np.r_[0.76545 + 1e-6 * np.arange(15), 1.4487]):
         for strategy in ("minimax", "least-squares"):
             with pytest.raises(pr.InputError, match="so small that rounding hides its roots") as caught:
@@ -58,7 +60,7 @@ def test_what_is_below_rounding_is_refused_with_a_degree_that_is_enough():
             assert max_abs(pr.select_roots(values, degree, strategy), values) < 1e-7
 
 
-def test_roots_below_rounding_are_lost():
+def test_roots_below_rounding_are_lost() -> None:
     clusters = np.r_[1 + 1e-3 * np.linspace(-1, 1, 30), 3 + 1e-3 * np.linspace(-1, 1, 30)]
     with pytest.raises(
         pr.InputError, match=r"so small that rounding hides its roots; degree . is enough to get below 1e-08"
@@ -67,7 +69,7 @@ def test_roots_below_rounding_are_lost():
 
 
 @pytest.mark.parametrize("strategy", ["least-squares", "minimax"])
-def test_every_symmetry_is_said_with_the_degree_that_fits(strategy):
+def test_every_symmetry_is_said_with_the_degree_that_fits(strategy: str) -> None:
     """Three directions: the best of four and of five roots is that of three."""
     w = np.exp(2j * np.pi * np.arange(3) / 3)
     values = np.r_[w, 2 * w]
@@ -81,18 +83,18 @@ def test_every_symmetry_is_said_with_the_degree_that_fits(strategy):
     ("values", "blocks"), [([1, 2], "S,S,S"), ([-1, 1], "S,S"), ([1, 2, 3], "S,L,L,L"), ([2], "L,S"), ([1, 2], "L,L,L")]
 )
 @pytest.mark.parametrize("strategy", ["minimax", "least-squares"])
-def test_blocks_with_too_many_roots_are_said(values, blocks, strategy):
+def test_blocks_with_too_many_roots_are_said(values: list[int], blocks: str, strategy: str) -> None:
     with pytest.raises(pr.InputError, match=f"blocks {blocks} have more roots than are needed"):
         pr.select_roots(values, blocks=blocks, strategy=strategy)
 
 
-def test_as_many_symmetric_pairs_as_squares_are_the_eigenvalues():
+def test_as_many_symmetric_pairs_as_squares_are_the_eigenvalues() -> None:
     assert pr.select_roots([1, 2], blocks="S,S", strategy="minimax").tolist() == [2, -2, 1, -1]
     found = pr.select_roots([1, 2, 3], blocks="S,C", strategy="minimax")
     assert max_abs(found, np.array([1, 2, 3])) == 0
 
 
-def test_what_fixed_roots_spoil_is_not_said_of_the_degree():
+def test_what_fixed_roots_spoil_is_not_said_of_the_degree() -> None:
     values = [1, 2, 3, 4 + 1j, 4 - 1j, 2 + 2j, 2 - 2j, 3 + 2j, 3 - 2j]
     with pytest.raises(
         pr.InputError, match=r"beside the 2 roots that the blocks L,L,S fix, the least max.q. that 2 roots"
@@ -105,7 +107,7 @@ def test_what_fixed_roots_spoil_is_not_said_of_the_degree():
     "strategy", ["minimax", "least-squares", "chebyshev", "leja", "extremal", "largest", "smallest"]
 )
 @pytest.mark.parametrize("blocks", [None, "S,S"])
-def test_the_scale_does_not_matter(scale, strategy, blocks):
+def test_the_scale_does_not_matter(scale: float, strategy: str, blocks: str | None) -> None:
     values = np.random.default_rng(3).uniform(1, 3, 40)
     ours = pr.select_roots(scale * values, 3, strategy, blocks)
     expected = pr.select_roots(values, 3, strategy, blocks)
@@ -113,7 +115,7 @@ def test_the_scale_does_not_matter(scale, strategy, blocks):
 
 
 @pytest.mark.parametrize("blocks", ["C,C", "S", "S,S", "S,S,S", "S,C"])
-def test_harmonic_ritz_by_any_scale_of_the_operator(blocks):
+def test_harmonic_ritz_by_any_scale_of_the_operator(blocks: str) -> None:
     """The operator is normalised by a power of two, the spectrum by another: roots scale with A."""
     Lambda = shifted(31)
     larger = pr.eigenvalues(37 * Lambda.weight, Lambda.size)
@@ -123,7 +125,7 @@ def test_harmonic_ritz_by_any_scale_of_the_operator(blocks):
     )
 
 
-def test_several_symmetric_pairs_beside_the_last():
+def test_several_symmetric_pairs_beside_the_last() -> None:
     """Complex squares: all S but the last from the rim, the last the best beside them, found by scanning."""
     Lambda = shifted(47)
     choice = choose_roots(Lambda, None, "least-squares", "S,S,S")
@@ -131,24 +133,24 @@ def test_several_symmetric_pairs_beside_the_last():
     ends = pr.select_roots(Lambda, blocks="S,S")
     assert np.array_equal(choice.roots[:4], ends)
 
-    def rms(modulus):
+    def rms(modulus: float) -> float:
         return np.sqrt((np.abs(pr.ResidualPolynomial([*ends, modulus, -modulus])(Lambda.values)) ** 2).mean())
 
     last = choice.roots[4].real
     assert rms(last) <= min(rms(last * scale) for scale in (0.98, 0.995, 1.005, 1.02))
 
 
-def test_squares_count_with_their_multiplicity():
+def test_squares_count_with_their_multiplicity() -> None:
     """One S over 1, 1, 1 and 3: for squares 1, 1, 1, 9 the best 1/s is 12/84."""
     roots = pr.select_roots([1, 1, 1, 3], blocks="S", strategy="least-squares")
     assert roots == pytest.approx([np.sqrt(7), -np.sqrt(7)], rel=1e-12)
 
 
-def ellipse_factor(points, centre, focus_squared):
+def ellipse_factor(points: NDArray[Any], centre: float, focus_squared: float) -> float:
     """Asymptotic convergence factor by its definition: the map from the ellipses to circles."""
     focus = np.sqrt(complex(focus_squared))
 
-    def joukowski(z):
+    def joukowski(z: NDArray[Any]) -> NDArray[Any]:
         w = (z - centre) / focus
         return np.maximum(*(np.abs(w + sign * np.sqrt(w**2 - 1)) for sign in (1, -1)))
 
@@ -156,7 +158,7 @@ def ellipse_factor(points, centre, focus_squared):
 
 
 @pytest.mark.parametrize("seed", range(11, 16))
-def test_no_other_ellipse_is_better(seed):
+def test_no_other_ellipse_is_better(seed: int) -> None:
     """A fine grid of centres and foci, against the asymptotic factor by its definition."""
     rng = np.random.default_rng(seed)
     points = 3 + rng.uniform(-1, 1, 12) + 1j * rng.uniform(0, 2, 12)
@@ -168,7 +170,7 @@ def test_no_other_ellipse_is_better(seed):
 
 
 @pytest.mark.parametrize("seed", [11, 47])
-def test_the_best_ellipse_beside_zero_is_found(seed):
+def test_the_best_ellipse_beside_zero_is_found(seed: int) -> None:
     """Points near 0 and near the imaginary axis, where a kink stops a single simplex search 1e-4 above the minimum.
 
     The minimum comes from grids of centres and foci, each finer one around the best of the one before.
@@ -192,7 +194,7 @@ def test_the_best_ellipse_beside_zero_is_found(seed):
     assert reached <= best + 1e-6
 
 
-def test_the_null_space_is_left_out_of_the_start():
+def test_the_null_space_is_left_out_of_the_start() -> None:
     """Two channels of three hundred are not zero: the range knows them, any other start hardly sees them."""
     K = np.zeros((300, 300, 1, 1))
     K[0, 0], K[1, 1] = 2, 2.2
@@ -200,20 +202,20 @@ def test_the_null_space_is_left_out_of_the_start():
     assert 2 < root.real < 2.2
 
 
-def test_an_optimum_at_zero_is_refused():
+def test_an_optimum_at_zero_is_refused() -> None:
     """Whatever an optimiser returns: relative to the spectrum it is zero."""
     with pytest.raises(pr.InputError, match="'mine' has a root at 2e-07, which is zero relative to the spectrum"):
         optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda problem: [2e-7], "mine")
     assert optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda problem: [4e-7], "mine").roots == [4e-7]
 
 
-def test_zero_on_the_edge_is_in_the_hull():
+def test_zero_on_the_edge_is_in_the_hull() -> None:
     """Also as rounding: an imaginary spectrum turned by pi / 2."""
     for values in ([0.0, 1, 2, 1j, -1j], np.exp(0.5j * np.pi) * np.linspace(1, 2, 5)):
         assert pr.ResidualPolynomial([1]).diagnose(values).holds_zero
 
 
-def test_what_is_no_number_is_said():
+def test_what_is_no_number_is_said() -> None:
     for options, message in (
         ({"degree": 2.5}, "degree: expected a whole number, got 2.5"),
         ({"degree": "3"}, "degree: expected a whole number, got '3'"),
@@ -227,14 +229,14 @@ def test_what_is_no_number_is_said():
         pr.select_roots("ab")
 
 
-def test_given_conjugates_need_not_be_exact():
+def test_given_conjugates_need_not_be_exact() -> None:
     ours = pr.select_roots([1, 2], strategy="given", roots=[1 + 1j, 1 - 1.0000000000001j])
     assert ours.tolist() == [1 + 1j, 1 - 1j]
     assert pr.select_roots([1, 2], strategy="given", roots=[1 + 1e-17j]).tolist() == [1]
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 4, 10])
-def test_chebyshev_beside_the_imaginary_axis(degree):
+def test_chebyshev_beside_the_imaginary_axis(degree: int) -> None:
     """Foci far above the centre: roots are exactly conjugate, the middle one real."""
     roots = pr.select_roots([1e-4 + 1j], degree, "chebyshev")
     assert np.array_equal(np.sort_complex(roots), np.sort_complex(roots.conj()))
@@ -243,14 +245,14 @@ def test_chebyshev_beside_the_imaginary_axis(degree):
     assert (roots.imag == 0).sum() == (degree + 1) % 2
 
 
-def test_a_zero_operator_has_no_spectrum_but_rounding(rng):
+def test_a_zero_operator_has_no_spectrum_but_rounding(rng: np.random.Generator) -> None:
     K = rng.standard_normal((2, 2, 3, 3))
     K -= K.mean((2, 3), keepdims=True)
     with pytest.raises(pr.InputError, match="all eigenvalues are zero"):
         pr.select_roots(pr.eigenvalues(K, 1), 1)
 
 
-def test_advice_for_conjugate_pairs_works():
+def test_advice_for_conjugate_pairs_works() -> None:
     values = [1 + 1j, 1 - 1j, 2 + 1j, 2 - 1j, 5, 6]
     with pytest.raises(pr.InputError, match="odd number, and 'complex' chooses conjugate pairs; degree 1 or 3 fits"):
         pr.select_roots(values, 2, "complex")

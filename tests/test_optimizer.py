@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,16 +9,16 @@ import torch
 from small_runs import small
 
 import polyroots as pr
-from polyroots.training import RECIPES, open_data, train_config
+from polyroots.training import RECIPES, Source, open_data, train_config
 from polyroots.training.loop.optimizer import make_optimizer, rate_at
 
 
 @pytest.fixture(scope="module")
-def digits():
+def digits() -> Source:
     return open_data("digits")
 
 
-def test_the_rate_is_torchs_cosine(digits):
+def test_the_rate_is_torchs_cosine(digits: Source) -> None:
     config = small(digits, epochs=3, lr=0.07)
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=0.07)
@@ -29,7 +30,7 @@ def test_the_rate_is_torchs_cosine(digits):
     assert rate_at(config, 15, 5) == pytest.approx(0, abs=1e-17)
 
 
-def test_the_papers_rate_moves_once_an_epoch(digits):
+def test_the_papers_rate_moves_once_an_epoch(digits: Source) -> None:
     model = small(digits).model
     config = train_config("digits", model, "paper")
     rates = np.array([rate_at(config, step, 5) for step in range(400 * 5)]).reshape(400, 5)
@@ -37,7 +38,7 @@ def test_the_papers_rate_moves_once_an_epoch(digits):
     np.testing.assert_allclose(rates[:, 0], 0.05 * (1 + np.cos(np.pi * np.arange(400) / 400)), rtol=1e-12)
 
 
-def test_a_warm_up_rises_in_equal_steps_to_the_cosine(digits):
+def test_a_warm_up_rises_in_equal_steps_to_the_cosine(digits: Source) -> None:
     config = small(digits, epochs=4, warmup=1.5, lr=0.6)
     rates = [rate_at(config, step, 4) for step in range(16)]
     np.testing.assert_allclose(rates[:6], np.arange(1, 7) / 10, rtol=1e-12)
@@ -46,7 +47,7 @@ def test_a_warm_up_rises_in_equal_steps_to_the_cosine(digits):
     np.testing.assert_allclose(rates[6:], 0.3 * (1 + np.cos(np.pi * np.arange(10) / 10)), rtol=1e-12)
 
 
-def test_the_papers_recipe_is_the_papers(digits):
+def test_the_papers_recipe_is_the_papers(digits: Source) -> None:
     """Batch 128, 400 epochs, SGD with momentum 0.9 and decay of everything, rate 0.1, grey fill, AutoAugment."""
     config = train_config("folder", small(digits).model, "paper", data_dir="x")
     assert (config.epochs, config.batch_size, config.lr, config.momentum, config.nesterov) == (
@@ -63,7 +64,7 @@ def test_the_papers_recipe_is_the_papers(digits):
     assert len(make_optimizer(model, config).param_groups) == 2
 
 
-def test_a_recipe_is_changed_by_other_choices(digits):
+def test_a_recipe_is_changed_by_other_choices(digits: Source) -> None:
     model = small(digits).model
     config = train_config("digits", model, "quick", epochs=3, augment="none")
     assert (config.epochs, config.nesterov, config.label_smoothing) == (3, True, 0.1)
@@ -74,7 +75,7 @@ def test_a_recipe_is_changed_by_other_choices(digits):
     assert (plain.epochs, plain.batch_size, plain.augment, plain.decay_alphas) == (20, 64, "none", False)
 
 
-def test_fixed_coefficients_are_not_in_the_optimizer(digits):
+def test_fixed_coefficients_are_not_in_the_optimizer(digits: Source) -> None:
     model = pr.models.build("q4", image_size=8, in_channels=1, channels=(4, 8), alphas="fixed")
     config = small(digits)
     (group,) = make_optimizer(model, config).param_groups
@@ -95,6 +96,6 @@ def test_fixed_coefficients_are_not_in_the_optimizer(digits):
         ({"name": "resnet20", "channels": (4, 8, 16), "track_spectrum": 1}, "resnet20 has no convolution A"),
     ],
 )
-def test_choices_that_do_not_fit_are_said(digits, fields, message):
+def test_choices_that_do_not_fit_are_said(digits: Source, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(pr.InputError, match=message):
         small(digits, **fields)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from dense import dense_operator
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from pictures import require_nothing_is_cut, texts
 from torch import nn
@@ -22,13 +25,13 @@ from polyroots_figures.operators import operators_of
 
 
 @pytest.fixture
-def small_A(monkeypatch):
+def small_A(monkeypatch: pytest.MonkeyPatch) -> None:
     """Freshly drawn A of 6 channels on 8 x 8 pixels."""
     monkeypatch.setattr("polyroots_figures.operators.CHANNELS", 6)
     monkeypatch.setattr("polyroots_figures.operators.SIZE", (8, 8))
 
 
-def drawn(name, request, width="two"):
+def drawn(name: str, request: Request, width: str = "two") -> tuple[Any, dict[str, Any]]:
     """The pictures of a figure that has data of one kind."""
     (computed,) = FIGURES[name].compute(request)
     return computed, FIGURES[name].draw(computed.data, WIDTHS[width])
@@ -37,18 +40,18 @@ def drawn(name, request, width="two"):
 # Figure 1
 
 
-def boxes_of(axes):
+def boxes_of(axes: Any) -> dict[str, list[str]]:
     """Colour of each convolution's box, with the symbol in it."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for patch in axes.patches:
-        if isinstance(patch, Rectangle) and patch.get_edgecolor()[3] == 0:
+        if isinstance(patch, Rectangle) and to_rgba(patch.get_edgecolor())[3] == 0:
             x, y = patch.get_x() + patch.get_width() / 2, patch.get_y() + patch.get_height() / 2
             (symbol,) = [t.get_text() for t in axes.texts if np.allclose(t.get_position(), (x, y), atol=1e-9)]
             found.setdefault(symbol, []).append(to_hex(patch.get_facecolor()))
     return found
 
 
-def test_figure_1_shows_what_the_papers_networks_share():
+def test_figure_1_shows_what_the_papers_networks_share() -> None:
     computed, pictures = drawn("1", Request())
     symbols = [
         {call["kind"] + str(call["number"]): 0 for group in panel["groups"] for call in group["calls"]}
@@ -73,21 +76,21 @@ def test_figure_1_shows_what_the_papers_networks_share():
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mgnet-a", "mgnet-ab", "mgnet", "q2", "q8", "q6", "mgnet-hx"])
-def test_figure_1_counts_the_modules_own_weights(monkeypatch, name):
+def test_figure_1_counts_the_modules_own_weights(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Each application in order, as a hook of its own sees them, and each weight once."""
     monkeypatch.setattr(figure1, "NETWORKS", {name: name})
-    network = pr.models.build(name, image_size=32, scale=0.25)
+    network: Any = pr.models.build(name, image_size=32, scale=0.25)
     monkeypatch.setattr(figure1, "build", lambda _: network)
     (computed,) = figure1.compute(Request())
     inside = [module for part in network.resolutions[1] for module in part.modules() if isinstance(module, nn.Conv2d)]
-    seen = []
+    seen: list[Any] = []
     for module in inside:
         module.register_forward_hook(lambda module, *_: seen.append(module))
     with torch.no_grad():
         network(torch.zeros(1, 3, 32, 32))
     calls = [call for group in computed.data["panels"][0]["groups"] for call in group["calls"]]
     assert [network.get_submodule(call["module"]) for call in calls] == seen
-    of_symbol = {}
+    of_symbol: dict[tuple[str, int], set[int]] = {}
     for call in calls:
         of_symbol.setdefault((call["kind"], call["number"]), set()).add(
             id(network.get_submodule(call["module"]).weight)
@@ -110,7 +113,7 @@ def test_figure_1_counts_the_modules_own_weights(monkeypatch, name):
 # Figure 2
 
 
-def test_figure_2_has_the_formulas_and_their_directions():
+def test_figure_2_has_the_formulas_and_their_directions() -> None:
     _, pictures = drawn("2", Request())
     (axes,) = pictures[""].axes
     words = " ".join(texts(pictures[""]))
@@ -119,7 +122,7 @@ def test_figure_2_has_the_formulas_and_their_directions():
     arrows = {}
     for patch in axes.patches:
         if isinstance(patch, FancyArrowPatch):
-            (x, y), (to_x, to_y) = patch._posA_posB
+            (x, y), (to_x, to_y) = vars(patch)["_posA_posB"]
             arrows[to_hex(patch.get_edgecolor())] = (np.sign(to_x - x), np.sign(to_y - y))
     a, b, restriction, features = COLOURS[:4]
     assert arrows == {a: (0, -1), b: (0, 1), restriction: (1, 0), features: (1, 0)}
@@ -129,7 +132,7 @@ def test_figure_2_has_the_formulas_and_their_directions():
 
 
 @pytest.mark.slow
-def test_figure_3_is_of_the_papers_size():
+def test_figure_3_is_of_the_papers_size() -> None:
     """The default: the spectrum of a fresh 64 x 64 x 3 x 3 at 32 x 32, with degree 3."""
     before = torch.random.get_rng_state()
     (computed,) = figure3.compute(Request(seed=3))
@@ -147,7 +150,7 @@ def test_figure_3_is_of_the_papers_size():
     assert "4 roots damp " in computed.words[0]
 
 
-def test_figure_3_of_a_checkpoint_takes_its_level(init_file):
+def test_figure_3_of_a_checkpoint_takes_its_level(init_file: Path) -> None:
     checkpoint = load_checkpoint(init_file)
     computed, pictures = drawn("3", Request(checkpoint=checkpoint, level=2, degree=2, strategy="leja"))
     Lambda = pr.eigenvalues(checkpoint.weights["levels.1.A.weight"], 4)
@@ -162,7 +165,7 @@ def test_figure_3_of_a_checkpoint_takes_its_level(init_file):
         assert "|q_{3}(" in title
 
 
-def test_figure_3_can_have_the_networks_own_roots(trained):
+def test_figure_3_can_have_the_networks_own_roots(trained: tuple[Path, str]) -> None:
     loaded = load_run(trained[0])
     for level, operator in enumerate(loaded.end.operators, 1):
         (computed,) = figure3.compute(Request(run=loaded, level=level, strategy="own"))
@@ -174,7 +177,7 @@ def test_figure_3_can_have_the_networks_own_roots(trained):
         figure3.compute(Request(checkpoint=Checkpoint(mgnet.config, mgnet.state_dict()), strategy="own"))
 
 
-def test_figure_3_of_eigenvalues_on_a_line_is_flat():
+def test_figure_3_of_eigenvalues_on_a_line_is_flat() -> None:
     weight = torch.zeros(1, 1, 3, 3)
     weight[0, 0] = torch.tensor([[0.0, -1, 0], [-1, 4, -1], [0, -1, 0]])
     values = pr.eigenvalues(weight, 8).values
@@ -182,9 +185,9 @@ def test_figure_3_of_eigenvalues_on_a_line_is_flat():
     assert set(figure3.draw(data, 7)) == {"-flat"}
 
 
-def test_figure_3_of_several_A_shows_each(tmp_path):
+def test_figure_3_of_several_A_shows_each(tmp_path: Path) -> None:
     torch.manual_seed(37)
-    model = pr.models.build("q4", image_size=8, in_channels=1, channels=(4, 8), steps_per_A=1)
+    model: Any = pr.models.build("q4", image_size=8, in_channels=1, channels=(4, 8), steps_per_A=1)
     checkpoint = Checkpoint(model.config, model.state_dict())
     computed = figure3.compute(Request(checkpoint=checkpoint, level=2))
     assert [one.stem for one in computed] == [f"figure3-level2-{number}" for number in (1, 2, 3)]
@@ -196,7 +199,7 @@ def test_figure_3_of_several_A_shows_each(tmp_path):
 # Figure 4
 
 
-def test_figure_4_has_real_spectra_and_the_blocks_curves(small_A):
+def test_figure_4_has_real_spectra_and_the_blocks_curves(small_A: None) -> None:
     computed, pictures = drawn("4", Request(seed=5))
     for row, operator in zip(
         computed.data["rows"], [operators_of(Request(seed=5), i)[0] for i in ("kaiming", "shifted")], strict=True
@@ -225,7 +228,7 @@ def test_figure_4_has_real_spectra_and_the_blocks_curves(small_A):
         assert low < min(lines["eigenvalues"][0]) <= max(lines["eigenvalues"][0]) < high
 
 
-def test_figure_4_of_a_network_is_its_symmetric_part(init_file):
+def test_figure_4_of_a_network_is_its_symmetric_part(init_file: Path) -> None:
     checkpoint = load_checkpoint(init_file)
     (computed,) = figure4.compute(Request(checkpoint=checkpoint, level=2))
     assert computed.stem == "figure4-level2"
@@ -237,7 +240,7 @@ def test_figure_4_of_a_network_is_its_symmetric_part(init_file):
 # strategies
 
 
-def test_every_strategy_is_on_the_picture(small_A):
+def test_every_strategy_is_on_the_picture(small_A: None) -> None:
     computed, pictures = drawn("strategies", Request(seed=5, degree=3))
     rows, values = computed.data["rows"], computed.data["values"]
     assert {row["strategy"] for row in rows} == set(STRATEGIES) - {"given"}
@@ -265,7 +268,7 @@ def test_every_strategy_is_on_the_picture(small_A):
         assert np.allclose(shown, np.sort_complex(row["roots"]))
 
 
-def test_bands_are_there_however_large_q_is():
+def test_bands_are_there_however_large_q_is() -> None:
     values = np.array([1 + 1j, 1 - 1j, -1 + 1j, -1 - 1j])
     row = {"strategy": "real", "error": "", "roots": np.array([1e-25]), "max_abs": 1.5e25}
     data = {"title": "", "shape": "", "values": values, "best": 1.0, "rows": [row]}
@@ -274,7 +277,7 @@ def test_bands_are_there_however_large_q_is():
     assert "no roots here" in texts(strategies.draw(data, 7)[""])
 
 
-def test_strategies_without_roots_say_so(init_file):
+def test_strategies_without_roots_say_so(init_file: Path) -> None:
     """Around 0 no four roots are a smoother."""
     computed, pictures = drawn("strategies", Request(checkpoint=load_checkpoint(init_file)))
     without = [row["strategy"] for row in computed.data["rows"] if row["error"]]
@@ -289,7 +292,7 @@ def test_strategies_without_roots_say_so(init_file):
 # smoothing
 
 
-def test_smoothing_is_what_the_symbol_says():
+def test_smoothing_is_what_the_symbol_says() -> None:
     """Each norm follows from the eigenvalues 4 - 2 cos - 2 cos of the Laplacian at the Fourier coefficients."""
     (computed,) = smoothing.compute(Request(seed=5))
     n = smoothing.SIZE
@@ -324,7 +327,7 @@ def test_smoothing_is_what_the_symbol_says():
     assert curves["minimax"]["norms"][-1] < 1e-2 * curve["norms"][-1]
 
 
-def test_what_grows_is_named_and_not_drawn():
+def test_what_grows_is_named_and_not_drawn() -> None:
     computed, pictures = drawn("smoothing", Request(seed=5))
     for axes, panel in zip(pictures[""].axes, computed.data["panels"], strict=True):
         growing = [curve["strategy"] for curve in panel["curves"] if curve["norms"][-1] > 1]
@@ -340,14 +343,14 @@ def test_what_grows_is_named_and_not_drawn():
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", ["1", "2", "3", "4", "strategies", "smoothing"])
-def test_no_word_is_cut(small_A, name, width):
+def test_no_word_is_cut(small_A: None, name: str, width: str) -> None:
     _, pictures = drawn(name, Request(seed=5), width)
     for figure in pictures.values():
         assert figure.get_size_inches()[0] <= WIDTHS[width]
         require_nothing_is_cut(figure)
 
 
-def test_strategies_of_a_real_spectrum_have_no_hull():
+def test_strategies_of_a_real_spectrum_have_no_hull() -> None:
     values = np.linspace(1, 2, 9) + 0j
     row = {"strategy": "real", "error": "", "roots": np.array([1.0]), "max_abs": 1.0}
     data = {"title": "", "shape": "", "values": values, "best": 0.0, "rows": [row]}

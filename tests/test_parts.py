@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 from dense import dense_operator
+from numpy.typing import NDArray
 from torch import nn
 
 import polyroots as pr
@@ -19,7 +21,7 @@ from polyroots.models.operator import norm_at_any_frequency
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def smoothed(A, roots, x):
+def smoothed(A: NDArray[Any], roots: Any, x: NDArray[Any]) -> NDArray[Any]:
     """u of A u = x with the residual q(A) x, from the dense matrix."""
     q = np.eye(len(A), dtype=complex)
     for root in roots:
@@ -33,26 +35,26 @@ def smoothed(A, roots, x):
     ("roots", "blocks"),
     [([1.2, 0.9], "L,L"), ([0.7, 1 + 0.3j], "L,C"), ([1 + 0.3j, 0.7], "L,C"), ([0.5, 1.5, 1j, 2, -2], "L,L,R,C")],
 )
-def test_a_poly_block_smooths(roots, blocks, padding, rng):
+def test_a_poly_block_smooths(roots: list[complex], blocks: str, padding: Any, rng: np.random.Generator) -> None:
     """x - A u = q(A) x, against the dense matrix; conjugates are completed."""
     torch.manual_seed(5)
     complete = [z for root in roots for z in ({root, np.conj(root)} if np.imag(root) else {root})]
-    block = PolyBlock(3, roots, padding=padding, placement="plain,plain,plain").double()
+    block: Any = PolyBlock(3, roots, padding=padding, placement="plain,plain,plain").double()
     assert ",".join(step.letter for step in block.level.blocks) == blocks
     A = dense_operator(block.level.A.weight.detach().numpy(), (4, 5), padding=padding)
     x = rng.standard_normal((2, 3, 4, 5))
     # The coefficients were rounded to float32 when they were set.
     u = block(torch.from_numpy(x))
     np.testing.assert_allclose(u.detach(), smoothed(A, complete, x), rtol=1e-5, atol=1e-5)
-    smoother = PolyBlock(3, roots, padding=padding).double()
+    smoother: Any = PolyBlock(3, roots, padding=padding).double()
     smoother.load_state_dict(block.state_dict(), strict=False)
     bn = nn.BatchNorm2d(3, affine=False).double()
     torch.testing.assert_close(smoother(torch.from_numpy(x)), torch.relu(bn(u)))
 
 
-def test_a_strategy_chooses_a_blocks_roots_from_its_own_operator():
+def test_a_strategy_chooses_a_blocks_roots_from_its_own_operator() -> None:
     torch.manual_seed(13)
-    block = PolyBlock(6, "minimax", size=(8, 6), degree=4, padding="circular")
+    block: Any = PolyBlock(6, "minimax", size=(8, 6), degree=4, padding="circular")
     Lambda = pr.eigenvalues(block.level.A.weight, (8, 6))
     chosen = pr.select_roots(Lambda, 4, "minimax")
     t = Lambda.values
@@ -65,7 +67,7 @@ def test_a_strategy_chooses_a_blocks_roots_from_its_own_operator():
     assert abs(q).max() < 0.1
 
 
-def test_fixed_coefficients_are_not_trained():
+def test_fixed_coefficients_are_not_trained() -> None:
     fixed = PolyBlock(4, [0.5, 1.5], alphas="fixed")
     trained = PolyBlock(4, [0.5, 1.5])
     assert count_weights(trained) - count_weights(fixed) == 2
@@ -73,29 +75,29 @@ def test_fixed_coefficients_are_not_trained():
     assert all(step.alphas.grad is None for step in fixed.level.blocks)
     assert fixed.level.A.weight.grad is not None
     assert any(key.endswith("alphas") for key in fixed.state_dict())
-    model = pr.models.build("q4", channels=(4, 8), alphas="fixed")
+    model: Any = pr.models.build("q4", channels=(4, 8), alphas="fixed")
     assert not any(p.requires_grad for name, p in model.named_parameters() if name.endswith("alphas"))
 
 
-def test_roots_are_set_all_or_none():
-    level = Level(4, "L,L")
+def test_roots_are_set_all_or_none() -> None:
+    level: Any = Level(4, "L,L")
     with pytest.raises(pr.InputError, match="beyond"):
         level.set_roots([2.0, 1e-60])
     assert [step.alphas.tolist() for step in level.blocks] == [[1.0], [1.0]]
 
 
-def test_parts_are_made_without_numbers_on_meta():
-    roots = torch.tensor([0.5, 1.5], requires_grad=True)
+def test_parts_are_made_without_numbers_on_meta() -> None:
+    roots: Any = torch.tensor([0.5, 1.5], requires_grad=True)
     with torch.device("meta"):
-        block = PolyBlock(4, roots=roots)
+        block: Any = PolyBlock(4, roots=roots)
         assert block(torch.empty(2, 4, 6, 6)).shape == (2, 4, 6, 6)
-        model = pr.models.build("q4", channels=(4, 8))
+        model: Any = pr.models.build("q4", channels=(4, 8))
     with pytest.raises(pr.InputError, match="level 1: A has no numbers yet"):
         pr.initialize(model)
 
 
-def test_a_level_takes_its_roots():
-    level = Level(4, roots=[1 + 1j, 0.5])
+def test_a_level_takes_its_roots() -> None:
+    level: Any = Level(4, roots=[1 + 1j, 0.5])
     assert [step.letter for step in level.blocks] == ["L", "C"]
     assert level.blocks[0].alphas.tolist() == [2.0]
     assert level.blocks[1].alphas.tolist() == [1.0, -0.5]
@@ -123,25 +125,25 @@ def test_a_level_takes_its_roots():
         (lambda: Level(4), "expected blocks such as L,L,C, or roots"),
         (lambda: Level(4, "L,L", roots=[1j]), "block L needs real roots"),
         (lambda: Level(4, "L,L", placement=[pr.models.Placement()]), "a placement for each of 2 blocks, got 1"),
-        (lambda: Level(4, "L,L", padding="reflect"), "unknown padding 'reflect'"),
-        (lambda: Level(4, "L,L", A_init="xavier"), "unknown A_init 'xavier'"),
+        (lambda: Level(4, "L,L", padding=cast(Any, "reflect")), "unknown padding 'reflect'"),
+        (lambda: Level(4, "L,L", A_init=cast(Any, "xavier")), "unknown A_init 'xavier'"),
         (lambda: Level(4, "L,L").set_roots([1]), "blocks L,L need 2 roots, got 1"),
         (lambda: Level(4, "L,L", steps_per_A=0), "at least one step that shares"),
         (lambda: Level(4, "L,L", placement=["smoother", "regulr"]), "did you mean 'regular'"),
         (lambda: Level(0, "L,L"), "expected at least one channel, got 0"),
-        (lambda: PolyBlock(16.0, [1, 2]), "channels: expected a whole number, got 16.0"),
+        (lambda: PolyBlock(cast(Any, 16.0), [1, 2]), "channels: expected a whole number, got 16.0"),
         (lambda: MgLevel(4, 0, PLACEMENTS["regular"]), "at least one step"),
         (lambda: MgLevel(4, 2, PLACEMENTS["A-bn"]), "no A-term"),
     ],
 )
-def test_what_does_not_fit_is_one_sentence(make, message):
+def test_what_does_not_fit_is_one_sentence(make: Callable[..., Any], message: str) -> None:
     with pytest.raises(pr.InputError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5, 24])
-def test_a_shifted_A_lies_in_the_right_half_plane(channels):
+def test_a_shifted_A_lies_in_the_right_half_plane(channels: int) -> None:
     """Within 1/2 of 1 for images of any size and both boundaries, and not much less: the bound is near the truth."""
     for seed in (7, 77, 777):
         torch.manual_seed(seed)
@@ -161,7 +163,7 @@ def test_a_shifted_A_lies_in_the_right_half_plane(channels):
         assert 0.4 < float(pr.singular_values(noise, 64)[0]) <= 0.5
 
 
-def test_the_norm_is_bounded_between_the_frequencies_it_is_computed_at():
+def test_the_norm_is_bounded_between_the_frequencies_it_is_computed_at() -> None:
     """Rotations by -pi/8 and pi/8 on the taps beside the centre: 2 cos(theta - pi/8), in two directions."""
     c, s = np.cos(np.pi / 8), np.sin(np.pi / 8)
     taps = [np.array([[c, -s], [s, c]]), np.zeros((2, 2)), np.array([[c, s], [-s, c]])]
@@ -171,7 +173,7 @@ def test_the_norm_is_bounded_between_the_frequencies_it_is_computed_at():
 
 
 @pytest.mark.parametrize("strategy", ["chebyshev", "minimax", "least-squares"])
-def test_smoothers_apply_to_a_shifted_A_from_the_start(strategy):
+def test_smoothers_apply_to_a_shifted_A_from_the_start(strategy: str) -> None:
     """Where a freshly drawn A has a disc around 0, which nothing damps, a shifted one is damped by four roots."""
     torch.manual_seed(83)
     options = {"image_size": 8, "channels": (8, 16), "padding": "circular", "placement": "smoother"}
@@ -187,14 +189,14 @@ def test_smoothers_apply_to_a_shifted_A_from_the_start(strategy):
     assert all(level.diagnosis.best > 0.9 for level in kaiming.levels)
 
 
-def test_a_kaiming_A_is_torchs():
+def test_a_kaiming_A_is_torchs() -> None:
     torch.manual_seed(89)
     ours = ConvOperator(6)
     torch.manual_seed(89)
     assert torch.equal(ours.weight, nn.Conv2d(6, 6, 3, bias=False).weight)
 
 
-def test_the_readmes_network_of_someone_else():
+def test_the_readmes_network_of_someone_else() -> None:
     """torchvision's ResNet18 with its blocks replaced: it runs, trains, and is smaller."""
     page = (ROOT / "README.md").read_text()
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, flags=re.S) if "resnet18" in block]

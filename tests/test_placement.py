@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import polyroots as pr
 from polyroots.models import PLACEMENTS, Level, Placement, inert_coefficients
@@ -20,7 +22,7 @@ NAMED = {
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_placements_are_the_authors(name):
+def test_placements_are_the_authors(name: str) -> None:
     """The authors' choice for each block; and each place is what it is called."""
     kinds = {
         "plain": [nn.Identity],
@@ -28,7 +30,7 @@ def test_placements_are_the_authors(name):
         "relu": [nn.ReLU],
         "bn-relu": [nn.BatchNorm2d, nn.ReLU],
     }
-    model = pr.models.build(name, channels=(2, 4))
+    model: Any = pr.models.build(name, channels=(2, 4))
     for level in model.levels:
         assert [str(block.placement) for block in level.blocks] == NAMED[name]
         for block, text in zip(level.blocks, NAMED[name], strict=True):
@@ -38,7 +40,7 @@ def test_placements_are_the_authors(name):
     assert [type(part) for part in model.stem] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
 
 
-def test_the_named_placements():
+def test_the_named_placements() -> None:
     """The paper's list, as the page on networks has it."""
     assert {name: str(placement) for name, placement in PLACEMENTS.items()} == {
         "regular": "bn-relu,bn-relu,plain",
@@ -55,10 +57,10 @@ def test_the_named_placements():
 
 
 @pytest.mark.parametrize("placement", ["relu-outside", "relu-outside-nobn", "smoother", "no-relu"])
-def test_an_output_once_a_level_is_not_done_between_two_steps(placement):
+def test_an_output_once_a_level_is_not_done_between_two_steps(placement: str) -> None:
     """Two linear steps written out, with A u subtracted anew."""
     torch.manual_seed(37)
-    level = Level(3, "L,L", placement=placement).double()
+    level: Any = Level(3, "L,L", placement=placement).double()
     a, b = (step.alphas.detach()[0] for step in level.blocks)
     A = level.A
     f = torch.randn(4, 3, 5, 5, dtype=torch.float64)
@@ -73,18 +75,18 @@ def test_an_output_once_a_level_is_not_done_between_two_steps(placement):
     torch.testing.assert_close(residual, f - A(v if placement == "smoother" else after(v)))
 
 
-def test_placements_are_read_as_they_are_written():
+def test_placements_are_read_as_they_are_written() -> None:
     for name, placement in PLACEMENTS.items():
         assert Placement.parse(str(placement)) == Placement.parse(name) == placement
     assert Placement.parse(" plain , A: relu , bn@exit ") == Placement("plain", "relu", "bn", True, "exit")
 
 
-def bn(x):
+def bn(x: Tensor) -> Tensor:
     mean, var = x.mean(dim=(0, 2, 3), keepdim=True), x.var(dim=(0, 2, 3), correction=0, keepdim=True)
     return (x - mean) / (var + 1e-5).sqrt()
 
 
-def sigma(x):
+def sigma(x: Tensor) -> Tensor:
     return torch.relu(bn(x))
 
 
@@ -107,14 +109,14 @@ STEPS = {
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("coefficients", [(0.7, -1.3), (-0.4, 0.9)])
-def test_one_step_by_its_formula(placement, coefficients):
+def test_one_step_by_its_formula(placement: str, coefficients: tuple[float, float]) -> None:
     """With batch norm written out; the residual is that of the new features, or of those before an exit."""
     torch.manual_seed(23)
-    level = Level(3, "C", placement=placement).double()
+    level: Any = Level(3, "C", placement=placement).double()
     level.blocks[0].set_alphas(coefficients)
     alphas = level.blocks[0].alphas.detach()
 
-    def A(x):
+    def A(x: Tensor) -> Tensor:
         return torch.nn.functional.conv2d(x, level.A.weight, padding=1)
 
     u, r = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
@@ -125,11 +127,11 @@ def test_one_step_by_its_formula(placement, coefficients):
     torch.testing.assert_close(residual, r - A(change))
 
 
-def test_the_linear_and_symmetric_steps_by_their_formulas():
+def test_the_linear_and_symmetric_steps_by_their_formulas() -> None:
     torch.manual_seed(29)
     u, r = torch.randn(2, 4, 3, 5, 5, dtype=torch.float64)
     for letter in "LS":
-        level = Level(3, letter, placement="outside-bn").double()
+        level: Any = Level(3, letter, placement="outside-bn").double()
         level.blocks[0].set_alphas([-0.7])
         alpha = level.blocks[0].alphas.detach()[0]
         p = alpha * bn(r)
@@ -138,7 +140,7 @@ def test_the_linear_and_symmetric_steps_by_their_formulas():
         torch.testing.assert_close(level(u, r)[0], sigma(u + p))
 
 
-def dead_directions(model, images):
+def dead_directions(model: Any, images: Tensor) -> set[tuple[int, int, Any]]:
     """Blocks whose loss does not change along their coefficients' common factor, or along one coefficient alone.
 
     Batch norm without an epsilon is exactly invariant, and then sum alpha dL/dalpha = 0 (Euler).
@@ -166,8 +168,12 @@ def dead_directions(model, images):
     return dead
 
 
-CASES = [(blocks, placement, None) for blocks in ("L", "S", "C", "L,L", "C,R", "L,S,C") for placement in PLACEMENTS]
-CASES = [case for case in CASES if not case[1].startswith("A-")]
+CASES: list[tuple[str, str | None, str | None]] = [
+    (blocks, placement, None)
+    for blocks in ("L", "S", "C", "L,L", "C,R", "L,S,C")
+    for placement in PLACEMENTS
+    if not placement.startswith("A-")
+]
 CASES += [("L,C", None, quadratic) for quadratic in PLACEMENTS]
 CASES += [(blocks, placement, "A-bn") for blocks in ("C", "R") for placement in (None, "outside")]
 CASES += [
@@ -177,10 +183,14 @@ CASES += [
 
 @pytest.mark.parametrize("channels", [(3, 6), (3,)])
 @pytest.mark.parametrize(("blocks", "placement", "quadratic"), CASES)
-def test_inert_coefficients_are_those_whose_size_has_no_effect(blocks, placement, quadratic, channels):
+def test_inert_coefficients_are_those_whose_size_has_no_effect(
+    blocks: str, placement: str | None, quadratic: str | None, channels: tuple[int, ...]
+) -> None:
     """What the structure says against the gradient of a network in float64."""
     torch.manual_seed(61)
-    model = pr.models.build(blocks, image_size=8, channels=channels, placement=placement, quadratic_placement=quadratic)
+    model: Any = pr.models.build(
+        blocks, image_size=8, channels=channels, placement=placement, quadratic_placement=quadratic
+    )
     for level in model.levels:
         for block in level.blocks:
             block.set_alphas([0.8, -0.5][: len(block.powers)])
@@ -188,10 +198,10 @@ def test_inert_coefficients_are_those_whose_size_has_no_effect(blocks, placement
     assert found == dead_directions(model, torch.randn(6, 3, 8, 8, dtype=torch.float64))
 
 
-def test_scaling_inert_coefficients_by_ten_changes_rounding_only():
+def test_scaling_inert_coefficients_by_ten_changes_rounding_only() -> None:
     """DESIGN's number: 1e-5 for a regular step; a coefficient that is not inert changes the output altogether."""
     torch.manual_seed(67)
-    model = pr.models.build("L,C", image_size=8, channels=(8, 16)).double().train()
+    model: Any = pr.models.build("L,C", image_size=8, channels=(8, 16)).double().train()
     pr.initialize(model)
     images = torch.randn(8, 3, 8, 8, dtype=torch.float64)
     with torch.no_grad():
@@ -203,14 +213,16 @@ def test_scaling_inert_coefficients_by_ten_changes_rounding_only():
         assert float((model(images) - before).abs().max() / before.abs().max()) > 0.1
 
 
-def test_inert_coefficients_are_found_in_wrapped_networks():
-    model = pr.models.build("q4", image_size=8, channels=(4, 8))
+def test_inert_coefficients_are_found_in_wrapped_networks() -> None:
+    model: Any = pr.models.build("q4", image_size=8, channels=(4, 8))
     found = inert_coefficients(model)
     assert len(found) == 4
-    assert inert_coefficients(torch.compile(model)) == inert_coefficients(nn.DataParallel(model)) == found
+    assert (
+        inert_coefficients(cast(nn.Module, torch.compile(model))) == inert_coefficients(nn.DataParallel(model)) == found
+    )
     assert inert_coefficients(nn.SyncBatchNorm.convert_sync_batchnorm(model)) == found
 
 
-def test_other_networks_have_no_coefficients():
+def test_other_networks_have_no_coefficients() -> None:
     for name in ("mgnet-ab", "resnet20"):
         assert inert_coefficients(pr.models.build(name, scale=1 / 16)) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from dense import dense_operator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
@@ -19,7 +21,7 @@ from polyroots.polynomials.leja import extra_copies, log_distances
 
 
 @st.composite
-def root_sets(draw):
+def root_sets(draw: st.DrawFn) -> list[complex]:
     """Up to eight roots closed under conjugation, in any order, with moduli from 0.2 to 3."""
     modulus = st.floats(0.2, 3)
     reals = draw(st.lists(st.builds(lambda m, s: m * s, modulus, st.sampled_from([-1, 1])), max_size=4))
@@ -33,7 +35,7 @@ POINTS = np.array([0, 0.3, -1.7, 2.2, 0.5 + 1j, -2 - 0.4j])
 
 @settings(deadline=None)
 @given(root_sets())
-def test_q_is_the_product_over_its_roots(roots):
+def test_q_is_the_product_over_its_roots(roots: list[complex]) -> None:
     q = pr.ResidualPolynomial(roots)
     expected = np.prod([1 - POINTS / root for root in roots], axis=0)
     scale = np.prod([1 + np.abs(POINTS / root) for root in roots], axis=0)
@@ -47,7 +49,7 @@ def test_q_is_the_product_over_its_roots(roots):
 
 @settings(deadline=None)
 @given(root_sets())
-def test_p_and_alphas_satisfy_q_equals_one_minus_t_p(roots):
+def test_p_and_alphas_satisfy_q_equals_one_minus_t_p(roots: list[complex]) -> None:
     q = pr.ResidualPolynomial(roots)
     scale = np.prod([1 + np.abs(POINTS / root) for root in roots], axis=0)
     assert (np.abs(1 - POINTS * q.p(POINTS) - q(POINTS)) < 1e-13 * scale).all()
@@ -60,21 +62,21 @@ def test_p_and_alphas_satisfy_q_equals_one_minus_t_p(roots):
 
 @settings(deadline=None)
 @given(root_sets())
-def test_roots_come_back_with_conjugates_together(roots):
+def test_roots_come_back_with_conjugates_together(roots: list[complex]) -> None:
     ours = pr.ResidualPolynomial(roots).roots
-    assert np.array_equal(np.sort_complex(ours), np.sort_complex(roots))
+    assert np.array_equal(np.sort_complex(ours), np.sort_complex(np.array(roots)))
     upper = np.flatnonzero(ours.imag > 0)
     assert np.array_equal(ours[upper + 1], ours[upper].conj())
 
 
-def test_leja_order_takes_the_farthest_next():
+def test_leja_order_takes_the_farthest_next() -> None:
     """Moduli decide the first root, then products of distances: 3, then -1, then 1 (2*2) before 2 (1*3)."""
     assert pr.ResidualPolynomial([1, 2, 3, -1]).roots.real.tolist() == [3, -1, 1, 2]
 
 
 @settings(deadline=None)
 @given(root_sets())
-def test_leja_order_counts_both_roots_of_a_pair(roots):
+def test_leja_order_counts_both_roots_of_a_pair(roots: list[complex]) -> None:
     """Greedy by definition: no remaining root is farther, in the product of distances, than the one that comes next."""
     ours = pr.ResidualPolynomial(roots).roots
     starts = [i for i, z in enumerate(ours) if z.imag >= 0]
@@ -84,51 +86,51 @@ def test_leja_order_counts_both_roots_of_a_pair(roots):
         assert products[start] >= max(products.values()) * (1 - 1e-9)
 
 
-def test_leja_order_with_a_pair_by_hand():
+def test_leja_order_with_a_pair_by_hand() -> None:
     """3 first; the pair is the farthest from it, sqrt(20); then -1.1 with 4.1 * 4.01 before 0.9 with 2.1 * 7.61."""
     order = pr.ResidualPolynomial([0.9, 3, -1 - 2j, -1.1, -1 + 2j]).roots
     assert order.tolist() == [3, -1 + 2j, -1 - 2j, -1.1, 0.9]
 
 
-def test_nearly_conjugate_is_not_conjugate():
+def test_nearly_conjugate_is_not_conjugate() -> None:
     with pytest.raises(pr.InputError, match="without its conjugate"):
         pr.ResidualPolynomial([1 + 1j, 1 - 1j * (1 + 1e-9)])
     with pytest.raises(pr.InputError, match="closed under conjugation"):
         pr.ResidualPolynomial([1 + 1e-9j])
 
 
-def test_pairs_may_come_in_either_order():
+def test_pairs_may_come_in_either_order() -> None:
     assert factors_from_roots("S", [-2, 2]) == (SymmetricPair(2.0),)
     assert factors_from_roots("C", [1 - 3j, 1 + 3j]) == (ComplexPair(1.0, 3.0),)
 
 
-def test_repeated_roots_are_allowed():
+def test_repeated_roots_are_allowed() -> None:
     q = pr.ResidualPolynomial([2, 2, 2])
     assert q.alphas == pytest.approx([3 / 2, -3 / 4, 1 / 8], abs=1e-15)
 
 
 @settings(deadline=None)
 @given(root_sets())
-def test_q_is_zero_at_its_roots_to_the_last_bit(roots):
+def test_q_is_zero_at_its_roots_to_the_last_bit(roots: list[complex]) -> None:
     """Also among complex points, where numpy divides by way of a reciprocal: steep polynomials need it."""
     q = pr.ResidualPolynomial(roots)
     assert (q(q.roots) == 0).all()
     assert (q(q.roots.real[q.roots.imag == 0]) == 0).all()
 
 
-def test_steep_polynomials_are_zero_at_their_roots():
+def test_steep_polynomials_are_zero_at_their_roots() -> None:
     steep = np.array([1.44e-05, 2.74e-05, 1.75e-04, 3.65e-04, 7.20e-03, 7.23e-03, 2.77e-02, 4.32e-01, 1.287])
     found = pr.ResidualPolynomial(steep).diagnose(steep)
     assert (found.max_abs, found.damped) == (0, 1)
 
 
-def test_conditions_of_roots_of_all_sizes():
+def test_conditions_of_roots_of_all_sizes() -> None:
     """Far apart each root has its own coefficient: lambda_1 = 1 / alpha_0, lambda_2 = -alpha_0 / alpha_1."""
     q = pr.ResidualPolynomial([1e-200, 1e200])
     assert dict(zip(q.roots.real, q.root_conditions, strict=True)) == pytest.approx({1e-200: 1, 1e200: 2})
 
 
-def test_real_points_have_real_values():
+def test_real_points_have_real_values() -> None:
     q = pr.ResidualPolynomial([1 + 1j, 1 - 1j])
     assert q(np.array([1.0, 2.0])).dtype == np.float64
     assert q(1.0) == 0.5  # 1 - (2 - 1) / 2
@@ -137,7 +139,7 @@ def test_real_points_have_real_values():
 @pytest.mark.filterwarnings("ignore::polyroots.PrecisionWarning")
 @settings(deadline=None)
 @given(root_sets())
-def test_alphas_give_roots_give_alphas(roots):
+def test_alphas_give_roots_give_alphas(roots: list[complex]) -> None:
     """To 1e-12 relative to what each coefficient is a sum of; the roots to 1e-12 times their condition."""
     q = pr.ResidualPolynomial(roots)
     again = pr.ResidualPolynomial.from_alphas(q.alphas)
@@ -151,7 +153,7 @@ def test_alphas_give_roots_give_alphas(roots):
 
 
 @pytest.mark.parametrize("degree", [0, 1, 3, 5, 8])
-def test_alphas_come_back_to_twelve_digits(degree):
+def test_alphas_come_back_to_twelve_digits(degree: int) -> None:
     roots = np.random.default_rng(degree + 2).uniform(0.3, 3, degree + 1)
     alphas = pr.ResidualPolynomial(roots).alphas
     again = pr.ResidualPolynomial.from_alphas(alphas)
@@ -159,13 +161,13 @@ def test_alphas_come_back_to_twelve_digits(degree):
 
 
 @pytest.mark.parametrize("scale", [1e-60, 1.0, 1e60])
-def test_roots_of_any_scale_come_back(scale):
+def test_roots_of_any_scale_come_back(scale: float) -> None:
     roots = scale * np.array([1, 3, 2 + 1j, 2 - 1j])
     again = pr.ResidualPolynomial.from_alphas(pr.ResidualPolynomial(roots).alphas)
     np.testing.assert_allclose(np.sort_complex(again.roots), np.sort_complex(roots), rtol=1e-12)
 
 
-def test_conditions_of_neighbours_keep_their_digits():
+def test_conditions_of_neighbours_keep_their_digits() -> None:
     """Roots one unit in the last place apart, against the definition in fractions: their difference loses 52 bits."""
     roots = [Fraction(1), 1 + Fraction(1, 2**52)]
     linear, quadratic = 1 / roots[0] + 1 / roots[1], 1 / (roots[0] * roots[1])
@@ -175,7 +177,7 @@ def test_conditions_of_neighbours_keep_their_digits():
         assert q.root_conditions[q.roots == float(root)] == pytest.approx(float(expected), rel=1e-12)
 
 
-def test_real_parts_far_below_the_last_digit_keep_their_sign(monkeypatch):
+def test_real_parts_far_below_the_last_digit_keep_their_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pairs whose real parts are 1e-29 of their moduli and less, against 600 binary digits."""
     rng = np.random.default_rng(10)
     alphas = rng.standard_normal(int(rng.integers(2, 20))) * 10 ** rng.uniform(-30, 30, 15)
@@ -187,7 +189,7 @@ def test_real_parts_far_below_the_last_digit_keep_their_sign(monkeypatch):
     np.testing.assert_allclose(roots.imag, exact.imag, rtol=1e-15)
 
 
-def test_conditions_by_perturbation():
+def test_conditions_by_perturbation() -> None:
     """The largest relative change of a root over all signs of small relative changes of the coefficients."""
     q = pr.ResidualPolynomial([1, 1.3, 2 + 1j, 2 - 1j])
     step = 1e-7
@@ -203,7 +205,7 @@ def test_conditions_by_perturbation():
     assert (worst[~is_real] >= q.root_conditions[~is_real] / 2).all()
 
 
-def test_trained_blocks_have_roots():
+def test_trained_blocks_have_roots() -> None:
     """A block R that became a C, symmetric pairs, imaginary ones, and what is not there."""
     assert pr.ResidualPolynomial.from_alphas([2, -2]).roots.tolist() == [0.5 + 0.5j, 0.5 - 0.5j]
     assert set(pr.ResidualPolynomial.from_alphas([0, 0.25]).roots.tolist()) == {2, -2}
@@ -215,7 +217,7 @@ def test_trained_blocks_have_roots():
         pr.ResidualPolynomial.from_alphas([1.0, np.nan])
 
 
-def test_coefficients_of_all_sizes_have_their_roots():
+def test_coefficients_of_all_sizes_have_their_roots() -> None:
     """Roots from 1e-101 to 1e38, and 28 times the same one."""
     np.testing.assert_allclose(pr.ResidualPolynomial.from_alphas([1, 1e-38]).roots, [-1e38, 1], rtol=1e-14)
     np.testing.assert_allclose(pr.ResidualPolynomial.from_alphas([3e100, -2e100]).roots, [1.5, 1 / 3e100], rtol=1e-14)
@@ -228,14 +230,15 @@ def test_coefficients_of_all_sizes_have_their_roots():
         pr.ResidualPolynomial.from_alphas([1e308, 1e-308])
 
 
-def test_coefficients_of_a_network_are_read():
-    block = pr.models.build("q4", image_size=8, channels=[4]).levels[0].blocks[0]
+def test_coefficients_of_a_network_are_read() -> None:
+    network: Any = pr.models.build("q4", image_size=8, channels=[4])
+    block = network.levels[0].blocks[0]
     assert pr.ResidualPolynomial.from_alphas(block.alphas).roots.tolist() == [1]
     with pytest.raises(pr.InputError, match="coefficients alpha of p: expected real numbers, got dtype complex128"):
         pr.ResidualPolynomial.from_alphas([1j])
 
 
-def test_what_float64_does_not_carry_is_warned_of():
+def test_what_float64_does_not_carry_is_warned_of() -> None:
     """33 Chebyshev roots: their monomial coefficients don't know them. A double root has no digit by its condition."""
     lam = 1.01 + 0.99 * np.cos((2 * np.arange(1, 34) - 1) * np.pi / 66)
     with pytest.warns(pr.PrecisionWarning, match="determine fewer than four of their digits"):
@@ -247,7 +250,7 @@ def test_what_float64_does_not_carry_is_warned_of():
         assert pr.ResidualPolynomial.from_alphas([1.5, -0.75, 0.125]).roots == pytest.approx([2, 2, 2], rel=1e-12)
 
 
-def relative_error(factors_order, lam):
+def relative_error(factors_order: Any, lam: NDArray[Any]) -> float:
     """Of p(A) f in float32, A diagonal on [0.02, 2], against float64."""
     t = np.linspace(0.02, 2, 2001)
     f = np.random.default_rng(101).standard_normal(2001)
@@ -256,17 +259,17 @@ def relative_error(factors_order, lam):
     q._factors = factors_order(q.factors)
     ours = q.smooth(lambda x: t.astype(np.float32) * x, f.astype(np.float32))
     assert ours.dtype == np.float32
-    return np.linalg.norm(ours - exact) / np.linalg.norm(exact)
+    return float(np.linalg.norm(ours - exact) / np.linalg.norm(exact))
 
 
-def test_degree_32_keeps_its_digits_in_float32():
+def test_degree_32_keeps_its_digits_in_float32() -> None:
     """In Leja order; in ascending order all are lost."""
     lam = 1.01 + 0.99 * np.cos((2 * np.arange(1, 34) - 1) * np.pi / 66)
     assert relative_error(lambda factors: factors, lam) < 1e-4
     assert relative_error(lambda factors: tuple(sorted(factors, key=lambda factor: factor.lam)), lam) > 1
 
 
-def test_apply_smooths_with_anything_that_multiplies(rng):
+def test_apply_smooths_with_anything_that_multiplies(rng: np.random.Generator) -> None:
     """Dense and sparse matrices, a scipy operator, a function, a torch convolution: the same steps, f and u kept."""
     K = rng.standard_normal((3, 3, 3, 3)) / 4
     q = pr.ResidualPolynomial([1.2, 2, 1 + 0.5j, 1 - 0.5j])
@@ -292,10 +295,10 @@ def test_apply_smooths_with_anything_that_multiplies(rng):
         q.smooth("A", f)
 
 
-def test_apply_takes_d_applications_from_zero():
+def test_apply_takes_d_applications_from_zero() -> None:
     calls = []
 
-    def A(x):
+    def A(x: NDArray[Any]) -> NDArray[Any]:
         calls.append(1)
         return 2 * x
 
@@ -307,12 +310,12 @@ def test_apply_takes_d_applications_from_zero():
     assert len(calls) == q.degree + 1
 
 
-def test_repeated_points_come_last():
+def test_repeated_points_come_last() -> None:
     assert pr.ResidualPolynomial([1, 3, 3, 2]).roots.real.tolist() == [3, 1, 2, 3]
     assert log_distances(np.array([1.0, 2.0]), np.array([2.0])).tolist() == [0, -np.inf]
 
 
-def test_prominent_roots_get_copies():
+def test_prominent_roots_get_copies() -> None:
     """The product over the other factors at 100: 10^13.5, so one copy makes the rest of 10^9.5 harmless."""
     roots = np.array([0.1, 0.12, 0.14, 0.16, 0.18, 100])
     q = pr.ResidualPolynomial(roots)
@@ -341,7 +344,7 @@ def test_prominent_roots_get_copies():
         ([1 - 2j], r"1-2j is without its conjugate"),
     ],
 )
-def test_bad_roots_are_named(roots, message):
+def test_bad_roots_are_named(roots: list[complex], message: str) -> None:
     with pytest.raises(pr.InputError, match=message):
         pr.ResidualPolynomial(roots)
 
@@ -355,7 +358,7 @@ def test_bad_roots_are_named(roots, message):
         (ComplexPair(3.0, 4.0), (6 / 25, -1 / 25)),
     ],
 )
-def test_factors(factor, coefficients):
+def test_factors(factor: Any, coefficients: tuple[float, ...]) -> None:
     """The coefficients by hand, and 1 - t p(t) equal to the product over the factor's roots."""
     assert factor.coefficients == pytest.approx(coefficients, abs=1e-16)
     t = POINTS
@@ -367,7 +370,7 @@ def test_factors(factor, coefficients):
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e200])
-def test_factors_of_any_scale(scale):
+def test_factors_of_any_scale(scale: float) -> None:
     q = pr.ResidualPolynomial(scale * np.array([1 + 1j, 1 - 1j]))
     assert q(scale * np.array([0.0, 1, 2])).tolist() == pytest.approx([1, 0.5, 1], rel=1e-15)
     assert ComplexPair(scale, scale).coefficients == pytest.approx((1 / scale, -0.5 / scale / scale), rel=1e-15)
@@ -375,14 +378,14 @@ def test_factors_of_any_scale(scale):
 
 @settings(deadline=None)
 @given(root_sets())
-def test_q_of_zero_is_one(roots):
+def test_q_of_zero_is_one(roots: list[complex]) -> None:
     """To the last bit for real arguments; numpy divides complex ones by way of a rounded reciprocal."""
     q = pr.ResidualPolynomial(roots)
     assert (q(np.zeros(3)) == 1).all()
     assert (np.abs(q(np.zeros(3, dtype=complex)) - 1) <= 1e-15 * len(roots)).all()
 
 
-def test_a_sequence_takes_roots_in_its_order():
+def test_a_sequence_takes_roots_in_its_order() -> None:
     factors = factors_from_roots("L,S,C", [0.5, 2, -2, 1 + 1j, 1 - 1j])
     assert factors == (Linear(0.5), SymmetricPair(2.0), ComplexPair(1.0, 1.0))
 
@@ -400,10 +403,12 @@ def test_a_sequence_takes_roots_in_its_order():
         ((), [], "at least one block"),
     ],
 )
-def test_roots_that_do_not_fit_a_block_are_named(blocks, roots, message):
+def test_roots_that_do_not_fit_a_block_are_named(
+    blocks: str | tuple[Any, ...], roots: list[complex], message: str
+) -> None:
     with pytest.raises(pr.InputError, match=message):
         factors_from_roots(blocks, roots)
 
 
-def test_parse_blocks():
+def test_parse_blocks() -> None:
     assert parse_blocks("L, L,C") == ("L", "L", "C")

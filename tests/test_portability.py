@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 import shutil
+from typing import Any, cast
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import polyroots as pr
 from polyroots.models import NAMES
 
-CASES = [(name, {}) for name in (*NAMES, "R,C,S,L")]
+CASES: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in (*NAMES, "R,C,S,L")]
 CASES += [
     ("q4", {"placement": "smoother", "padding": "circular"}),
     ("L,C", {"quadratic_placement": "A-bn-relu"}),
@@ -22,15 +23,15 @@ CASES += [
 KINDS = [case for case in CASES if case[0] not in ("resnet32", "resnet44")]
 
 
-def small(name, config):
+def small(name: str, config: dict[str, Any]) -> Any:
     torch.manual_seed(71)
-    model = pr.models.build(name, **{"image_size": 8, "in_channels": 1, "scale": 1 / 16, **config})
+    model: Any = pr.models.build(name, **{"image_size": 8, "in_channels": 1, "scale": 1 / 16, **config})
     if model.config.is_polynomial:
         pr.initialize(model)
     return model
 
 
-def gradients(model, images):
+def gradients(model: Any, images: Tensor) -> tuple[Tensor, list[Tensor]]:
     model.zero_grad()
     logits = model(images)
     logits.square().sum().backward()
@@ -39,7 +40,7 @@ def gradients(model, images):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "config"), KINDS)
-def test_compiled_as_one_graph(name, config):
+def test_compiled_as_one_graph(name: str, config: dict[str, Any]) -> None:
     """Training and evaluation, forward and backward, without a break in the graph."""
     model = small(name, config)
     images = torch.randn(4, 1, 8, 8)
@@ -48,7 +49,7 @@ def test_compiled_as_one_graph(name, config):
         model.train(training)
         eager = copy.deepcopy(model)
         # The compiler's front end, which is what a model can break; code generation is tested below.
-        compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+        compiled: Any = torch.compile(model, fullgraph=True, backend="aot_eager")
         ours, theirs = gradients(compiled, images), gradients(eager, images)
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
         for a, b in zip(model.buffers(), eager.buffers(), strict=True):
@@ -57,7 +58,7 @@ def test_compiled_as_one_graph(name, config):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_to_code():
+def test_compiled_to_code() -> None:
     model = small("L,C", {"channels": (4,), "scale": None}).eval()
     images = torch.randn(4, 1, 8, 8)
     torch.compiler.reset()
@@ -66,13 +67,13 @@ def test_compiled_to_code():
 
 
 @pytest.mark.parametrize(("name", "config"), CASES)
-def test_channels_last(name, config):
+def test_channels_last(name: str, config: dict[str, Any]) -> None:
     """The same numbers, and no step falls back to the other format."""
     model = small(name, config).double()
     images = torch.randn(4, 1, 8, 8, dtype=torch.float64)
     expected = gradients(copy.deepcopy(model), images)
     last = copy.deepcopy(model).to(memory_format=torch.channels_last)
-    formats = []
+    formats: list[Any] = []
     for level in getattr(last, "levels", []):
         level.register_forward_hook(
             lambda _, __, out: formats.extend(
@@ -85,7 +86,7 @@ def test_channels_last(name, config):
 
 
 @pytest.mark.parametrize(("name", "config"), CASES)
-def test_bf16_autocast(name, config):
+def test_bf16_autocast(name: str, config: dict[str, Any]) -> None:
     """Finite, of the right type, and as near as eight bits are; the parameters and their gradients stay float32."""
     model = small(name, config)
     images = torch.randn(16, 1, 8, 8)
@@ -103,7 +104,7 @@ def test_bf16_autocast(name, config):
 
 
 @pytest.mark.parametrize(("name", "config"), CASES)
-def test_exported_for_any_batch(name, config):
+def test_exported_for_any_batch(name: str, config: dict[str, Any]) -> None:
     model = small(name, config).eval()
     batch = torch.export.Dim("batch", min=1, max=64)
     program = torch.export.export(model, (torch.randn(4, 1, 8, 8),), dynamic_shapes=({0: batch},))
@@ -115,15 +116,15 @@ def test_exported_for_any_batch(name, config):
 
 
 @pytest.mark.parametrize(("name", "config"), CASES)
-def test_a_state_dict_loads_across_all_of_them(name, config):
+def test_a_state_dict_loads_across_all_of_them(name: str, config: dict[str, Any]) -> None:
     model = small(name, config).eval()
     images = torch.randn(3, 1, 8, 8)
     expected = model(images)
     states = {
         "plain": model.state_dict(),
-        "compiled": torch.compile(model).state_dict(),
+        "compiled": cast(nn.Module, torch.compile(model)).state_dict(),
         "parallel": nn.DataParallel(model).state_dict(),
-        "both": torch.compile(nn.DataParallel(model)).state_dict(),
+        "both": cast(nn.Module, torch.compile(nn.DataParallel(model))).state_dict(),
         "channels_last": copy.deepcopy(model).to(memory_format=torch.channels_last).state_dict(),
     }
     assert next(iter(states["compiled"])).startswith("_orig_mod.")
@@ -133,12 +134,12 @@ def test_a_state_dict_loads_across_all_of_them(name, config):
         fresh.load_state_dict(state)
         torch.testing.assert_close(fresh.eval()(images), expected)
         assert dict(state) == kept, "the state dict is the caller's"
-    compiled = torch.compile(pr.models.build(model.config))
+    compiled: Any = torch.compile(pr.models.build(model.config))
     compiled.load_state_dict({f"_orig_mod.{key}": value for key, value in states["plain"].items()})
     torch.testing.assert_close(compiled._orig_mod.eval()(images), expected)
 
 
-def test_what_does_not_fit_is_still_refused():
+def test_what_does_not_fit_is_still_refused() -> None:
     model = small("q2", {})
     state = dict(model.state_dict())
     state["_orig_mod.head.weights"] = state["head.weight"]

@@ -9,16 +9,19 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from forked import command, status_of
+from numpy.typing import NDArray
 from small_runs import same_weights, small, wait_for_lines
 from torch.nn.functional import cross_entropy
 
 import polyroots as pr
-from polyroots.training import evaluate, open_data
+from polyroots.training import Source, TrainConfig, evaluate, open_data
 from polyroots.training.data.augmentation import augment
 from polyroots.training.data.batches import epoch_order, part_of, split_batches
 from polyroots.training.data.draws import Draws
@@ -29,14 +32,14 @@ from polyroots.training.runs.directory import Run
 pytestmark = pytest.mark.xdist_group("forked")
 
 COMMAND = ["train", "--channels", "4,8", "--device", "cpu", "--devices", "2", "--batch-size", "10"]
-OPTIONS = {"batch_size": 10, "limit": 47, "augment": "crop,flip", "devices": 2}
+OPTIONS: dict[str, Any] = {"batch_size": 10, "limit": 47, "augment": "crop,flip", "devices": 2}
 WORDS = ["--model", "q4", "--augment", "crop,flip", "--limit", "47"]
 
 
 class Pair:
     """Two processes with the same command, which find each other as torchrun's do; both write to the same files."""
 
-    def __init__(self, directory, *words):
+    def __init__(self, directory: Path, *words: object) -> None:
         directory.mkdir(exist_ok=True)
         self.out, self.error = directory / "out.txt", directory / "error.txt"
         with socket.socket() as free:
@@ -59,19 +62,19 @@ class Pair:
             for rank in range(2)
         ]
 
-    def statuses(self):
+    def statuses(self) -> list[int]:
         return [status_of(process) for process in self.processes]
 
-    def said(self):
+    def said(self) -> tuple[str, str]:
         """What both have printed, on stdout and on stderr."""
         return self.out.read_text(), self.error.read_text()
 
-    def must_succeed(self):
+    def must_succeed(self) -> tuple[str, str]:
         assert self.statuses() == [0, 0], self.said()
         return self.said()
 
 
-def one_process_with_half_batches(config, source):
+def one_process_with_half_batches(config: TrainConfig, source: Source) -> NDArray[Any]:
     """Loss of training and of the test images in each epoch: statistics per half batch, gradients of both."""
     data = source.load(config.limit)
     normalise = Normalisation.of(data.train)
@@ -109,13 +112,13 @@ def one_process_with_half_batches(config, source):
     return np.array(rows)
 
 
-def rows_of(out):
+def rows_of(out: Path) -> NDArray[Any]:
     with (out / "metrics.csv").open() as stream:
         return np.array([(float(r["train_loss"]), float(r["test_loss"])) for r in csv.DictReader(stream)])
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_with_half_batches(tmp_path):
+def test_two_processes_are_one_with_half_batches(tmp_path: Path) -> None:
     """Also where a batch can't be halved; started by polyroots, and found in the environment that torchrun sets."""
     source = open_data("digits")
     expected = one_process_with_half_batches(small(source, epochs=3, **OPTIONS), source)
@@ -139,7 +142,7 @@ def test_two_processes_are_one_with_half_batches(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_stop_together_and_go_on(tmp_path):
+def test_two_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     """SIGTERM to one of them; the weights in the end are those of a run that nobody stopped."""
     words = [*COMMAND, *WORDS, "--epochs", "12", "--out"]
     Pair(tmp_path / "1", *words, tmp_path / "whole").must_succeed()
@@ -157,7 +160,7 @@ def test_two_processes_stop_together_and_go_on(tmp_path):
 
 
 @pytest.mark.slow
-def test_several_processes_need_images_and_know_of_unused_weights(tmp_path):
+def test_several_processes_need_images_and_know_of_unused_weights(tmp_path: Path) -> None:
     """A level of one linear block: the last one's A has no effect."""
     words = [*COMMAND, "--epochs", "2", "--out"]
     Pair(tmp_path / "1", *words, tmp_path / "run", "--blocks", "L", "--limit", 24).must_succeed()
@@ -170,7 +173,7 @@ def test_several_processes_need_images_and_know_of_unused_weights(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_error_in_several_processes_is_said_once(tmp_path):
+def test_an_error_in_several_processes_is_said_once(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "last.pt").write_text("kept")
     pair = Pair(tmp_path / "pair", *COMMAND, *WORDS, "--out", tmp_path / "run")
@@ -180,7 +183,7 @@ def test_an_error_in_several_processes_is_said_once(tmp_path):
     assert said.startswith(f"Error: {tmp_path / 'run'} holds a run already")
 
 
-def test_parts_are_the_batch():
+def test_parts_are_the_batch() -> None:
     for batch in (torch.arange(7), torch.arange(12)):
         for processes in (1, 2, 3, 5):
             parts = [part_of(batch, rank, processes) for rank in range(processes)]
@@ -191,7 +194,7 @@ def test_parts_are_the_batch():
     assert [len(batch) for batch in split_batches(torch.arange(24), 10, 2)] == [10, 10, 4]
 
 
-def test_weights_that_nothing_uses_are_found():
+def test_weights_that_nothing_uses_are_found() -> None:
     """Data parallelism has to know of them."""
     assert not has_unused_weights(pr.models.model_config("q4", image_size=8, channels=(4, 8)))
     assert has_unused_weights(pr.models.model_config("L", image_size=8, channels=(4, 8)))
@@ -214,7 +217,7 @@ def test_weights_that_nothing_uses_are_found():
         ),
     ],
 )
-def test_processes_that_cannot_be_had_are_said(tmp_path, options, message):
+def test_processes_that_cannot_be_had_are_said(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     if options.get("device") == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
     source = open_data("digits")

@@ -7,12 +7,15 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from commands import fails, run
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from small_runs import small
 
 import polyroots as pr
@@ -27,38 +30,40 @@ from polyroots.training import load_run, open_data, train, train_config
 class Parts(HTMLParser):
     """Attributes that load something, and the data of the plots."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.links, self.plots, self.words = [], {}, []
-        self._script = None
+        self.links: list[Any] = []
+        self.plots: dict[str, Any] = {}
+        self.words: list[str] = []
+        self._script: str | None = None
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         self.links += [found[name] for name in ("src", "href") if name in found]
         self._script = found.get("id", "script") if tag in ("script", "style") else None
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         self._script = None
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         if self._script is None:
             self.words.append(data)
         elif self._script.endswith("-data"):
             self.plots[self._script.removesuffix("-data")] = json.loads(data)
 
 
-def parts_of(page):
+def parts_of(page: str) -> Parts:
     parts = Parts()
     parts.feed(page)
     return parts
 
 
-def words_of(parts):
+def words_of(parts: Parts) -> str:
     return re.sub(r"\s+", " ", " ".join(parts.words))
 
 
 @pytest.fixture(scope="module")
-def parts(tracked):
+def parts(tracked: Path) -> Parts:
     """Parts of the page without still pictures, which take most of the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("polyroots.report.html._PICTURED", 0)
@@ -66,17 +71,17 @@ def parts(tracked):
 
 
 @pytest.fixture
-def copy(tracked, tmp_path):
+def copy(tracked: Path, tmp_path: Path) -> Path:
     """The run, to be changed."""
     return shutil.copytree(tracked, tmp_path / "copy")
 
 
 @pytest.fixture
-def no_pictures(monkeypatch):
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("polyroots.report.html._PICTURED", 0)
 
 
-def array(value):
+def array(value: Any) -> NDArray[Any]:
     """An array as plotly writes it."""
     if isinstance(value, dict):
         import base64
@@ -85,7 +90,7 @@ def array(value):
     return np.array(value)
 
 
-def trace(plot, moment, name):
+def trace(plot: Any, moment: Any, name: str) -> Any:
     found = [t for t in plot["data"] if t.get("meta") == moment and t.get("name", "").endswith(name)]
     assert len(found) == 1
     (found,) = found
@@ -93,7 +98,7 @@ def trace(plot, moment, name):
 
 
 @pytest.mark.slow
-def test_the_page_needs_no_network_and_is_small(tracked):
+def test_the_page_needs_no_network_and_is_small(tracked: Path) -> None:
     page = render(summarise(load_run(tracked)))
     parts = parts_of(page)
     assert all(link.startswith(("#", "data:")) for link in parts.links), parts.links
@@ -101,7 +106,7 @@ def test_the_page_needs_no_network_and_is_small(tracked):
     assert "@import" not in page[: page.index("<body>")]
 
 
-def test_every_level_has_its_spectrum_roots_and_surface(parts, tracked):
+def test_every_level_has_its_spectrum_roots_and_surface(parts: Parts, tracked: Path) -> None:
     loaded = load_run(tracked)
     assert set(parts.plots) == {"curves"} | {f"{kind}-{n}" for kind in ("plane", "surface", "flow") for n in (0, 1)}
     for moment, snapshot in ((BEFORE, loaded.snapshots[0]), (AFTER, loaded.snapshots[-1])):
@@ -140,7 +145,7 @@ def test_every_level_has_its_spectrum_roots_and_surface(parts, tracked):
             assert {t["visible"] for t in surface["data"] if t["meta"] == moment} == {moment == AFTER}
 
 
-def test_the_page_has_the_runs_numbers(parts, tracked):
+def test_the_page_has_the_runs_numbers(parts: Parts, tracked: Path) -> None:
     loaded = load_run(tracked)
     words = words_of(parts)
     assert "q4 on digits" in words
@@ -183,7 +188,7 @@ def test_the_page_has_the_runs_numbers(parts, tracked):
                 assert f"{value:.4g}" in words
 
 
-def test_diagnoses_are_of_the_same_operator_before_and_after(tmp_path):
+def test_diagnoses_are_of_the_same_operator_before_and_after(tmp_path: Path) -> None:
     """With roots that were chosen for the high frequencies."""
     run(
         "init",
@@ -205,7 +210,7 @@ def test_diagnoses_are_of_the_same_operator_before_and_after(tmp_path):
             assert state.report["diagnosis"]["region"] == "high"
 
 
-def test_diagnoses_are_of_the_padding_that_roots_were_chosen_for(no_pictures, tmp_path):
+def test_diagnoses_are_of_the_padding_that_roots_were_chosen_for(no_pictures: None, tmp_path: Path) -> None:
     """Of the zero-padded operator before and after, and the page says that plots are not."""
     run("init", "--model", "q2", "--channels", "4,8", "--spectrum-padding", "zeros", "--out", tmp_path / "i.pt")
     run("train", "--init", tmp_path / "i.pt", "--limit", 40, "--epochs", 1, "--lr", 1e-9, "--out", tmp_path / "run")
@@ -221,7 +226,7 @@ def test_diagnoses_are_of_the_padding_that_roots_were_chosen_for(no_pictures, tm
 
 
 @pytest.mark.slow
-def test_each_A_has_its_own_blocks(tmp_path, rough_pictures, no_tracker_process):
+def test_each_A_has_its_own_blocks(tmp_path: Path, rough_pictures: None, no_tracker_process: Any) -> None:
     source = open_data("digits")
     model = pr.models.model_config("q4", image_size=8, in_channels=1, channels=(4, 8), steps_per_A=1)
     config = train_config("digits", model, limit=40, epochs=1, batch_size=16, device="cpu", track_spectrum=1)
@@ -238,7 +243,7 @@ def test_each_A_has_its_own_blocks(tmp_path, rough_pictures, no_tracker_process)
     assert {f"flow-level2-{number}" for number in (1, 2, 3)} < stems
 
 
-def test_a_run_that_diverged_has_a_page(copy, no_pictures):
+def test_a_run_that_diverged_has_a_page(copy: Path, no_pictures: None) -> None:
     """Weights that are not finite: what is known is there."""
     checkpoint = load_checkpoint(copy / "last.pt")
     weights = {name: value * torch.nan if "A" in name else value for name, value in checkpoint.weights.items()}
@@ -252,7 +257,7 @@ def test_a_run_that_diverged_has_a_page(copy, no_pictures):
     assert all(t["visible"] for t in parts.plots["plane-0"]["data"])
 
 
-def test_a_polynomial_beyond_float64_has_a_page(tracked):
+def test_a_polynomial_beyond_float64_has_a_page(tracked: Path) -> None:
     summary = summarise(load_run(tracked))
     state = summary.operators[0].states[AFTER]
     huge = dataclasses.replace(state.operator, letters=("C",) * 12, alphas=(np.array([1e30, 1e30]),) * 12)
@@ -264,10 +269,10 @@ def test_a_polynomial_beyond_float64_has_a_page(tracked):
         assert all(np.isfinite(array(t["z"])).all() for t in plot["data"] if "z" in t)
 
 
-def test_the_still_picture_is_of_the_last_network(tracked, monkeypatch):
+def test_the_still_picture_is_of_the_last_network(tracked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def record(values, q, title):
+    def record(values: Any, q: Any, title: str) -> Figure:
         seen.append(values)
         return Figure(figsize=(1, 1))
 
@@ -280,7 +285,7 @@ def test_the_still_picture_is_of_the_last_network(tracked, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "remark"), [("mgnet-ab", "has no polynomials"), ("resnet20", "has no convolution A")])
-def test_networks_without_polynomials(name, remark, tmp_path):
+def test_networks_without_polynomials(name: str, remark: str, tmp_path: Path) -> None:
     source = open_data("digits")
     channels = (4, 8) if name == "mgnet-ab" else None
     train(small(source, name=name, channels=channels, limit=40, epochs=1), source, tmp_path / "run")
@@ -289,7 +294,7 @@ def test_networks_without_polynomials(name, remark, tmp_path):
     assert set(parts.plots) == ({"curves", "plane-0", "plane-1"} if name == "mgnet-ab" else {"curves"})
 
 
-def test_a_run_that_is_not_done(copy, no_pictures):
+def test_a_run_that_is_not_done(copy: Path, no_pictures: None) -> None:
     for name in ("result.json", "metrics.csv"):
         (copy / name).unlink()
     parts = parts_of(render(summarise(load_run(copy))))
@@ -300,13 +305,13 @@ def test_a_run_that_is_not_done(copy, no_pictures):
     assert "after 5 of 5 epochs" in words
 
 
-def test_epochs_that_are_lost_are_said(copy):
+def test_epochs_that_are_lost_are_said(copy: Path) -> None:
     lines = (copy / "metrics.csv").read_text().splitlines()
     (copy / "metrics.csv").write_text("\n".join(lines[:3]) + "\n")
     assert "metrics.csv has 2 of 5 epochs: the others are lost." in summarise(load_run(copy)).remarks
 
 
-def test_what_users_wrote_is_no_markup(copy, no_pictures):
+def test_what_users_wrote_is_no_markup(copy: Path, no_pictures: None) -> None:
     document = json.loads((copy / "result.json").read_text())
     document["data"] = "</script><b>data</b>"
     (copy / "result.json").write_text(json.dumps(document))
@@ -316,7 +321,7 @@ def test_what_users_wrote_is_no_markup(copy, no_pictures):
 
 
 @pytest.mark.slow
-def test_many_A_keep_the_page_small(tmp_path):
+def test_many_A_keep_the_page_small(tmp_path: Path) -> None:
     source = open_data("digits")
     blocks = ",".join("C" * 34)
     model = pr.models.model_config(blocks, image_size=8, in_channels=1, channels=(4,), steps_per_A=1)
@@ -331,7 +336,7 @@ def test_many_A_keep_the_page_small(tmp_path):
     assert words_of(parts).count("Plots are shown of the first 32 A only.") == len(summary.operators) - 32
 
 
-def test_thinning_keeps_the_extremes(rng):
+def test_thinning_keeps_the_extremes(rng: np.random.Generator) -> None:
     values = rng.standard_normal(9000) + 1j * rng.standard_normal(9000)
     few = thinned(values, 1)
     assert len(few) <= 2010
@@ -346,7 +351,7 @@ def test_thinning_keeps_the_extremes(rng):
 
 
 @pytest.mark.slow
-def test_the_command_writes_the_page(copy, tmp_path, monkeypatch):
+def test_the_command_writes_the_page(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # One picture is enough for equal pages.
     monkeypatch.setattr("polyroots.report.html._PICTURED", 1)
     assert f"wrote {copy / 'report.html'} (" in run("report", copy).stdout
@@ -355,7 +360,7 @@ def test_the_command_writes_the_page(copy, tmp_path, monkeypatch):
     assert "no directory none: expected a run of 'polyroots train'" in fails("report", "none")
     assert "cannot write" in fails("report", copy, "-o", copy / "config.json" / "below.html")
 
-    def breaks(summary):
+    def breaks(summary: Any) -> None:
         raise pr.InputError("no")
 
     monkeypatch.setattr("polyroots.report.html.render", breaks)

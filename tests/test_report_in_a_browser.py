@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 import os
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, Locator, Page
 
 import polyroots as pr
 from polyroots.training import load_run
@@ -31,25 +35,27 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def address(tracked, tmp_path_factory):
+def address(tracked: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = pr.write_report(tracked, tmp_path_factory.mktemp("report") / "report.html")
     return path.as_uri()
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, env=os.environ | {"LC_ALL": "C"})
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=ARGUMENTS, env={**os.environ, "LC_ALL": "C"}
+        )
         yield browser
         browser.close()
 
 
 @pytest.fixture(scope="module")
-def page(browser, address):
+def page(browser: Browser, address: str) -> Any:
     """The page on a desk, with all that it complained of and asked for."""
-    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    page: Any = browser.new_page(viewport={"width": 1000, "height": 900})
     page.complaints, page.requests = [], []
     page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
@@ -59,7 +65,7 @@ def page(browser, address):
     return page
 
 
-def drawn(page, name):
+def drawn(page: Page, name: str) -> Locator:
     """A plot, brought into view and drawn."""
     plot = page.locator(f"#{name}")
     plot.scroll_into_view_if_needed()
@@ -67,19 +73,19 @@ def drawn(page, name):
     return plot
 
 
-def picture(plot):
+def picture(plot: Locator) -> Image.Image:
     return Image.open(io.BytesIO(plot.screenshot())).convert("RGB")
 
 
-def colours(plot):
+def colours(plot: Locator) -> int:
     return len(picture(plot).getcolors(2**24))
 
 
-def eye(plot):
+def eye(plot: Locator) -> Any:
     return plot.evaluate("plot => plot.layout.scene.camera.eye")
 
 
-def test_every_plot_is_drawn_without_a_complaint(page):
+def test_every_plot_is_drawn_without_a_complaint(page: Any) -> None:
     names = page.eval_on_selector_all(".plot", "plots => plots.map(plot => plot.id)")
     assert len(names) == 7
     for name in names:
@@ -98,7 +104,7 @@ def test_every_plot_is_drawn_without_a_complaint(page):
     assert not [title for title in buttons if "Share" in title or "cloud" in title.lower()]
 
 
-def test_a_drag_turns_the_surface_and_keys_do(page):
+def test_a_drag_turns_the_surface_and_keys_do(page: Any) -> None:
     plot = drawn(page, "surface-0")
     before, image = eye(plot), picture(plot)
     box = plot.bounding_box()
@@ -124,7 +130,7 @@ def test_a_drag_turns_the_surface_and_keys_do(page):
     assert eye(plot) == pytest.approx(before)
 
 
-def test_hovering_shows_the_eigenvalue_and_q(page):
+def test_hovering_shows_the_eigenvalue_and_q(page: Any) -> None:
     plot = drawn(page, "plane-0")
     x, y = plot.evaluate(
         """plot => {
@@ -158,7 +164,7 @@ def test_hovering_shows_the_eigenvalue_and_q(page):
     assert said.text_content() != first
 
 
-def test_keys_go_from_epoch_to_epoch(page, tracked):
+def test_keys_go_from_epoch_to_epoch(page: Any, tracked: Path) -> None:
     plot = drawn(page, "curves")
     plot.focus()
     page.keyboard.press("ArrowRight")
@@ -173,7 +179,7 @@ def test_keys_go_from_epoch_to_epoch(page, tracked):
     assert plot.locator(".hoverlayer .legend, .hoverlayer .hovertext").count() > 0
 
 
-def test_the_moment_before_training_can_be_shown(page):
+def test_the_moment_before_training_can_be_shown(page: Any) -> None:
     visible = "plot => plot.data.filter((t) => t.visible === true).map((t) => t.meta)"
     plots = [drawn(page, name) for name in ("plane-1", "surface-1")]
     assert all(set(plot.evaluate(visible)) == {"after"} for plot in plots)
@@ -187,7 +193,7 @@ def test_the_moment_before_training_can_be_shown(page):
     page.locator('#level-2 input[value="after"]').check()
 
 
-def test_all_can_be_reached_by_the_keyboard(page):
+def test_all_can_be_reached_by_the_keyboard(page: Any) -> None:
     page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
     reached = set()
     for _ in range(100):
@@ -204,7 +210,7 @@ def test_all_can_be_reached_by_the_keyboard(page):
     assert {"ArrowLeft", "+", "moment-1", "moment-2", "SUMMARY", "A"} <= reached
 
 
-def test_print_has_still_pictures(page):
+def test_print_has_still_pictures(page: Any) -> None:
     page.emulate_media(media="print")
     assert page.locator(".still").first.is_visible()
     assert not page.locator(".plot.surface").first.is_visible()
@@ -217,7 +223,7 @@ def test_print_has_still_pictures(page):
     assert not page.locator(".still").first.is_visible()
 
 
-def test_a_telephone_can_read_it(browser, address):
+def test_a_telephone_can_read_it(browser: Browser, address: str) -> None:
     context = browser.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     page = context.new_page()
     complaints = []
@@ -234,7 +240,7 @@ def test_a_telephone_can_read_it(browser, address):
     context.close()
 
 
-def test_without_webgl_there_are_still_pictures(browser, address):
+def test_without_webgl_there_are_still_pictures(browser: Browser, address: str) -> None:
     page = browser.new_page()
     page.add_init_script(
         """const original = HTMLCanvasElement.prototype.getContext;

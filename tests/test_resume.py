@@ -10,6 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +29,7 @@ from polyroots.training.runs.directory import Run
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody stopped."""
     out = tmp_path_factory.mktemp("whole") / "run"
     source = open_data("digits")
@@ -35,9 +38,9 @@ def whole(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_ignored():
+def _nothing_is_ignored() -> Iterator[None]:
     """What a shell or nohup has this process ignore, these tests send."""
-    handlers = {
+    handlers: dict[int, Any] = {
         signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: signal.SIG_DFL,
         signal.SIGHUP: signal.SIG_DFL,
@@ -51,10 +54,10 @@ def _nothing_is_ignored():
 class Signals(Reporter):
     """Sends a signal to this process in a step."""
 
-    def __init__(self, monkeypatch, number, step):
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int, step: int) -> None:
         original, seen = EpochLoop._step, []
 
-        def stepping(loop, *args):
+        def stepping(loop: EpochLoop, *args: Any) -> Any:
             seen.append(1)
             if len(seen) == step:
                 os.kill(os.getpid(), number)
@@ -64,7 +67,9 @@ class Signals(Reporter):
 
 
 @pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, 6), (signal.SIGINT, 9), (signal.SIGHUP, 8)])
-def test_a_signal_saves_and_stops_at_the_step(tmp_path, monkeypatch, whole, number, step):
+def test_a_signal_saves_and_stops_at_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path, number: int, step: int
+) -> None:
     """In the middle of an epoch, at its first step and at its last, before its evaluation."""
     source, out = open_data("digits"), tmp_path / "run"
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -80,7 +85,7 @@ def test_a_signal_saves_and_stops_at_the_step(tmp_path, monkeypatch, whole, numb
     require_same(whole, out)
 
 
-def test_a_signal_before_the_first_step_takes_the_run_back(tmp_path, monkeypatch):
+def test_a_signal_before_the_first_step_takes_the_run_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = open_data("digits")
     monkeypatch.setattr(
         "polyroots.training.runs.first_network.build",
@@ -91,7 +96,9 @@ def test_a_signal_before_the_first_step_takes_the_run_back(tmp_path, monkeypatch
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_with_a_start_goes_on_without_it(tmp_path, init_file, monkeypatch):
+def test_a_run_with_a_start_goes_on_without_it(
+    tmp_path: Path, init_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed before its first checkpoint, with the file that it started from gone."""
     source, start = open_data("digits"), load_checkpoint(init_file)
     config = pr.training.train_config("digits", start.config, epochs=2, limit=40, device="cpu")
@@ -107,7 +114,9 @@ def test_a_run_with_a_start_goes_on_without_it(tmp_path, init_file, monkeypatch)
     assert json.loads((out / "init.json").read_text()) == json.loads(json.dumps(start.init))
 
 
-def test_a_checkpoint_from_before_the_first_step_is_not_trained(tmp_path, monkeypatch):
+def test_a_checkpoint_from_before_the_first_step_is_not_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its coefficients are still those of the report."""
     source = open_data("digits")
     config = small(source, limit=40)
@@ -120,7 +129,7 @@ def test_a_checkpoint_from_before_the_first_step_is_not_trained(tmp_path, monkey
     assert load_run(second.run.path).init == load_run(tmp_path / "first").init is not None
 
 
-def test_a_finished_run_says_its_result_again(tmp_path, whole):
+def test_a_finished_run_says_its_result_again(tmp_path: Path, whole: Path) -> None:
     before = (whole / "last.pt").read_bytes()
     result = resume(whole)
     assert (whole / "last.pt").read_bytes() == before
@@ -129,7 +138,7 @@ def test_a_finished_run_says_its_result_again(tmp_path, whole):
     assert result.run.path == whole
 
 
-def test_only_one_process_trains_a_run(whole, monkeypatch):
+def test_only_one_process_trains_a_run(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lock is the system's: it holds between processes."""
     monkeypatch.setattr("polyroots.training.runs.directory._PATIENCE", 0.1)
     code = (
@@ -146,11 +155,11 @@ def test_only_one_process_trains_a_run(whole, monkeypatch):
     resume(whole)
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     """The system refuses to write more than a few bytes of a file, from the third epoch on."""
 
     class Full(Reporter):
-        def on_epoch(self, row):
+        def on_epoch(self, row: dict[str, float]) -> None:
             if row["epoch"] == 2:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
 
@@ -169,7 +178,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     assert same_weights(tmp_path / "whole", out)
 
 
-def test_other_images_are_refused(tmp_path, image_folder, monkeypatch):
+def test_other_images_are_refused(tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run goes on with the images that it began with, wherever they lie now."""
     moved = shutil.copytree(image_folder, tmp_path / "moved")
     source, out = open_data("folder", image_folder), tmp_path / "run"
@@ -180,7 +189,7 @@ def test_other_images_are_refused(tmp_path, image_folder, monkeypatch):
     for part in ("train", "test"):
         red, blue = (moved / part / name for name in ("red", "blue"))
 
-        def swap(red=red, blue=blue):
+        def swap(red: Path = red, blue: Path = blue) -> None:
             red.rename(moved / "swap")
             blue.rename(red)
             (moved / "swap").rename(blue)
@@ -208,7 +217,7 @@ def test_other_images_are_refused(tmp_path, image_folder, monkeypatch):
     assert resumed["changes"] == {"data_dir": str(moved), "loading": "workers", "workers": 1}
 
 
-def test_runs_that_cannot_go_on_are_said(tmp_path, whole):
+def test_runs_that_cannot_go_on_are_said(tmp_path: Path, whole: Path) -> None:
     with pytest.raises(pr.FileError, match=r"no directory .*: expected a run of 'polyroots train'"):
         resume(tmp_path / "none")
     (tmp_path / "empty").mkdir()
@@ -242,7 +251,9 @@ def test_runs_that_cannot_go_on_are_said(tmp_path, whole):
         resume(whole, devices=2)
 
 
-def test_a_run_that_lost_its_start_is_not_trained_from_another(tmp_path, init_file, monkeypatch):
+def test_a_run_that_lost_its_start_is_not_trained_from_another(
+    tmp_path: Path, init_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed between its config.json and its start.pt."""
     source, start = open_data("digits"), load_checkpoint(init_file)
     config = pr.training.train_config("digits", start.config, epochs=1, limit=40, device="cpu")
@@ -257,7 +268,9 @@ def test_a_run_that_lost_its_start_is_not_trained_from_another(tmp_path, init_fi
         resume(tmp_path / "run")
 
 
-def test_a_run_with_a_start_that_cannot_begin_leaves_nothing(tmp_path, init_file, monkeypatch):
+def test_a_run_with_a_start_that_cannot_begin_leaves_nothing(
+    tmp_path: Path, init_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, start = open_data("digits"), load_checkpoint(init_file)
     config = pr.training.train_config("digits", start.config, epochs=1, limit=40, device="cpu")
     monkeypatch.setattr("polyroots.training.loop.trainer.make_feed", lambda *args: torch.empty(2**60))
@@ -267,13 +280,15 @@ def test_a_run_with_a_start_that_cannot_begin_leaves_nothing(tmp_path, init_file
 
 
 @pytest.mark.parametrize("name", ["best", "last"])
-def test_what_is_not_written_of_the_best_epoch_is_written_when_it_goes_on(tmp_path, monkeypatch, whole, name):
+def test_what_is_not_written_of_the_best_epoch_is_written_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path, name: str
+) -> None:
     """Before the file of an epoch that no later one surpasses."""
     source, out = open_data("digits"), tmp_path / "run"
     best = load_checkpoint(whole / "best.pt").training["epoch"]
     original = getattr(Trainer, f"_save_{name}")
 
-    def dying(self):
+    def dying(self: Any) -> Any:
         if self.state.epoch == best:
             raise ZeroDivisionError
         original(self)
@@ -287,12 +302,12 @@ def test_what_is_not_written_of_the_best_epoch_is_written_when_it_goes_on(tmp_pa
     require_same(whole, out)
 
 
-def test_spectra_come_before_the_checkpoint_that_implies_them(tmp_path, monkeypatch):
+def test_spectra_come_before_the_checkpoint_that_implies_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed right after last.pt of a tracked epoch; what is of a later one is forgotten."""
     source, out = open_data("digits"), tmp_path / "run"
     original = Trainer._save_last
 
-    def dying(self):
+    def dying(self: Any) -> Any:
         original(self)
         if self.state.epoch == 2:
             raise ZeroDivisionError
@@ -310,12 +325,12 @@ def test_spectra_come_before_the_checkpoint_that_implies_them(tmp_path, monkeypa
     assert sorted(path.name for path in (out / "spectra").iterdir()) == ["epoch-000000.npz", "epoch-000002.npz"]
 
 
-def test_a_signal_stops_the_evaluation(tmp_path, monkeypatch, whole):
+def test_a_signal_stops_the_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path) -> None:
     """The training of the epoch is not lost."""
     source, out = open_data("digits"), tmp_path / "run"
     original = evaluation_sums
 
-    def interrupted(*args):
+    def interrupted(*args: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return original(*args)
 
@@ -327,11 +342,11 @@ def test_a_signal_stops_the_evaluation(tmp_path, monkeypatch, whole):
     require_same(whole, out)
 
 
-def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch):
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = open_data("digits")
     original = EpochLoop._step
 
-    def impatient(self, *args):
+    def impatient(self: Any, *args: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         original(self, *args)
@@ -342,7 +357,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch):
     assert load_checkpoint(tmp_path / "run" / "last.pt").training["epoch"] == 0
 
 
-def test_ignored_signals_stay_ignored(tmp_path, monkeypatch):
+def test_ignored_signals_stay_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As nohup and a shell's background jobs have it."""
     source = open_data("digits")
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -353,11 +368,11 @@ def test_ignored_signals_stay_ignored(tmp_path, monkeypatch):
         signal.signal(signal.SIGHUP, before)
 
 
-def test_ruined_weights_are_not_saved_by_a_signal(tmp_path, monkeypatch):
+def test_ruined_weights_are_not_saved_by_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = open_data("digits")
     original = EpochLoop._step
 
-    def ruining(self, *args):
+    def ruining(self: Any, *args: Any) -> None:
         original(self, *args)
         with torch.no_grad():
             next(self.network.parameters()).fill_(torch.nan)
@@ -369,7 +384,7 @@ def test_ruined_weights_are_not_saved_by_a_signal(tmp_path, monkeypatch):
     assert load_checkpoint(tmp_path / "run" / "last.pt").training["step"] == 0
 
 
-def test_time_before_a_stop_counts(tmp_path, monkeypatch):
+def test_time_before_a_stop_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, out = open_data("digits"), tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(StoppedError):
         train(small(source, limit=60, epochs=1), source, out, reporter=Signals(patch, signal.SIGTERM, 2))
@@ -381,7 +396,7 @@ def test_time_before_a_stop_counts(tmp_path, monkeypatch):
     assert 5000 < load_run(out).metrics["train_seconds"][0] < 5100
 
 
-def test_tensorboard_has_each_epoch_once(tmp_path, monkeypatch):
+def test_tensorboard_has_each_epoch_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed before an epoch was logged."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -390,7 +405,7 @@ def test_tensorboard_has_each_epoch_once(tmp_path, monkeypatch):
     source, out = open_data("digits"), tmp_path / "run"
     original = Logs.add
 
-    def dying(self, row):
+    def dying(self: Any, row: Any) -> Any:
         if row["epoch"] == 2:
             raise ZeroDivisionError
         original(self, row)

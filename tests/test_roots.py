@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,14 +10,15 @@ from hypothesis import strategies as st
 import polyroots as pr
 from polyroots.models import name_for_degree
 from polyroots.polynomials.blocks import blocks_for_degree, degree_of
+from polyroots.spectra import Spectrum
 
 
 @pytest.fixture
-def Lambda(rng):
+def Lambda(rng: np.random.Generator) -> Spectrum:
     return pr.eigenvalues(rng.standard_normal((6, 6, 3, 3)) / 7, 8)
 
 
-def test_degree_three_is_the_papers_choice(Lambda):
+def test_degree_three_is_the_papers_choice(Lambda: Spectrum) -> None:
     """Smallest and largest real part, and the conjugate pair with the largest imaginary part."""
     roots = pr.select_roots(Lambda, degree=3, strategy="extremal")
     top = Lambda.values[Lambda.values.imag.argmax()]
@@ -26,7 +29,7 @@ def test_degree_three_is_the_papers_choice(Lambda):
 
 @settings(max_examples=40, deadline=None)
 @given(degree=st.integers(0, 12), seed=st.integers(0, 2**32 - 1))
-def test_degree_d_gives_d_plus_one_roots_of_a_polynomial(degree, seed):
+def test_degree_d_gives_d_plus_one_roots_of_a_polynomial(degree: int, seed: int) -> None:
     K = np.random.default_rng(seed).standard_normal((3, 3, 3, 3))
     spectrum = pr.eigenvalues(K, 6)
     roots = pr.select_roots(spectrum, degree=degree)
@@ -40,7 +43,7 @@ def test_degree_d_gives_d_plus_one_roots_of_a_polynomial(degree, seed):
     assert np.isin(roots[roots.imag == 0].real, spectrum.values.real).all()
 
 
-def test_degrees_zero_to_two():
+def test_degrees_zero_to_two() -> None:
     values = np.array([-1, 3, 1 + 2j, 1 - 2j, 2 + 1j, 2 - 1j])
     assert pr.select_roots(values, degree=0).tolist() == [3]
     assert pr.select_roots(values, degree=1).tolist() == [-1, 3]
@@ -48,14 +51,14 @@ def test_degrees_zero_to_two():
     assert pr.select_roots(-values, degree=0).tolist() == [-3]
 
 
-def test_a_real_spectrum_gets_real_roots():
+def test_a_real_spectrum_gets_real_roots() -> None:
     """The third root is Leja's with respect to zero, 1 and 9: of 1..9 the product x (x - 1)(9 - x) is largest at 6."""
     roots = pr.select_roots(np.arange(1.0, 10), degree=3)
     assert roots[:3].tolist() == [1, 9, 6]
     assert (roots.imag == 0).all()
 
 
-def test_zero_is_passed_over():
+def test_zero_is_passed_over() -> None:
     """The periodic Laplacian has an eigenvalue zero: the smallest real part that isn't is taken."""
     K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
     roots = pr.select_roots(pr.eigenvalues(K, 8), degree=1)
@@ -75,24 +78,24 @@ def test_zero_is_passed_over():
         ("L,L,L", [-2, 3, 2]),
     ],
 )
-def test_roots_fit_a_block_sequence(blocks, expected):
+def test_roots_fit_a_block_sequence(blocks: str, expected: list[complex]) -> None:
     values = np.array([-2, 3, 1 + 2j, 1 - 2j, 2 + 1j, 2 - 1j])
     assert pr.select_roots(values, blocks=blocks).tolist() == expected
 
 
-def test_further_symmetric_pairs_keep_away_from_zero(rng):
+def test_further_symmetric_pairs_keep_away_from_zero(rng: np.random.Generator) -> None:
     """q(0) = 1: Leja without zero would put a third symmetric pair into the middle, with a huge coefficient."""
     Lambda = pr.eigenvalues(rng.standard_normal((8, 8, 3, 3)) / 8, 8)
     moduli = np.abs(pr.select_roots(Lambda, blocks="S,S,S"))
     assert moduli.min() > 0.3 * Lambda.radius
 
 
-def farthest(candidates, known):
+def farthest(candidates: Any, known: Any) -> complex:
     """Leja's next point by definition, in plain products."""
     return max(candidates, key=lambda z: float(np.prod([abs(z - w) for w in known])))
 
 
-def test_further_roots_are_lejas_with_respect_to_all_before_and_zero(rng):
+def test_further_roots_are_lejas_with_respect_to_all_before_and_zero(rng: np.random.Generator) -> None:
     values = pr.eigenvalues(rng.standard_normal((4, 4, 3, 3)) / 6, (5, 4)).values
     upper = values[values.imag > 0]
     lo, hi = values.real.min(), values.real.max()
@@ -116,11 +119,11 @@ def test_further_roots_are_lejas_with_respect_to_all_before_and_zero(rng):
     assert pr.select_roots(values, blocks="L,L,S,S,S").tolist()[-2:] == [with_reals, -with_reals]
 
 
-def test_values_in_the_lower_half_plane_stand_for_their_conjugates():
+def test_values_in_the_lower_half_plane_stand_for_their_conjugates() -> None:
     assert pr.select_roots([1 - 2j, 3, 4], degree=3).tolist() == [1, 4, 1 + 2j, 1 - 2j]
 
 
-def test_what_counts_as_zero_as_equal_and_as_real():
+def test_what_counts_as_zero_as_equal_and_as_real() -> None:
     """Relative to the spectral radius, 1e-7: the accuracy of a defective double eigenvalue."""
     assert pr.select_roots([1e-8, 0.5, 1], degree=1).tolist() == [0.5, 1]
     assert pr.select_roots([1e-6, 0.5, 1], degree=1).tolist() == [1e-6, 1]
@@ -132,7 +135,7 @@ def test_what_counts_as_zero_as_equal_and_as_real():
     assert pr.select_roots([1 + 1e-6j, 1 - 1e-6j, 2], blocks="C").tolist() == [1 + 1e-6j, 1 - 1e-6j]
 
 
-def test_blocks_for_a_degree():
+def test_blocks_for_a_degree() -> None:
     assert [degree_of(blocks_for_degree(d)) for d in range(9)] == list(range(9))
     assert blocks_for_degree(3) == ("L", "L", "C")
     assert [name_for_degree(d) for d in (0, 1, 2, 3, 4)] == ["L", "q2", "L,C", "q4", "L,C,C"]
@@ -157,15 +160,15 @@ def test_blocks_for_a_degree():
         ([1, 2], {"degree": 3, "blocks": "L,L"}, "degree 3 does not fit the blocks L,L: they have 2 roots, which is"),
     ],
 )
-def test_what_cannot_be_chosen_is_said(values, options, message):
+def test_what_cannot_be_chosen_is_said(values: list[complex], options: dict[str, Any], message: str) -> None:
     with pytest.raises(pr.InputError, match=message):
         pr.select_roots(values, **options)
 
 
-def test_blocks_take_what_is_given():
+def test_blocks_take_what_is_given() -> None:
     """R prefers real roots and C a pair, in any order; S needs a pair that is symmetric."""
 
-    def given(roots, blocks):
+    def given(roots: Any, blocks: str) -> Any:
         return pr.select_roots([1, 2, 3, 1 + 1j, 1 - 1j], blocks=blocks, strategy="given", roots=roots).tolist()
 
     assert given([1 + 1j, 1, 2], "R,C") == [1, 2, 1 + 1j, 1 - 1j]
@@ -177,11 +180,11 @@ def test_blocks_take_what_is_given():
         given([1, -1.0005], "S")
 
 
-def test_nearly_equal_real_parts_are_one():
+def test_nearly_equal_real_parts_are_one() -> None:
     with pytest.raises(pr.InputError, match="need 3 distinct non-zero real parts, the spectrum has 2"):
         pr.select_roots([1, 1 + 1e-9 + 1j, 1 + 1e-9 - 1j, 3], blocks="L,L,L")
 
 
-def test_one_pair_kept_is_that_of_the_larger_end():
+def test_one_pair_kept_is_that_of_the_larger_end() -> None:
     values = [-3 + 1j, -3 - 1j, 1 + 2j, 1 - 2j]
     assert pr.select_roots(values, 1, project=False).tolist() == [-3 + 1j, -3 - 1j]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from small_runs import begin_and_say, small, state_of
 
 import polyroots as pr
 from polyroots.checkpoints.own import load_checkpoint
-from polyroots.training import Reporter, load_run, open_data, resume, train
+from polyroots.training import Reporter, Source, load_run, open_data, resume, train
 from polyroots.training.data.normalisation import Normalisation
 from polyroots.training.loop.evaluate import evaluate
 from polyroots.training.runs.directory import COLUMNS, Run, begin
@@ -23,11 +25,11 @@ from polyroots.training.runs.state import RunState, random_states, set_random_st
 
 
 @pytest.fixture(scope="module")
-def digits():
+def digits() -> Source:
     return open_data("digits")
 
 
-def test_a_run_is_an_object(tmp_path, digits):
+def test_a_run_is_an_object(tmp_path: Path, digits: Source) -> None:
     result = train(small(digits, limit=60, epochs=3), digits, tmp_path / "run")
     found = load_run(tmp_path / "run")
     assert found.config == result.config
@@ -44,9 +46,9 @@ def test_a_run_is_an_object(tmp_path, digits):
     assert pr.training.load_run is load_run
 
 
-def test_a_run_that_is_not_done_is_an_object(tmp_path, digits):
+def test_a_run_that_is_not_done_is_an_object(tmp_path: Path, digits: Source) -> None:
     class Stop(Reporter):
-        def on_epoch(self, row):
+        def on_epoch(self, row: dict[str, float]) -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -66,11 +68,13 @@ def test_a_run_that_is_not_done_is_an_object(tmp_path, digits):
         load_run(tmp_path / "run")
 
 
-def test_the_best_epoch_is_chosen_on_validation_images(tmp_path, digits, monkeypatch):
+def test_the_best_epoch_is_chosen_on_validation_images(
+    tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The test images are looked at in the end, once for the last epoch and once for the best."""
     looked = []
 
-    def counting(model, split, *args):
+    def counting(model: Any, split: Any, *args: Any) -> Any:
         looked.append(len(split))
         return evaluation_sums(model, split, *args)
 
@@ -97,7 +101,7 @@ def test_the_best_epoch_is_chosen_on_validation_images(tmp_path, digits, monkeyp
     assert float(rows[-1]["test_accuracy"]) == result.last_accuracy == document["last"]["test_accuracy"]
 
 
-def test_the_environment_is_recorded(tmp_path, monkeypatch):
+def test_the_environment_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert environment("cpu")["directory_revision"] is None
     for words in (
@@ -113,7 +117,7 @@ def test_the_environment_is_recorded(tmp_path, monkeypatch):
     assert environment("cpu")["directory_revision"] is None
 
 
-def test_config_says_how_it_was_made(tmp_path, digits, monkeypatch):
+def test_config_says_how_it_was_made(tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["polyroots", "train", "--epochs", "1"])
     result = train(small(digits, limit=20, epochs=1), digits, tmp_path / "run")
     document = json.loads(result.run.config.read_text())
@@ -124,7 +128,7 @@ def test_config_says_how_it_was_made(tmp_path, digits, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("forked")
-def test_one_of_several_processes_gets_a_directory(tmp_path):
+def test_one_of_several_processes_gets_a_directory(tmp_path: Path) -> None:
     """Whoever links config.json first; the others find a run."""
     said = [tmp_path / str(i) for i in range(4)]
     processes = [start(begin_and_say, tmp_path / "run", i, path) for i, path in enumerate(said)]
@@ -135,8 +139,8 @@ def test_one_of_several_processes_gets_a_directory(tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
 
 
-def test_a_file_system_without_links_will_do(tmp_path, monkeypatch):
-    def refuse(self, target):
+def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Any, target: Any) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
@@ -148,7 +152,7 @@ def test_a_file_system_without_links_will_do(tmp_path, monkeypatch):
     assert [path.name for path in run.path.iterdir()] == ["config.json"]
 
 
-def test_tensorboard_has_the_columns(tmp_path, digits):
+def test_tensorboard_has_the_columns(tmp_path: Path, digits: Source) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     train(small(digits, limit=60, epochs=3, tensorboard=True), digits, tmp_path / "run")
@@ -164,18 +168,18 @@ def test_tensorboard_has_the_columns(tmp_path, digits):
     assert [point.value for point in points] == pytest.approx(metrics["test_loss"].tolist(), rel=1e-6)
 
 
-def test_tensorboard_that_is_missing_is_said(monkeypatch):
+def test_tensorboard_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     with pytest.raises(pr.InputError, match="'pip install tensorboard', or leave it out"):
         pr.training.require_tensorboard()
 
 
-def test_a_run_is_held_while_it_trains(tmp_path, monkeypatch):
+def test_a_run_is_held_while_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("polyroots.training.runs.directory._PATIENCE", 0.1)
     said = []
 
     class Rival(Reporter):
-        def on_epoch(self, row):
+        def on_epoch(self, row: dict[str, float]) -> None:
             with pytest.raises(pr.FileError, match="is being trained by another process") as caught:
                 resume(tmp_path / "run")
             said.append(caught.value)
@@ -185,7 +189,7 @@ def test_a_run_is_held_while_it_trains(tmp_path, monkeypatch):
     assert len(said) == 2
 
 
-def test_random_states_are_brought_back():
+def test_random_states_are_brought_back() -> None:
     import random
 
     # Made first: with shapes checked at run time, the check of a new object draws numbers, too.
@@ -201,7 +205,7 @@ def test_random_states_are_brought_back():
     assert [torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()] == drawn  # noqa: NPY002
 
 
-def test_temporaries_of_others_stay(tmp_path):
+def test_temporaries_of_others_stay(tmp_path: Path) -> None:
     run = Run(tmp_path)
     for name in (".last-abc.pt", ".metrics-x.csv", ".notes", "last.pt"):
         (tmp_path / name).write_text("x")

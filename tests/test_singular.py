@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from dense import dense_operator
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import polyroots as pr
 from polyroots.spectra.convolution import Convolution
@@ -29,7 +31,7 @@ GEOMETRY = st.fixed_dictionaries(
 SEED = st.integers(0, 2**32 - 1)
 
 
-def kernel_of(channels, geometry, rng):
+def kernel_of(channels: tuple[int, ...], geometry: dict[str, Any], rng: np.random.Generator) -> NDArray[Any]:
     """A random kernel with these channels in each group."""
     m_out, *rest = channels
     return rng.standard_normal((geometry["groups"] * m_out, *rest))
@@ -37,7 +39,9 @@ def kernel_of(channels, geometry, rng):
 
 @settings(max_examples=60, deadline=None)
 @given(CHANNELS, GEOMETRY, SEED)
-def test_singular_values_are_those_of_the_dense_operator(channels, geometry, seed):
+def test_singular_values_are_those_of_the_dense_operator(
+    channels: tuple[int, ...], geometry: dict[str, Any], seed: int
+) -> None:
     """Any channels, groups, strides that divide the image and that don't, dilation, kernel larger than the image."""
     K = kernel_of(channels, geometry, np.random.default_rng(seed))
     A = dense_operator(K, **geometry)
@@ -51,7 +55,7 @@ def test_singular_values_are_those_of_the_dense_operator(channels, geometry, see
 
 @settings(max_examples=60, deadline=None)
 @given(CHANNELS, GEOMETRY, SEED)
-def test_explicit_and_matrix_free_operator(channels, geometry, seed):
+def test_explicit_and_matrix_free_operator(channels: tuple[int, ...], geometry: dict[str, Any], seed: int) -> None:
     rng = np.random.default_rng(seed)
     K = kernel_of(channels, geometry, rng)
     A = dense_operator(K, **geometry)
@@ -66,7 +70,7 @@ def test_explicit_and_matrix_free_operator(channels, geometry, seed):
     assert squared_frobenius_norm(operator) == pytest.approx((A**2).sum(), rel=1e-12, abs=1e-12)
 
 
-def test_operator_is_torchs_with_same_padding(rng):
+def test_operator_is_torchs_with_same_padding(rng: np.random.Generator) -> None:
     """Stride 2 and a 3x3 kernel, as the networks' transfers have: padding 1 on both sides."""
     K = rng.standard_normal((4, 2, 3, 3))
     u = rng.standard_normal((2, 7, 8))
@@ -75,14 +79,14 @@ def test_operator_is_torchs_with_same_padding(rng):
     np.testing.assert_allclose(linear_operator(operator).matvec(u.ravel()), expected.numpy().ravel(), atol=1e-13)
 
 
-def test_fold_has_the_factor_one_over_the_stride():
+def test_fold_has_the_factor_one_over_the_stride() -> None:
     """The identity read at every second pixel in both directions: four frequencies in one block, each with 1/2."""
     K = np.zeros((1, 1, 3, 3))
     K[0, 0, 1, 1] = 3.0
     np.testing.assert_allclose(pr.singular_values(K, (6, 4), stride=2), np.full(6, 3.0), rtol=1e-14)
 
 
-def test_sobel_is_known():
+def test_sobel_is_known() -> None:
     """[-1, 0, 1] x [1, 2, 1]: the modulus of its symbol is |2 sin x| (2 + 2 cos y)."""
     K = np.outer([1, 2, 1], [-1, 0, 1]).astype(float).reshape(1, 1, 3, 3)
     y, x = (2 * np.pi * np.arange(n) / n for n in (8, 6))
@@ -94,7 +98,7 @@ def test_sobel_is_known():
     assert summary.norm == pytest.approx(8 * np.sin(np.pi / 3), rel=1e-14)
 
 
-def test_summary_is_that_of_the_matrix(rng):
+def test_summary_is_that_of_the_matrix(rng: np.random.Generator) -> None:
     K = rng.standard_normal((3, 2, 3, 3))
     A = dense_operator(K, (4, 5))
     summary = summarize(pr.singular_values(K, (4, 5)))
@@ -108,14 +112,16 @@ def test_summary_is_that_of_the_matrix(rng):
     assert (zero.norm, zero.stable_rank) == (0.0, 0.0)
 
 
-def test_norm_over_groups_is_the_maximum(rng):
+def test_norm_over_groups_is_the_maximum(rng: np.random.Generator) -> None:
     K = rng.standard_normal((6, 1, 3, 3))
     each = [pr.singular_values(K[i : i + 1], 5)[0] for i in range(6)]
     assert pr.singular_values(K, 5, groups=6)[0] == pytest.approx(max(each), rel=1e-13)
 
 
 @pytest.mark.parametrize(("padding", "stride", "size"), [("zeros", 1, (9, 8)), ("circular", 2, (9, 7))])
-def test_largest_are_found_without_the_matrix(padding, stride, size, rng):
+def test_largest_are_found_without_the_matrix(
+    padding: str, stride: int, size: tuple[int, int], rng: np.random.Generator
+) -> None:
     K = rng.standard_normal((3, 2, 3, 3))
     A = dense_operator(K, size, padding=padding, stride=stride)
     found = largest_singular_values(Convolution.of(K, size, stride=stride, padding=padding), 4)
@@ -125,7 +131,7 @@ def test_largest_are_found_without_the_matrix(padding, stride, size, rng):
     assert found.stable_rank == pytest.approx((A**2).sum() / expected[0] ** 2, rel=1e-9)
 
 
-def test_largest_of_odd_operators(monkeypatch, rng):
+def test_largest_of_odd_operators(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     """Zero, tiny, huge, wide; and what has not converged is marked."""
     assert largest_singular_values(Convolution.of(np.zeros((2, 2, 3, 3)), 50), 3).values.tolist() == [0, 0, 0]
     K = rng.standard_normal((2, 2, 3, 3))
@@ -147,7 +153,7 @@ def test_largest_of_odd_operators(monkeypatch, rng):
     assert math.isnan(guessed.stable_rank)
 
 
-def test_what_needs_the_matrix_says_when_it_is_too_large():
+def test_what_needs_the_matrix_says_when_it_is_too_large() -> None:
     K = np.ones((2, 2, 3, 3))
     with pytest.raises(
         pr.InputError, match=r"a matrix of 20,000 x 20,000 is too large to be made, expected at most 4,096 x 4,096"
@@ -159,7 +165,7 @@ def test_what_needs_the_matrix_says_when_it_is_too_large():
         pr.singular_values(K, 100, padding="zeroes")
 
 
-def test_single_precision_on_request(rng):
+def test_single_precision_on_request(rng: np.random.Generator) -> None:
     K = rng.standard_normal((4, 3, 3, 3))
     for padding in ("circular", "zeros"):
         exact = pr.singular_values(K, 6, padding=padding, stride=2)

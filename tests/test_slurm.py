@@ -1,5 +1,7 @@
 """Studies on SLURM: one on a real cluster, which `.ci/run` starts on this machine where it can, and what it leaves."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -7,6 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import fails, run
@@ -26,7 +31,7 @@ THREE = FOUR.replace("[11, 23]", "[11, 23, 31]").replace(', "mgnet-ab"', "")
 SLURM = ("--cluster", "slurm", "--device", "cpu", "--time", "10")
 
 
-def _why_not():
+def _why_not() -> str:
     """Why there is no SLURM here; nothing if there is."""
     if shutil.which("sbatch") is None:
         return "no SLURM (slurm-wlm and munge)"
@@ -44,25 +49,25 @@ needs_slurm = pytest.mark.skipif(bool(_why_not()), reason=_why_not() or "-")
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch):
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster of one may be asked often; the number of threads decides the last bits."""
     monkeypatch.setattr(cluster, "_SECONDS_BETWEEN_QUESTIONS", 0.5)
     monkeypatch.setattr(cluster, "_PATIENCE", 3.0)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-def _job_of(out, name):
+def _job_of(out: Path, name: str) -> str:
     return json.loads((out / "slurm" / "jobs.json").read_text())[name]["job"]
 
 
-def _states(array):
+def _states(array: str) -> dict[str, str]:
     """State of each element of an array that is in the queue."""
     words = ["squeue", "--noheader", "--array", "--format=%i %T"]
     lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
     return dict(line.split() for line in lines if line.startswith(f"{array}_"))
 
 
-def _signal_time_limit(job):
+def _signal_time_limit(job: str) -> subprocess.Popen[bytes]:
     """Start a process that sends SIGUSR2, as SLURM does before a job's time is up, until it is killed."""
     # To the job's number: to the array's element scancel would send the signal again after a restart.
     raw = subprocess.run(["squeue", "--noheader", f"--jobs={job}", "--format=%A"], capture_output=True, text=True)
@@ -71,7 +76,7 @@ def _signal_time_limit(job):
 
 @needs_slurm
 @pytest.mark.slow
-def test_an_array_with_its_time_up_and_a_job_cancelled(tmp_path):
+def test_an_array_with_its_time_up_and_a_job_cancelled(tmp_path: Path) -> None:
     """Two jobs, one at a time: one of two runs that goes back into the queue, and one that is cancelled."""
     path, out = four(tmp_path, epochs=150, text=THREE), tmp_path / "out"
     words = ("study", "run", path, "--out", out, *SLURM, "--runs-per-job", 2)
@@ -89,7 +94,7 @@ def test_an_array_with_its_time_up_and_a_job_cancelled(tmp_path):
 
     interrupted = []
 
-    def cancel_and_interrupt():
+    def cancel_and_interrupt() -> None:
         wait_for(lambda: epochs_done(runs[2]) >= 2)
         subprocess.run(["scancel", jobs[2]], check=True)
         first.send_signal(signal.SIGINT)
@@ -121,7 +126,7 @@ def test_an_array_with_its_time_up_and_a_job_cancelled(tmp_path):
 
 @needs_slurm
 @pytest.mark.slow
-def test_what_slurm_refuses_is_said(tmp_path):
+def test_what_slurm_refuses_is_said(tmp_path: Path) -> None:
     line = fails("study", "run", four(tmp_path), "--out", tmp_path / "out", *SLURM, "--partition", "none")
     assert line.startswith("Error: sbatch refuses the jobs: ")
     assert "partition" in line.lower()
@@ -130,11 +135,11 @@ def test_what_slurm_refuses_is_said(tmp_path):
     assert not (tmp_path / "out" / "slurm" / "jobs.json").exists()
 
 
-def _take_ctrl_c():
+def _take_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def test_without_slurm_there_is_one_sentence(tmp_path, monkeypatch):
+def test_without_slurm_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     line = fails("study", "run", four(tmp_path), "--out", tmp_path / "out", *SLURM)
     assert line == (
@@ -143,7 +148,7 @@ def test_without_slurm_there_is_one_sentence(tmp_path, monkeypatch):
     )
 
 
-def test_without_submitit_there_is_one_sentence(tmp_path, monkeypatch):
+def test_without_submitit_there_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster.shutil, "which", lambda name: name)
     monkeypatch.setitem(sys.modules, "submitit", None)
     line = fails("study", "run", four(tmp_path), "--out", tmp_path / "out", *SLURM)
@@ -156,22 +161,22 @@ def test_without_submitit_there_is_one_sentence(tmp_path, monkeypatch):
 class _Worker(Ended):
     """A worker that runs until it is asked to stop; when it is first looked at, its job gets a signal."""
 
-    def __init__(self, number):
+    def __init__(self, number: int | None) -> None:
         super().__init__(None)
         self.number = number
 
-    def poll(self):
+    def poll(self) -> int | None:
         if self.number is not None:
             self.number = os.kill(os.getpid(), self.number)
         return self.status
 
-    def send_signal(self, number):
+    def send_signal(self, number: int) -> None:
         assert number == signal.SIGTERM
         self.status = STOPPED
 
 
 @pytest.fixture
-def job(tmp_path, monkeypatch):
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[int]]]:
     """A job of two runs, whose workers are objects: call it with these, and get the signals that submitit got."""
     path = four(tmp_path, text=THREE)
     plan, description = make_plan(path)
@@ -180,7 +185,7 @@ def job(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster.time, "sleep", lambda seconds: None)
     before = signal.getsignal(signal.SIGUSR2)
 
-    def call(*workers):
+    def call(*workers: Ended) -> list[int]:
         left, requeued = list(workers), []
         monkeypatch.setattr(local, "_start_worker", lambda *_: left.pop(0))
         signal.signal(signal.SIGUSR2, lambda *caught: requeued.append(caught[0]))
@@ -191,18 +196,20 @@ def job(tmp_path, monkeypatch):
     signal.signal(signal.SIGUSR2, before)
 
 
-def test_a_job_whose_time_is_up_stops_its_runs_and_goes_back_into_the_queue(job):
+def test_a_job_whose_time_is_up_stops_its_runs_and_goes_back_into_the_queue(job: Callable[..., list[int]]) -> None:
     workers = _Worker(signal.SIGUSR2), _Worker(None)
     assert job(*workers) == [signal.SIGUSR2]
     assert [worker.status for worker in workers] == [STOPPED, STOPPED]
 
 
-def test_a_job_fails_with_its_runs(job):
+def test_a_job_fails_with_its_runs(job: Callable[..., list[int]]) -> None:
     with pytest.raises(PolyrootsError, match=r"^q2_seed-11 failed, q2_seed-23 failed$"):
         job(Ended(1), Ended(-signal.SIGKILL))
 
 
-def test_a_job_whose_runs_were_stopped_waits_to_be_ended(job, monkeypatch):
+def test_a_job_whose_runs_were_stopped_waits_to_be_ended(
+    job: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SLURM puts a job back that it preempts, but not one that has ended by itself."""
     now = iter(range(0, 10_000, 100))
     monkeypatch.setattr(cluster.time, "monotonic", lambda: next(now))
@@ -211,7 +218,7 @@ def test_a_job_whose_runs_were_stopped_waits_to_be_ended(job, monkeypatch):
     assert next(now) > cluster._SECONDS_TO_BE_ENDED
 
 
-def test_options_of_jobs(tmp_path):
+def test_options_of_jobs(tmp_path: Path) -> None:
     path, out = four(tmp_path), tmp_path / "out"
     for words, said in [
         (("--time", "soon"), "expected a time such as 90 (minutes), 4:00:00 or 1-12"),
@@ -221,8 +228,8 @@ def test_options_of_jobs(tmp_path):
     ]:
         line = fails("study", "run", path, "--out", out, *SLURM[:4], *words, exit_code=2)
         assert said in line
-    words = ("--cluster", "slurm", "--gpus-per-job", "2", "--runs-per-job", "2")
-    assert "share one GPU, got 2" in fails("study", "run", path, "--out", out, *words, exit_code=2)
+    shared = ("--cluster", "slurm", "--gpus-per-job", "2", "--runs-per-job", "2")
+    assert "share one GPU, got 2" in fails("study", "run", path, "--out", out, *shared, exit_code=2)
     with pytest.raises(InputError, match="share one GPU"):
         Resources(gpus=4, runs_per_job=2)
 
@@ -231,17 +238,17 @@ def test_options_of_jobs(tmp_path):
     ("text", "minutes"),
     [("1", 1), ("0:30", 1), ("1:00", 1), ("1:00:00", 60), ("0:59:59", 60), ("2-0", 2880), ("1-1:1:1", 1502)],
 )
-def test_times_are_those_of_slurm(text, minutes):
+def test_times_are_those_of_slurm(text: str, minutes: int) -> None:
     assert minutes_of(text) == minutes
 
 
 @pytest.mark.parametrize("text", ["", "1:2:3:4", "-1", "1-", "x", "1.5", "1-2-3"])
-def test_other_times_are_none(text):
+def test_other_times_are_none(text: str) -> None:
     with pytest.raises(InputError, match="expected a time"):
         minutes_of(text)
 
 
-def test_jobs_are_followed_through_the_queue(tmp_path, monkeypatch):
+def test_jobs_are_followed_through_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pending, running, gone: what a run is follows from the queue and from what it has written."""
     queue = {"9_0": "PENDING", "9_1": "RUNNING", "9_2": "COMPLETING"}
     monkeypatch.setattr(cluster, "_queue", lambda: dict(queue))
@@ -250,8 +257,8 @@ def test_jobs_are_followed_through_the_queue(tmp_path, monkeypatch):
     directory.jobs.mkdir()
     (directory.path / "logs").mkdir()
     directory.log("c").write_text("Stopped: interrupted, before\n")
-    jobs = {"a": "9_0", "b": "9_1", "c": "9_2", "other": "8"}
-    document = {name: {"job": job, "log_size": 0} for name, job in jobs.items()}
+    numbers = {"a": "9_0", "b": "9_1", "c": "9_2", "other": "8"}
+    document: dict[str, Any] = {name: {"job": job, "log_size": 0} for name, job in numbers.items()}
     document["c"]["log_size"] = directory.log("c").stat().st_size
     (directory.jobs / "jobs.json").write_text(json.dumps(document))
     now = 100.0
@@ -273,7 +280,7 @@ def test_jobs_are_followed_through_the_queue(tmp_path, monkeypatch):
     assert jobs.phases == {"a": Phase.DONE, "b": Phase.STOPPED, "c": Phase.FAILED}
     assert jobs.last_lines("c") == ["(job 9_2 is no longer in the queue)"]
 
-    def silent():
+    def silent() -> None:
         raise InputError("SLURM doesn't answer")
 
     (directory.jobs / "jobs.json").write_text('{"a": "9_0"}')

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from dense import dense_operator, matched_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.linalg import eig
 
 import polyroots as pr
@@ -31,14 +35,16 @@ LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape
         (5, (1, 1), (4, 3), 1),
     ],
 )
-def test_eigenvalues_are_those_of_the_dense_operator(c, kernel, size, dilation, rng):
+def test_eigenvalues_are_those_of_the_dense_operator(
+    c: int, kernel: tuple[int, int], size: tuple[int, int], dilation: int, rng: np.random.Generator
+) -> None:
     K = rng.standard_normal((c, c, *kernel))
     expected = np.linalg.eigvals(dense_operator(K, size, dilation))
     assert matched_error(pr.eigenvalues(K, size, dilation=dilation).values, expected) < 1e-11
 
 
 @pytest.mark.parametrize("groups", [2, 4])
-def test_groups_are_block_diagonal(groups, rng):
+def test_groups_are_block_diagonal(groups: int, rng: np.random.Generator) -> None:
     K = rng.standard_normal((4, 4 // groups, 3, 3))
     expected = np.linalg.eigvals(dense_operator(K, (4, 5), groups=groups))
     assert matched_error(pr.eigenvalues(K, (4, 5), groups=groups).values, expected) < 1e-11
@@ -56,7 +62,9 @@ def test_groups_are_block_diagonal(groups, rng):
     dilation=st.integers(1, 3),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_symbol_multiplies_the_modes_as_torch_convolves(c_out, c_in, kernel, size, dilation, seed):
+def test_symbol_multiplies_the_modes_as_torch_convolves(
+    c_out: int, c_in: int, kernel: tuple[int, int], size: tuple[int, int], dilation: int, seed: int
+) -> None:
     """Apply torch's convolution, wrapped by hand, to a Fourier mode: the symbol times the mode comes out."""
     generator = np.random.default_rng(seed)
     K = generator.standard_normal((c_out, c_in, *kernel))
@@ -86,7 +94,9 @@ def test_symbol_multiplies_the_modes_as_torch_convolves(c_out, c_in, kernel, siz
     dilation=st.integers(1, 2),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_invariants(c, kernel, size, dilation, seed):
+def test_invariants(
+    c: int, kernel: tuple[int, int], size: tuple[int, int], dilation: tuple[int, int], seed: int
+) -> None:
     """Count, conjugate closure to the last bit, trace, and trace of the square."""
     K = np.random.default_rng(seed).standard_normal((c, c, *kernel))
     Lambda = pr.eigenvalues(K, size, dilation=dilation)
@@ -100,7 +110,7 @@ def test_invariants(c, kernel, size, dilation, seed):
     assert abs((Lambda.values**2).sum() - np.trace(A @ A)) < 1e-11 * scale**2
 
 
-def test_laplacian_is_known():
+def test_laplacian_is_known() -> None:
     Lambda = pr.eigenvalues(LAPLACIAN, (8, 6))
     theta = Lambda.frequencies
     np.testing.assert_allclose(Lambda.values, 4 - 2 * np.cos(theta).sum(axis=1), rtol=0, atol=1e-14)
@@ -110,7 +120,7 @@ def test_laplacian_is_known():
     assert Lambda.radius == pytest.approx(8, abs=1e-13)
 
 
-def test_jacobi_four_fifths_smooths_the_laplacian_by_three_fifths():
+def test_jacobi_four_fifths_smooths_the_laplacian_by_three_fifths() -> None:
     """The textbook value: |1 - (4/5) lambda / 4| over the frequencies with some |theta| >= pi / 2 is at most 3/5."""
     Lambda = pr.eigenvalues(LAPLACIAN, 64)
     high = (np.abs(Lambda.frequencies) >= np.pi / 2).any(axis=1)
@@ -118,7 +128,7 @@ def test_jacobi_four_fifths_smooths_the_laplacian_by_three_fifths():
     assert np.abs(q(Lambda.values[high])).max() == pytest.approx(3 / 5, abs=1e-14)
 
 
-def test_identity_and_shift():
+def test_identity_and_shift() -> None:
     identity = np.zeros((3, 3, 3, 3))
     identity[[0, 1, 2], [0, 1, 2], 1, 1] = 1
     assert (pr.eigenvalues(identity, 5).values == 1).all()
@@ -128,7 +138,7 @@ def test_identity_and_shift():
     np.testing.assert_allclose(Lambda.values, np.exp(1j * Lambda.frequencies[:, 1]), atol=1e-15)
 
 
-def test_frequencies_are_principal_and_belong_to_their_values(rng):
+def test_frequencies_are_principal_and_belong_to_their_values(rng: np.random.Generator) -> None:
     K = rng.standard_normal((2, 2, 3, 3))
     Lambda = pr.eigenvalues(K, (4, 5))
     assert Lambda.frequencies.shape == (40, 2)
@@ -140,20 +150,20 @@ def test_frequencies_are_principal_and_belong_to_their_values(rng):
         assert np.linalg.svd(A_hat - value * np.eye(2), compute_uv=False)[-1] < 1e-12
 
 
-def test_symbol_has_real_matrices_at_self_conjugate_frequencies(rng):
+def test_symbol_has_real_matrices_at_self_conjugate_frequencies(rng: np.random.Generator) -> None:
     A_hat = pr.symbol(rng.standard_normal((3, 3, 4, 3)), (6, 8))
     assert A_hat.shape == (6, 5, 3, 3)
     assert (A_hat[[0, 0, 3, 3], [0, 4, 0, 4]].imag == 0).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_weights_of_any_precision_are_computed_in_float64(dtype, rng):
+def test_weights_of_any_precision_are_computed_in_float64(dtype: torch.dtype, rng: np.random.Generator) -> None:
     weight = torch.from_numpy(rng.standard_normal((2, 2, 3, 3))).to(dtype).requires_grad_()
     expected = pr.eigenvalues(weight.detach().double().numpy(), 4)
     assert np.array_equal(pr.eigenvalues(weight, 4).values, expected.values)
 
 
-def test_a_spectrum_survives_its_file(tmp_path, rng):
+def test_a_spectrum_survives_its_file(tmp_path: Path, rng: np.random.Generator) -> None:
     Lambda = pr.eigenvalues(rng.standard_normal((2, 1, 3, 3)), (4, 6), dilation=(2, 1), groups=2)
     Lambda.save(tmp_path / "Lambda.npz")
     read = pr.Spectrum.load(tmp_path / "Lambda.npz")
@@ -164,7 +174,7 @@ def test_a_spectrum_survives_its_file(tmp_path, rng):
     assert [path.name for path in tmp_path.iterdir()] == ["Lambda.npz"]
 
 
-def test_no_file_and_no_spectrum_are_said(tmp_path):
+def test_no_file_and_no_spectrum_are_said(tmp_path: Path) -> None:
     with pytest.raises(pr.FileError, match="no file"):
         pr.Spectrum.load(tmp_path / "none.npz")
     pr.eigenvalues(np.ones((1, 1, 1, 1)), 2).save(tmp_path / "whole.npz")
@@ -193,12 +203,12 @@ def test_no_file_and_no_spectrum_are_said(tmp_path):
         ((2, 2, 3, 3), 2.5, {}, "a whole number or a pair of them, got 2.5"),
     ],
 )
-def test_bad_input_is_named(shape, size, options, message):
+def test_bad_input_is_named(shape: tuple[int, ...], size: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(pr.InputError, match=message):
         pr.eigenvalues(np.ones(shape), size, **options)
 
 
-def test_nan_names_the_layer():
+def test_nan_names_the_layer() -> None:
     K = np.ones((1, 1, 3, 3))
     K[0, 0, 1] = np.nan
     with pytest.raises(pr.InputError, match=r"layer3\.conv: 3 of 9 entries are NaN or infinite"):
@@ -221,7 +231,9 @@ GEOMETRY = {
 
 @settings(max_examples=60, deadline=None)
 @given(**GEOMETRY)
-def test_any_geometry_is_that_of_the_dense_operator(m, groups, kernel, size, dilation, seed):
+def test_any_geometry_is_that_of_the_dense_operator(
+    m: int, groups: int, kernel: tuple[int, int], size: tuple[int, int], dilation: tuple[int, int], seed: int
+) -> None:
     """Groups, dilation per axis, even and one-tap kernels, kernels larger than the image; also where periods repeat."""
     K = np.random.default_rng(seed).standard_normal((groups * m, m, *kernel))
     A = dense_operator(K, size, dilation, groups)
@@ -244,7 +256,7 @@ def test_any_geometry_is_that_of_the_dense_operator(m, groups, kernel, size, dil
 
 @settings(max_examples=40, deadline=None)
 @given(c=st.integers(1, 4), size=st.tuples(st.integers(1, 6), st.integers(1, 6)), seed=st.integers(0, 2**32 - 1))
-def test_what_transforms_the_operator_transforms_its_spectrum(c, size, seed):
+def test_what_transforms_the_operator_transforms_its_spectrum(c: int, size: tuple[int, int], seed: int) -> None:
     """A -> A^T keeps the eigenvalues, A + s I shifts them, a permutation of channels keeps them, s A scales them."""
     rng = np.random.default_rng(seed)
     # Diagonally dominant: well conditioned eigenvalues.
@@ -261,7 +273,7 @@ def test_what_transforms_the_operator_transforms_its_spectrum(c, size, seed):
     assert matched_error(pr.eigenvalues(-2 * K, size).values, -2 * Lambda) < 1e-11
 
 
-def test_nine_point_laplacian_and_sobel_are_known():
+def test_nine_point_laplacian_and_sobel_are_known() -> None:
     nine = np.array([[-1, -4, -1], [-4, 20, -4], [-1, -4, -1]], dtype=float).reshape(1, 1, 3, 3)
     Lambda = pr.eigenvalues(nine, (6, 9))
     y, x = np.cos(Lambda.frequencies).T
@@ -272,11 +284,11 @@ def test_nine_point_laplacian_and_sobel_are_known():
     np.testing.assert_allclose(Lambda.values, 2j * np.sin(x) * (2 + 2 * np.cos(y)), rtol=0, atol=1e-13)
 
 
-def test_one_period_is_solved_and_repeated(monkeypatch):
+def test_one_period_is_solved_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 1x1 kernel has one symbol, a dilation by 2 a quarter of them: the rest is copied."""
     solved = []
 
-    def counting(stack):
+    def counting(stack: NDArray[Any]) -> NDArray[Any]:
         solved.append(len(stack))
         return np.linalg.eigvals(stack)
 
@@ -289,7 +301,7 @@ def test_one_period_is_solved_and_repeated(monkeypatch):
         assert matched_error(Lambda.values, np.linalg.eigvals(dense_operator(K, (12, 12), dilation))) < 1e-11
 
 
-def test_high_frequencies_are_those_of_local_fourier_analysis():
+def test_high_frequencies_are_those_of_local_fourier_analysis() -> None:
     Lambda = pr.eigenvalues(LAPLACIAN, 8)
     y, x = Lambda.frequencies.T
     assert np.array_equal(Lambda.is_high_frequency, (abs(y) >= np.pi / 2) | (abs(x) >= np.pi / 2))
@@ -304,7 +316,7 @@ def test_high_frequencies_are_those_of_local_fourier_analysis():
         _ = pr.eigenvalues(LAPLACIAN, 4, padding="zeros").per_group
 
 
-def test_groups_have_their_own_spectra(rng):
+def test_groups_have_their_own_spectra(rng: np.random.Generator) -> None:
     K = rng.standard_normal((6, 2, 3, 3))
     Lambda = pr.eigenvalues(K, (4, 5), groups=3)
     assert Lambda.per_group.shape == (3, 40)
@@ -313,7 +325,7 @@ def test_groups_have_their_own_spectra(rng):
         assert matched_error(Lambda.per_group[group], alone.values) < 1e-13
 
 
-def test_single_precision_on_request(rng):
+def test_single_precision_on_request(rng: np.random.Generator) -> None:
     K = rng.standard_normal((8, 8, 3, 3))
     exact = pr.eigenvalues(K, 6)
     single = pr.eigenvalues(K, 6, dtype=np.complex64)
@@ -328,7 +340,7 @@ def test_single_precision_on_request(rng):
         pr.eigenvalues(K, 6, dtype=float)
 
 
-def test_what_has_no_eigenvalues_is_offered_singular_values():
+def test_what_has_no_eigenvalues_is_offered_singular_values() -> None:
     with pytest.raises(pr.InputError, match="got 4 from 2; compute its singular values"):
         pr.eigenvalues(np.ones((4, 2, 3, 3)), 8)
     with pytest.raises(pr.InputError, match="expected at least 1 worker, got 0"):

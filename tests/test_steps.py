@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import csv
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from small_runs import same_weights, small, state_of
+from torch import Tensor
 
 import polyroots as pr
 from polyroots.checkpoints.own import load_checkpoint
-from polyroots.training import Reporter, open_data, train
+from polyroots.training import Reporter, Source, open_data, train
 from polyroots.training.data.batches import epoch_order
 from polyroots.training.data.normalisation import Normalisation
 from polyroots.training.loop.epoch import EpochLoop
 
 
 @pytest.fixture(scope="module")
-def digits():
+def digits() -> Source:
     return open_data("digits")
 
 
-def losses_of(out):
+def losses_of(out: Path) -> list[float]:
     with (out / "metrics.csv").open() as stream:
         return [float(row["train_loss"]) for row in csv.DictReader(stream)]
 
@@ -37,7 +40,7 @@ def losses_of(out):
         {"decay_alphas": True, "schedule": "epoch", "weight_decay": 0.05, "name": "q2"},
     ],
 )
-def test_steps_are_torchs(tmp_path, digits, options):
+def test_steps_are_torchs(tmp_path: Path, digits: Source, options: dict[str, Any]) -> None:
     """Two epochs against torch's own optimizer, loss and clipping, step by step."""
     config = small(digits, limit=40, lr=0.2, **options)
     result = train(config, digits, tmp_path / "run")
@@ -88,7 +91,7 @@ def test_steps_are_torchs(tmp_path, digits, options):
         torch.testing.assert_close(ours[name], parameter.detach(), rtol=2e-4, atol=2e-5)
 
 
-def test_an_epoch_is_read_once_if_it_is_short(tmp_path, digits, monkeypatch):
+def test_an_epoch_is_read_once_if_it_is_short(tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading waits for the device: not in every step."""
     reads = []
     monkeypatch.setattr("polyroots.training.loop.epoch._SECONDS_BETWEEN_READS", 1e9)
@@ -101,11 +104,11 @@ def test_an_epoch_is_read_once_if_it_is_short(tmp_path, digits, monkeypatch):
     assert reads == [1, 2, 3, 4, 5, 6, 6]
 
 
-def test_progress_has_the_means_so_far(tmp_path, digits, monkeypatch):
+def test_progress_has_the_means_so_far(tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
     class Recorder(Reporter):
-        def on_step(self, epoch, done, total, loss, accuracy, rate):
+        def on_step(self, epoch: int, done: int, total: int, loss: float, accuracy: float, rate: float) -> None:
             seen.append((epoch, done, total, loss, accuracy))
             assert rate > 0
 
@@ -130,7 +133,7 @@ def test_progress_has_the_means_so_far(tmp_path, digits, monkeypatch):
 
 
 @pytest.mark.slow
-def test_mixed_precision_trains(tmp_path, digits):
+def test_mixed_precision_trains(tmp_path: Path, digits: Source) -> None:
     """Convolutions in bf16, weights and statistics in float32."""
     result = train(small(digits, limit=200, epochs=6, precision="bf16", lr=0.05), digits, tmp_path / "run")
     whole = train(small(digits, limit=200, epochs=6, lr=0.05), digits, tmp_path / "whole")
@@ -143,7 +146,7 @@ def test_mixed_precision_trains(tmp_path, digits):
 
 
 @pytest.mark.slow
-def test_a_compiled_network_is_the_same(tmp_path, digits, monkeypatch):
+def test_a_compiled_network_is_the_same(tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced, but run operation by operation: bit by bit. Its checkpoint is one of the network itself."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     for name, choice in (("plain", False), ("compiled", True)):
@@ -153,8 +156,8 @@ def test_a_compiled_network_is_the_same(tmp_path, digits, monkeypatch):
     assert losses_of(tmp_path / "plain") == losses_of(tmp_path / "compiled")
 
 
-def test_too_little_memory_for_a_step_is_said(tmp_path, digits, monkeypatch):
-    def full(self, *args):
+def test_too_little_memory_for_a_step_is_said(tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Any, *args: Any) -> None:
         torch.empty(2**60)
 
     monkeypatch.setattr(EpochLoop, "_step", full)
@@ -162,12 +165,14 @@ def test_too_little_memory_for_a_step_is_said(tmp_path, digits, monkeypatch):
         train(small(digits, limit=40), digits, tmp_path / "run")
 
 
-def test_a_run_goes_on_after_a_loss_that_was_no_number(tmp_path, digits, monkeypatch):
+def test_a_run_goes_on_after_a_loss_that_was_no_number(
+    tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The step is named, whenever it is read, and last.pt holds the epoch before it."""
     original = EpochLoop._step
     steps = []
 
-    def poisoned(self, images, labels, share, sums):
+    def poisoned(self: Any, images: Any, labels: Any, share: Any, sums: Tensor) -> None:
         original(self, images, labels, share, sums)
         steps.append(1)
         if len(steps) == 5:

@@ -20,7 +20,9 @@ VALUES = np.array([0.5, 1, 3, 2 + 1j, 2 - 1j, 2.5 + 2j, 2.5 - 2j])
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), degree=st.integers(0, 6), data=st.data())
-def test_every_strategy_gives_d_plus_one_roots_of_a_real_polynomial(seed, degree, data):
+def test_every_strategy_gives_d_plus_one_roots_of_a_real_polynomial(
+    seed: int, degree: int, data: st.DataObject
+) -> None:
     strategy = data.draw(st.sampled_from([name for name in STRATEGIES if name != "given"]))
     if strategy == "complex":
         degree = 2 * (degree // 2) + 1
@@ -42,7 +44,7 @@ def test_every_strategy_gives_d_plus_one_roots_of_a_real_polynomial(seed, degree
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("given", "complex")])
 @pytest.mark.parametrize("blocks", ["L,L,C", "S,S", "S,S,C", "L,R,C", "C,C", "S,L"])
-def test_roots_fit_block_sequences(strategy, blocks):
+def test_roots_fit_block_sequences(strategy: str, blocks: str) -> None:
     """Whatever the strategy, the blocks get roots that they can hold, or it is said why not."""
     from polyroots.polynomials.blocks import factors_from_roots
 
@@ -57,7 +59,7 @@ def test_roots_fit_block_sequences(strategy, blocks):
     assert len(factors) == len(blocks.split(","))
 
 
-def test_largest_smallest_and_leja_are_what_they_say():
+def test_largest_smallest_and_leja_are_what_they_say() -> None:
     assert pr.select_roots(VALUES, 2, "largest").tolist() == [3, 2.5 + 2j, 2.5 - 2j]
     assert pr.select_roots(VALUES, 1, "largest").tolist() == [2.5 + 2j, 2.5 - 2j]
     assert pr.select_roots(VALUES, 2, "smallest").tolist() == [0.5, 1, 3]
@@ -68,7 +70,7 @@ def test_largest_smallest_and_leja_are_what_they_say():
     assert set(pr.select_roots(VALUES, 3, "leja").tolist()) == {0.5, 3, 2.5 + 2j, 2.5 - 2j}
 
 
-def test_leja_puts_the_next_root_where_q_is_largest():
+def test_leja_puts_the_next_root_where_q_is_largest() -> None:
     values = shifted(3).values
     four = pr.select_roots(values, 3, "leja")
     six = pr.select_roots(values, 5, "leja")
@@ -77,7 +79,7 @@ def test_leja_puts_the_next_root_where_q_is_largest():
     assert np.abs(pr.ResidualPolynomial(four)(fresh[0])) == pytest.approx(max_abs(four, values))
 
 
-def test_ties_don_t_depend_on_rounding():
+def test_ties_don_t_depend_on_rounding() -> None:
     """Mirrored points are equally far: the one of larger modulus is taken, in whatever order and with what rounding."""
     values = np.array([1, 9, 5, 3, 7.0])
     expected = pr.select_roots(values, 3, "leja").tolist()
@@ -90,13 +92,13 @@ def test_ties_don_t_depend_on_rounding():
         np.testing.assert_allclose(drawn, pr.select_roots(values, 2, "random", seed=4), rtol=1e-12)
 
 
-def test_the_largest_imaginary_part_is_one_of_largest_modulus():
+def test_the_largest_imaginary_part_is_one_of_largest_modulus() -> None:
     """1 + 2i and 3 + 2i reach as far but for rounding."""
     for noise in (1e-12, -1e-12):
         assert pr.select_roots([1 + 2j + noise * 1j, 1 - 2j - noise * 1j, 3 + 2j, 3 - 2j], 1, "complex")[0] == 3 + 2j
 
 
-def test_parity_is_met_by_looking_ahead():
+def test_parity_is_met_by_looking_ahead() -> None:
     """With one real eigenvalue: three roots are a pair and it, four are two pairs, whatever the order."""
     values = np.array([5, 1 + 1j, 1 - 1j, 2 + 1j, 2 - 1j])
     for strategy in ("largest", "smallest", "leja", "random"):
@@ -108,7 +110,7 @@ def test_parity_is_met_by_looking_ahead():
         pr.select_roots(values, 2, "complex")
 
 
-def test_real_and_complex_choose_one_kind():
+def test_real_and_complex_choose_one_kind() -> None:
     Lambda = shifted(17)
     real = pr.select_roots(Lambda, 3, "real")
     assert (real.imag == 0).all()
@@ -124,7 +126,7 @@ def test_real_and_complex_choose_one_kind():
         pr.select_roots(Lambda, blocks="L,L,C", strategy="complex")
 
 
-def test_extremal_keeps_pairs_on_request():
+def test_extremal_keeps_pairs_on_request() -> None:
     Lambda = shifted(19)
     roots = pr.select_roots(Lambda, 3, "extremal", project=False)
     low = Lambda.values[Lambda.values.real.argmin()]
@@ -137,7 +139,7 @@ def test_extremal_keeps_pairs_on_request():
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_chebyshev_on_an_interval(count):
+def test_chebyshev_on_an_interval(count: int) -> None:
     roots = pr.select_roots(np.linspace(0.5, 2, 7), count - 1, "chebyshev")
     expected = 1.25 + 0.75 * np.cos((2 * np.arange(1, count + 1) - 1) * np.pi / (2 * count))
     np.testing.assert_allclose(np.sort(roots.real), np.sort(expected), rtol=1e-14)
@@ -145,7 +147,7 @@ def test_chebyshev_on_an_interval(count):
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.8, 0.3), (0.3, 0.8), (0.5, 0.5)])
-def test_chebyshev_on_an_ellipse(a, b):
+def test_chebyshev_on_an_ellipse(a: float, b: float) -> None:
     """Points on an ellipse with semi-axes a and b around 2 find its foci, and the optimal factor of one more root."""
     angles = 2 * np.pi * np.arange(400) / 400
     points = 2 + a * np.cos(angles) + 1j * b * np.sin(angles)
@@ -157,7 +159,7 @@ def test_chebyshev_on_an_ellipse(a, b):
     assert max_abs(roots, points) < 2.2 * growth**4
 
 
-def test_least_squares_is_the_least_mean_square():
+def test_least_squares_is_the_least_mean_square() -> None:
     """Against the normal equations in monomials, and every other polynomial nearby."""
     Lambda = shifted(23)
     roots = pr.select_roots(Lambda, 2, "least-squares")
@@ -168,13 +170,13 @@ def test_least_squares_is_the_least_mean_square():
     np.testing.assert_allclose(pr.ResidualPolynomial(roots).alphas, alphas, rtol=1e-8)
 
 
-def test_least_squares_counts_multiplicity():
+def test_least_squares_counts_multiplicity() -> None:
     """One root for 1, 1, 1 and 3: sum of (1 - t/lam)^2 is least at 1/lam = sum t / sum t^2 = 6/12."""
     assert pr.select_roots([1, 1, 1, 3], 0, "least-squares") == pytest.approx([2], rel=1e-12)
     assert pr.select_roots([1, 3], 0, "least-squares") == pytest.approx([10 / 4], rel=1e-12)
 
 
-def test_minimax_beats_every_other_strategy():
+def test_minimax_beats_every_other_strategy() -> None:
     Lambda = shifted(29)
     best = max_abs(pr.select_roots(Lambda, 3, "minimax"), Lambda.values)
     for strategy in STRATEGIES:
@@ -183,7 +185,7 @@ def test_minimax_beats_every_other_strategy():
 
 
 @pytest.mark.parametrize("padding", ["circular", "zeros"])
-def test_harmonic_ritz_is_gmres_on_the_operator(padding):
+def test_harmonic_ritz_is_gmres_on_the_operator(padding: str) -> None:
     """Its residual is the least of the Krylov space of the dense matrix, with the same start."""
     Lambda = shifted(31, padding=padding)
     A = dense_operator(Lambda.weight, Lambda.size, padding=padding)
@@ -197,7 +199,7 @@ def test_harmonic_ritz_is_gmres_on_the_operator(padding):
     assert np.linalg.norm(r) == pytest.approx(least, rel=1e-8)
 
 
-def test_harmonic_ritz_leaves_low_frequencies_and_the_null_space_out():
+def test_harmonic_ritz_leaves_low_frequencies_and_the_null_space_out() -> None:
     Lambda = pr.eigenvalues(LAPLACIAN, 16)
     roots = pr.select_roots(Lambda, 3, "harmonic-ritz", region="high")
     assert (roots.real > 2).all()
@@ -209,7 +211,7 @@ def test_harmonic_ritz_leaves_low_frequencies_and_the_null_space_out():
         pr.select_roots(Lambda.values, 3, "harmonic-ritz")
 
 
-def test_harmonic_ritz_needs_no_eigenvalues():
+def test_harmonic_ritz_needs_no_eigenvalues() -> None:
     """An operator too large for them, zero-padded: roots and norm from products with it alone."""
     K = shifted(31, channels=3).weight
     small = Convolution.of(K, 8, padding="zeros")
@@ -233,7 +235,7 @@ def test_harmonic_ritz_needs_no_eigenvalues():
         pr.select_roots(small, 3, "harmonic-ritz", region="high")
 
 
-def test_random_is_seeded():
+def test_random_is_seeded() -> None:
     Lambda = shifted(37)
     assert np.array_equal(pr.select_roots(Lambda, 3, "random", seed=3), pr.select_roots(Lambda, 3, "random", seed=3))
     drawn = {tuple(pr.select_roots(Lambda, 3, "random", seed=seed)) for seed in range(2, 12)}
@@ -241,7 +243,7 @@ def test_random_is_seeded():
     assert all(np.isin(roots, Lambda.values).all() for roots in drawn)
 
 
-def test_roots_by_hand_are_completed():
+def test_roots_by_hand_are_completed() -> None:
     assert pr.select_roots(VALUES, strategy="given", roots=[0.3, 0.1 + 0.2j]).tolist() == [0.3, 0.1 + 0.2j, 0.1 - 0.2j]
     both = pr.select_roots(VALUES, strategy="given", roots=[0.1 - 0.2j, 0.1 + 0.2j])
     assert both.tolist() == [0.1 + 0.2j, 0.1 - 0.2j]
@@ -262,7 +264,7 @@ def test_roots_by_hand_are_completed():
         pr.select_roots(VALUES, 3, "given", roots=[0.3, 0.1 + 0.2j])
 
 
-def test_blocks_s_alone_work_on_the_square():
+def test_blocks_s_alone_work_on_the_square() -> None:
     """[-b, -a] with [a, b]: two symmetric pairs are Chebyshev's for the squares."""
     t = np.concatenate([np.linspace(1, 3, 101), -np.linspace(1, 3, 101)])
     roots = pr.select_roots(t, blocks="S,S", strategy="chebyshev")
@@ -273,7 +275,7 @@ def test_blocks_s_alone_work_on_the_square():
         assert max_abs(pr.select_roots(t, blocks="S,S", strategy=strategy), t) < 0.6
 
 
-def test_blocks_beside_fixed_ones_are_the_optimum():
+def test_blocks_beside_fixed_ones_are_the_optimum() -> None:
     """S has the extreme real part; the C beside it is the best of all pairs beside that, found by scanning."""
     Lambda = shifted(41)
     roots = pr.select_roots(Lambda, blocks="S,C", strategy="minimax")
@@ -286,7 +288,7 @@ def test_blocks_beside_fixed_ones_are_the_optimum():
             assert max_abs([*roots[:2], other, other.conjugate()], Lambda.values) > reached
 
 
-def test_high_frequencies_alone():
+def test_high_frequencies_alone() -> None:
     Lambda = shifted(43)
     for strategy in ("extremal", "largest", "leja", "smallest", "random"):
         roots = pr.select_roots(Lambda, 3, strategy, region="high")
@@ -299,7 +301,7 @@ def test_high_frequencies_alone():
         pr.select_roots(Lambda, 1, region="hihg")
 
 
-def test_a_fresh_operator_has_no_useful_optimum(rng):
+def test_a_fresh_operator_has_no_useful_optimum(rng: np.random.Generator) -> None:
     """A disc around 0: judged by the value that is reached, and said with it."""
     Lambda = pr.eigenvalues(rng.standard_normal((24, 24, 3, 3)) / 15, 16)
     for region in ("all", "high"):
@@ -319,7 +321,7 @@ def test_a_fresh_operator_has_no_useful_optimum(rng):
         pr.select_roots(Lambda, 3, "chebyshev")
 
 
-def test_far_roots_are_no_reason_to_refuse():
+def test_far_roots_are_no_reason_to_refuse() -> None:
     """One point near 0 and one far away: roots outside what lies between are useful if they damp."""
     t = np.concatenate([np.linspace(0.9, 1.1, 50), [30 + 20j, 30 - 20j]])
     roots = pr.select_roots(t, 2, "minimax")
@@ -328,7 +330,7 @@ def test_far_roots_are_no_reason_to_refuse():
 
 
 @pytest.mark.parametrize("strategy", ["least-squares", "minimax"])
-def test_symmetric_spectra_have_no_odd_number_of_roots(strategy):
+def test_symmetric_spectra_have_no_odd_number_of_roots(strategy: str) -> None:
     t = np.concatenate([np.linspace(1, 3, 50), -np.linspace(1, 3, 50)])
     with pytest.raises(
         pr.InputError,
@@ -337,7 +339,7 @@ def test_symmetric_spectra_have_no_odd_number_of_roots(strategy):
         pr.select_roots(t, 2, strategy)
 
 
-def test_a_singular_hessenberg_matrix_is_said():
+def test_a_singular_hessenberg_matrix_is_said() -> None:
     """A skew operator, eigenvalues i sin: GMRES makes no progress at odd steps."""
     K = np.array([[0, 0, 0], [-1, 0, 1], [0, 0, 0.0]]).reshape(1, 1, 3, 3)
     with pytest.raises(
@@ -346,7 +348,7 @@ def test_a_singular_hessenberg_matrix_is_said():
         pr.select_roots(pr.eigenvalues(K, 12), 2, "harmonic-ritz")
 
 
-def test_as_many_roots_as_points_are_the_points():
+def test_as_many_roots_as_points_are_the_points() -> None:
     values = [1, 2, 2, 3 + 1j, 3 - 1j]
     for strategy in ("least-squares", "minimax"):
         assert sorted(pr.select_roots(values, 3, strategy).tolist(), key=abs) == pytest.approx([1, 2, 3 + 1j, 3 - 1j])
@@ -355,21 +357,21 @@ def test_as_many_roots_as_points_are_the_points():
             pr.select_roots(values, 4, strategy)
 
 
-def test_equal_and_zero_candidates_are_one_and_none():
+def test_equal_and_zero_candidates_are_one_and_none() -> None:
     near = [1, 1 + 1e-9, 1 - 1e-9, 3, 1e-12, 0]
     assert sorted(pr.select_roots(near, 1, "largest").real) == pytest.approx([1, 3])
     with pytest.raises(pr.InputError, match="the spectrum has 2 distinct"):
         pr.select_roots(near, 2, "leja")
 
 
-def test_a_projected_root_near_zero_is_passed_over_and_said():
+def test_a_projected_root_near_zero_is_passed_over_and_said() -> None:
     """Real parts 0, 1 and 2: zero is no root, and the report says that it was a candidate."""
     choice = choose_roots([3j, -3j, 1 + 1j, 1 - 1j, 2], blocks="L,L")
     assert choice.roots.tolist() == [1, 2]
     assert choice.remarks == ("the candidate 0 was left out: relative to the spectrum it is zero",)
 
 
-def test_an_imaginary_spectrum_keeps_its_pairs():
+def test_an_imaginary_spectrum_keeps_its_pairs() -> None:
     """No real part to project to: a degree alone takes the pairs, an odd number of roots is an error."""
     choice = choose_roots([1j, -1j, 2j, -2j, 3j, -3j], 3)
     assert choice.blocks == ("C", "C")
@@ -378,7 +380,7 @@ def test_an_imaginary_spectrum_keeps_its_pairs():
         pr.select_roots([1j, -1j, 2j, -2j], 2)
 
 
-def test_options_belong_to_strategies():
+def test_options_belong_to_strategies() -> None:
     assert options_of("extremal") == ("project",)
     with pytest.raises(pr.InputError, match="the strategy 'leja' has no option 'seed'; it has none"):
         pr.select_roots(VALUES, 1, "leja", seed=3)
@@ -389,7 +391,7 @@ def test_options_belong_to_strategies():
         assert "References" in strategy.__doc__ or strategy.__name__ in ("random", "given")
 
 
-def test_the_order_of_real_roots_starts_with_the_farthest():
+def test_the_order_of_real_roots_starts_with_the_farthest() -> None:
     """Blocks L,L get the ends: Leja order."""
     roots = pr.select_roots(np.linspace(0.5, 2, 60), 3, "minimax").real
     assert roots[0] == roots.max()

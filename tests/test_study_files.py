@@ -1,7 +1,11 @@
 """Study files: what they say, what is wrong with them and where, and the runs that they mean."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 from commands import fails, run
@@ -14,12 +18,12 @@ from polyroots.study.lines import line_of
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path: Path) -> Callable[..., Path]:
     """Writes a study file, with parts of it replaced."""
     return partial(written, tmp_path)
 
 
-def test_a_grid_has_every_combination_with_every_seed_but_those_that_are_excluded(study):
+def test_a_grid_has_every_combination_with_every_seed_but_those_that_are_excluded(study: Callable[..., Path]) -> None:
     plan, _ = make_plan(study())
     asked = [(r.settings["model"], r.settings["alpha-init"], r.config.seed) for r in plan.runs]
     once = [("q2", "spectrum"), ("q2", "xavier"), ("q4", "spectrum"), ("resnet18", None), ("mgnet-ab", None)]
@@ -36,18 +40,18 @@ def test_a_grid_has_every_combination_with_every_seed_but_those_that_are_exclude
     assert [len(runs) for runs in plan.by_combination()] == [2] * 5
 
 
-def test_a_number_of_seeds_counts_from_the_default_one(study):
+def test_a_number_of_seeds_counts_from_the_default_one(study: Callable[..., Path]) -> None:
     assert make_plan(study(("seeds = [11, 23]", "seeds = 3")))[0].seeds == (7, 8, 9)
     assert make_plan(study(("seeds = [11, 23]\n", "")))[0].seeds == (7,)
 
 
-def test_a_base_alone_is_one_run(study):
+def test_a_base_alone_is_one_run(study: Callable[..., Path]) -> None:
     plan, _ = make_plan(study(text='[base]\nmodel = "q2"\nepochs = 1\n'))
     (only,) = plan.runs
     assert (only.name, only.config.model.name, dict(only.settings)) == ("seed-7", "q2", {})
 
 
-def test_channels_are_one_value_or_several(study):
+def test_channels_are_one_value_or_several(study: Callable[..., Path]) -> None:
     one = make_plan(study(text="[axes]\nchannels = [4, 8]\n"))[0]
     two = make_plan(study(text='[base]\nmodel = "q2"\n[axes]\nchannels = [[4, 8], [8, 16]]\n'))[0]
     assert [r.config.model.channels for r in one.runs] == [(4, 8)]
@@ -55,7 +59,7 @@ def test_channels_are_one_value_or_several(study):
     assert [r.name for r in two.runs] == ["channels-4-8_seed-7", "channels-8-16_seed-7"]
 
 
-def test_settings_are_those_of_train_in_its_words(study, tmp_path):
+def test_settings_are_those_of_train_in_its_words(study: Callable[..., Path], tmp_path: Path) -> None:
     text = (
         '[base]\nmodel = "L,C"\nscale = "1/sqrt8"\npadding = "circular"\na-init = "shifted"\nsteps-per-a = 1\n'
         'placement = "smoother"\nroots = "leja"\nrecipe = "quick"\nclip = 2.0\nlr = 0.05\nlimit = 100\n'
@@ -70,7 +74,9 @@ def test_settings_are_those_of_train_in_its_words(study, tmp_path):
     assert ours == theirs
 
 
-def test_data_lie_where_the_file_or_the_command_says(study, image_folder, tmp_path):
+def test_data_lie_where_the_file_or_the_command_says(
+    study: Callable[..., Path], image_folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "images").symlink_to(image_folder)
     path = study(text='[base]\nmodel = "q2"\ndataset = "folder"\ndata-dir = "images"\n')
     assert make_plan(path)[0].runs[0].config.data_dir == image_folder.resolve()
@@ -120,7 +126,9 @@ def test_data_lie_where_the_file_or_the_command_says(study, image_folder, tmp_pa
         ("[axes]", "[axis]", 9, "unknown part of a study 'axis': did you mean 'axes'"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(study, old, new, line, words):
+def test_what_is_wrong_is_said_with_its_line(
+    study: Callable[..., Path], old: str, new: str, line: int, words: str
+) -> None:
     path = study((old, new))
     with pytest.raises(InputError) as caught:
         make_plan(path)
@@ -130,13 +138,13 @@ def test_what_is_wrong_is_said_with_its_line(study, old, new, line, words):
     assert fails("study", "plan", path).startswith(f"Error: {path}, line {line}: ")
 
 
-def test_an_error_of_a_combination_names_the_run(study):
+def test_an_error_of_a_combination_names_the_run(study: Callable[..., Path]) -> None:
     path = study(("[[exclude]]", '[[include]]\nmodel = "q2"\nroots = "leja"\nalpha-init = "xavier"\n\n[[exclude]]'))
     with pytest.raises(InputError, match=r"line 22: alpha_init 'xavier' .*\(of the run model q2, roots leja"):
         make_plan(path)
 
 
-def test_a_file_that_is_none(study, tmp_path):
+def test_a_file_that_is_none(study: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is not TOML: .* \(at line 6, column 10\)"):
         make_plan(study(("epochs = 2", "epochs = ")))
     with pytest.raises(InputError, match="describes no run"):
@@ -158,13 +166,13 @@ def test_a_file_that_is_none(study, tmp_path):
         make_plan(tmp_path)
 
 
-def test_exclusions_may_overlap(study):
+def test_exclusions_may_overlap(study: Callable[..., Path]) -> None:
     text = TEXT + '\n[[exclude]]\nalpha-init = "xavier"\n'
     plan, _ = make_plan(study(text=text))
     assert {r.settings["alpha-init"] for r in plan.runs} == {"spectrum", None}
 
 
-def test_a_line_is_found_whatever_the_way_of_writing():
+def test_a_line_is_found_whatever_the_way_of_writing() -> None:
     text = '# c\nbase.epochs = 3 # model = "q2"\n\naxes = { model = ["q2"], "alpha-init" = ["xavier"] }\n[[include]]\n'
     text += '# a comment\nlr = [ # these\n  0.5,\n\n  0.25,\n]\n[[include]]\nmodel="q4"\n'
     assert line_of(text, ("base", "epochs")) == 2
@@ -184,16 +192,16 @@ def test_a_line_is_found_whatever_the_way_of_writing():
     assert line_of("# a\u2028b\x85c\nlr = 1\n", ("lr",)) == 2
 
 
-def test_an_axis_and_an_include_beat_the_base(study):
+def test_an_axis_and_an_include_beat_the_base(study: Callable[..., Path]) -> None:
     text = "[base]\nlr = 0.5\nepochs = 7\n[axes]\nlr = [0.1, 0.2]\n[[include]]\nlr = 0.3\nepochs = 9\n"
     found = [(r.config.lr, r.config.epochs) for r in make_plan(study(text=text))[0].runs]
     assert found == [(0.1, 7), (0.2, 7), (0.3, 9)]
 
 
-def test_every_exclusion_counts(study):
+def test_every_exclusion_counts(study: Callable[..., Path]) -> None:
     text = TEXT + '\n[[exclude]]\nmodel = "q2"\nalpha-init = "spectrum"\n'
-    asked = [(r.settings["model"], r.settings["alpha-init"]) for r in make_plan(study(text=text))[0].runs]
-    assert asked[:2] == [("q2", "xavier"), ("q4", "spectrum")]
+    pairs = [(r.settings["model"], r.settings["alpha-init"]) for r in make_plan(study(text=text))[0].runs]
+    assert pairs[:2] == [("q2", "xavier"), ("q4", "spectrum")]
     # One that excludes what another one has excluded is no error, as each excludes something of the grid.
     text += '\n[[exclude]]\nmodel = "q2"\n\n[[exclude]]\nmodel = "q2"\nalpha-init = "xavier"\n'
     asked = {r.settings["model"] for r in make_plan(study(text=text))[0].runs}
@@ -209,7 +217,7 @@ def test_every_exclusion_counts(study):
         'model = "L,L"',
     ],
 )
-def test_the_same_computation_is_asked_for_once(study, include):
+def test_the_same_computation_is_asked_for_once(study: Callable[..., Path], include: str) -> None:
     base = '[base]\naugment = "crop,flip"\nlr = 1\nscale = 0.125\n'
     if "channels" in include:
         base = base.replace("scale = 0.125\n", "")
@@ -219,13 +227,13 @@ def test_the_same_computation_is_asked_for_once(study, include):
         make_plan(study(text=text))
 
 
-def test_values_that_are_near_are_told_apart(study):
+def test_values_that_are_near_are_told_apart(study: Callable[..., Path]) -> None:
     plan, _ = make_plan(study(text="[axes]\nlr = [0.1234567, 0.1234568]\n"))
     assert [r.texts for r in plan.runs] == [("0.1234567",), ("0.1234568",)]
     assert len({r.name for r in plan.runs}) == 2
 
 
-def test_names_are_short_and_the_same_whatever_else_there_is(study):
+def test_names_are_short_and_the_same_whatever_else_there_is(study: Callable[..., Path]) -> None:
     text = '[axes]\nmodel = ["{}"]\n'
     many = ",".join("L" * 100)
     (long,) = make_plan(study(text=text.format(many)))[0].runs
@@ -252,12 +260,12 @@ def test_names_are_short_and_the_same_whatever_else_there_is(study):
         ("precision = 32", "expected a name in quotes for precision, got 32"),
     ],
 )
-def test_nothing_is_converted_without_a_word(study, setting, words):
+def test_nothing_is_converted_without_a_word(study: Callable[..., Path], setting: str, words: str) -> None:
     with pytest.raises(InputError, match=f"line 2: {words}"):
         make_plan(study(text=f"[base]\n{setting}\n"))
 
 
-def test_a_network_without_a_setting_has_none_in_the_table(study):
+def test_a_network_without_a_setting_has_none_in_the_table(study: Callable[..., Path]) -> None:
     text = '[axes]\nmodel = ["q2", "mgnet-ab", "resnet18"]\n[[include]]\nmodel = "q4"\npadding = "circular"\n'
     text += 'placement = "smoother"\nroots = "leja"\n[[include]]\nmodel = "q4"\nalpha-init = "xavier"\n'
     found = {r.texts[0]: dict(r.settings) for r in make_plan(study(text=text))[0].runs[:4]}
@@ -282,7 +290,7 @@ def test_a_network_without_a_setting_has_none_in_the_table(study):
     assert last.settings["alpha-init"] == "xavier"
 
 
-def test_a_description_keeps_the_order_of_the_file(study):
+def test_a_description_keeps_the_order_of_the_file(study: Callable[..., Path]) -> None:
     combinations = read_description(study()).combinations
     assert [list(c.own) for c in combinations][:3] == [["model", "alpha-init"]] * 3
     assert combinations[0].settings == {"epochs": 2, "scale": 0.25, "model": "q2", "alpha-init": "spectrum"}

@@ -1,6 +1,9 @@
 """Plans of studies: those that come with polyroots, what is stored, how long they take."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,13 +18,13 @@ STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 
 
 @pytest.fixture
-def study(tmp_path):
+def study(tmp_path: Path) -> Callable[..., Path]:
     """Writes a study file, with parts of it replaced."""
     return partial(written, tmp_path)
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_the_studies_that_come_with_polyroots_are_sound(path):
+def test_the_studies_that_come_with_polyroots_are_sound(path: Path) -> None:
     plan, description = make_plan(path)
     assert description.question.endswith("?")
     assert len(plan.runs) == len(description.combinations) * len(plan.seeds)
@@ -34,14 +37,14 @@ def test_the_studies_that_come_with_polyroots_are_sound(path):
         assert {(r.config.dataset, r.config.epochs) for r in plan.runs} == {("cifar10", 400)}
 
 
-def test_there_is_a_study_for_each_subject_of_the_paper():
+def test_there_is_a_study_for_each_subject_of_the_paper() -> None:
     assert {path.stem for path in STUDIES} >= {
         *("initial-coefficients", "degree", "relu-placement", "batch-norm-placement", "accuracy-weights"),
         *("roots-in-smoothers", "quick"),
     }
 
 
-def test_weights_are_those_of_the_networks():
+def test_weights_are_those_of_the_networks() -> None:
     plan, _ = make_plan(next(path for path in STUDIES if path.stem == "accuracy-weights"))
     weights = {(r.settings["model"], r.settings["scale"]): r.weights for r in plan.runs}
     assert weights["q2", 1] == 1_385_554
@@ -51,7 +54,7 @@ def test_weights_are_those_of_the_networks():
     assert weights["resnet20", None] == 269_722
 
 
-def test_a_plan_is_stored_and_read_again(study, tmp_path):
+def test_a_plan_is_stored_and_read_again(study: Callable[..., Path], tmp_path: Path) -> None:
     plan, description = make_plan(study())
     directory = StudyDirectory(tmp_path / "out")
     assert directory.write(plan, description.text) == plan
@@ -64,7 +67,7 @@ def test_a_plan_is_stored_and_read_again(study, tmp_path):
         StudyDirectory(tmp_path / "none").read()
 
 
-def test_the_command_prints_runs_weights_and_time(study):
+def test_the_command_prints_runs_weights_and_time(study: Callable[..., Path]) -> None:
     path = study()
     output = run("study", "plan", path, "--device", "cpu").stdout
     rows = {tuple(line.split()[:2]): line.split()[2:] for line in output.splitlines() if line.startswith(" ")}
@@ -82,7 +85,9 @@ def test_the_command_prints_runs_weights_and_time(study):
     assert document["seconds"] is None
 
 
-def test_time_follows_from_steps_and_evaluated_images(study, monkeypatch):
+def test_time_follows_from_steps_and_evaluated_images(
+    study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(timing, "_time", lambda config: ("a device", 1000.0, 1.0))
     # Digits: 1,437 images for training and 360 for testing.
     for changes, steps, evaluated in [
@@ -96,7 +101,9 @@ def test_time_follows_from_steps_and_evaluated_images(study, monkeypatch):
         assert found.device == "a device"
 
 
-def test_what_makes_steps_differ_is_timed_by_itself(study, monkeypatch):
+def test_what_makes_steps_differ_is_timed_by_itself(
+    study: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     timed = []
     monkeypatch.setattr(timing, "_time", lambda config: timed.append(config) or ("a device", 1.0, 0.0))
     text = (
@@ -112,7 +119,7 @@ def test_what_makes_steps_differ_is_timed_by_itself(study, monkeypatch):
     assert 0 < evaluation < step
 
 
-def test_images_are_counted_without_reading_them(image_folder):
+def test_images_are_counted_without_reading_them(image_folder: Path) -> None:
     from polyroots.training import describe_data, open_data
 
     for name, data_dir in (("digits", None), ("folder", image_folder)):

@@ -1,11 +1,15 @@
 """Studies that run: as processes here, killed, gone on with, with runs that fail."""
 
+from __future__ import annotations
+
 import io
 import os
 import queue
 import shutil
 import signal
 import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import fails, run
@@ -23,19 +27,19 @@ NAMES = [f"{name}_seed-{seed}" for seed in (11, 23) for name in ("q2", "mgnet-ab
 
 
 @pytest.fixture(autouse=True)
-def _one_thread(monkeypatch):
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of threads decides the last bits."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
-def here(monkeypatch):
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs are trained in this process."""
     train_here(monkeypatch)
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
     """A study that is done: its file, its directory, what the command printed."""
     tmp = tmp_path_factory.mktemp("study")
     path = four(tmp)
@@ -45,7 +49,7 @@ def done(tmp_path_factory):
     return path, tmp / "out", output
 
 
-def test_every_run_is_done_and_told_of(done):
+def test_every_run_is_done_and_told_of(done: tuple[Path, Path, str]) -> None:
     _, out, output = done
     assert sorted(path.name for path in (out / "runs").iterdir()) == sorted(NAMES)
     for name in NAMES:
@@ -56,14 +60,14 @@ def test_every_run_is_done_and_told_of(done):
     assert f"polyroots study table {out}" in output
 
 
-def test_a_run_is_the_one_that_train_makes(done, tmp_path):
+def test_a_run_is_the_one_that_train_makes(done: tuple[Path, Path, str], tmp_path: Path) -> None:
     _, out, _ = done
     for planned in StudyDirectory(out).read().runs[:2]:
         train(planned.config, open_data("digits"), tmp_path / planned.name)
         require_same(tmp_path / planned.name, out / "runs" / planned.name)
 
 
-def test_what_is_done_is_not_done_again(done):
+def test_what_is_done_is_not_done_again(done: tuple[Path, Path, str]) -> None:
     path, out, _ = done
     files = {file: file.stat().st_mtime_ns for file in (out / "runs").rglob("*") if file.is_file()}
     assert files
@@ -73,7 +77,7 @@ def test_what_is_done_is_not_done_again(done):
     assert {file: file.stat().st_mtime_ns for file in files} == files
 
 
-def test_more_seeds_are_added_to_what_is_there(done, here, tmp_path):
+def test_more_seeds_are_added_to_what_is_there(done: tuple[Path, Path, str], here: None, tmp_path: Path) -> None:
     _, out, _ = done
     shutil.copytree(out, tmp_path / "out")
     path = four(tmp_path, text=FOUR.replace("[11, 23]", "[11, 23, 31]").replace('"q2", ', ""))
@@ -83,7 +87,7 @@ def test_more_seeds_are_added_to_what_is_there(done, here, tmp_path):
     assert epochs_done(tmp_path / "out" / "runs" / "mgnet-ab_seed-31") == 2
 
 
-def test_runs_are_known_by_what_they_compute(done, tmp_path):
+def test_runs_are_known_by_what_they_compute(done: tuple[Path, Path, str], tmp_path: Path) -> None:
     """An axis more, or another order of them, gives other names; the runs are there."""
     _, out, _ = done
     shutil.copytree(out, tmp_path / "out")
@@ -95,7 +99,7 @@ def test_runs_are_known_by_what_they_compute(done, tmp_path):
     assert "lr" in table
 
 
-def test_a_study_is_run_by_one_command_at_a_time(done, monkeypatch):
+def test_a_study_is_run_by_one_command_at_a_time(done: tuple[Path, Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     path, out, _ = done
     monkeypatch.setattr(directory, "_PATIENCE", 0.1)
     with StudyDirectory(out).held():
@@ -103,7 +107,7 @@ def test_a_study_is_run_by_one_command_at_a_time(done, monkeypatch):
     assert line == f"Error: another 'polyroots study run' is running in {out}; wait until it is done, or stop it"
 
 
-def test_runs_of_another_configuration_are_not_taken_for_these(done, tmp_path):
+def test_runs_of_another_configuration_are_not_taken_for_these(done: tuple[Path, Path, str], tmp_path: Path) -> None:
     _, out, _ = done
     before = (out / "plan.json").read_bytes()
     path = four(tmp_path, epochs=3)
@@ -116,7 +120,7 @@ def test_runs_of_another_configuration_are_not_taken_for_these(done, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+def test_a_killed_study_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The processes of a command and of its worker: they train what this process does, before and after a SIGKILL."""
     path = four(tmp_path, epochs=100, text=FOUR.replace("[11, 23]", "[11]").replace(', "mgnet-ab"', ""))
     out = tmp_path / "out"
@@ -139,12 +143,12 @@ def test_a_killed_study_goes_on_to_the_same_bits(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_what_runs(tmp_path):
+def test_ctrl_c_saves_what_runs(tmp_path: Path) -> None:
     path = four(tmp_path, epochs=3000)
     runs = tmp_path / "out" / "runs"
     has_ended = threading.Event()
 
-    def interrupt():
+    def interrupt() -> None:
         wait_for(lambda: has_ended.is_set() or epochs_done(runs / NAMES[0]) >= 2)
         if not has_ended.is_set():
             os.kill(os.getpid(), signal.SIGINT)
@@ -164,7 +168,7 @@ def test_ctrl_c_saves_what_runs(tmp_path):
     assert [path.name for path in runs.iterdir()] == NAMES[:1]
 
 
-def test_a_failed_run_is_reported_and_the_others_go_on(here, tmp_path):
+def test_a_failed_run_is_reported_and_the_others_go_on(here: None, tmp_path: Path) -> None:
     text = FOUR.replace('model = ["q2", "mgnet-ab"]', 'model = "q2"\nlr = [0.1, 1e30]')
     path = four(tmp_path, text=text.replace("[11, 23]", "[11]"))
     result = run("study", "run", path, "--out", tmp_path / "out", "--device", "cpu", exit_code=1)
@@ -180,7 +184,7 @@ def test_a_failed_run_is_reported_and_the_others_go_on(here, tmp_path):
     )
 
 
-def test_an_unexpected_end_is_told_in_the_log(tmp_path):
+def test_an_unexpected_end_is_told_in_the_log(tmp_path: Path) -> None:
     """A process that is killed, as one that takes too much memory is, can't say why."""
     path = four(tmp_path, epochs=3000)
     plan, description = make_plan(path, Machine(device="cpu"))
@@ -199,13 +203,13 @@ def test_an_unexpected_end_is_told_in_the_log(tmp_path):
     assert not outcome.is_done
 
 
-def test_devices_and_threads_are_shared_out(tmp_path, monkeypatch):
+def test_devices_and_threads_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = StudyDirectory(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3,5")
     monkeypatch.delenv("OMP_NUM_THREADS")
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "12")
 
-    def shares(jobs, devices):
+    def shares(jobs: int, devices: Any) -> list[tuple[str, str]]:
         runner = LocalRunner(directory, [], jobs=jobs, devices_per_job=devices)
         environments = [runner._environment(slot) for slot in range(jobs)]
         return [(e["CUDA_VISIBLE_DEVICES"], e["OMP_NUM_THREADS"]) for e in environments]
@@ -229,9 +233,9 @@ def test_devices_and_threads_are_shared_out(tmp_path, monkeypatch):
         LocalRunner(directory, [], devices_per_job=5)
 
 
-def test_a_worker_stops_whose_parent_is_gone(monkeypatch):
+def test_a_worker_stops_whose_parent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if the parent ended before the worker could look."""
-    signals = queue.Queue()
+    signals: queue.Queue[Any] = queue.Queue()
     monkeypatch.setattr(worker, "_SECONDS_BETWEEN_LOOKS", 0.01)
     monkeypatch.setattr(worker.os, "kill", lambda *sent: signals.put(sent))
     worker.stop_without(-1)
@@ -243,7 +247,9 @@ def test_a_worker_stops_whose_parent_is_gone(monkeypatch):
     assert parents == [1]
 
 
-def test_a_worker_says_why_it_ends(tmp_path, capsys, monkeypatch):
+def test_a_worker_says_why_it_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = StudyDirectory(tmp_path / "none")
     assert worker.run_worker(study, "q2") == 1
     assert capsys.readouterr().out == f"Error: no directory {study.path}: expected one of 'polyroots study run'\n"
@@ -253,7 +259,7 @@ def test_a_worker_says_why_it_ends(tmp_path, capsys, monkeypatch):
         (RuntimeError("unexpected"), 1, "RuntimeError: unexpected\n"),
     ]:
 
-        def work(study, name, error=error):
+        def work(study: Any, name: Any, error: Any = error) -> None:
             raise error
 
         monkeypatch.setattr(worker, "work", work)
@@ -262,7 +268,7 @@ def test_a_worker_says_why_it_ends(tmp_path, capsys, monkeypatch):
         assert (captured.out + captured.err).endswith(said)
 
 
-def test_progress_is_read_while_it_is_written(done, tmp_path):
+def test_progress_is_read_while_it_is_written(done: tuple[Path, Path, str], tmp_path: Path) -> None:
     _, out, _ = done
     planned = StudyDirectory(out).read().runs[0]
     directory = StudyDirectory(tmp_path)
@@ -280,7 +286,7 @@ def test_progress_is_read_while_it_is_written(done, tmp_path):
     assert progress_of(directory, planned, Phase.DONE).epochs == 2
 
 
-def test_a_terminal_sees_all_runs(done, monkeypatch):
+def test_a_terminal_sees_all_runs(done: tuple[Path, Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     _, out, _ = done
     plan = StudyDirectory(out).read()
     screens = io.StringIO()
@@ -303,7 +309,7 @@ def test_a_terminal_sees_all_runs(done, monkeypatch):
     assert "19 more not shown" in screens.getvalue()
 
 
-def test_options_that_do_not_go_together(tmp_path):
+def test_options_that_do_not_go_together(tmp_path: Path) -> None:
     path = four(tmp_path)
     out = ("--out", tmp_path / "out")
     for words, said in [
@@ -319,6 +325,6 @@ def test_options_that_do_not_go_together(tmp_path):
         StudyDirectory(tmp_path / "file").write(*_plan_of(path))
 
 
-def _plan_of(path):
+def _plan_of(path: Path) -> tuple[Any, str]:
     plan, description = make_plan(path)
     return plan, description.text

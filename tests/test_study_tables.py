@@ -1,13 +1,19 @@
 """Tables of studies: numbers against scipy's, what is missing, every format."""
 
+from __future__ import annotations
+
 import csv
 import io
 import json
 import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from commands import fails, run
+from numpy.typing import NDArray
 from scipy import stats
 
 from polyroots.errors import FileError, InputError
@@ -29,10 +35,17 @@ alpha-init = ["spectrum", "xavier"]
 [[include]]
 model = "mgnet-ab"
 """
+MEASURES: tuple[Literal["last", "best"], ...] = ("last", "best")
 MISSING = ("q4_alpha-init-xavier_seed-31", "q4_alpha-init-xavier_seed-43", "mgnet-ab_seed-23")
 
 
-def _write(directory, text, accuracies, missing=(), chosen_on="test"):
+def _write(
+    directory: Path,
+    text: str,
+    accuracies: dict[str, tuple[float, float]],
+    missing: Sequence[str] = (),
+    chosen_on: str = "test",
+) -> StudyDirectory:
     """A study with results, as runs would leave them."""
     path = directory / "file.toml"
     path.write_text(text)
@@ -52,7 +65,7 @@ def _write(directory, text, accuracies, missing=(), chosen_on="test"):
 
 
 @pytest.fixture(scope="module")
-def accuracies():
+def accuracies() -> dict[str, tuple[float, float]]:
     rng = np.random.default_rng(2711)
     names = [
         f"{stem}_seed-{seed}"
@@ -64,15 +77,19 @@ def accuracies():
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory, accuracies):
+def study(tmp_path_factory: pytest.TempPathFactory, accuracies: dict[str, tuple[float, float]]) -> StudyDirectory:
     return _write(tmp_path_factory.mktemp("tables"), TEXT, accuracies, MISSING)
 
 
-def _values(accuracies, stem, measure, seeds=(11, 23, 31, 43)):
+def _values(
+    accuracies: dict[str, tuple[float, float]], stem: str, measure: int, seeds: Sequence[int] = (11, 23, 31, 43)
+) -> NDArray[Any]:
     return np.array([accuracies[f"{stem}_seed-{seed}"][measure] for seed in seeds])
 
 
-def test_means_and_deviations_are_those_of_the_runs_that_are_done(study, accuracies):
+def test_means_and_deviations_are_those_of_the_runs_that_are_done(
+    study: StudyDirectory, accuracies: dict[str, tuple[float, float]]
+) -> None:
     rows = {tuple(row.settings.values()): row for row in study_table(study).rows}
     assert list(rows) == [
         *(("q2", "spectrum"), ("q2", "xavier"), ("q4", "spectrum"), ("q4", "xavier"), ("mgnet-ab", None)),
@@ -82,7 +99,7 @@ def test_means_and_deviations_are_those_of_the_runs_that_are_done(study, accurac
         (("q4", "xavier"), "q4_alpha-init-xavier", (11, 23)),
         (("mgnet-ab", None), "mgnet-ab", (11, 31, 43)),
     ]:
-        for index, measure in enumerate(("last", "best")):
+        for index, measure in enumerate(MEASURES):
             sample, values = rows[key].samples[measure], _values(accuracies, stem, index, seeds)
             assert sample.mean == pytest.approx(np.mean(values), rel=1e-14)
             assert sample.deviation == pytest.approx(np.std(values, ddof=1), rel=1e-12)
@@ -90,7 +107,7 @@ def test_means_and_deviations_are_those_of_the_runs_that_are_done(study, accurac
         assert (rows[key].planned, rows[key].epochs) == (4, 3)
 
 
-def test_differences_are_paired_and_their_intervals_those_of_scipy(accuracies):
+def test_differences_are_paired_and_their_intervals_those_of_scipy(accuracies: dict[str, tuple[float, float]]) -> None:
     stems = "q2_alpha-init-spectrum", "q2_alpha-init-xavier"
     seeds = (11, 23, 31, 43)
     one, other = (Sample(dict(zip(seeds, _values(accuracies, stem, 0), strict=True))) for stem in stems)
@@ -101,19 +118,22 @@ def test_differences_are_paired_and_their_intervals_those_of_scipy(accuracies):
     # Seeds that one of them lacks count for neither.
     fewer = Sample({23: other.values[23], 43: other.values[43], 99: 0.9})
     difference = Difference.between(one, fewer)
-    expected = np.mean([one.values[seed] - other.values[seed] for seed in (23, 43)])
-    assert (difference.count, difference.mean) == (2, pytest.approx(expected, rel=1e-12))
+    expected = float(np.mean([one.values[seed] - other.values[seed] for seed in (23, 43)]))
+    assert difference.count == 2
+    assert difference.mean == pytest.approx(expected, rel=1e-12)
     single = Difference.between(one, Sample({11: 0.5}))
     assert (single.count, np.isnan(single.low), np.isnan(single.high)) == (1, True, True)
     assert Difference.between(one, Sample({99: 0.5})) is None
 
 
-def _row(cells, *names):
+def _row(cells: Any, *names: str) -> dict[str, str]:
     (row,) = [row for row in cells.rows if row[: len(names)] == names]
     return dict(zip(cells.heads, row, strict=True))
 
 
-def test_a_line_has_everything_and_keeps_last_and_best_apart(study, accuracies):
+def test_a_line_has_everything_and_keeps_last_and_best_apart(
+    study: StudyDirectory, accuracies: dict[str, tuple[float, float]]
+) -> None:
     cells = long_cells(study_table(study))
     values = {m: _values(accuracies, "q2_alpha-init-xavier", i) * 100 for i, m in enumerate(("last", "best"))}
     row = _row(cells, "q2", "xavier")
@@ -131,7 +151,9 @@ def test_a_line_has_everything_and_keeps_last_and_best_apart(study, accuracies):
     assert "optimistic" in cells.notes[1]
 
 
-def test_a_base_is_the_same_row_but_for_what_it_names(study, accuracies):
+def test_a_base_is_the_same_row_but_for_what_it_names(
+    study: StudyDirectory, accuracies: dict[str, tuple[float, float]]
+) -> None:
     table = study_table(study)
     cells = long_cells(table, base={"alpha-init": "xavier"})
     assert [row[-3] for row in cells.rows][1::2] == ["base", "base"]
@@ -153,7 +175,9 @@ def test_a_base_is_the_same_row_but_for_what_it_names(study, accuracies):
     assert _row(one, "mgnet-ab", "-")["difference"] != "-"
 
 
-def test_columns_are_values_and_nothing_else_is_averaged(study, accuracies):
+def test_columns_are_values_and_nothing_else_is_averaged(
+    study: StudyDirectory, accuracies: dict[str, tuple[float, float]]
+) -> None:
     table = study_table(study)
     cells = cross_cells(table, ["alpha-init"], measure="best")
     assert cells.heads == ("model", "weights", "epochs", "spectrum", "xavier", "no alpha-init")
@@ -167,7 +191,7 @@ def test_columns_are_values_and_nothing_else_is_averaged(study, accuracies):
     assert [row[0] for row in turned.rows] == ["spectrum", "xavier", "-"]
     compared = cross_cells(table, ["alpha-init"], base={"alpha-init": "spectrum"})
     assert _row(compared, "q2")["spectrum"] == "base"
-    for index, measure in enumerate(("last", "best")):
+    for index, measure in enumerate(MEASURES):
         compared = cross_cells(table, ["alpha-init"], measure=measure, base={"alpha-init": "spectrum"})
         pair = [100 * _values(accuracies, f"q2_alpha-init-{kind}", index) for kind in ("xavier", "spectrum")]
         interval = stats.ttest_rel(*pair).confidence_interval(0.95)
@@ -180,7 +204,7 @@ def test_columns_are_values_and_nothing_else_is_averaged(study, accuracies):
     assert _row(compared, "mgnet-ab")["no alpha-init"] == "-"
 
 
-def test_what_is_missing_is_shown_as_missing(tmp_path, accuracies):
+def test_what_is_missing_is_shown_as_missing(tmp_path: Path, accuracies: dict[str, tuple[float, float]]) -> None:
     empty = _write(tmp_path, TEXT, accuracies, missing=tuple(accuracies))
     cells = long_cells(study_table(empty))
     assert {row[-5] for row in cells.rows} == {"missing"}
@@ -191,7 +215,7 @@ def test_what_is_missing_is_shown_as_missing(tmp_path, accuracies):
     assert "missing" in run("study", "table", empty.path).stdout
 
 
-def test_a_single_seed_has_no_spread(tmp_path, accuracies):
+def test_a_single_seed_has_no_spread(tmp_path: Path, accuracies: dict[str, tuple[float, float]]) -> None:
     single = _write(tmp_path, TEXT.replace("[11, 23, 31, 43]", "[11]"), accuracies)
     row = _row(long_cells(study_table(single)), "q4", "xavier")
     last = 100 * accuracies["q4_alpha-init-xavier_seed-11"][0]
@@ -200,7 +224,7 @@ def test_a_single_seed_has_no_spread(tmp_path, accuracies):
     assert row["difference"] != "-"
 
 
-def test_best_epochs_of_validation_are_said_to_be(tmp_path, accuracies):
+def test_best_epochs_of_validation_are_said_to_be(tmp_path: Path, accuracies: dict[str, tuple[float, float]]) -> None:
     held_out = _write(tmp_path, TEXT, accuracies, chosen_on="validation")
     assert "on the validation images." in long_cells(study_table(held_out)).notes[1]
     path = held_out.run("mgnet-ab_seed-11").result
@@ -208,7 +232,7 @@ def test_best_epochs_of_validation_are_said_to_be(tmp_path, accuracies):
     assert "of some runs chosen on the validation images, of others" in long_cells(study_table(held_out)).notes[1]
 
 
-def test_csv_has_every_digit(study, accuracies):
+def test_csv_has_every_digit(study: StudyDirectory, accuracies: dict[str, tuple[float, float]]) -> None:
     rows = list(csv.DictReader(io.StringIO(run("study", "table", study.path, "--format", "csv").stdout)))
     assert len(rows) == 5
     values = _values(accuracies, "q2_alpha-init-xavier", 0)
@@ -227,14 +251,14 @@ def test_csv_has_every_digit(study, accuracies):
     assert (rows[0]["difference"], rows[4]["alpha-init"]) == ("", "")
     runs = list(csv.DictReader(io.StringIO(run("study", "table", study.path, "--runs", "--format", "csv").stdout)))
     assert len(runs) == 20 - len(MISSING)
-    last, best = accuracies["q2_alpha-init-spectrum_seed-11"]
-    assert (float(runs[0]["last"]), float(runs[0]["best"])) == (last, best)
+    pair = accuracies["q2_alpha-init-spectrum_seed-11"]
+    assert (float(runs[0]["last"]), float(runs[0]["best"])) == pair
     printed = run("study", "table", study.path, "--runs").stdout.splitlines()
-    assert printed[4].split()[-2:] == [f"{100 * last:.2f}", f"{100 * best:.2f}"]
+    assert printed[4].split()[-2:] == [f"{100 * value:.2f}" for value in pair]
     assert runs[0]["weights"] == str(study.read().runs[0].weights)
 
 
-def test_channels_stay_what_they_are_in_csv(tmp_path):
+def test_channels_stay_what_they_are_in_csv(tmp_path: Path) -> None:
     text = '[base]\nmodel = "q2"\nepochs = 3\n[axes]\nchannels = [[4, 8], [48]]\n'
     names = ("channels-4-8_seed-7", "channels-48_seed-7")
     channels = _write(tmp_path, text, dict.fromkeys(names, (0.5, 0.6)))
@@ -244,7 +268,7 @@ def test_channels_stay_what_they_are_in_csv(tmp_path):
         assert re.search(r"(^|,)48(,|$)", output, re.MULTILINE)
 
 
-def test_each_row_has_its_epochs(tmp_path):
+def test_each_row_has_its_epochs(tmp_path: Path) -> None:
     text = '[base]\nmodel = "q2"\nchannels = [4]\n[axes]\nepochs = [3, 5]\n'
     both = _write(tmp_path, text, dict.fromkeys(("epochs-3_seed-7", "epochs-5_seed-7"), (0.5, 0.6)))
     assert [row.epochs for row in study_table(both).rows] == [3, 5]
@@ -252,7 +276,7 @@ def test_each_row_has_its_epochs(tmp_path):
         assert run("study", "table", both.path, *words).stdout.count("epochs") == 1
 
 
-def test_columns_are_named_once(tmp_path):
+def test_columns_are_named_once(tmp_path: Path) -> None:
     text = '[base]\nchannels = [4]\n[axes]\nmodel = ["q2", "q4"]\nepochs = [3, 5]\n'
     names = [f"{model}_epochs-{epochs}_seed-7" for model in ("q2", "q4") for epochs in (3, 5)]
     grid = _write(tmp_path, text, dict.fromkeys(names, (0.5, 0.6)))
@@ -260,12 +284,12 @@ def test_columns_are_named_once(tmp_path):
     assert cross_cells(study_table(grid), ["epochs"]).heads == ("model", "weights", "epochs", "3", "5")
 
 
-def test_markdown_has_a_rule_and_no_loose_bars():
+def test_markdown_has_a_rule_and_no_loose_bars() -> None:
     cells = Cells(("a", "b"), (("x|y", "1.00 +- 0.10"),), 1, ("A note +- this.",))
     assert markdown(cells) == "| a | b |\n| --- | ---: |\n| x\\|y | 1.00 ± 0.10 |\n\nA note ± this.\n"
 
 
-def test_latex_escapes_what_has_a_meaning_there():
+def test_latex_escapes_what_has_a_meaning_there() -> None:
     cells = Cells(("a_b", "95 % interval"), (("A&B #1 {x} $", "1.00 +- 0.10"),), 1, ("100 %",))
     lines = latex(cells).splitlines()
     assert lines[0] == "% 100 %"
@@ -274,7 +298,7 @@ def test_latex_escapes_what_has_a_meaning_there():
     assert lines[5] == r"  A\&B \#1 \{x\} \$ & 1.00 $\pm$ 0.10 \\"
 
 
-def test_rows_sort_and_come_first(study):
+def test_rows_sort_and_come_first(study: StudyDirectory) -> None:
     cells = long_cells(study_table(study), ["alpha-init"])
     assert cells.heads[:2] == ("alpha-init", "model")
     assert [row[:2] for row in cells.rows] == [
@@ -282,7 +306,7 @@ def test_rows_sort_and_come_first(study):
     ]
 
 
-def test_mistakes_have_a_sentence(study, tmp_path):
+def test_mistakes_have_a_sentence(study: StudyDirectory, tmp_path: Path) -> None:
     for words, said in [
         (("--rows", "modle"), "unknown setting in which the runs of this study differ 'modle': did you mean 'model'"),
         (("--columns", "lr"), "unknown setting in which the runs of this study differ 'lr'"),
@@ -300,7 +324,7 @@ def test_mistakes_have_a_sentence(study, tmp_path):
         cross_cells(study_table(study), ["seed"])
 
 
-def test_a_damaged_result_is_said(tmp_path, accuracies):
+def test_a_damaged_result_is_said(tmp_path: Path, accuracies: dict[str, tuple[float, float]]) -> None:
     broken = _write(tmp_path, TEXT, accuracies)
     path = broken.run("mgnet-ab_seed-11").result
     for text in ("{", '{"last": 3}', "[]"):

@@ -2,24 +2,26 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from dense import matched_error
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
 import polyroots as pr
 from polyroots.spectra import eigenvalues_of
 
 
-def test_the_number_of_threads_changes_nothing(rng):
+def test_the_number_of_threads_changes_nothing(rng: np.random.Generator) -> None:
     K = rng.standard_normal((16, 16, 3, 3))
     one, three = (pr.eigenvalues(K, (9, 10), workers=workers) for workers in (1, 3))
     assert matched_error(one.values, three.values) < 1e-12
 
 
-def test_calls_from_several_threads_leave_the_blas_as_it_was(rng):
+def test_calls_from_several_threads_leave_the_blas_as_it_was(rng: np.random.Generator) -> None:
     K = rng.standard_normal((8, 8, 3, 3))
     before = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
     expected = pr.eigenvalues(K, 6).values
@@ -29,25 +31,25 @@ def test_calls_from_several_threads_leave_the_blas_as_it_was(rng):
     assert [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"] == before
 
 
-def test_progress_reaches_the_end(rng):
-    seen = []
+def test_progress_reaches_the_end(rng: np.random.Generator) -> None:
+    seen: list[Any] = []
     A = pr.Convolution.of(rng.standard_normal((8, 8, 3, 3)), 24)
     eigenvalues_of(A, on_progress=lambda done, total: seen.append((done, total)))
     assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
     assert seen[-1][0] == seen[-1][1] > 1
 
 
-def test_progress_may_call_the_library(rng):
+def test_progress_may_call_the_library(rng: np.random.Generator) -> None:
     K = rng.standard_normal((4, 4, 3, 3))
     inner = []
     eigenvalues_of(pr.Convolution.of(K, 12), on_progress=lambda done, total: inner.append(pr.eigenvalues(K, 3)))
     assert matched_error(inner[-1].values, pr.eigenvalues(K, 3).values) < 1e-12
 
 
-def test_lapack_runs_with_one_blas_thread(monkeypatch, rng):
-    seen = []
+def test_lapack_runs_with_one_blas_thread(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    seen: list[Any] = []
 
-    def solver(stack):
+    def solver(stack: NDArray[Any]) -> NDArray[Any]:
         seen.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
         return np.linalg.eigvals(stack)
 
@@ -56,18 +58,18 @@ def test_lapack_runs_with_one_blas_thread(monkeypatch, rng):
     assert set(seen) == {1}
 
 
-def test_an_interrupt_ends_the_threads_soon(monkeypatch, rng):
+def test_an_interrupt_ends_the_threads_soon(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     """Tasks that have not begun are dropped, and the next call works."""
     begun = []
 
-    def solver(stack):
+    def solver(stack: NDArray[Any]) -> NDArray[Any]:
         begun.append(len(stack))
         return np.linalg.eigvals(stack)
 
     monkeypatch.setattr("polyroots.spectra.spectrum.eigvals", solver)
     K = rng.standard_normal((32, 32, 3, 3))
 
-    def interrupt(done, total):
+    def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -78,6 +80,6 @@ def test_an_interrupt_ends_the_threads_soon(monkeypatch, rng):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_weights_on_a_gpu(rng):
+def test_weights_on_a_gpu(rng: np.random.Generator) -> None:
     K = torch.from_numpy(rng.standard_normal((4, 4, 3, 3)))
     assert matched_error(pr.eigenvalues(K.cuda(), 6).values, pr.eigenvalues(K, 6).values) < 1e-11

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -21,14 +24,14 @@ from polyroots.training.runs.directory import Run
 from polyroots.training.runs.tracking import Tracker
 
 
-def test_snapshots_are_the_networks_spectra_and_coefficients(tracked):
+def test_snapshots_are_the_networks_spectra_and_coefficients(tracked: Path) -> None:
     found = load_run(tracked)
     snapshots = found.snapshots
     assert [snapshot.epoch for snapshot in snapshots] == [0, 2, 4, 5]
     assert not list(found.run.spectra.glob("*.pt"))
     for operator, level in zip(snapshots[0].operators, found.init["levels"], strict=True):
         assert np.abs(operator.values).max() == pytest.approx(level["radius"], rel=1e-12)
-    model = found.model
+    model: Any = found.model
     for operator, level, size, q in zip(
         snapshots[-1].operators, model.levels, found.config.model.sizes, model.polynomials(), strict=True
     ):
@@ -41,9 +44,9 @@ def test_snapshots_are_the_networks_spectra_and_coefficients(tracked):
     assert not np.array_equal(snapshots[0].operators[0].values, snapshots[-1].operators[0].values)
 
 
-def test_networks_with_several_or_no_polynomials_are_tracked(tmp_path):
+def test_networks_with_several_or_no_polynomials_are_tracked(tmp_path: Path) -> None:
     torch.manual_seed(43)
-    several = pr.models.build("q6", image_size=8, channels=(4,), steps_per_A=1)
+    several: Any = pr.models.build("q6", image_size=8, channels=(4,), steps_per_A=1)
     pr.initialize(several)
     none = pr.models.build("mgnet-ab", image_size=8, channels=(4, 8))
     for model, letters in ((several, [("S",), ("S",), ("C",)]), (none, [(), ()])):
@@ -62,7 +65,7 @@ def test_networks_with_several_or_no_polynomials_are_tracked(tmp_path):
         Snapshot.load(tmp_path / "no.npz")
 
 
-def test_tracking_changes_nothing_of_the_training(tmp_path, tracked):
+def test_tracking_changes_nothing_of_the_training(tmp_path: Path, tracked: Path) -> None:
     source = open_data("digits")
     result = train(small(source, limit=100, epochs=5), source, tmp_path / "run")
     one, other = load_checkpoint(result.run.last).weights, load_checkpoint(tracked / "last.pt").weights
@@ -70,11 +73,11 @@ def test_tracking_changes_nothing_of_the_training(tmp_path, tracked):
 
 
 @pytest.mark.slow
-def test_a_spectrum_that_fails_is_a_warning(tmp_path):
+def test_a_spectrum_that_fails_is_a_warning(tmp_path: Path) -> None:
     """In real processes. A network that diverged has none; the queue goes on behind it."""
     run_ = Run(tmp_path)
     config = pr.models.model_config("q2", image_size=8, channels=(4,))
-    model = pr.models.build(config)
+    model: Any = pr.models.build(config)
     tracker = Tracker(run_)
     tracker.add(1, Checkpoint(config, {name: value * torch.nan for name, value in model.state_dict().items()}))
     tracker.add(2, Checkpoint(config, model.state_dict()))
@@ -86,11 +89,11 @@ def test_a_spectrum_that_fails_is_a_warning(tmp_path):
     assert list(run_.spectra.iterdir()) == []
 
 
-def test_a_warning_reaches_the_reporter(tmp_path, monkeypatch):
+def test_a_warning_reaches_the_reporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = []
 
     class Recorder(Reporter):
-        def on_warning(self, message):
+        def on_warning(self, message: str) -> None:
             said.append(message)
 
     monkeypatch.setattr("sys.executable", "/bin/false")
@@ -99,7 +102,9 @@ def test_a_warning_reaches_the_reporter(tmp_path, monkeypatch):
     assert said == ["a spectrum could not be tracked: its process ended with status 1"] * 2
 
 
-def test_a_spectrum_whose_process_was_killed_is_done_when_the_run_goes_on(tmp_path, monkeypatch):
+def test_a_spectrum_whose_process_was_killed_is_done_when_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_ = Run(tmp_path)
     config = pr.models.model_config("q2", image_size=8, channels=(4,))
     checkpoint = Checkpoint(config, pr.models.build(config).state_dict())
@@ -119,7 +124,9 @@ def test_a_spectrum_whose_process_was_killed_is_done_when_the_run_goes_on(tmp_pa
     assert [path.name for path in run_.spectra.iterdir()] == ["epoch-000001.npz"]
 
 
-def test_a_spectrum_that_was_done_in_the_meantime_is_no_problem(tmp_path, monkeypatch):
+def test_a_spectrum_that_was_done_in_the_meantime_is_no_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the process that a killed run has left behind, which takes the checkpoint away."""
     run_ = Run(tmp_path)
     config = pr.models.model_config("q2", image_size=8, channels=(4,))
@@ -134,7 +141,7 @@ def test_a_spectrum_that_was_done_in_the_meantime_is_no_problem(tmp_path, monkey
     assert tracker.problems == []
 
 
-def test_roots_are_followed(rng):
+def test_roots_are_followed(rng: np.random.Generator) -> None:
     """In whatever order they come; a root far out may move far."""
     start = np.array([0.4, -0.6, 0.1 + 0.5j, 0.1 - 0.5j, 30.0])
     steps = [start * (1 + 0.02 * k) for k in range(6)]
@@ -147,7 +154,7 @@ def test_roots_are_followed(rng):
     assert ways[[1, 3], 0].tolist() == [0.5, 0.6]
 
 
-def test_the_flow_has_spectra_roots_and_heights(tracked):
+def test_the_flow_has_spectra_roots_and_heights(tracked: Path) -> None:
     operators = [(snapshot.epoch, snapshot.operators[0]) for snapshot in load_run(tracked).snapshots]
     moments = [SpectrumAtEpoch(epoch, operator.values, operator.q) for epoch, operator in operators]
     figure = draw_flow(moments, "the title", "the remark")
@@ -156,7 +163,7 @@ def test_the_flow_has_spectra_roots_and_heights(tracked):
     lines = {line.get_label(): line for line in heights.lines}
     for share, label in ((1, "largest"), (0.9, "90 % are below"), (0.5, "median")):
         x, y = lines[label].get_data()
-        assert list(x) == [0, 2, 4, 5]
+        assert np.asarray(x).tolist() == [0, 2, 4, 5]
         assert y == pytest.approx([np.quantile(np.abs(m.q(m.values)), share) for m in moments])
     assert "the title\nthe remark" in [text.get_text() for text in figure.findobj(Text)]
     low, high = plane.get_xlim()
@@ -173,7 +180,7 @@ def test_the_flow_has_spectra_roots_and_heights(tracked):
 
 
 @pytest.mark.parametrize("width", WIDTHS.values())
-def test_no_word_of_the_flow_is_cut(tracked, width):
+def test_no_word_of_the_flow_is_cut(tracked: Path, width: float) -> None:
     operators = [(snapshot.epoch, snapshot.operators[1]) for snapshot in load_run(tracked).snapshots]
     moments = [SpectrumAtEpoch(epoch, operator.values, operator.q) for epoch, operator in operators]
     no_roots = [SpectrumAtEpoch(epoch, operator.values, None) for epoch, operator in operators]
@@ -183,7 +190,7 @@ def test_no_word_of_the_flow_is_cut(tracked, width):
     require_nothing_is_cut(draw_flow(moments, title, remark, width))
 
 
-def test_the_flow_of_other_spectra(rng):
+def test_the_flow_of_other_spectra(rng: np.random.Generator) -> None:
     """Real eigenvalues, no polynomials; one epoch is too few."""
     moments = [SpectrumAtEpoch(epoch, rng.uniform(0.1, 2, 50) + 0j, None) for epoch in (0, 10)]
     figure = draw_flow(moments, "a title")
@@ -192,7 +199,7 @@ def test_the_flow_of_other_spectra(rng):
         draw_flow(moments[:1], "a title")
 
 
-def test_the_command_draws_every_level(tracked, tmp_path):
+def test_the_command_draws_every_level(tracked: Path, tmp_path: Path) -> None:
     result = run("figures", "--only", "flow", "--run", tracked, "--out", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"flow-level{level}.{kind}" for level in (1, 2) for kind in ("npz", "pdf", "png", "svg")
@@ -206,6 +213,6 @@ def test_the_command_draws_every_level(tracked, tmp_path):
     assert not (tmp_path / "no").exists()
 
 
-def test_a_run_without_spectra_is_said(trained, tmp_path):
+def test_a_run_without_spectra_is_said(trained: tuple[Path, str], tmp_path: Path) -> None:
     message = fails("figures", "--only", "flow", "--run", trained[0], "--out", tmp_path / "f")
     assert "with 0: train with --track-spectrum K" in message

@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import json
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,16 @@ from small_runs import small, state_of
 
 import polyroots as pr
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint
-from polyroots.training import Reporter, Scores, evaluate, evaluate_checkpoint, open_data, train, train_config
+from polyroots.training import (
+    Beginning,
+    Reporter,
+    Scores,
+    evaluate,
+    evaluate_checkpoint,
+    open_data,
+    train,
+    train_config,
+)
 from polyroots.training.data.augmentation import augment
 from polyroots.training.data.batches import epoch_order, split_batches
 from polyroots.training.data.draws import Draws
@@ -26,7 +37,7 @@ BROKEN = {
 }
 
 
-def test_a_run_writes_what_it_promises(tmp_path):
+def test_a_run_writes_what_it_promises(tmp_path: Path) -> None:
     source = open_data("digits")
     config = small(source, limit=100, epochs=3, augment="crop")
     result = train(config, source, tmp_path / "run")
@@ -63,7 +74,7 @@ def test_a_run_writes_what_it_promises(tmp_path):
     assert evaluate_checkpoint(last, device="cpu")[0].images == 360
 
 
-def test_the_same_seed_gives_the_same_weights(tmp_path):
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     source = open_data("digits")
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         train(small(source, limit=64, seed=seed, augment="crop,flip"), source, tmp_path / name)
@@ -72,7 +83,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     assert not torch.equal(a["head.weight"], c["head.weight"])
 
 
-def test_training_starts_from_a_file(tmp_path, init_file):
+def test_training_starts_from_a_file(tmp_path: Path, init_file: Path) -> None:
     """The weights of the file, not fresh ones: steps too small to see leave them."""
     source, start = open_data("digits"), load_checkpoint(init_file)
     config = train_config("digits", start.config, epochs=1, lr=1e-30, limit=50, device="cpu", seed=8)
@@ -84,7 +95,7 @@ def test_training_starts_from_a_file(tmp_path, init_file):
     assert json.loads((tmp_path / "run" / "init.json").read_text()) == json.loads(json.dumps(start.init))
 
 
-def test_a_file_that_does_not_fit_the_data_is_said(tmp_path, init_file, image_folder):
+def test_a_file_that_does_not_fit_the_data_is_said(tmp_path: Path, init_file: Path, image_folder: Path) -> None:
     source, start = open_data("folder", image_folder), load_checkpoint(init_file)
     message = "takes images of 1x8x8 and has 10 classes, .* has images of 3x12x12 and 2 classes"
     with pytest.raises(pr.InputError, match=message):
@@ -92,7 +103,7 @@ def test_a_file_that_does_not_fit_the_data_is_said(tmp_path, init_file, image_fo
     assert not (tmp_path / "run").exists()
 
 
-def test_a_single_image_left_over_joins_a_batch(tmp_path):
+def test_a_single_image_left_over_joins_a_batch(tmp_path: Path) -> None:
     """ResNet18 is down to one pixel on digits, where batch norm needs two images."""
     assert [len(batch) for batch in split_batches(torch.arange(9), 4)] == [4, 5]
     assert [len(batch) for batch in split_batches(torch.arange(10), 4)] == [4, 4, 2]
@@ -105,7 +116,7 @@ def test_a_single_image_left_over_joins_a_batch(tmp_path):
     assert group["lr"] == pytest.approx(config.lr / 2)  # the second of two steps: half of the cosine
 
 
-def test_each_epoch_has_its_own_order():
+def test_each_epoch_has_its_own_order() -> None:
     orders = {(seed, epoch): tuple(epoch_order(seed, epoch, 50).tolist()) for seed in (3, 4) for epoch in (1, 2)}
     assert len(set(orders.values())) == 4
     torch.rand(7)
@@ -113,7 +124,7 @@ def test_each_epoch_has_its_own_order():
     assert sorted(orders[3, 2]) == list(range(50))
 
 
-def test_images_are_normalised_by_the_training_set(tmp_path):
+def test_images_are_normalised_by_the_training_set(tmp_path: Path) -> None:
     source = open_data("digits")
     train(small(source, epochs=1, limit=100), source, tmp_path / "run")
     trained = load_checkpoint(tmp_path / "run" / "last.pt").training
@@ -122,7 +133,7 @@ def test_images_are_normalised_by_the_training_set(tmp_path):
     assert trained["mean"] != list(Normalisation.of(source.load(limit=100).test).mean)
 
 
-def test_scores_are_means_over_all_images_in_evaluation_mode():
+def test_scores_are_means_over_all_images_in_evaluation_mode() -> None:
     """More images than one batch; the running statistics of batch norm, not the batch's."""
     torch.manual_seed(37)
     split = open_data("digits").load().train
@@ -139,7 +150,7 @@ def test_scores_are_means_over_all_images_in_evaluation_mode():
     assert scores.accuracy == pytest.approx(float((logits.argmax(1) == split.labels).float().mean()), abs=1.5 / 1437)
 
 
-def test_coefficients_are_not_decayed():
+def test_coefficients_are_not_decayed() -> None:
     model = pr.models.build("q4", image_size=8, in_channels=1, channels=(4, 8))
     optimizer = make_optimizer(model, small(open_data("digits")))
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
@@ -148,23 +159,23 @@ def test_coefficients_are_not_decayed():
     assert len(decay) == len(list(model.parameters()))
 
 
-def test_a_reporter_sees_the_run(tmp_path, image_folder):
+def test_a_reporter_sees_the_run(tmp_path: Path, image_folder: Path) -> None:
     class Recorder(Reporter):
-        def __init__(self):
-            self.calls = []
+        def __init__(self) -> None:
+            self.calls: list[Any] = []
 
-        def on_images(self, done, total):
+        def on_images(self, done: int, total: int) -> None:
             self.calls.append("images")
 
-        def on_start(self, beginning):
+        def on_start(self, beginning: Beginning) -> None:
             assert (beginning.epoch, beginning.step, beginning.source) == (0, 0, source)
             self.calls.append(("start", beginning.weights, beginning.init["degree"]))
 
-        def on_step(self, epoch, done, total, loss, accuracy, rate):
+        def on_step(self, epoch: int, done: int, total: int, loss: float, accuracy: float, rate: float) -> None:
             self.calls.append(("step", epoch, done, total))
             assert 0 <= accuracy <= 1
 
-        def on_epoch(self, row):
+        def on_epoch(self, row: dict[str, float]) -> None:
             self.calls.append(("epoch", row["epoch"]))
 
     source, recorder = open_data("folder", image_folder), Recorder()
@@ -178,13 +189,13 @@ def test_a_reporter_sees_the_run(tmp_path, image_folder):
     assert set(recorder.calls[images[1] + 1 :]) <= {("step", 1, 30, 40), ("step", 1, 40, 40), ("epoch", 1)}
 
 
-def test_two_colours_are_learnt(tmp_path, image_folder):
+def test_two_colours_are_learnt(tmp_path: Path, image_folder: Path) -> None:
     source = open_data("folder", image_folder)
     result = train(small(source, epochs=6, lr=0.05), source, tmp_path / "run")
     assert result.last_accuracy == 1
 
 
-def test_resnet18_trains_without_coefficients(tmp_path):
+def test_resnet18_trains_without_coefficients(tmp_path: Path) -> None:
     source = open_data("digits")
     model = pr.models.model_config("resnet18", image_size=8, in_channels=1)
     train(train_config("digits", model, epochs=1, limit=20, device="cpu"), source, tmp_path / "run")
@@ -192,7 +203,7 @@ def test_resnet18_trains_without_coefficients(tmp_path):
     assert load_checkpoint(tmp_path / "run" / "last.pt").init is None
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     source = open_data("digits")
     with pytest.raises(
         pr.PolyrootsError,
@@ -202,7 +213,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
         train(small(source, limit=64, lr=1e30, epochs=5), source, tmp_path / "run")
 
 
-def test_a_run_is_never_overwritten(tmp_path):
+def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
     source = open_data("digits")
     train(small(source, limit=20, epochs=1), source, tmp_path / "run")
     before = (tmp_path / "run" / "metrics.csv").read_text()
@@ -213,7 +224,7 @@ def test_a_run_is_never_overwritten(tmp_path):
     assert (tmp_path / "run" / "metrics.csv").read_text() == before
 
 
-def test_a_run_that_cannot_start_leaves_nothing(tmp_path):
+def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path) -> None:
     source = image_tree(tmp_path / "data", BROKEN)
     opened = open_data("folder", source)
     with pytest.raises(pr.FileError, match="all images must have one size"):
@@ -231,20 +242,20 @@ def test_a_run_that_cannot_start_leaves_nothing(tmp_path):
         ({"epoch": 1}, "unknown field 'epoch': did you mean 'epochs'"),
     ],
 )
-def test_bad_training_configurations_are_one_sentence(fields, message):
+def test_bad_training_configurations_are_one_sentence(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(pr.InputError, match=message):
         small(open_data("digits"), **fields)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
-def test_a_device_that_is_missing_is_said(tmp_path):
+def test_a_device_that_is_missing_is_said(tmp_path: Path) -> None:
     source = open_data("digits")
     with pytest.raises(pr.InputError, match="no cuda device is usable here; choose the device cpu"):
         train(small(source, device="cuda"), source, tmp_path / "run")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_cuda_device_trains(tmp_path):
+def test_a_cuda_device_trains(tmp_path: Path) -> None:
     source = open_data("digits")
     result = train(small(source, device="cuda", epochs=5), source, tmp_path / "run")
     assert result.last_accuracy > 0.8
@@ -253,12 +264,12 @@ def test_a_cuda_device_trains(tmp_path):
     )
 
 
-def test_an_untrained_network_is_not_evaluated(init_file):
+def test_an_untrained_network_is_not_evaluated(init_file: Path) -> None:
     with pytest.raises(pr.InputError, match="has not been trained yet"):
         evaluate_checkpoint(load_checkpoint(init_file))
 
 
-def test_other_classes_are_not_evaluated(tmp_path, image_folder):
+def test_other_classes_are_not_evaluated(tmp_path: Path, image_folder: Path) -> None:
     source = open_data("folder", image_folder)
     train(small(source, epochs=1, limit=10), source, tmp_path / "run")
     checkpoint = load_checkpoint(tmp_path / "run" / "last.pt")
@@ -270,7 +281,7 @@ def test_other_classes_are_not_evaluated(tmp_path, image_folder):
     assert evaluate_checkpoint(moved, data_dir=image_folder, device="cpu")[0].images == 12
 
 
-def test_runs_of_the_same_second_do_not_share_a_directory(tmp_path, monkeypatch):
+def test_runs_of_the_same_second_do_not_share_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "20260305-101500")
     runs = [begin_anew("digits", "L,C", {})[0] for _ in range(3)]
@@ -282,7 +293,7 @@ def test_runs_of_the_same_second_do_not_share_a_directory(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.csv", "last.pt", "best.pt"])
-def test_what_is_left_of_a_run_is_not_overwritten(tmp_path, name):
+def test_what_is_left_of_a_run_is_not_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("kept")
     with pytest.raises(pr.FileError, match="holds a run already"):
         begin(tmp_path, {})
@@ -290,7 +301,7 @@ def test_what_is_left_of_a_run_is_not_overwritten(tmp_path, name):
     assert (tmp_path / name).read_text() == "kept"
 
 
-def test_a_run_that_cannot_begin_leaves_the_place_as_it_was(tmp_path):
+def test_a_run_that_cannot_begin_leaves_the_place_as_it_was(tmp_path: Path) -> None:
     broken = image_tree(tmp_path / "data", BROKEN)
     source = open_data("folder", broken)
     (tmp_path / "empty").mkdir()
@@ -304,10 +315,11 @@ def test_a_run_that_cannot_begin_leaves_the_place_as_it_was(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_configurations_that_do_not_fit_are_said(tmp_path, init_file):
+def test_configurations_that_do_not_fit_are_said(tmp_path: Path, init_file: Path) -> None:
     source, start = open_data("digits"), load_checkpoint(init_file)
-    for field in ({"num_classes": 5}, {"image_size": 32}, {"in_channels": 3}):
-        model = pr.models.model_config("q4", **{"image_size": 8, "in_channels": 1, **field})
+    fields: tuple[dict[str, Any], ...] = ({"num_classes": 5}, {"image_size": 32}, {"in_channels": 3})
+    for field in fields:
+        model = pr.models.model_config("q4", image_size=8, in_channels=1, **field)
         with pytest.raises(pr.InputError, match="make a network for it with 'polyroots init --dataset digits'"):
             train(train_config("digits", model, device="cpu"), source, tmp_path / "run")
     with pytest.raises(pr.InputError, match="is not that of the configuration"):
@@ -322,7 +334,7 @@ def test_configurations_that_do_not_fit_are_said(tmp_path, init_file):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_network_that_diverges_in_the_last_step_is_not_kept(tmp_path):
+def test_a_network_that_diverges_in_the_last_step_is_not_kept(tmp_path: Path) -> None:
     source = open_data("digits")
     with pytest.raises(
         pr.PolyrootsError, match=r"the test loss is (nan|inf) after epoch 1; \S* holds the network before"
@@ -334,7 +346,7 @@ def test_a_network_that_diverges_in_the_last_step_is_not_kept(tmp_path):
     assert not (tmp_path / "run" / "best.pt").exists()
 
 
-def test_a_step_is_by_its_definition(tmp_path):
+def test_a_step_is_by_its_definition(tmp_path: Path) -> None:
     """Training loss of an epoch: the order, the augmentation's draw of each sample, a short batch by its weight."""
     source = open_data("digits")
     config = small(source, limit=40, epochs=1, lr=1e-30, augment="crop")
@@ -359,14 +371,14 @@ def test_a_step_is_by_its_definition(tmp_path):
     assert float(row["test_loss"]) == pytest.approx(scores.loss, rel=1e-6)
 
 
-def test_the_first_of_equally_good_epochs_is_best(tmp_path, monkeypatch):
+def test_the_first_of_equally_good_epochs_is_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("polyroots.training.loop.trainer.Trainer._score", lambda *args: Scores(1.0, 0.5, 10))
     source = open_data("digits")
     result = train(small(source, limit=20, epochs=3), source, tmp_path / "run")
     assert (result.best_epoch, result.best_accuracy) == (1, 0.5)
 
 
-def test_a_trained_start_has_no_report_of_its_coefficients(tmp_path):
+def test_a_trained_start_has_no_report_of_its_coefficients(tmp_path: Path) -> None:
     source = open_data("digits")
     first = train(small(source, limit=20, epochs=1), source, tmp_path / "first")
     start = load_checkpoint(first.run.last)
@@ -376,7 +388,7 @@ def test_a_trained_start_has_no_report_of_its_coefficients(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_default_reaches_98_percent_on_digits(tmp_path):
+def test_the_default_reaches_98_percent_on_digits(tmp_path: Path) -> None:
     """What a first-time user runs: test accuracy of the last epoch."""
     source = open_data("digits")
     model = pr.models.model_config("q4", image_size=8, in_channels=1)

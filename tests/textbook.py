@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, max_pool2d, pad
@@ -16,7 +18,7 @@ def convolve(conv: nn.Conv2d, u: Tensor) -> Tensor:
     return conv2d(u, conv.weight, padding=1)
 
 
-def level_steps(level: nn.Module, f: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+def level_steps(level: Any, f: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """Features and residual that leave a level, from f and u."""
     for k, block in enumerate(level.blocks):
         A = level.operators[k]
@@ -39,7 +41,7 @@ def level_steps(level: nn.Module, f: Tensor, u: Tensor) -> tuple[Tensor, Tensor]
     return u, f - convolve(A, u)
 
 
-def textbook(model: nn.Module, x: Tensor) -> Tensor:
+def textbook(model: Any, x: Tensor) -> Tensor:
     """Logits of a Poly-MgNet or MgNet."""
     f = model.stem(x)
     u = torch.zeros_like(f)
@@ -57,7 +59,7 @@ def textbook(model: nn.Module, x: Tensor) -> Tensor:
     return model.head(u.mean(dim=(2, 3)))
 
 
-def resnet(model: nn.Module, x: Tensor) -> Tensor:
+def resnet(model: Any, x: Tensor) -> Tensor:
     """Logits of a ResNet of any depth, each residual block written out; shortcuts without weights are option A."""
     x = torch.relu(model.bn1(model.conv1(x)))
     if model.config.max_pool:
@@ -68,7 +70,7 @@ def resnet(model: nn.Module, x: Tensor) -> Tensor:
             y = block.bn2(conv2d(torch.relu(block.bn1(block.conv1(x))), block.conv2.weight, padding=1))
             if y.shape != x.shape:
                 if isinstance(block.downsample, nn.Sequential):
-                    conv, bn = block.downsample
+                    conv, bn = cast(Any, block.downsample)
                     x = bn(conv2d(x, conv.weight, stride=stride))
                 else:
                     x = x[:, :, ::2, ::2]

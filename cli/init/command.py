@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polyroots_cli.model_options import NetworkRequest, model_options, refuse_shape
-from polyroots_cli.options import (
+from ..model_options import NetworkRequest, model_options, refuse_shape
+from ..options import (
     PATH,
     ImageSize,
     Root,
@@ -135,7 +135,8 @@ def init(  # noqa: PLR0913 - click passes each option by its name
 def _initialize(source: ModelConfig | Path, request: InitRequest) -> InitResult:
     """Run the library's initialisation with a progress bar; fields that don't go together are usage errors."""
     from polyroots.initialization import RequestError, initialize_from
-    from polyroots_cli.console import progress
+
+    from ..console import progress
 
     with progress() as bar:
         task = bar.add_task("eigenvalues", total=None)
@@ -178,7 +179,8 @@ def _configuration(
 ) -> ModelConfig:
     """Return the configuration of the network to draw."""
     from polyroots.training import describe_data
-    from polyroots_cli.network import config_for
+
+    from ..network import config_for
 
     if image_size is None:
         return config_for(request, describe_data(dataset, data_dir))

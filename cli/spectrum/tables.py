@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from polyroots_cli.console import dimensions, number, say, table
-
+from ..console import dimensions, number, say, table
 from .documents import compared
 from .findings import SpectrumReport, departure, largest_condition, largest_error
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyroots.text import count_of
-from polyroots_cli.options import PATH, device_option, usage_errors, was_given
 
+from ..options import PATH, device_option, usage_errors, was_given
 from .options import data_dir_option, file_argument, pairs
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def run(  # noqa: PLR0913 - click passes each option by its name
         start_study,
     )
     from polyroots.training import Interruption
-    from polyroots_cli.console import say
 
+    from ..console import say
     from .live import StudyDisplay
 
     with usage_errors():
@@ -150,7 +150,7 @@ def _gpus(given: int | None, device: str, cluster: str) -> int:
 
 def _say_outcome(outcome: Outcome, directory: StudyDirectory) -> None:
     """Print the numbers of runs in each phase, the last lines of those that are not done, and the next commands."""
-    from polyroots_cli.console import console, say
+    from ..console import console, say
 
     counts = outcome.counts()
     say("\n" + ", ".join(f"{number} {phase}" for phase, number in counts.items() if number))

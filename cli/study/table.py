@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from polyroots_cli.options import PATH, usage_errors, was_given
-
+from ..options import PATH, usage_errors, was_given
 from .options import pairs
 
 
@@ -58,8 +57,9 @@ def table(
       polyroots study table quick --format latex > table.tex
     """
     from polyroots.study import StudyDirectory, formats, study_table
-    from polyroots_cli.console import say
-    from polyroots_cli.console import table as text_table
+
+    from ..console import say
+    from ..console import table as text_table
 
     if was_given("measure") and not columns:
         raise click.UsageError("--measure is for --columns; without these both the last and the best epoch are shown.")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from polyroots.models.operator import Features
 from polyroots.models.placement import make_place
 
-Coarse = Float[Tensor, "batch coarse height/2 width/2"]
+Coarse = Float[Tensor, "batch coarse (height+1)//2 (width+1)//2"]
 
 
 class Transition(nn.Module):

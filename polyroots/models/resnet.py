@@ -69,7 +69,7 @@ class Subsample(nn.Module):
         super().__init__()
         self.missing = coarse - fine
 
-    def forward(self, x: Float[Tensor, "batch fine H W"]) -> Float[Tensor, "batch coarse H/2 W/2"]:
+    def forward(self, x: Float[Tensor, "batch fine H W"]) -> Float[Tensor, "batch coarse (H+1)//2 (W+1)//2"]:
         """Return the features; half of the new channels come before the old ones."""
         before = self.missing // 2
         return pad(x[:, :, ::2, ::2], (0, 0, 0, 0, before, self.missing - before))

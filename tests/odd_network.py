@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from polyroots.analysis import Layer
 from polyroots.analysis.layers import model_layers
 
 
 class Odd(nn.Module):
     """Every kind of convolution, some of them shared or unused."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 6, 7, stride=2, padding=3)
         self.same = nn.Conv2d(6, 6, 3, padding="same", dilation=2)
@@ -27,13 +31,13 @@ class Odd(nn.Module):
         self.unused = nn.Conv2d(6, 6, 3)
         self.drop = nn.Dropout(0.5)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         x = self.depthwise(self.valid(self.wrapped(self.same(self.stem(x)))))
         x = self.drop(self.up(self.tied(self.point(x))))
         return self.line(x.flatten(2))
 
 
-def layer_with(K):
+def layer_with(K: NDArray[Any]) -> Layer:
     """A layer with a kernel, on a small image."""
     conv = nn.Conv2d(K.shape[1], K.shape[0], K.shape[2:], padding="same", bias=False).double()
     conv.weight.data = torch.from_numpy(np.asarray(K, dtype=float))
