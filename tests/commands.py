@@ -9,8 +9,9 @@ from polyroots_cli.main import main
 
 def run(*arguments: object, exit_code: int = 0) -> Result:
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
     assert result.exit_code == exit_code, result.output + result.stderr
-    assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
 
 
