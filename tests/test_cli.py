@@ -175,7 +175,7 @@ def test_nan_names_the_layer(tmp_path: Path, init_file: Path) -> None:
         (("init", "--model", "Q4R"), 2, "unknown model 'Q4R': did you mean 'q4r'"),
         (("train", "--download"), 2, "cifar10, cifar100, mnist, fashion-mnist can be downloaded, not digits"),
         (("figures", "--only", "3", "--checkpoint", "x.pt", "--seed", "3", "--out", "x"), 2, "leave one of them out"),
-        (("figures", "--level", "2", "--out", "x"), 2, "--level is a level of the network in --checkpoint"),
+        (("figures", "--level", "2", "--out", "x"), 2, "--level is a level of a network; add --checkpoint FILE"),
     ],
 )
 def test_mistakes_are_one_sentence(

@@ -116,6 +116,9 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     if plot_dir is not None:
         make_directory(plot_dir)
     result = _initialize(source, asked)
+    # Before anything is printed: a file that can't be written is the one thing to say.
+    if out is not None and result.error is None:
+        save_checkpoint(out, result.checkpoint())
     # A comparison alone is no request for the default strategy.
     is_asked = not compare or bool(given or out or plot_dir) or was_given("roots")
     title = f"seed {seed}" if checkpoint is None else str(checkpoint)
@@ -124,8 +127,6 @@ def init(  # noqa: PLR0913 - click passes each option by its name
         if is_asked:
             raise result.error
         return
-    if out is not None:
-        save_checkpoint(out, result.checkpoint())
     if plot_dir is not None:
         draw(result, plot_dir)
     if not as_json:
