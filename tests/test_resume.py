@@ -394,27 +394,3 @@ def test_time_before_a_stop_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     save_checkpoint(out / "last.pt", saved)
     resume(out)
     assert 5000 < load_run(out).metrics["train_seconds"][0] < 5100
-
-
-def test_tensorboard_has_each_epoch_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed before an epoch was logged."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    from polyroots.training.runs.logs import Logs
-
-    source, out = open_data("digits"), tmp_path / "run"
-    original = Logs.add
-
-    def dying(self: Any, row: Any) -> Any:
-        if row["epoch"] == 2:
-            raise ZeroDivisionError
-        original(self, row)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Logs, "add", dying)
-        with pytest.raises(ZeroDivisionError):
-            train(small(source, limit=40, epochs=4, tensorboard=True), source, out)
-    resume(out)
-    events = EventAccumulator(str(out / "tensorboard"))
-    events.Reload()
-    assert [point.step for point in events.Scalars("loss/train")] == [1, 2, 3, 4]

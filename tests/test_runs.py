@@ -211,3 +211,27 @@ def test_temporaries_of_others_stay(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     run.remove_temporaries()
     assert sorted(path.name for path in tmp_path.iterdir()) == [".notes", "last.pt"]
+
+
+def test_tensorboard_has_each_epoch_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed before an epoch was logged."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from polyroots.training.runs.logs import Logs
+
+    source, out = open_data("digits"), tmp_path / "run"
+    original = Logs.add
+
+    def dying(self: Any, row: Any) -> Any:
+        if row["epoch"] == 2:
+            raise ZeroDivisionError
+        original(self, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Logs, "add", dying)
+        with pytest.raises(ZeroDivisionError):
+            train(small(source, limit=40, epochs=4, tensorboard=True), source, out)
+    resume(out)
+    events = EventAccumulator(str(out / "tensorboard"))
+    events.Reload()
+    assert [point.step for point in events.Scalars("loss/train")] == [1, 2, 3, 4]
