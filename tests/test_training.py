@@ -319,7 +319,7 @@ def test_configurations_that_do_not_fit_are_said(tmp_path: Path, init_file: Path
     source, start = open_data("digits"), load_checkpoint(init_file)
     fields: tuple[dict[str, Any], ...] = ({"num_classes": 5}, {"image_size": 32}, {"in_channels": 3})
     for field in fields:
-        model = pr.models.model_config("q4", image_size=8, in_channels=1, **field)
+        model = pr.models.model_config("q4", **{"image_size": 8, "in_channels": 1} | field)
         with pytest.raises(pr.InputError, match="make a network for it with 'polyroots init --dataset digits'"):
             train(train_config("digits", model, device="cpu"), source, tmp_path / "run")
     with pytest.raises(pr.InputError, match="is not that of the configuration"):
