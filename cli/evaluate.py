@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import PATH, data_dir_option, device_option, json_option
+from polyroots_cli.options import PATH, data_dir_option, device_option, json_option
 
 
 @click.command(short_help="Accuracy of a trained network on its test images.")
@@ -25,8 +25,7 @@ def evaluate(checkpoint: Path, data_dir: Path | None, limit: int | None, device:
     """
     from polyroots.checkpoints import load_checkpoint
     from polyroots.training import evaluate_checkpoint
-
-    from .console import print_json, progress, say
+    from polyroots_cli.console import print_json, progress, say
 
     loaded = load_checkpoint(checkpoint)
     with progress() as bar:

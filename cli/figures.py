@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import PATH, seed_option, usage_errors, was_given
+from polyroots_cli.options import PATH, seed_option, usage_errors, was_given
 
 if TYPE_CHECKING:
     from polyroots_figures import Request
@@ -215,7 +215,7 @@ def _given_options() -> Iterator[tuple[str, str]]:
 
 def _say(paths: list[Path], words: list[str]) -> None:
     """Print the files that were written and the sentences about them."""
-    from .console import say
+    from polyroots_cli.console import say
 
     for stem in dict.fromkeys(path.with_suffix("") for path in paths):
         kinds = [path.suffix for path in paths if path.with_suffix("") == stem]

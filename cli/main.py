@@ -7,16 +7,15 @@ from typing import Any
 import click
 
 from polyroots.errors import PolyrootsError
-
-from .evaluate import evaluate
-from .figures import figures
-from .init import init
-from .models import models
-from .options import is_first_process, with_options
-from .report import report
-from .spectrum.command import spectrum
-from .study import study
-from .train import train
+from polyroots_cli.evaluate import evaluate
+from polyroots_cli.figures import figures
+from polyroots_cli.init import init
+from polyroots_cli.models import models
+from polyroots_cli.options import is_first_process, with_options
+from polyroots_cli.report import report
+from polyroots_cli.spectrum.command import spectrum
+from polyroots_cli.study import study
+from polyroots_cli.train import train
 
 
 class _Group(click.Group):

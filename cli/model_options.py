@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from .options import was_given
+from polyroots_cli.options import was_given
 
 if TYPE_CHECKING:
     from polyroots.models import AlphaInit, ModelConfig

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .model_options import network_option, shape_fields
-from .options import ImageSize, json_option, usage_errors
+from polyroots_cli.model_options import network_option, shape_fields
+from polyroots_cli.options import ImageSize, json_option, usage_errors
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,8 +52,7 @@ def models(
       polyroots models --placements
     """
     from polyroots.models import NAMES, cost, model_config
-
-    from .console import print_json, say
+    from polyroots_cli.console import print_json, say
 
     if placements:
         _print_placements(as_json)
@@ -101,7 +100,7 @@ def _document(config: ModelConfig, found: Cost) -> dict[str, Any]:
 
 
 def _table(rows: list[tuple[ModelConfig, Cost]]) -> Table:
-    from .console import table
+    from polyroots_cli.console import table
 
     result = table(
         *("model", "blocks", "channels", "degree", "weights", "% by level", "A", "multiply-adds", "inert"), left=3
@@ -123,8 +122,7 @@ def _table(rows: list[tuple[ModelConfig, Cost]]) -> Table:
 
 def _print_placements(as_json: bool) -> None:
     from polyroots.models import PLACEMENTS
-
-    from .console import print_json, say, table
+    from polyroots_cli.console import print_json, say, table
 
     if as_json:
         print_json(

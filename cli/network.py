@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from .console import dimensions, number, table
+from polyroots_cli.console import dimensions, number, table
 
 if TYPE_CHECKING:
     from polyroots.models import ModelConfig
     from polyroots.training import Source
-
-    from .model_options import NetworkRequest
+    from polyroots_cli.model_options import NetworkRequest
 
 
 def config_for(request: NetworkRequest, source: Source) -> ModelConfig:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .options import PATH
+from polyroots_cli.options import PATH
 
 
 @click.command(short_help="A run as one HTML page.")
@@ -27,8 +27,7 @@ def report(run: Path, out: Path | None) -> None:
       polyroots report runs/first -o first.html
     """
     from polyroots.report import write_report
-
-    from .console import progress, say
+    from polyroots_cli.console import progress, say
 
     with progress() as bar:
         bar.add_task("spectra and plots", total=None)

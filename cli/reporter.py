@@ -9,10 +9,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from polyroots.text import count_of
 from polyroots.training import Beginning, Reporter
-
-from .console import console, dimensions, say
-from .network import inert_sentences, levels_tables, origin_of
-from .options import is_first_process
+from polyroots_cli.console import console, dimensions, say
+from polyroots_cli.network import inert_sentences, levels_tables, origin_of
+from polyroots_cli.options import is_first_process
 
 if TYPE_CHECKING:
     from polyroots.training import Run

@@ -12,16 +12,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyroots.text import count_of
-
-from .model_options import MODEL_OPTIONS, NetworkRequest, model_options, refuse_shape
-from .options import PATH, SectionedCommand, data_dir_option, dataset_option, is_first_process, usage_errors, was_given
-from .train_options import SECTIONS, refuse_on_resume, training_options
+from polyroots_cli.model_options import MODEL_OPTIONS, NetworkRequest, model_options, refuse_shape
+from polyroots_cli.options import (
+    PATH,
+    SectionedCommand,
+    data_dir_option,
+    dataset_option,
+    is_first_process,
+    usage_errors,
+    was_given,
+)
+from polyroots_cli.train_options import SECTIONS, refuse_on_resume, training_options
 
 if TYPE_CHECKING:
     from polyroots.checkpoints import Checkpoint
     from polyroots.training import Source, TrainConfig, TrainResult
-
-    from .reporter import ConsoleReporter
+    from polyroots_cli.reporter import ConsoleReporter
 
 
 @click.command(
@@ -71,8 +77,7 @@ def train(  # noqa: PLR0913 - click passes each option by its name
     from polyroots.training import CHANGEABLE
     from polyroots.training import resume as resume_training
     from polyroots.training import train as run_training
-
-    from .reporter import ConsoleReporter
+    from polyroots_cli.reporter import ConsoleReporter
 
     # Fabric logs each process that joins.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -112,8 +117,7 @@ def _prepare(
     """Return the configuration, the data set and the network to start from that the options describe."""
     from polyroots.checkpoints import load_checkpoint
     from polyroots.training import open_data, require_tensorboard, train_config
-
-    from .network import config_for
+    from polyroots_cli.network import config_for
 
     start: Checkpoint | None = None
     if init_file is not None:
@@ -145,7 +149,7 @@ def _origin(start: Checkpoint | None, request: NetworkRequest) -> dict[str, str]
 
 def _print_result(result: TrainResult) -> None:
     """Print the accuracies and the commands that go on from the run."""
-    from .console import say
+    from polyroots_cli.console import say
 
     config = result.config
     limited = f" ({config.limit} images at most)" if config.limit else ""

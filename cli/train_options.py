@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from .options import FIELDS, device_option, seed_option, was_given
+from polyroots_cli.options import FIELDS, device_option, seed_option, was_given
 
 F = TypeVar("F", bound=Callable[..., Any])
 

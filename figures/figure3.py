@@ -50,7 +50,7 @@ def _polynomial(request: Request, operator: FigureOperator, Lambda: Spectrum) ->
                 "the checkpoint of a Poly-MgNet"
             )
         return operator.own, "roots of the network's own coefficients"
-    options = {"seed": request.seed} if "seed" in options_of(request.strategy) else {}
+    options: dict[str, Any] = {"seed": request.seed} if "seed" in options_of(request.strategy) else {}
     roots = select_roots(Lambda, request.degree, request.strategy, **options)
     return ResidualPolynomial(roots), f"roots '{request.strategy}'"
 

@@ -44,7 +44,7 @@ def compute(request: Request) -> list[Computed]:
         curves: list[dict[str, Any]] = []
         without: list[str] = []
         for strategy in STRATEGIES:
-            options = {"seed": request.seed} if "seed" in options_of(strategy) else {}
+            options: dict[str, Any] = {"seed": request.seed} if "seed" in options_of(strategy) else {}
             if strategy == "given":
                 continue
             try:

@@ -28,7 +28,9 @@ def leaf(monkeypatch: pytest.MonkeyPatch) -> None:
                 raise InputError("wrong", fields=named)
         raise FileError("wrong", fields=named)
 
-    monkeypatch.setitem(main.commands["study"].commands, "leaf", command)
+    study = main.commands["study"]
+    assert isinstance(study, click.Group)
+    monkeypatch.setitem(study.commands, "leaf", command)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_figure_5_has_mean_and_spread_of_each_network(study: Path) -> None:
         assert {text.get_text() for text in axes.texts} == {"q2", "q4"}
         assert "some digits, after the last epoch" in texts(figure)
         assert axes.get_xlabel() == "weights\nmean and standard deviation of 2 to 3 seeds"
-        seeds = sorted(y for line in axes.lines if line.get_marker() == "." for y in line.get_ydata())
+        seeds = sorted(y for line in axes.lines if line.get_marker() == "." for y in np.asarray(line.get_ydata()))
         expected = [100 * a for points in series.values() for point in points for a in point["accuracies"]]
         assert seeds == pytest.approx(sorted(expected))
         for container, name in zip(axes.containers, series, strict=True):

@@ -56,13 +56,13 @@ def test_spectra_before_and_after_training(tracked: Path) -> None:
                 values = moment["values"]
                 assert low < values.real.min() <= values.real.max() < high
                 assert bottom < values.imag.min() <= values.imag.max() < top
-            clouds = [line for line in axes.lines if line.get_label().startswith("_") and line.get_marker() == "."]
+            clouds = [line for line in axes.lines if str(line.get_label()).startswith("_") and line.get_marker() == "."]
             radii = [np.hypot(*line.get_data()).max() for line in clouds]
             assert [to_hex(line.get_color()) for line in clouds] == [START, EIGENVALUE]
             # The larger one doesn't hide the smaller one.
             assert (radii[0] < radii[1]) == (clouds[0].get_zorder() > clouds[1].get_zorder())
             roots = [line for line in axes.lines if line.get_label() == "roots after training"]
-            shown = {complex(x, y) for line in roots for x, y in zip(*line.get_data(), strict=True)}
+            shown = {complex(*point) for line in roots for point in np.asarray(line.get_xydata())}
             assert shown <= set(level["moments"]["after training"]["roots"].tolist())
 
 

@@ -211,7 +211,8 @@ def test_the_commands_of_the_docs_have_their_options() -> None:
         blocks = re.findall(r"```sh\n(.*?)```|^( {4}polyroots.*)$", page.read_text(), flags=re.M | re.S)
         text = "\n".join(map("".join, blocks)).replace("\\\n", " ")
         for line in re.findall(r"^ *polyroots +(.*)", text, flags=re.M):
-            command, arguments = main, shlex.split(line.split(" > ")[0], comments=True)
+            command: click.Command = main
+            arguments = shlex.split(line.split(" > ")[0], comments=True)
             while isinstance(command, click.Group):
                 command = command.commands[arguments.pop(0)]
             command.make_context("", [argument for argument in arguments if argument != "..."])

@@ -1,5 +1,5 @@
 """``polyroots init``."""
 
-from .command import init
+from polyroots_cli.init.command import init
 
 __all__ = ["init"]

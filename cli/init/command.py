@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..model_options import NetworkRequest, model_options, refuse_shape
-from ..options import (
+from polyroots_cli.model_options import NetworkRequest, model_options, refuse_shape
+from polyroots_cli.options import (
     PATH,
     ImageSize,
     Root,
@@ -89,8 +89,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     from polyroots.checkpoints import save_checkpoint
     from polyroots.files import make_directory
     from polyroots.initialization import InitRequest
-
-    from .report import draw, print_report, print_written
+    from polyroots_cli.init.report import draw, print_report, print_written
 
     if checkpoint is not None and out is not None and out.resolve() == checkpoint.resolve():
         raise click.UsageError(f"--out {out} is the checkpoint itself, and would be overwritten; choose another file")
@@ -136,8 +135,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
 def _initialize(source: ModelConfig | Path, request: InitRequest) -> InitResult:
     """Run the library's initialisation with a progress bar; fields that don't go together are usage errors."""
     from polyroots.initialization import RequestError, initialize_from
-
-    from ..console import progress
+    from polyroots_cli.console import progress
 
     with progress() as bar:
         task = bar.add_task("eigenvalues", total=None)
@@ -180,8 +178,7 @@ def _configuration(
 ) -> ModelConfig:
     """Return the configuration of the network to draw."""
     from polyroots.training import describe_data
-
-    from ..network import config_for
+    from polyroots_cli.network import config_for
 
     if image_size is None:
         return config_for(request, describe_data(dataset, data_dir))

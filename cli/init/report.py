@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from polyroots.files import without_infinity
 from polyroots.polynomials import ResidualPolynomial, join_blocks
 from polyroots.text import count_of
-
-from ..console import dimensions, print_json, progress, say
-from ..network import diagnosis_cells, diagnosis_table, inert_sentences, levels_tables, origin_of
+from polyroots_cli.console import dimensions, print_json, progress, say
+from polyroots_cli.network import diagnosis_cells, diagnosis_table, inert_sentences, levels_tables, origin_of
 
 if TYPE_CHECKING:
     from polyroots.initialization import InitReport, InitRequest, InitResult, RankedStrategy
@@ -73,8 +72,7 @@ def print_written(result: InitResult, plot_dir: Path | None, out: Path | None, d
 def draw(result: InitResult, directory: Path) -> None:
     """Draw |q| around each spectrum."""
     from polyroots.plotting import draw_contours, save_figure
-
-    from ..spectrum.pictures import file_stem
+    from polyroots_cli.spectrum.pictures import file_stem
 
     report = result.report
     assert report is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..options import PATH, ImageSize, json_option, usage_errors
+from polyroots_cli.options import PATH, ImageSize, json_option, usage_errors
 
 
 @click.command(short_help="Eigenvalues and singular values of a checkpoint's convolutions.")
@@ -67,12 +67,11 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
       polyroots spectrum runs/first/best.pt runs/first/last.pt
     """
     from polyroots.analysis import Analysis
-
-    from ..console import print_json, say
-    from .documents import document, list_document
-    from .findings import compute, read_layers_of, require_good, require_layers, require_names
-    from .outputs import Outputs
-    from .tables import print_findings, print_list
+    from polyroots_cli.console import print_json, say
+    from polyroots_cli.spectrum.documents import document, list_document
+    from polyroots_cli.spectrum.findings import compute, read_layers_of, require_good, require_layers, require_names
+    from polyroots_cli.spectrum.outputs import Outputs
+    from polyroots_cli.spectrum.tables import print_findings, print_list
 
     with usage_errors():
         analysis = Analysis(padding, kind, extremes, workers)

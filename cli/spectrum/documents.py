@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from polyroots.errors import InputError
 from polyroots.files import without_infinity
 from polyroots.spectra import moved
-
-from .findings import SpectrumReport, departure, largest_condition, largest_error
+from polyroots_cli.spectrum.findings import SpectrumReport, departure, largest_condition, largest_error
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification

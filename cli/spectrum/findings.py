@@ -95,8 +95,7 @@ def require_good(findings: Sequence[SpectrumReport]) -> None:
 def compute(findings: Sequence[SpectrumReport], analysis: Analysis, with_check: bool) -> None:
     """Analyse the layers one after the other, with a progress bar; each result is kept as soon as it is there."""
     from polyroots.analysis import analyse, verify
-
-    from ..console import progress
+    from polyroots_cli.console import progress
 
     with progress() as bar:
         layers = bar.add_task("layers", total=sum(len(item.layers) for item in findings))

@@ -12,7 +12,7 @@ import click
 from polyroots.files import make_directory
 
 if TYPE_CHECKING:
-    from .findings import SpectrumReport
+    from polyroots_cli.spectrum.findings import SpectrumReport
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,7 @@ class Outputs:
     def write(self, findings: Sequence[SpectrumReport], workers: int | None) -> Iterator[str]:
         """Write the files and yield a line about each."""
         from polyroots.analysis import save_results, write_csv
-
-        from .findings import results_by_name
+        from polyroots_cli.spectrum.findings import results_by_name
 
         results = results_by_name(findings)
         if self.npz is not None:
@@ -53,7 +52,7 @@ class Outputs:
             write_csv(self.csv, results)
             yield f"Values in {self.csv}"
         if self.pictures is not None:
-            from .pictures import draw_all
+            from polyroots_cli.spectrum.pictures import draw_all
 
             title = " and ".join(item.path.name for item in findings)
             draw_all(results, self.pictures, title, workers)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ..console import dimensions, number, say, table
-from .documents import compared
-from .findings import SpectrumReport, departure, largest_condition, largest_error
+from polyroots_cli.console import dimensions, number, say, table
+from polyroots_cli.spectrum.documents import compared
+from polyroots_cli.spectrum.findings import SpectrumReport, departure, largest_condition, largest_error
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, LayerResult, Verification

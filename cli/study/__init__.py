@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .plan import plan
-from .run import run
-from .table import table
+from polyroots_cli.study.plan import plan
+from polyroots_cli.study.run import run
+from polyroots_cli.study.table import table
 
 
 @click.group(short_help="Run a grid of networks, and make its tables.")

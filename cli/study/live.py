@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from ..console import console, say, table
+from polyroots_cli.console import console, say, table
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from ..options import PATH
+from polyroots_cli.options import PATH
 
 file_argument = click.argument("file", type=PATH)
 data_dir_option = click.option("--data-dir", type=PATH, help="Directory of the data, in place of the study file's.")

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyroots.text import count_of
-
-from ..options import device_option, json_option
-from .options import data_dir_option, file_argument
+from polyroots_cli.options import device_option, json_option
+from polyroots_cli.study.options import data_dir_option, file_argument
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,8 +33,7 @@ def plan(file: Path, data_dir: Path | None, device: Any, no_timing: bool, as_jso
       polyroots study plan studies/degree.toml --device cuda
     """
     from polyroots.study import Machine, make_plan
-
-    from ..console import print_json, say
+    from polyroots_cli.console import print_json, say
 
     planned, description = make_plan(file, Machine(data_dir, device))
     timed = None if no_timing else _timed(planned)
@@ -55,8 +53,7 @@ def _timed(planned: Plan) -> Estimate:
     """Return the estimate of a plan, with a progress bar while steps are timed."""
     from polyroots.errors import InputError
     from polyroots.study import estimate
-
-    from ..console import progress
+    from polyroots_cli.console import progress
 
     with progress() as bar:
         task = bar.add_task("timing a step", total=None)
@@ -90,8 +87,7 @@ def _document(planned: Plan, timed: Estimate | None) -> dict[str, Any]:
 
 def _table(planned: Plan, seconds: dict[str, float]) -> Table:
     from polyroots.study import text_of
-
-    from ..console import table
+    from polyroots_cli.console import table
 
     is_epochs_shown = "epochs" in planned.keys
     heads = [

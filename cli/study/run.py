@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyroots.text import count_of
-
-from ..options import PATH, device_option, usage_errors, was_given
-from .options import data_dir_option, file_argument, pairs
+from polyroots_cli.options import PATH, device_option, usage_errors, was_given
+from polyroots_cli.study.options import data_dir_option, file_argument, pairs
 
 if TYPE_CHECKING:
     from polyroots.study import Outcome, Runner, StudyDirectory
@@ -95,9 +94,8 @@ def run(  # noqa: PLR0913 - click passes each option by its name
         start_study,
     )
     from polyroots.training import Interruption
-
-    from ..console import say
-    from .live import StudyDisplay
+    from polyroots_cli.console import say
+    from polyroots_cli.study.live import StudyDisplay
 
     with usage_errors():
         _refuse_options_of_slurm(cluster)
@@ -150,7 +148,7 @@ def _gpus(given: int | None, device: str, cluster: str) -> int:
 
 def _say_outcome(outcome: Outcome, directory: StudyDirectory) -> None:
     """Print the numbers of runs in each phase, the last lines of those that are not done, and the next commands."""
-    from ..console import console, say
+    from polyroots_cli.console import console, say
 
     counts = outcome.counts()
     say("\n" + ", ".join(f"{number} {phase}" for phase, number in counts.items() if number))

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from ..options import PATH, usage_errors, was_given
-from .options import pairs
+from polyroots_cli.options import PATH, usage_errors, was_given
+from polyroots_cli.study.options import pairs
 
 
 @click.command(short_help="Make a table of a study's accuracies.")
@@ -57,9 +57,8 @@ def table(
       polyroots study table quick --format latex > table.tex
     """
     from polyroots.study import StudyDirectory, formats, study_table
-
-    from ..console import say
-    from ..console import table as text_table
+    from polyroots_cli.console import say
+    from polyroots_cli.console import table as text_table
 
     if was_given("measure") and not columns:
         raise click.UsageError("--measure is for --columns; without these both the last and the best epoch are shown.")
