@@ -66,6 +66,12 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         metavar="NORM",
         help="Cut the gradient to this norm. [default: not]",
     ),
+    "bn_recalibrate": click.option(
+        "--bn-recalibrate",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Take the statistics of batch norm over N batches before each evaluation. [default: not]",
+    ),
     "seed": seed_option("Of weights, order, augmentation."),
     "device": device_option,
     "precision": click.option(
@@ -95,7 +101,7 @@ SECTIONS = {
     "Data": ("dataset", "data_dir", "download", "limit", "val_fraction", "augment", "loading", "workers"),
     "Training": (
         *("recipe", "epochs", "batch_size", "lr", "warmup", "momentum", "nesterov", "weight_decay"),
-        *("label_smoothing", "clip", "seed"),
+        *("label_smoothing", "clip", "bn_recalibrate", "seed"),
     ),
     "Machine": ("device", "precision", "compile", "devices", "num_nodes", "sync_bn"),
     "Run": ("out", "resume", "init_file", "track_spectrum", "tensorboard"),

@@ -6,7 +6,6 @@ import copy
 import csv
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from forked import command, status_of
 from numpy.typing import NDArray
+from pairs import COMMAND, Pair
 from small_runs import same_weights, small, wait_for_lines
 from torch.nn.functional import cross_entropy
 
@@ -31,47 +30,8 @@ from polyroots.training.runs.directory import Run
 
 pytestmark = pytest.mark.xdist_group("forked")
 
-COMMAND = ["train", "--channels", "4,8", "--device", "cpu", "--devices", "2", "--batch-size", "10"]
 OPTIONS: dict[str, Any] = {"batch_size": 10, "limit": 47, "augment": "crop,flip", "devices": 2}
 WORDS = ["--model", "q4", "--augment", "crop,flip", "--limit", "47"]
-
-
-class Pair:
-    """Two processes with the same command, which find each other as torchrun's do; both write to the same files."""
-
-    def __init__(self, directory: Path, *words: object) -> None:
-        directory.mkdir(exist_ok=True)
-        self.out, self.error = directory / "out.txt", directory / "error.txt"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.processes = [
-            command(
-                words,
-                self.out,
-                self.error,
-                RANK=str(rank),
-                LOCAL_RANK=str(rank),
-                WORLD_SIZE="2",
-                LOCAL_WORLD_SIZE="2",
-                GROUP_RANK="0",
-                MASTER_ADDR="127.0.0.1",
-                MASTER_PORT=str(port),
-                TORCHELASTIC_RUN_ID="tests",
-            )
-            for rank in range(2)
-        ]
-
-    def statuses(self) -> list[int]:
-        return [status_of(process) for process in self.processes]
-
-    def said(self) -> tuple[str, str]:
-        """What both have printed, on stdout and on stderr."""
-        return self.out.read_text(), self.error.read_text()
-
-    def must_succeed(self) -> tuple[str, str]:
-        assert self.statuses() == [0, 0], self.said()
-        return self.said()
 
 
 def one_process_with_half_batches(config: TrainConfig, source: Source) -> NDArray[Any]:

@@ -65,6 +65,9 @@ class TrainConfig(BaseModel):
         Smoothing of the labels in the cross entropy.
     clip_norm : float, optional
         Largest norm of the gradient.
+    bn_recalibrate : int, optional
+        Number of batches of training images over which the statistics of batch norm are taken before each evaluation.
+        By default they are the exponential means of training.
     augment : str
         Parts of `polyroots.training.data.augmentation.PARTS`, such as ``"crop,flip"``; or ``"none"``.
     fill : int
@@ -109,6 +112,7 @@ class TrainConfig(BaseModel):
     decay_alphas: bool = False
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip_norm: PositiveFloat | None = None
+    bn_recalibrate: PositiveInt | None = None
     augment: str
     fill: int = Field(ge=0, le=255)
     seed: NonNegativeInt = Field(default=7, lt=2**32)

@@ -59,7 +59,7 @@ def first_alone(fabric: Fabric, function: Callable[[], T]) -> T:
 def total(fabric: Fabric, sums: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Return the sum of a tensor over all processes, on the CPU."""
     if fabric.world_size > 1:
-        reduced = fabric.all_reduce(sums.clone(), reduce_op="sum")
+        reduced = fabric.all_reduce(sums.to(fabric.device, copy=True), reduce_op="sum")
         assert isinstance(reduced, Tensor)
         sums = reduced
     return sums.cpu()

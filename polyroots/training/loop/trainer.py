@@ -18,7 +18,7 @@ from polyroots.files import write_json
 from polyroots.models import count_weights
 from polyroots.text import count_of
 from polyroots.training.config import TrainConfig
-from polyroots.training.data.batches import part_of
+from polyroots.training.data.batches import epoch_order, part_of, split_batches
 from polyroots.training.data.cache import CacheWarning
 from polyroots.training.data.normalisation import Normalisation
 from polyroots.training.data.source import Source
@@ -30,6 +30,7 @@ from polyroots.training.loop.feed import make_feed
 from polyroots.training.loop.interruption import Interruption
 from polyroots.training.loop.optimizer import make_optimizer
 from polyroots.training.loop.processes import first_alone, in_first, share_buffers, total
+from polyroots.training.loop.recalibration import recalibrate
 from polyroots.training.loop.reporter import Beginning, Reporter
 from polyroots.training.runs.directory import Run
 from polyroots.training.runs.first_network import network_at_start
@@ -204,6 +205,7 @@ class Trainer:
             if not self.loop.run(state):
                 return None
             row = self.loop.row(state)
+            self._recalibrate()
             parts = {"test": self.data.test}
             if self.data.validation is not None:
                 # With validation images, the test images are used after the last epoch only.
@@ -222,6 +224,23 @@ class Trainer:
             raise DivergedError(
                 f"{error}; {self.kept}; choose a smaller lr than {self.config.lr:g}", fields=["lr"]
             ) from None
+
+    def _recalibrate(self) -> None:
+        """Set the statistics of batch norm for evaluation, if that is asked for; checkpoints hold them as well."""
+        config, fabric, split = self.config, self.fabric, self.data.train
+        if config.bn_recalibrate is None:
+            return
+        order = epoch_order(config.seed, self.state.epoch + 1, len(split))
+        batches = split_batches(order, config.batch_size, config.processes)[: config.bn_recalibrate]
+        parts = (part_of(batch, fabric.global_rank, config.processes) for batch in batches)
+        # As they are, without augmentation: so are the images of the evaluation.
+        images = (self.normalise(split.take(part)[0].to(fabric.device)) for part in parts)
+        with fabric.autocast():
+            recalibrate(
+                self.model,
+                (batch.contiguous(memory_format=torch.channels_last) for batch in images),
+                partial(total, fabric),
+            )
 
     def _score(self, split: Split, other: nn.Module | None = None) -> Scores | None:
         """Return the scores of the network, or of another one, from all processes; None after a request to stop."""
