@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -39,36 +40,45 @@ def recalibrate(
     .. [1] Y. Wu and J. Johnson, Rethinking "Batch" in BatchNorm, arXiv:2105.07576, section 3 (PreciseBN).
     """
     layers = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    moments = [_Moments(layer.num_features) for layer in layers]
     was_training = model.training
-    # Number of values of a channel, their sum and the sum of their squares. The squares are added in float64: their
-    # difference from the mean's square would lose digits in float32.
-    sums = {layer: torch.zeros(3, layer.num_features, dtype=torch.float64) for layer in layers}
-
-    def add(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        values = inputs[0].float()
-        count = values.numel() // values.shape[1]
-        variance, mean = (statistic.double().cpu() for statistic in torch.var_mean(values, dim=(0, 2, 3), correction=0))
-        sums[layer] += torch.stack([torch.full_like(mean, count), count * mean, count * (variance + mean**2)])
-
     with ExitStack() as stack:
-        for layer in layers:
-            stack.callback(layer.register_forward_pre_hook(add).remove)
-            stack.callback(_restore, layer, layer.momentum, layer.num_batches_tracked.clone())
-            layer.momentum = 0.0
         stack.callback(model.train, was_training)
+        for layer, moment in zip(layers, moments, strict=True):
+            stack.callback(layer.register_forward_pre_hook(moment.add).remove)
+            stack.callback(setattr, layer, "momentum", layer.momentum)
+            *_, tracked = _buffers(layer)
+            stack.callback(tracked.copy_, tracked.clone())
+            layer.momentum = 0.0
         model.train()
         for images in batches:
             model(images)
-    for layer in layers:
-        count, first, second = total(sums[layer])
+    for layer, moment in zip(layers, moments, strict=True):
+        count, first, second = total(moment.sums)
         mean = first / count
-        layer.running_mean.copy_(mean)
+        running_mean, running_var, _ = _buffers(layer)
+        running_mean.copy_(mean)
         # The unbiased variance, as in training.
-        layer.running_var.copy_((second / count - mean**2).clamp(min=0) * count / (count - 1))
+        running_var.copy_((second / count - mean**2).clamp(min=0) * count / (count - 1))
 
 
-def _restore(layer: nn.Module, momentum: float | None, tracked: Tensor) -> None:
-    """Restore what a forward pass in training mode depends on or changes."""
-    assert isinstance(layer, _BatchNorm)
-    layer.momentum = momentum
-    layer.num_batches_tracked.copy_(tracked)
+class _Moments:
+    """Number of values of each channel that a layer reads, their sum and the sum of their squares."""
+
+    def __init__(self, channels: int) -> None:
+        # The mean's square is subtracted from the squares: in float32 the difference would lose digits.
+        self.sums = torch.zeros(3, channels, dtype=torch.float64)
+
+    def add(self, _: nn.Module, inputs: tuple[Float[Tensor, "batch C H W"]]) -> None:
+        """Add the values of a batch: a hook of the layer."""
+        values = inputs[0] if inputs[0].dtype == torch.float64 else inputs[0].float()
+        count = values.numel() // values.shape[1]
+        variance, mean = (moment.cpu().double() for moment in torch.var_mean(values, dim=(0, 2, 3), correction=0))
+        self.sums += torch.stack([torch.full_like(mean, count), count * mean, count * (variance + mean**2)])
+
+
+def _buffers(layer: _BatchNorm) -> tuple[Tensor, Tensor, Tensor]:
+    """Return running mean, running variance and number of batches of a layer that has them."""
+    buffers = layer.running_mean, layer.running_var, layer.num_batches_tracked
+    assert all(buffer is not None for buffer in buffers)
+    return cast("tuple[Tensor, Tensor, Tensor]", buffers)
