@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def config_for(request: NetworkRequest, source: Source) -> ModelConfig:
     """Return the configuration of the network that the options ask for, on a data set's images."""
-    return request.config(image_size=source.size, in_channels=source.channels, num_classes=len(source.classes))
+    return request.config(image_size=source.image_size, in_channels=source.channels, num_classes=len(source.classes))
 
 
 def origin_of(init: Mapping[str, Any]) -> str:

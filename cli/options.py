@@ -113,6 +113,7 @@ def seed_option(what: str) -> Callable[[F], F]:
 #: Parameter of a command -> the library's name for it, where the two differ.
 FIELDS = {
     "clip": "clip_norm",
+    "extremes": "k",
     "gpus_per_job": "devices_per_job",
     "init_file": "start",
     "spectrum_padding": "padding",

@@ -70,7 +70,7 @@ class ConsoleReporter(Reporter):
         config, source, model = beginning.config, beginning.source, beginning.config.model
         say(
             f"{model.title}, {beginning.weights:,} weights, channels {','.join(map(str, model.channels))}; "
-            f"{source.title}, {source.channels}x{dimensions(source.size)}, {model.num_classes} classes; "
+            f"{source.title}, {source.channels}x{dimensions(source.image_size)}, {model.num_classes} classes; "
             f"{beginning.device}",
             screen=self.console,
         )

@@ -21,7 +21,11 @@ from polyroots.training.runs.directory import begin
 def small(source: Source, name: str = "q4", channels: tuple[int, ...] = (4, 8), **options: Any) -> TrainConfig:
     """A configuration that trains in a moment."""
     model = pr.models.model_config(
-        name, image_size=source.size, in_channels=source.channels, num_classes=len(source.classes), channels=channels
+        name,
+        image_size=source.image_size,
+        in_channels=source.channels,
+        num_classes=len(source.classes),
+        channels=channels,
     )
     return train_config(source.name, model, **{"epochs": 2, "batch_size": 16, "device": "cpu", **options})
 

@@ -31,7 +31,7 @@ def test_digits_are_split_by_class_and_held_out() -> None:
 
 def test_a_folder_is_read(image_folder: Path) -> None:
     source = open_data("folder", image_folder)
-    assert (source.classes, source.size, source.channels) == (("blue", "red"), (12, 12), 3)
+    assert (source.classes, source.image_size, source.channels) == (("blue", "red"), (12, 12), 3)
     seen: list[Any] = []
     data = source.load(progress=lambda done, total: seen.append((done, total)))
     assert (len(data.train), len(data.test)) == (40, 12)
@@ -107,7 +107,7 @@ def test_cifar10_that_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     ):
         open_data("cifar10", tmp_path, download=True)
     shape = describe_data("cifar10")
-    assert (shape.channels, shape.size, len(shape.classes)) == (3, (32, 32), 10)
+    assert (shape.channels, shape.image_size, len(shape.classes)) == (3, (32, 32), 10)
 
 
 def test_cifar10_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +195,7 @@ def test_mnist_is_read(tmp_path: Path, name: str, folder: str) -> None:
         (raw / f"{part}-images-idx3-ubyte").write_bytes(idx(pixels[part]))
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx((np.arange(count) % 10).astype(np.uint8)))
     source = open_data(name, tmp_path)
-    assert (source.channels, source.size, len(source.classes)) == (1, (28, 28), 10)
+    assert (source.channels, source.image_size, len(source.classes)) == (1, (28, 28), 10)
     data = source.load()
     assert np.array_equal(data.train.images.numpy()[:, 0], pixels["train"])
     assert np.array_equal(data.test.images.numpy()[:, 0], pixels["t10k"])

@@ -120,8 +120,8 @@ def test_models_and_images_that_don_t_fit_are_said(odd: Odd) -> None:
         pr.model_spectra(odd, (1, 2, 3, 4))
     with pytest.raises(pr.InputError, match=r"expected a torch\.nn\.Module, got OrderedDict"):
         pr.model_spectra(cast(Any, odd.state_dict()), 20)
-    with pytest.raises(pr.InputError, match=r"extremes: expected a whole number, got 1\.5"):
-        pr.model_spectra(odd, 20, extremes=cast(Any, 1.5))
+    with pytest.raises(pr.InputError, match=r"k: expected a whole number, got 1\.5"):
+        pr.model_spectra(odd, 20, k=cast(Any, 1.5))
     with pytest.raises(pr.InputError, match="unknown kind 'eigen'"):
         pr.model_spectra(odd, 20, kind="eigen")
 
@@ -228,9 +228,9 @@ def results() -> dict[str, LayerResult]:
     return {
         "all": analyse(layers[0], Analysis(kind="both")),
         "zeros": analyse(layers[0], Analysis("zeros")),
-        "few": analyse(layers[0], Analysis(extremes=3)),
+        "few": analyse(layers[0], Analysis(k=3)),
         "fold": analyse(layers[1], Analysis(kind="singular")),
-        "searched": analyse(model_layers(model[0], 300)[0][0], Analysis(extremes=1)),
+        "searched": analyse(model_layers(model[0], 300)[0][0], Analysis(k=1)),
     }
 
 

@@ -215,7 +215,7 @@ def _data_options(result: InitResult, data_dir: Path | None) -> str:
     assert result.network is not None
     config = result.network.config
     digits = describe_data("digits", None)
-    if (config.in_channels, config.image_size) == (digits.channels, digits.size):
+    if (config.in_channels, config.image_size) == (digits.channels, digits.image_size):
         return ""
     dataset = click.get_current_context().params["dataset"] if was_given("dataset") else "folder"
     return f" --dataset {dataset} --data-dir {data_dir or 'DIR'}"

@@ -29,7 +29,9 @@ from polyroots_cli.options import PATH, ImageSize, json_option, usage_errors
     show_default=True,
     help="Singular values exist for every convolution, eigenvalues for square ones with stride 1.",
 )
-@click.option("--extremes", type=click.IntRange(min=1), metavar="K", help="K eigenvalues at each end instead of all.")
+@click.option(
+    "--extremes", "k", type=click.IntRange(min=1), metavar="K", help="K eigenvalues at each end instead of all."
+)
 @click.option("--verify", "with_check", is_flag=True, help="Compare with the explicit matrix on a small grid.")
 @click.option("--save", "npz", type=PATH, help="Write the values, frequencies and kernels to this .npz file.")
 @click.option("--csv", "csv_file", type=PATH, help="Write one line a value to this CSV file.")
@@ -44,7 +46,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     size: tuple[int, int] | None,
     padding: str,
     kind: str,
-    extremes: int | None,
+    k: int | None,
     with_check: bool,
     npz: Path | None,
     csv_file: Path | None,
@@ -74,7 +76,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     from polyroots_cli.spectrum.tables import print_findings, print_list
 
     with usage_errors():
-        analysis = Analysis(padding, kind, extremes, workers)
+        analysis = Analysis(padding, kind, k, workers)
     paths = [checkpoint] if other is None else [checkpoint, other]
     outputs = Outputs(npz, csv_file, plot_dir)
     outputs.check_names(paths)

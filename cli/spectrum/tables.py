@@ -51,7 +51,7 @@ def print_findings(findings: list[SpectrumReport], analysis: Analysis) -> None:
         if results:
             _print_eigenvalues(results, size)
         for result in results:
-            if analysis.extremes and result.extremes is not None:
+            if analysis.k and result.extremes is not None:
                 _print_ends(result.name, result.extremes)
         singular = [result for result in item.results.values() if result.singular is not None]
         if singular:

@@ -37,8 +37,8 @@ from polyroots.threads import Progress
 
 KINDS = ("eigenvalues", "singular", "both")
 
-#: Number of extremes at each end of an operator that is too large for all of its values, unless one is given.
-DEFAULT_EXTREMES = 6
+#: Number of eigenvalues at each end of an operator that is too large for all of them, unless one is given.
+DEFAULT_K = 6
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Analysis:
     padding : ``"circular"``, ``"zeros"`` or ``"own"``
         ``"own"`` is the padding of each layer.
     kind : ``"eigenvalues"``, ``"singular"`` or ``"both"``
-    extremes : int or None
+    k : int or None
         Number of eigenvalues at each end; None for all eigenvalues if the operator is small enough.
     workers : int or None
         Threads; None for one for each core that this process may use.
@@ -103,12 +103,12 @@ class Analysis:
     Raises
     ------
     InputError
-        If a name is unknown, or `extremes` is not a positive whole number.
+        If a name is unknown, or `k` is not a positive whole number.
     """
 
     padding: str = "circular"
     kind: str = "eigenvalues"
-    extremes: int | None = None
+    k: int | None = None
     workers: int | None = None
 
     def __post_init__(self) -> None:
@@ -116,8 +116,8 @@ class Analysis:
             raise unknown_name("padding", str(self.padding), (*PADDINGS, "own"))
         if self.kind not in KINDS:
             raise unknown_name("kind", str(self.kind), KINDS)
-        if self.extremes is not None and whole(self.extremes, "extremes") < 1:
-            raise InputError(f"expected at least 1 extreme, got {self.extremes}")
+        if self.k is not None and whole(self.k, "k") < 1:
+            raise InputError(f"expected k >= 1 eigenvalues at each end, got {self.k}")
 
     def padding_for(self, layer: Layer) -> str:
         """Return the padding with which a layer is analysed."""
@@ -213,12 +213,12 @@ def model_spectra(
     *,
     padding: str = "circular",
     kind: str = "eigenvalues",
-    extremes: int | None = None,
+    k: int | None = None,
     workers: int | None = None,
 ) -> ModelSpectra:
-    """Return the spectra of a model's convolutions, each at the image size of its input.
+    """Return the spectra of a model's convolutions, each on the grid of its input.
 
-    The image sizes and paddings are found by one forward pass of a black image.
+    Grids and paddings are found by one forward pass of a black image.
 
     Parameters
     ----------
@@ -230,8 +230,9 @@ def model_spectra(
         ``"circular"`` computes all eigenvalues from the symbol, whatever padding a layer has; ``"own"`` is the padding
         of each layer, which a result has as ``layer.conv.padding``.
     kind : ``"eigenvalues"``, ``"singular"`` or ``"both"``
-    extremes : int, optional
-        Number of eigenvalues at each end, instead of all.
+    k : int, optional
+        Number of eigenvalues at each end, and of largest singular values of an operator that is too large for all of
+        them; by default all eigenvalues where the operator is small enough.
     workers : int, optional
         Threads; by default one for each core that this process may use.
 
@@ -257,7 +258,7 @@ def model_spectra(
         raise InputError(
             f"expected a torch.nn.Module, got {type(model).__name__}; build the model and load its weights"
         )
-    analysis = Analysis(padding, kind, extremes, workers)
+    analysis = Analysis(padding, kind, k, workers)
     layers, skipped = model_layers(model, image_size)
     results = {}
     for layer in layers:
@@ -311,20 +312,20 @@ def analyse(layer: Layer, analysis: Analysis, on_progress: Progress | None = Non
         is_too_large = padding == "zeros" and not is_direct(convolution)
         if reason:
             remarks.append(f"no eigenvalues ({reason})")
-        elif analysis.extremes or is_too_large:
-            count = min(analysis.extremes or DEFAULT_EXTREMES, convolution.shape[0])
-            if not analysis.extremes:
-                remarks.append(f"only {count} eigenvalues at each end: more than {DENSE_LIMIT:,} unknowns")
-            found["extremes"] = extreme_eigenvalues_of(convolution, count, workers=analysis.workers)
+        elif analysis.k or is_too_large:
+            k = min(analysis.k or DEFAULT_K, convolution.shape[0])
+            if not analysis.k:
+                remarks.append(f"only {k} eigenvalues at each end: more than {DENSE_LIMIT:,} unknowns")
+            found["extremes"] = extreme_eigenvalues_of(convolution, k, workers=analysis.workers)
         else:
             found["spectrum"] = eigenvalues_of(convolution, workers=analysis.workers, on_progress=on_progress)
     if analysis.kind != "eigenvalues":
         if has_symbol(convolution) or fits(convolution):
             found["sigma"] = singular_values_of(convolution, workers=analysis.workers, on_progress=on_progress)
         else:
-            count = analysis.extremes or DEFAULT_EXTREMES
-            remarks.append(f"only the {count} largest singular values: more than {DENSE_LIMIT:,} unknowns")
-            found["largest"] = largest_singular_values(convolution, count)
+            k = analysis.k or DEFAULT_K
+            remarks.append(f"only the {k} largest singular values: more than {DENSE_LIMIT:,} unknowns")
+            found["largest"] = largest_singular_values(convolution, k)
     return LayerResult(layer, padding, remark="; ".join(remarks), **found)
 
 

@@ -79,7 +79,7 @@ def verify(layer: Layer, analysis: Analysis) -> Verification:
     small = _small(layer)
     # The leading channels of a layer that is not square may be.
     kind = "singular" if why_no_eigenvalues(layer) else analysis.kind
-    result = analyse(small, replace(analysis, kind=kind, extremes=None))
+    result = analyse(small, replace(analysis, kind=kind, k=None))
     operator, scale = small.convolution(result.padding).normalized()
     A = unit_responses(operator)
     exact = np.linalg.svd(A, compute_uv=False)

@@ -100,11 +100,11 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerS
     Parameters
     ----------
     path : str or Path
-        A checkpoint of polyroots, which has each convolution's image size, or the state dict of any model in a file of
+        A checkpoint of polyroots, which has each convolution's grid, or the state dict of any model in a file of
         ``torch.save`` (zip or legacy; bare, or under ``state_dict``, ``model_state_dict``, ``model``, ``net``,
         ``module`` or ``ema``) or of safetensors. The prefixes ``module.`` and ``_orig_mod.`` are left out of names.
     size : (H, W), optional
-        Image size for the convolutions of a foreign checkpoint, 32x32 by default; of ours, in place of their own.
+        Grid of the convolutions in pixels: of a foreign checkpoint 32x32 by default, of ours in place of their own.
 
     Raises
     ------

@@ -34,7 +34,7 @@ def explicit_matrix(operator: Convolution) -> Float64[np.ndarray, "outputs input
         raise InputError(
             f"{operator.name}: a matrix of {rows:,} x {columns:,} is too large to be made, expected at most "
             f"{DENSE_LIMIT:,} x {DENSE_LIMIT:,}; compute extremes only, or choose a smaller size",
-            fields=["extremes", "size"],
+            fields=["k", "size"],
         )
     groups, m_out, m_in, kh, kw = operator.kernels.shape
     (H, W), (out_h, out_w) = operator.size, operator.out_size

@@ -163,7 +163,7 @@ def _network_of(settings: Mapping[str, Any], source: Source) -> ModelConfig:
     scale = settings.get("scale")
     network = model_config(
         name,
-        image_size=source.size,
+        image_size=source.image_size,
         in_channels=source.channels,
         num_classes=len(source.classes),
         scale=parse_scale(scale) if isinstance(scale, str) else scale,

@@ -36,13 +36,13 @@ def cache_directory() -> Path:
     return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polyroots"
 
 
-def cached_images(paths: Sequence[Path], size: tuple[int, int]) -> Path:
+def cached_images(paths: Sequence[Path], image_size: tuple[int, int]) -> Path:
     """Return the file of the cache for the decoded images of some files.
 
     Its name depends on the contents of the files in their order, the image size and the version of the decoder, not on
     names and dates: a folder that was moved or copied is found again, one with a changed image is decoded anew.
     """
-    digest = hashlib.sha256(_LAYOUT + f" {size} Pillow {PIL.__version__}".encode())
+    digest = hashlib.sha256(_LAYOUT + f" {image_size} Pillow {PIL.__version__}".encode())
     for path in paths:
         try:
             content = path.read_bytes()

@@ -17,7 +17,7 @@ class Digits(Source):
     title = "digits"
     data_dir = None
     channels = 1
-    size = (8, 8)
+    image_size = (8, 8)
     classes = tuple(str(digit) for digit in range(10))
     counts = (1437, 360)
 

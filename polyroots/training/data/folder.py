@@ -54,7 +54,7 @@ class Folder(Source):
                 f"{data_dir}: train/ and test/ must have the same classes, {different}; add or remove these directories"
             )
         W, H = _read_image(self._splits["train"][1][0]).size
-        self.size = (H, W)
+        self.image_size = (H, W)
 
     def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
         """Return the images of some splits, from the cache where all images of a split have been decoded before."""
@@ -67,8 +67,8 @@ class Folder(Source):
         total, done = sum(len(paths) for paths, _, _ in chosen), 0
         splits = []
         for paths, labels, is_whole in chosen:
-            shape = (len(paths), self.channels, *self.size)
-            cached = cached_images(paths, self.size) if is_whole else None
+            shape = (len(paths), self.channels, *self.image_size)
+            cached = cached_images(paths, self.image_size) if is_whole else None
             images = None if cached is None else read_cached(cached, shape)
             if images is None:
                 decode = partial(self._decode_all, paths, done, total, progress)
@@ -95,7 +95,7 @@ class Folder(Source):
 
     def _decode(self, path: Path) -> UInt8[np.ndarray, "C H W"]:
         image = _read_image(path)
-        H, W = self.size
+        H, W = self.image_size
         if image.size != (W, H):
             raise FileError(
                 f"{path} has {image.size[0]}x{image.size[1]} pixels, others in {self.data_dir} have {W}x{H} "

@@ -29,7 +29,7 @@ class DataSetInfo:
         Name of the data set in tables and figures.
     loader : str
         Name of torchvision's class.
-    channels, size : int, tuple of int
+    channels, image_size : int, tuple of int
         Shape of its images.
     classes : tuple of str
         Names of its classes; placeholders for CIFAR-100, whose files hold the names.
@@ -40,7 +40,7 @@ class DataSetInfo:
     title: str
     loader: str
     channels: int
-    size: tuple[int, int]
+    image_size: tuple[int, int]
     classes: tuple[str, ...]
     counts: tuple[int, int]
 
@@ -61,7 +61,8 @@ class Published(Source):
     def __init__(self, name: str, data_dir: Path | None) -> None:
         known = PUBLISHED[name]
         self.name, self.data_dir = name, data_dir
-        self.title, self.channels, self.size, self.classes = known.title, known.channels, known.size, known.classes
+        self.title, self.classes = known.title, known.classes
+        self.channels, self.image_size = known.channels, known.image_size
         self.counts = known.counts
 
     def open(self, download: bool) -> None:

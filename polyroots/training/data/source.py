@@ -26,7 +26,7 @@ class Source(ABC):
         Name of the data set in tables and figures.
     data_dir : Path or None
         Its directory; None if it is embedded.
-    channels, size : int, tuple of int
+    channels, image_size : int, tuple of int
         Shape of its images.
     classes : tuple of str
         Names of its classes.
@@ -38,7 +38,7 @@ class Source(ABC):
     title: str
     data_dir: Path | None
     channels: int
-    size: tuple[int, int]
+    image_size: tuple[int, int]
     classes: tuple[str, ...]
     counts: tuple[int, int]
 

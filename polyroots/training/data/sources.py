@@ -40,7 +40,7 @@ def describe_data(name: str, data_dir: str | Path | None = None) -> Source:
     Examples
     --------
     >>> source = describe_data("cifar10")
-    >>> source.channels, source.size, len(source.classes)
+    >>> source.channels, source.image_size, len(source.classes)
     (3, (32, 32), 10)
     """
     if name not in SOURCES:

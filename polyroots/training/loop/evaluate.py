@@ -167,14 +167,14 @@ def evaluate_checkpoint(
 def fits(config: ModelConfig, source: Source) -> bool:
     """Whether a network takes a data set's images and has its classes."""
     network = (config.in_channels, *config.image_size, config.num_classes)
-    return network == (source.channels, *source.size, len(source.classes))
+    return network == (source.channels, *source.image_size, len(source.classes))
 
 
 def require_fit(config: ModelConfig, source: Source) -> None:
     """Raise InputError unless a network takes a data set's images and has its classes."""
     if not fits(config, source):
         image = "x".join(map(str, (config.in_channels, *config.image_size)))
-        theirs = "x".join(map(str, (source.channels, *source.size)))
+        theirs = "x".join(map(str, (source.channels, *source.image_size)))
         raise InputError(
             f"the network takes images of {image} and has {count_of(config.num_classes, 'class', 'classes')}, "
             f"{source.title} has images of {theirs} and {count_of(len(source.classes), 'class', 'classes')}; make a "
