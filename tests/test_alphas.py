@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from commands import fails, run
-from numpy.typing import NDArray
 
 import polyroots as pr
 from polyroots.checkpoints.own import load_checkpoint
@@ -22,24 +21,95 @@ def alphas(model: Any) -> list[float]:
     return [alpha for level in model.levels for step in level.blocks for alpha in step.alphas.tolist()]
 
 
-def many(alpha_init: str, channels: int) -> NDArray[Any]:
-    """Many coefficients on an A of so many channels."""
-    torch.manual_seed(97)
-    return np.array(AlphaInit.parse(alpha_init).draw(400, channels))
+def authors_blocks(letters: str, x: list[float]) -> list[list[float]]:
+    """Coefficients of p in the authors' code: alpha = 1/x, and (2a - A) / (a^2 + b^2) with a = |1/x|, b = 0."""
+    found = []
+    for letter, number in zip(letters, x, strict=True):
+        a = abs(1 / number)
+        found.append([1 / number] if letter in "LS" else [2 * a / a**2, -1 / a**2])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("letters", "drawn", "chosen"),
+    [
+        # Both steps of a level start at the same number, also the two symmetric pairs of their "g4".
+        ("LL", 1, [0, 0]),
+        ("SS", 1, [0, 0]),
+        ("LLC", 3, [0, 1, 2]),
+        ("SSC", 3, [0, 1, 2]),
+        # Their code takes the second number for all blocks between the first and the last one.
+        ("SSSC", 4, [0, 1, 1, 3]),
+        ("CC", 2, [0, 1]),
+        ("C", 1, [0]),
+        ("LR", 2, [0, 1]),
+    ],
+)
+def test_the_authors_draw(letters: str, drawn: int, chosen: list[int]) -> None:
+    """`make_polynomial_block` of their base/base_mgnet.py: (-1, 1) times sqrt(6 / (c + c)), once a level."""
+    for channels in (1, 12, 64):
+        torch.manual_seed(97)
+        x = (torch.empty(drawn, dtype=torch.float64).uniform_(-1, 1) * (6.0 / (channels + channels)) ** 0.5).tolist()
+        torch.manual_seed(97)
+        ours = AlphaInit.parse("xavier").draw(tuple(letters), channels)
+        theirs = authors_blocks(letters, [x[index] for index in chosen])
+        for block, expected in zip(ours, theirs, strict=True):
+            assert block == pytest.approx(expected, rel=1e-12)
+
+
+def test_drawn_quadratic_blocks_have_fixed_signs_and_a_double_root() -> None:
+    """At most 0.43 and 0.047 for 64 channels; both roots of q are a."""
+    torch.manual_seed(103)
+    pairs = [AlphaInit.parse("xavier").draw(("L", "C"), 64)[1] for _ in range(500)]
+    first, second = np.array(pairs).T
+    b = (6 / 128) ** 0.5
+    assert first.min() > 0
+    assert 0.95 * 2 * b < first.max() < 2 * b < 0.434
+    assert second.max() < 0
+    assert 0.9 * b**2 < -second.min() < b**2 < 0.0469
+    for alpha0, alpha1 in pairs[:5]:
+        np.testing.assert_allclose(np.roots([-alpha1, -alpha0, 1]), 2 / alpha0, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("alpha_init", "low", "high"),
     [("xavier", -((3 / 12) ** 0.5), (3 / 12) ** 0.5), ("uniform", -1, 1), ("uniform:0,0.5", 0, 0.5)],
 )
-def test_random_coefficients_are_reciprocals_of_uniform_numbers(alpha_init: str, low: float, high: float) -> None:
-    """The authors': 1/x, x uniform, for xavier with the bound sqrt(6 / (c + c)) of c channels."""
-    x = 1 / many(alpha_init, 12)
+def test_linear_blocks_begin_with_reciprocals_of_uniform_numbers(alpha_init: str, low: float, high: float) -> None:
+    torch.manual_seed(97)
+    x = 1 / np.array([AlphaInit.parse(alpha_init).draw(("L",), 12)[0][0] for _ in range(400)])
     assert low < x.min() < low + 0.05 * (high - low)
     assert high - 0.05 * (high - low) < x.max() < high
     # Mean and variance of the uniform distribution, to four standard errors.
     assert abs(x.mean() - (low + high) / 2) < 4 * (high - low) / (12 * 400) ** 0.5
     assert x.var() == pytest.approx((high - low) ** 2 / 12, rel=0.2)
+
+
+def test_uniform_draws_a_number_for_every_block() -> None:
+    torch.manual_seed(107)
+    x = torch.empty(4, dtype=torch.float64).uniform_(0.5, 2).tolist()
+    torch.manual_seed(107)
+    ours = AlphaInit.parse("uniform:0.5,2").draw(("L", "L", "L", "L"), 12)
+    assert [block[0] for block in ours] == pytest.approx([1 / number for number in x], rel=1e-12)
+
+
+def test_the_steps_of_a_level_share_a_number_and_the_levels_do_not() -> None:
+    torch.manual_seed(109)
+    model: Any = pr.models.build("q2", image_size=8, channels=(4, 8))
+    pr.initialize(model, alpha_init="xavier")
+    first, second = ([step.alphas.item() for step in level.blocks] for level in model.levels)
+    assert first[0] == first[1] != second[0] == second[1]
+
+
+def test_a_double_root_is_reported_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    """In float64 the two coefficients have a double root up to rounding, which no coefficients determine well."""
+    torch.manual_seed(113)
+    model: Any = pr.models.build("C", image_size=8, channels=(4,)).double()
+    (level,) = pr.initialize(model, alpha_init="xavier").levels
+    (block,) = level.blocks
+    a = 2 / block.alphas[0]
+    assert [complex(*root) for root in block.roots] == pytest.approx([a, a], rel=1e-6)
+    assert not recwarn.list
 
 
 def test_constants() -> None:

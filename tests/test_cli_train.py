@@ -71,6 +71,7 @@ def test_options_reach_the_configuration(tmp_path: Path) -> None:
         "clip_norm": 2.0,
         "augment": "crop,flip",
         "fill": 128,
+        "normalisation": "exact",
         "seed": 3,
         "device": "cpu",
         "devices": 1,

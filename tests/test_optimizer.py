@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from images import image_tree
 from small_runs import small
 
 import polyroots as pr
-from polyroots.training import RECIPES, Source, open_data, train_config
+from polyroots.training import RECIPES, Source, open_data, train, train_config
 from polyroots.training.loop.optimizer import make_optimizer, rate_at
 
 
@@ -62,6 +64,26 @@ def test_the_papers_recipe_is_the_papers(digits: Source) -> None:
     model = pr.models.build(config.model)
     assert {group["weight_decay"] for group in make_optimizer(model, config).param_groups} == {1e-4}
     assert len(make_optimizer(model, config).param_groups) == 2
+    assert config.normalisation == "exact", "digits have one channel, the authors' numbers three"
+    colour = pr.models.model_config("q2", image_size=8, channels=(4,))
+    assert train_config("folder", colour, "paper", data_dir="x").normalisation == "authors"
+    assert train_config("folder", colour, "paper", data_dir="x", normalisation="exact").normalisation == "exact"
+    assert train_config("folder", colour, data_dir="x").normalisation == "exact"
+    with pytest.raises(pr.InputError, match="the authors' normalisation is of 3 channels, and the images have 1"):
+        train_config("digits", small(digits).model, normalisation="authors")
+
+
+def test_the_papers_recipe_normalises_as_the_authors_code(tmp_path: Path) -> None:
+    """Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)) of torchvision, kept for evaluation."""
+    sizes = {f"{split}/{name}/{i}.png": (8, 8) for split in ("train", "test") for name in "ab" for i in range(4)}
+    source = open_data("folder", image_tree(tmp_path / "data", sizes))
+    model = pr.models.model_config("q2", image_size=8, channels=(4,), num_classes=len(source.classes))
+    config = train_config("folder", model, "paper", data_dir=tmp_path / "data", epochs=1, device="cpu")
+    result = train(config, source, tmp_path / "run")
+    trained = pr.load_checkpoint(result.run.last).training
+    assert trained is not None
+    assert trained["mean"] == [0.4914, 0.4822, 0.4465]
+    assert trained["std"] == [0.2023, 0.1994, 0.2010]
 
 
 def test_a_recipe_is_changed_by_other_choices(digits: Source) -> None:

@@ -89,6 +89,8 @@ def draw_alphas(network: PolyMgNet, alpha_init: AlphaInit, seed: int | None = No
     """Set coefficients that don't come from a spectrum; without a seed torch's global generator goes on."""
     if seed is not None:
         torch.manual_seed(seed)
-    set_coefficients(
-        [(step, alpha_init.draw(len(step.powers), A.in_channels)) for A, steps in network.groups for step in steps]
-    )
+    chosen: list[tuple[PolyStep, Sequence[float]]] = []
+    for level in network.smoothing_levels:
+        drawn = alpha_init.draw(level.letters, level.operators[0].in_channels)
+        chosen += zip(level.steps, drawn, strict=True)
+    set_coefficients(chosen)

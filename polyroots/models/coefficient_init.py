@@ -1,18 +1,24 @@
-"""Coefficients without a spectrum: the authors' random baselines, and constants."""
+"""Coefficients without a spectrum: the authors' random baselines, and constants.
+
+The authors' code draws a number x for each block. A linear block and a symmetric pair begin with alpha = 1/x, a
+quadratic block with (2a - A) / a^2, a = |1/x|, whose q has the double real root a.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 import torch
 
 from polyroots.errors import InputError, unknown_name
+from polyroots.polynomials import BLOCKS
 
 Kind = Literal["spectrum", "xavier", "uniform", "constant"]
-# float32 still multiplies with numbers of this size, and holds the reciprocals.
-_LARGEST, _NEAR_ZERO = 1e9, 1e-30
+# float32 still multiplies with numbers of this size, and holds the reciprocals and the squares.
+_LARGEST, _NEAR_ZERO = 1e9, 1e-15
 _KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -23,11 +29,20 @@ class AlphaInit:
     Attributes
     ----------
     kind : ``"spectrum"``, ``"xavier"``, ``"uniform"`` or ``"constant"``
-        ``"spectrum"``: roots chosen from the spectrum of A. ``"xavier"``: each coefficient is 1/x with x uniform in
-        (-b, b), b = sqrt(6 / (c + c)) for c channels. ``"uniform"``: 1/x with x uniform in (low, high).
-        ``"constant"``: all coefficients are the value.
+        ``"spectrum"``: roots chosen from the spectrum of A. ``"xavier"``: the authors' draw with x uniform in (-b, b),
+        b = sqrt(6 / (c + c)) for c channels. ``"uniform"``: the same with x uniform in (low, high). ``"constant"``: all
+        coefficients are the value.
     numbers : tuple of float
         (low, high) of uniform, (value,) of constant.
+
+    Notes
+    -----
+    L and S have alpha = 1/x. C has a double real root a = |1/x|, alpha0 = 2/a and alpha1 = -1/a^2; R, which the
+    authors' code has not, begins with the same quadratic.
+
+    With ``"xavier"`` the blocks of a level share numbers x as in the authors' code: in levels of L alone and of S alone
+    all blocks have one; in others the first and the last block have one each, and those between them a third. With
+    ``"uniform"`` every block has its own.
     """
 
     kind: Kind
@@ -101,24 +116,45 @@ class AlphaInit:
                 fields=given,
             )
 
-    def draw(self, powers: int, channels: int) -> list[float]:
-        """Draw the coefficients of a block from torch's global generator.
+    def draw(self, blocks: Sequence[str], channels: int) -> list[list[float]]:
+        """Draw the coefficients of a level's blocks from torch's global generator.
 
         Parameters
         ----------
-        powers : int
-            Number of powers in the block's p.
+        blocks : sequence of str
+            Letters of the level's blocks.
         channels : int
-            Channels of the block's A.
-        """
-        return [self._number(channels) for _ in range(powers)]
+            Channels of the level.
 
-    def _number(self, channels: int) -> float:
+        Returns
+        -------
+        list of list of float
+            For each block its coefficients in the order of its powers.
+        """
         if self.kind == "constant":
-            return self.numbers[0]
+            return [[self.numbers[0]] * len(BLOCKS[letter].powers) for letter in blocks]
+        return [_coefficients(letter, x) for letter, x in zip(blocks, self._starts(blocks, channels), strict=True)]
+
+    def _starts(self, blocks: Sequence[str], channels: int) -> list[float]:
+        """Draw the number x of each block."""
+        if self.kind == "uniform":
+            return _uniform(len(blocks), *self.numbers)
         bound = math.sqrt(6 / (channels + channels))
-        low, high = self.numbers or (-bound, bound)
-        x = 0.0
-        while abs(x) < _NEAR_ZERO:
-            x = float(torch.empty((), dtype=torch.float64).uniform_(low, high))
-        return 1 / x
+        if set(blocks) in ({"L"}, {"S"}):
+            return _uniform(1, -bound, bound) * len(blocks)
+        drawn = _uniform(len(blocks), -bound, bound)
+        return [drawn[0], *drawn[1:2] * (len(blocks) - 2), *drawn[1:][-1:]]
+
+
+def _uniform(count: int, low: float, high: float) -> list[float]:
+    """Draw numbers whose reciprocals and squares float32 can hold."""
+    x = torch.zeros(count, dtype=torch.float64)
+    while (x.abs() < _NEAR_ZERO).any():
+        x.uniform_(low, high)
+    drawn: list[float] = x.tolist()
+    return drawn
+
+
+def _coefficients(letter: str, x: float) -> list[float]:
+    """Return the coefficients of a block from its number x."""
+    return [2 * abs(x), -x * x] if len(BLOCKS[letter].powers) > 1 else [1 / x]

@@ -286,7 +286,8 @@ def roots_of_block(letter: str, alphas: Sequence[float]) -> list[complex]:
     coefficients = [0.0] * (max(powers) + 1)
     for power, alpha in zip(powers, alphas, strict=True):
         coefficients[power] = alpha
-    roots: list[complex] = ResidualPolynomial.from_alphas(coefficients).roots.tolist()
+    # Without the warning of `from_alphas`: a double root, which coefficients may begin with, is ill-conditioned.
+    roots: list[complex] = ResidualPolynomial(roots_of(coefficients)).roots.tolist()
     return roots
 
 

@@ -21,6 +21,7 @@ from pydantic import (
 from polyroots.errors import one_sentence, unknown_name
 from polyroots.models import AlphaInit, ModelConfig
 from polyroots.training.data.augmentation import parse
+from polyroots.training.data.normalisation import AUTHORS
 from polyroots.training.recipes import fields_of
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -72,6 +73,9 @@ class TrainConfig(BaseModel):
         Parts of `polyroots.training.data.augmentation.PARTS`, such as ``"crop,flip"``; or ``"none"``.
     fill : int
         Value in 0..255 of pixels that augmentation takes from outside of the image.
+    normalisation : str
+        ``"exact"``, by the mean and standard deviation of the training images, or ``"authors"``, by the numbers of the
+        authors' code for CIFAR-10.
     seed : int
         Seed of weights, order and augmentation.
     device : str
@@ -115,6 +119,7 @@ class TrainConfig(BaseModel):
     bn_recalibrate: PositiveInt | None = None
     augment: str
     fill: int = Field(ge=0, le=255)
+    normalisation: Literal["exact", "authors"] = "exact"
     seed: NonNegativeInt = Field(default=7, lt=2**32)
     device: Device = "auto"
     devices: PositiveInt = 1
@@ -158,6 +163,11 @@ class TrainConfig(BaseModel):
             raise ValueError(
                 f"{self.batch_size} images a step can't be divided evenly among {self.processes} processes, with two "
                 "for each at least; choose another batch size"
+            )
+        if self.normalisation == "authors" and self.model.in_channels != len(AUTHORS.std):
+            raise ValueError(
+                f"the authors' normalisation is of {len(AUTHORS.std)} channels, and the images have "
+                f"{self.model.in_channels}; choose normalisation 'exact'"
             )
         if self.track_spectrum and self.model.is_resnet:
             raise ValueError(
@@ -205,7 +215,11 @@ def train_config(dataset: str, model: ModelConfig, recipe: str | None = None, **
     for name in fields:
         if name not in TrainConfig.model_fields:
             raise unknown_name("field", name, TrainConfig.model_fields)
-    chosen = fields_of(dataset, recipe) | {name: value for name, value in fields.items() if value is not None}
+    given = {name: value for name, value in fields.items() if value is not None}
+    chosen = fields_of(dataset, recipe) | given
+    if "normalisation" not in given and model.in_channels != len(AUTHORS.std):
+        # The paper's recipe is for colour images.
+        chosen.pop("normalisation", None)
     try:
         return TrainConfig(dataset=dataset, model=model, **chosen)
     except ValidationError as error:

@@ -23,7 +23,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 #: Fields of `polyroots.training.TrainConfig` by recipe; they take precedence over the data set's.
 RECIPES: dict[str, dict[str, Any]] = {
-    # The authors' settings for CIFAR-10: the rate changes once an epoch, and the coefficients are decayed as well.
+    # The settings of the authors' code for CIFAR-10: the rate changes once an epoch, the coefficients are decayed as
+    # well, and images are normalised by the numbers in the code instead of their exact mean and deviation.
     "paper": {
         "epochs": 400,
         "batch_size": 128,
@@ -38,6 +39,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "clip_norm": None,
         "augment": "crop,flip,autoaugment",
         "fill": 128,
+        "normalisation": "authors",
     },
     "quick": {
         "epochs": 10,

@@ -42,6 +42,10 @@ class Normalisation:
         return images * scale - offset
 
 
+#: The authors' for CIFAR-10. The deviations are widely copied; those of all its pixels are .2470, .2435, .2616.
+AUTHORS = Normalisation((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+
+
 @cache
 def _scale_and_offset(
     normalisation: Normalisation, device: torch.device

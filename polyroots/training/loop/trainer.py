@@ -20,7 +20,7 @@ from polyroots.text import count_of
 from polyroots.training.config import TrainConfig
 from polyroots.training.data.batches import epoch_order, part_of, split_batches
 from polyroots.training.data.cache import CacheWarning
-from polyroots.training.data.normalisation import Normalisation
+from polyroots.training.data.normalisation import AUTHORS, Normalisation
 from polyroots.training.data.source import Source
 from polyroots.training.data.split import DataSet, Split
 from polyroots.training.loop.device import compiled, describe
@@ -120,7 +120,7 @@ class Trainer:
                 "more images or fewer processes"
             )
         self.fingerprint = self.data.fingerprint()
-        self.normalise = Normalisation.of(self.data.train)
+        self.normalise = AUTHORS if config.normalisation == "authors" else Normalisation.of(self.data.train)
 
         fabric.seed_everything(config.seed, verbose=False)
         if saved is not None:
