@@ -98,6 +98,21 @@ def load_results(path: str | Path) -> dict[str, SavedLayer]:
     ------
     FileError
         If the file is missing, damaged, or of another kind.
+
+    See Also
+    --------
+    polyroots.Spectrum.load : one spectrum
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import polyroots as pr
+    >>> found = pr.model_spectra(pr.models.build("q2", image_size=8, channels=[4]), 8)
+    >>> with TemporaryDirectory() as directory:
+    ...     save_results(Path(directory) / "spectra.npz", found.layers)
+    ...     saved = pr.load_results(Path(directory) / "spectra.npz")
+    >>> saved["levels.0.A.weight"].spectrum.size
+    (8, 8)
     """
     with reading_archive(path, "holds no layers", "'polyroots spectrum --save'"):
         with np.load(path, allow_pickle=False) as archive:

@@ -196,6 +196,10 @@ class ModelSpectra:
         Results by name, in the order of the modules.
     skipped : mapping of str to str
         Reasons by name, for each other convolution.
+
+    See Also
+    --------
+    model_spectra
     """
 
     layers: Mapping[str, LayerResult]
@@ -244,6 +248,11 @@ def model_spectra(
     ------
     InputError
         If the model has no two-dimensional convolution, the images don't go through it, or weights are not finite.
+
+    See Also
+    --------
+    polyroots.analysis.save_results : writes them to a file
+    polyroots.eigenvalues : the spectrum of one kernel
 
     Examples
     --------

@@ -39,6 +39,14 @@ class Checkpoint:
     See Also
     --------
     load_checkpoint, save_checkpoint
+
+    Examples
+    --------
+    >>> import polyroots as pr
+    >>> model = pr.models.build("q2", image_size=8, channels=[4])
+    >>> checkpoint = Checkpoint(model.config, model.state_dict())
+    >>> checkpoint.config.name, checkpoint.init is None
+    ('q2', True)
     """
 
     config: ModelConfig
@@ -79,6 +87,10 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     ------
     FileError
         If the file can't be written.
+
+    See Also
+    --------
+    load_checkpoint
     """
     document = {
         _FORMAT_KEY: _FORMAT,
@@ -109,6 +121,23 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     ------
     FileError
         If the file is missing, damaged, or of another program.
+
+    See Also
+    --------
+    save_checkpoint
+    polyroots.checkpoints.read_layers : the convolutions of files of other programs as well
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import polyroots as pr
+    >>> model = pr.models.build("q2", image_size=8, channels=[4])
+    >>> with TemporaryDirectory() as directory:
+    ...     path = Path(directory) / "q2.pt"
+    ...     save_checkpoint(path, Checkpoint(model.config, model.state_dict()))
+    ...     again = load_checkpoint(path).model()
+    >>> bool((again.levels[0].A.weight == model.levels[0].A.weight).all())
+    True
     """
     document = read_document(path)
     if not is_own(document):

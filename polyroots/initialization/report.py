@@ -107,6 +107,10 @@ class InitReport:
         Coefficients of the network whose size batch norm cancels.
     alpha_init : str
         ``"spectrum"``, or the initialisation that set the coefficients without one.
+
+    See Also
+    --------
+    initialize : sets the coefficients and returns the report.
     """
 
     strategy: str | None

@@ -9,6 +9,7 @@ from polyroots.spectra.convolution import (
     norm_bound,
     pair,
     require_finite,
+    symbol,
     whole,
 )
 from polyroots.spectra.extreme_eigenvalues import End, Extremes, extreme_eigenvalues, extreme_eigenvalues_of
@@ -25,7 +26,7 @@ from polyroots.spectra.singular_values import (
     singular_values_of,
     summarize,
 )
-from polyroots.spectra.spectrum import Spectrum, eigenvalues, eigenvalues_of, normalized_convolution, symbol
+from polyroots.spectra.spectrum import Spectrum, eigenvalues, eigenvalues_of, normalized_convolution
 from polyroots.spectra.symbol_blocks import SymbolBlocks
 from polyroots.spectra.zero_padding import is_direct
 

@@ -32,6 +32,10 @@ class Convolution:
     name : str
         Name in error messages.
 
+    See Also
+    --------
+    eigenvalues_of, singular_values_of, extreme_eigenvalues_of : its spectra
+
     Examples
     --------
     >>> A = Convolution.of(np.ones((4, 2, 3, 3)), 8, groups=2)
@@ -203,6 +207,72 @@ class Convolution:
     def _taps(self) -> Float64[np.ndarray, "taps entries"]:
         kh, kw = self.weight.shape[2:]
         return np.ascontiguousarray(self.weight.reshape(-1, kh * kw).T)
+
+
+def symbol(
+    weight: Any,
+    size: int | tuple[int, int],
+    *,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+) -> Complex128[np.ndarray, "H half_W c_out c_in"]:
+    r"""Return the Fourier symbol of a convolution with circular padding, on half of the frequencies.
+
+    .. math:: \hat A(\theta) = \sum_{y,x} K_{:,:,y,x}\, e^{i(\theta_y o(y) + \theta_x o(x))},
+              \qquad \theta = 2\pi k / n
+
+    with the tap offsets o(y) = dilation y - floor(dilation (k - 1) / 2) of ``padding="same"``. Offsets
+    beyond the image wrap around.
+
+    Parameters
+    ----------
+    weight : (c_out, c_in // groups, kh, kw) array or tensor, any real dtype
+        The kernel, as ``torch.nn.Conv2d`` holds it (cross-correlation).
+    size : int or (H, W)
+        The image in pixels.
+    dilation : int or (int, int)
+    groups : int
+        With more than one group the symbol is block-diagonal.
+
+    Returns
+    -------
+    (H, W // 2 + 1, c_out, c_in) complex128
+        Entry [k_y, k_x] is the symbol at theta = (2 pi k_y / H, 2 pi k_x / W), as ``numpy.fft.rfft2`` orders them. The
+        other half follows from A^(-theta) = conj A^(theta).
+
+    Raises
+    ------
+    InputError
+        If the weight is not a finite four-dimensional array, or size, dilation or groups don't fit.
+
+    See Also
+    --------
+    eigenvalues : the union of the symbol's eigenvalues over all frequencies
+    Convolution.symbol_at_angles : the symbol at any frequencies, group by group
+
+    References
+    ----------
+    H. Sedghi, V. Gupta, P. M. Long, The Singular Values of Convolutional Layers, ICLR 2019.
+
+    Examples
+    --------
+    A shift by one pixel to the left multiplies a mode by exp(i theta_x):
+
+    >>> K = np.zeros((1, 1, 3, 3)); K[0, 0, 1, 2] = 1
+    >>> symbol(K, (1, 4))[0, :, 0, 0].round(12) + 0
+    array([ 1.+0.j,  0.+1.j, -1.+0.j])
+    """
+    operator = Convolution.of(weight, size, dilation=dilation, groups=groups)
+    H, W = operator.size
+    ky, kx = np.divmod(np.arange(H * (W // 2 + 1)), W // 2 + 1)
+    blocks = operator.symbol_at(ky, kx)
+    frequencies, g, m_out, m_in = blocks.shape
+    if g == 1:
+        return blocks.reshape(H, W // 2 + 1, m_out, m_in)
+    full = np.zeros((frequencies, g, m_out, g, m_in), dtype=np.complex128)
+    for j in range(g):
+        full[:, j, :, j, :] = blocks[:, j]
+    return full.reshape(H, W // 2 + 1, g * m_out, g * m_in)
 
 
 def conjugate_grid(rows: int, columns: int) -> tuple[Int[np.ndarray, "F"], Int[np.ndarray, "F"], Int[np.ndarray, "F"]]:

@@ -1,16 +1,8 @@
 """Numerical range, pseudospectra and departure from normality of convolutions.
 
 For a normal A, ||q(A)|| = max |q(Lambda)|. Otherwise ||q(A)|| can be far larger; the numerical range, the pseudospectra
-and the norm itself show by how much [1]_. With circular padding A is unitarily equivalent to the block diagonal matrix
-of its symbol: its numerical range is the convex hull of the blocks' ranges, and its norm the largest of theirs.
-
-References
-----------
-.. [1] L. N. Trefethen, M. Embree, Spectra and Pseudospectra, Princeton 2005.
-.. [2] C. R. Johnson, Numerical determination of the field of values of a general complex matrix, SIAM Journal on
-   Numerical Analysis 15 (1978), 595-602.
-.. [3] P. Henrici, Bounds for iterates, inverses, spectral variation and fields of values of non-normal matrices,
-   Numerische Mathematik 4 (1962), 24-40.
+and the norm itself show by how much. With circular padding A is unitarily equivalent to the block diagonal matrix of
+its symbol: its numerical range is the convex hull of the blocks' ranges, and its norm the largest of theirs.
 """
 
 from __future__ import annotations
@@ -69,7 +61,7 @@ def numerical_range(
     """Return boundary points of the numerical range of a spectrum's operator.
 
     The boundary point in the direction phi belongs to the eigenvector of the largest eigenvalue of the Hermitian part
-    of exp(-i phi) A (Johnson [2]_). Most frequencies are ruled out by a Cholesky factorisation, at a tenth of the cost
+    of exp(-i phi) A (Johnson). Most frequencies are ruled out by a Cholesky factorisation, at a tenth of the cost
     of their eigenvalues.
 
     Parameters
@@ -92,6 +84,15 @@ def numerical_range(
         If bare eigenvalues are given, `angles` is odd or below 4, or `every` is below 1.
     ConvergenceError
         If Lanczos' method fails on a large zero-padded operator.
+
+    See Also
+    --------
+    pseudospectrum, departure_from_normality
+
+    References
+    ----------
+    C. R. Johnson, Numerical determination of the field of values of a general complex matrix, SIAM Journal on Numerical
+    Analysis 15 (1978), 595-602.
 
     Examples
     --------
@@ -133,7 +134,7 @@ def numerical_range(
 
 
 def departure_from_normality(spectrum: Spectrum) -> float:
-    """Return Henrici's relative departure from normality, sqrt(|A|_F^2 - sum |lambda|^2) / |A|_F [3]_.
+    """Return Henrici's relative departure from normality, sqrt(|A|_F^2 - sum |lambda|^2) / |A|_F.
 
     It is 0 for a normal operator and 1 for a nilpotent one. The difference of squares has an accuracy of 1e-7, or 1e-3
     with eigenvalues in single precision; smaller values are returned as 0.
@@ -150,6 +151,22 @@ def departure_from_normality(spectrum: Spectrum) -> float:
     ------
     InputError
         If bare eigenvalues are given.
+
+    See Also
+    --------
+    numerical_range, pseudospectrum
+
+    References
+    ----------
+    P. Henrici, Bounds for iterates, inverses, spectral variation and fields of values of non-normal matrices,
+    Numerische Mathematik 4 (1962), 24-40.
+
+    Examples
+    --------
+    >>> from polyroots.spectra import eigenvalues
+    >>> nilpotent = np.array([[0.0, 1.0], [0.0, 0.0]]).reshape(2, 2, 1, 1)
+    >>> departure_from_normality(eigenvalues(nilpotent, 4))
+    1.0
     """
     operator, scale = normalized_convolution(spectrum, "the departure from normality")
     total = squared_frobenius_norm(operator)
@@ -184,6 +201,23 @@ def pseudospectrum(
     InputError
         If bare eigenvalues or points that are not finite are given, or if a zero-padded operator is too large for
         dense solvers.
+
+    See Also
+    --------
+    numerical_range, departure_from_normality
+
+    References
+    ----------
+    L. N. Trefethen, M. Embree, Spectra and Pseudospectra, Princeton 2005.
+
+    Examples
+    --------
+    For a normal A it is the distance to the spectrum, here to -1, +-i and 1:
+
+    >>> from polyroots.spectra import eigenvalues
+    >>> shift = np.zeros((1, 1, 3, 3)); shift[0, 0, 1, 2] = 1
+    >>> print(pseudospectrum(eigenvalues(shift, (1, 4)), [0, 3]).round(12))
+    [1. 2.]
     """
     operator, scale = normalized_convolution(spectrum, "the pseudospectrum")
     z = np.asarray(points, dtype=np.complex128) / scale

@@ -126,6 +126,14 @@ def singular_values(
         If the weight is not finite, if size, stride, dilation, groups or padding don't fit, or if the explicit matrix
         is needed and too large.
 
+    See Also
+    --------
+    largest_singular_values : the largest ones of operators of any size
+
+    References
+    ----------
+    H. Sedghi, V. Gupta, P. M. Long, The Singular Values of Convolutional Layers, ICLR 2019: stride 1.
+
     Examples
     --------
     A shift is unitary; with stride 2 it selects a quarter of the pixels:

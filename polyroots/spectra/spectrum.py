@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Complex, Complex128, Float64, Int
+from jaxtyping import Bool, Complex, Float64, Int
 from numpy.linalg import eigvals
 from numpy.typing import DTypeLike, NDArray
 
@@ -48,6 +48,12 @@ class Spectrum:
     See Also
     --------
     eigenvalues : compute a spectrum
+
+    Examples
+    --------
+    >>> Lambda = eigenvalues(np.arange(9).reshape(1, 1, 3, 3), 4)
+    >>> Lambda, Lambda.values[Lambda.is_high_frequency].size
+    (Spectrum(16 eigenvalues of 1x1x3x3 at 4x4, circular, radius 36), 15)
     """
 
     values: Complex[np.ndarray, "N"]
@@ -205,64 +211,6 @@ class Spectrum:
             return cls.from_arrays(dict(archive))
 
 
-def symbol(
-    weight: Any,
-    size: int | tuple[int, int],
-    *,
-    dilation: int | tuple[int, int] = 1,
-    groups: int = 1,
-) -> Complex128[np.ndarray, "H half_W c_out c_in"]:
-    r"""Return the Fourier symbol of a convolution with circular padding, on half of the frequencies.
-
-    .. math:: \hat A(\theta) = \sum_{y,x} K_{:,:,y,x}\, e^{i(\theta_y o(y) + \theta_x o(x))},
-              \qquad \theta = 2\pi k / n
-
-    with the tap offsets o(y) = dilation y - floor(dilation (k - 1) / 2) of ``padding="same"``. Offsets
-    beyond the image wrap around.
-
-    Parameters
-    ----------
-    weight : (c_out, c_in // groups, kh, kw) array or tensor, any real dtype
-        The kernel, as ``torch.nn.Conv2d`` holds it (cross-correlation).
-    size : int or (H, W)
-        The image in pixels.
-    dilation : int or (int, int)
-    groups : int
-        With more than one group the symbol is block-diagonal.
-
-    Returns
-    -------
-    (H, W // 2 + 1, c_out, c_in) complex128
-        Entry [k_y, k_x] is the symbol at theta = (2 pi k_y / H, 2 pi k_x / W), as ``numpy.fft.rfft2`` orders them. The
-        other half follows from A^(-theta) = conj A^(theta).
-
-    Raises
-    ------
-    InputError
-        If the weight is not a finite four-dimensional array, or size, dilation or groups don't fit.
-
-    Examples
-    --------
-    A shift by one pixel to the left multiplies a mode by exp(i theta_x):
-
-    >>> import numpy as np
-    >>> K = np.zeros((1, 1, 3, 3)); K[0, 0, 1, 2] = 1
-    >>> symbol(K, (1, 4))[0, :, 0, 0].round(12) + 0
-    array([ 1.+0.j,  0.+1.j, -1.+0.j])
-    """
-    operator = Convolution.of(weight, size, dilation=dilation, groups=groups)
-    H, W = operator.size
-    ky, kx = np.divmod(np.arange(H * (W // 2 + 1)), W // 2 + 1)
-    blocks = operator.symbol_at(ky, kx)
-    frequencies, g, m_out, m_in = blocks.shape
-    if g == 1:
-        return blocks.reshape(H, W // 2 + 1, m_out, m_in)
-    full = np.zeros((frequencies, g, m_out, g, m_in), dtype=np.complex128)
-    for j in range(g):
-        full[:, j, :, j, :] = blocks[:, j]
-    return full.reshape(H, W // 2 + 1, g * m_out, g * m_in)
-
-
 def eigenvalues(
     weight: Any,
     size: int | tuple[int, int],
@@ -309,6 +257,12 @@ def eigenvalues(
     See Also
     --------
     extreme_eigenvalues : the ends of a spectrum, of operators of any size
+    select_roots : roots of a residual polynomial that damps the spectrum
+
+    References
+    ----------
+    U. Trottenberg, C. W. Oosterlee, A. Schueller, Multigrid, Academic Press 2001, chapter 4: the symbol. E. E. Osborne,
+    On pre-conditioning of matrices, Journal of the ACM 7 (1960), 338-345: the balancing of zero-padded operators.
 
     Examples
     --------
