@@ -1,4 +1,4 @@
-"""Text for people: plain in a log, coloured on a terminal."""
+"""Text, tables and progress bars: plain in a log, coloured on a terminal."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def _given_options() -> Iterator[tuple[str, str]]:
 
 
 def _say(paths: list[Path], words: list[str]) -> None:
-    """Print the files that were written and the sentences about them."""
+    """Print the paths of the files, and the sentences about them."""
     from polyroots_cli.console import say
 
     for stem in dict.fromkeys(path.with_suffix("") for path in paths):

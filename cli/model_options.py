@@ -163,7 +163,7 @@ def network_option(name: str) -> Callable[[F], F]:
 
 
 def refuse_shape(what: str, *besides: str) -> None:
-    """Raise a usage error if an option that shapes a network is given, or one of `besides`; `what` says why."""
+    """Raise a usage error if an option that shapes a network is given, or one of `besides`; `what` is the reason."""
     for name in (*besides, *_SHAPE):
         if was_given(name):
             raise click.UsageError(f"{what}; leave --{name.replace('_', '-')} out")

@@ -39,10 +39,10 @@ def models(
     as_json: bool,
     **some_networks: Any,
 ) -> None:
-    """List the networks that --model knows, or NAMES, which may be block sequences, with their cost for one image.
+    """List the networks that --model takes, or NAMES, which may be block sequences, with their cost for one image.
 
-    Blocks: L one real root, R two real roots, S two real roots of opposite sign, C a conjugate pair. A: applications of
-    the convolutions A. Inert: coefficients whose size batch norm cancels, of all.
+    Blocks: L one real root, R two real roots, S two real roots of opposite sign, C a conjugate pair. A: number of
+    applications of the convolutions A. Inert: number of coefficients whose size batch norm cancels, of all.
 
     \b
     Examples:

@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def config_for(request: NetworkRequest, source: Source) -> ModelConfig:
-    """Return the configuration of the network that the options ask for, on a data set's images."""
+    """Return the configuration of the network of the options, for the images of a data set."""
     return request.config(image_size=source.image_size, in_channels=source.channels, num_classes=len(source.classes))
 
 
 def origin_of(init: Mapping[str, Any]) -> str:
-    """Say where the coefficients of an `InitReport.to_dict` come from."""
+    """Return the origin of the coefficients of an `InitReport.to_dict`, as text."""
     return f"coefficients '{init['alpha_init']}'" if init["strategy"] is None else f"roots '{init['strategy']}'"
 
 
 def inert_sentences(init: Mapping[str, Any]) -> list[str]:
-    """Say which coefficients of an `InitReport.to_dict` batch norm makes inert; nothing if there are none."""
+    """Return a sentence on the inert coefficients of an `InitReport.to_dict`; an empty list if there are none."""
     inert = init.get("inert", ())
     if not inert:
         return []
@@ -48,10 +48,7 @@ def inert_sentences(init: Mapping[str, Any]) -> list[str]:
 
 
 def levels_tables(init: Mapping[str, Any]) -> list[Table]:
-    """Return the tables of an `InitReport.to_dict`.
-
-    The levels' spectra; the blocks' roots and coefficients; how well they damp the spectra.
-    """
+    """Return the tables of an `InitReport.to_dict`: spectra, blocks with roots and coefficients, and diagnoses."""
     spectra = table("level", "size", "channels", "radius", "min Re", "max Re", "max Im")
     blocks = table("level", "block", "roots", "alpha0", "alpha1", left=2)
     for level in init["levels"]:

@@ -51,7 +51,7 @@ class ConsoleReporter(Reporter):
 
     @property
     def kept(self) -> str:
-        """A sentence on how to go on with the run."""
+        """The command that resumes the run, in a sentence; before its start, that there is none."""
         if self.run is None:
             return "nothing was trained"
         return f"go on with: {self.run.resume_command}"

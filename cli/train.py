@@ -98,7 +98,7 @@ def train(  # noqa: PLR0913 - click passes each option by its name
 
 @contextmanager
 def _interrupts(reporter: ConsoleReporter) -> Iterator[None]:
-    """Turn a second Ctrl-C into an error that says how to go on."""
+    """Turn a second Ctrl-C into an error with the command that resumes the run."""
     try:
         yield
     except KeyboardInterrupt:

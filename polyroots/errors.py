@@ -1,4 +1,4 @@
-"""Errors that a user can act on: one sentence that says what was expected, what came and what to do."""
+"""The errors of polyroots: each message is a sentence with what was expected, what was given, and a remedy."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class PolyrootsError(Exception):
-    """Base of every error that polyroots raises on purpose; the commands print it without a traceback.
+    """Base class of the errors of polyroots; the commands print them without a traceback.
 
     Parameters
     ----------
     message : str
     fields : sequence of str
-        Parameters or configuration fields that would help; the commands append their options to the message.
+        Names of the parameters or configuration fields to change; the commands append their options to the message.
 
     Examples
     --------
@@ -39,15 +39,15 @@ class FileError(PolyrootsError, OSError):
 
 
 class ConvergenceError(PolyrootsError, ArithmeticError):
-    """An iteration that did not get to its accuracy, so that there is no number to return."""
+    """An iteration that did not reach its accuracy."""
 
 
 class PrecisionWarning(UserWarning):
-    """A result of which float64 carries fewer digits than one would expect."""
+    """A result that float64 determines to fewer than four digits."""
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
-    """Return the error for a name that is not in a list, with the nearest one that is.
+    """Return the error for an unknown name, with the nearest known one.
 
     >>> print(unknown_name("strategy", "Extremel", ["extremal"]))
     unknown strategy 'Extremel': did you mean 'extremal'? Known: extremal
@@ -62,7 +62,7 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
 
 
 def one_sentence(error: ValidationError) -> InputError:
-    """Return the first complaint of a pydantic model as an error of one sentence."""
+    """Return the first error of a pydantic model as an InputError with one sentence."""
     first = error.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":

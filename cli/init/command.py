@@ -1,4 +1,4 @@
-"""The command ``polyroots init``: its options, what they ask of the library, and what it prints."""
+"""The command ``polyroots init``: its options, and the request to the library that they make."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     Without CHECKPOINT a network is drawn; the data set decides image size, channels and classes, its images are not
     read. A Poly-MgNet in CHECKPOINT keeps its weights and gets new coefficients; of any other one every square
     convolution is taken as an operator of its own. The tables show each level's spectrum, the roots and coefficients
-    alpha of its blocks, and how well they damp the spectrum. --degree alone picks the blocks that the roots ask for.
+    alpha of its blocks, and how well they damp the spectrum. --degree alone chooses the blocks that fit the roots.
 
     \b
     Strategies (--roots): extremal, real, complex, largest, smallest, leja, chebyshev, harmonic-ritz,
@@ -115,10 +115,10 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     if plot_dir is not None:
         make_directory(plot_dir)
     result = _initialize(source, asked)
-    # Before anything is printed: a file that can't be written is the one thing to say.
+    # Written before anything is printed: if it can't be, the error is the only output.
     if out is not None and result.error is None:
         save_checkpoint(out, result.checkpoint())
-    # A comparison alone is no request for the default strategy.
+    # With --compare alone the default strategy is not asked for.
     is_asked = not compare or bool(given or out or plot_dir) or was_given("roots")
     title = f"seed {seed}" if checkpoint is None else str(checkpoint)
     print_report(result, asked, title, as_json, is_asked=is_asked)

@@ -1,4 +1,4 @@
-"""What ``polyroots init`` prints and draws."""
+"""The output of ``polyroots init``: tables, JSON and pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from polyroots_cli.network import diagnosis_cells, diagnosis_table, inert_senten
 if TYPE_CHECKING:
     from polyroots.initialization import InitReport, InitRequest, InitResult, RankedStrategy
 
-# Of more levels the sentences are left to --json.
+# With more levels, the sentences are in --json only.
 _FEW = 8
 
 
@@ -110,7 +110,7 @@ def _document(result: InitResult, request: InitRequest, is_asked: bool) -> dict[
 
 
 def _title(result: InitResult, origin: str) -> str:
-    """Say which operators the result is about."""
+    """Return the origin of the operators, for the line above the tables."""
     network = result.source.network
     if network is None:
         return f"{origin}, {count_of(len(result.source.operators), 'convolution')}"
@@ -119,7 +119,7 @@ def _title(result: InitResult, origin: str) -> str:
 
 
 def _assumption(result: InitResult, request: InitRequest) -> str:
-    """Say what is assumed of the layers of a state dict; empty where nothing is."""
+    """Return a sentence on the assumptions about the layers of a state dict; empty where there are none."""
     if not result.source.is_assumed:
         return ""
     size = result.source.operators[0].convolution.size
@@ -128,7 +128,7 @@ def _assumption(result: InitResult, request: InitRequest) -> str:
 
 
 def _print_levels(result: InitResult, report: InitReport, title: str, legend: str) -> None:
-    """Print the tables of the levels, and what they mean."""
+    """Print the tables of the levels, with a legend and the diagnoses in sentences."""
     document = report.to_dict()
     if result.network is None:
         name, blocks = "", tuple(block.letter for block in report.levels[0].blocks)

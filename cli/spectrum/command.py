@@ -14,7 +14,9 @@ from polyroots_cli.options import PATH, ImageSize, json_option, usage_errors
 @click.argument("other", type=PATH, required=False)
 @click.option("--list", "only_list", is_flag=True, help="List the convolutions and compute nothing.")
 @click.option("--layer", "globs", multiple=True, metavar="GLOB", help="Only layers with such a name; repeatable.")
-@click.option("--size", type=ImageSize(), help="Image size in pixels. [default: the network's own; 32 if unknown]")
+@click.option(
+    "--size", type=ImageSize(), help="Size of the layers' input in pixels. [default: the network's; 32 if unknown]"
+)
 @click.option(
     "--padding",
     type=click.Choice(["circular", "zeros"]),
@@ -58,8 +60,8 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
 
     With circular padding, through the symbol: for an image of H x W pixels and c channels, H W matrices of c x c. With
     zero padding, from the operator itself: all eigenvalues of small ones, the extremes of large ones. CHECKPOINT is a
-    file of polyroots, which knows its image sizes, or anybody's state dict, written by torch.save or safetensors. With
-    a second checkpoint, OTHER, both are shown and how far the eigenvalues moved.
+    file of polyroots, which contains the image sizes, or any state dict in a file of torch.save or safetensors. With a
+    second checkpoint, OTHER, both are shown, with the distances by which the eigenvalues moved.
 
     \b
     Examples:

@@ -22,7 +22,7 @@ def list_document(findings: list[SpectrumReport]) -> dict[str, Any]:
 
 
 def document(findings: list[SpectrumReport], analysis: Analysis) -> dict[str, Any]:
-    """Return everything that was computed but the values themselves, for JSON."""
+    """Return all results except the values themselves, for JSON."""
     documents = [
         _head(item)
         | {
@@ -99,7 +99,7 @@ def _layer_document(result: LayerResult, check: Verification | None) -> dict[str
 
 
 def _extremes(extremes: Extremes) -> dict[str, Any]:
-    """Document of the eigenvalues at each end."""
+    """Return the document of the eigenvalues at each end."""
     ends = {
         name: [
             {
@@ -119,7 +119,7 @@ def _extremes(extremes: Extremes) -> dict[str, Any]:
 
 
 def compared(findings: list[SpectrumReport]) -> list[dict[str, Any]]:
-    """Return what changed from the first checkpoint to the second, one document for each layer."""
+    """Return the changes from the first checkpoint to the second, one document for each layer."""
     first, second = (item.results for item in findings)
     rows = []
     for name in dict.fromkeys([*first, *second]):
@@ -133,7 +133,7 @@ def compared(findings: list[SpectrumReport]) -> list[dict[str, Any]]:
 
 
 def _change(a: LayerResult, b: LayerResult) -> dict[str, Any]:
-    """What changed from one result of a layer to another: pairs of values, and how far the eigenvalues moved."""
+    """Return the change from one result of a layer to another: pairs of values, and distances of the eigenvalues."""
     row: dict[str, Any] = {what: [None if x.ends is None else getattr(x.ends, what) for x in (a, b)] for what in _ENDS}
     row["norm"] = [None if x.singular is None else x.singular.norm for x in (a, b)]
     if a.spectrum is not None and b.spectrum is not None:

@@ -27,7 +27,7 @@ class SpectrumReport:
     path : of the checkpoint
     found : its convolutions
     layers : those that are analysed
-    skipped : name -> why, of the chosen ones that can't be analysed
+    skipped : reasons by name, of the chosen ones that can't be analysed
     unmatched : patterns that no name matches
     size_given : whether the image size was given, rather than taken from the checkpoint
     results : name -> result, of the layers that are done
@@ -93,7 +93,7 @@ def require_good(findings: Sequence[SpectrumReport]) -> None:
 
 
 def compute(findings: Sequence[SpectrumReport], analysis: Analysis, with_check: bool) -> None:
-    """Analyse the layers one after the other, with a progress bar; each result is kept as soon as it is there."""
+    """Analyse the layers one after the other, with a progress bar; each result is stored when it is computed."""
     from polyroots.analysis import analyse, verify
     from polyroots_cli.console import progress
 

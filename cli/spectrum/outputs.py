@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files of values and the directory of pictures; None for what isn't written."""
+    """The files of values and the directory of pictures; None for those that aren't written."""
 
     npz: Path | None
     csv: Path | None
@@ -34,13 +34,13 @@ class Outputs:
                 )
 
     def make_directories(self) -> None:
-        """Make the directories, or raise FileError: before hours of work rather than after them."""
+        """Make the directories before the computation, or raise FileError."""
         for directory in (self.pictures, *(file.parent for file in (self.npz, self.csv) if file is not None)):
             if directory is not None:
                 make_directory(directory)
 
     def write(self, findings: Sequence[SpectrumReport], workers: int | None) -> Iterator[str]:
-        """Write the files and yield a line about each."""
+        """Write the files, and yield a line with the path of each."""
         from polyroots.analysis import save_results, write_csv
         from polyroots_cli.spectrum.findings import results_by_name
 

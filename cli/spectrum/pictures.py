@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 # Directions of the numerical range's boundary: its polygon is within 1/800 of the range.
 _ANGLES = 64
 
-# Multiplications in a direction, half a minute for all: of larger layers a part of the frequencies is looked at.
+# Largest number of multiplications for a direction, which take half a minute for all: for larger layers only a part of
+# the frequencies is used.
 _AFFORDABLE = 2 * 10**9
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from polyroots.spectra import Extremes
 
 
-# Relative to the radius: estimated errors above it are said.
+# Estimated errors above this are printed; relative to the radius.
 _DOUBTFUL = 1e-6
 
 
@@ -42,7 +42,7 @@ def print_list(findings: list[SpectrumReport]) -> None:
 
 
 def print_findings(findings: list[SpectrumReport], analysis: Analysis) -> None:
-    """Print what was computed: of two checkpoints side by side, with what moved."""
+    """Print the results; those of two checkpoints side by side, with the distances between their eigenvalues."""
     for item in findings:
         if len(findings) > 1:
             say(f"\n{item.path}")
@@ -243,7 +243,7 @@ def _print_comparison(rows: list[dict[str, Any]]) -> None:
 
 
 def _unconverged(result: LayerResult) -> str:
-    """Which ends have values that did not converge; empty if all did."""
+    """Return a sentence on the ends with values that did not converge; empty if all did."""
     if result.extremes is None:
         return ""
     parts = []
@@ -259,7 +259,7 @@ def _unconverged(result: LayerResult) -> str:
 
 
 def _known(value: float, scale: float = 0.0) -> str:
-    """Write a number; what is not known is a dash."""
+    """Return a number as text; a dash for an unknown one."""
     return "-" if math.isnan(value) else "inf" if math.isinf(value) else number(value, scale)
 
 

@@ -22,7 +22,7 @@ _COLUMNS = ("layer", "kind", "theta_y", "theta_x", "real", "imag", "condition", 
 
 @dataclass(frozen=True, eq=False)
 class SavedLayer:
-    """Values of a layer in a file of `save_results`; what wasn't computed is None.
+    """Values of a layer in a file of `save_results`; those that weren't computed are None.
 
     Attributes
     ----------

@@ -138,7 +138,7 @@ class Analysis:
 
 @dataclass(frozen=True, eq=False)
 class LayerResult:
-    """Eigenvalues and singular values of a layer; what wasn't computed is None.
+    """Eigenvalues and singular values of a layer; those that weren't computed are None.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ class LayerResult:
     largest : LargestSingularValues or None
         The largest singular values, instead of all.
     remark : str
-        What is missing and why; empty if nothing is.
+        The values that are missing, with the reason; empty if none are.
     """
 
     layer: Layer

@@ -77,7 +77,7 @@ class LayerSet:
         -------
         list of Layer
         dict
-            Name -> why, of the layers with such a name that are left out.
+            Reasons by name, of the layers with such a name that are left out.
         """
 
         def is_chosen(name: str) -> bool:

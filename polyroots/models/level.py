@@ -131,7 +131,7 @@ class Level(SmoothingLevel):
     ----------
     channels : int
     blocks : str or sequence of str, optional
-        Letters such as ``"L,L,C"``, see `polyroots.polynomials.blocks.BLOCKS`; by default those that the roots ask for.
+        Letters such as ``"L,L,C"``, see `polyroots.polynomials.blocks.BLOCKS`; by default those that fit the roots.
     roots : sequence of complex, optional
         Roots of the residual polynomial, in the order of the blocks; conjugates that are left out are completed.
         Without them all coefficients are neutral until they are set: p = I, or A for a symmetric pair.
@@ -247,7 +247,7 @@ class MgLevel(SmoothingLevel):
 def blocks_and_factors(
     blocks: str | Iterable[str] | None, roots: Sequence[complex] | None
 ) -> tuple[tuple[str, ...], tuple[Factor, ...]]:
-    """Return blocks and, with roots, their factors; roots without blocks choose them."""
+    """Return blocks and, with roots, their factors; without blocks those that fit the roots."""
     if roots is None:
         if blocks is None:
             raise InputError("expected blocks such as L,L,C, or roots that choose them, got none of them")

@@ -161,7 +161,7 @@ class PolyMgNet(MgNet):
 
 
 def plain_name(name: str) -> str:
-    """Return the name of a weight without what data parallelism and torch.compile add to it.
+    """Return the name of a weight without the prefixes of data parallelism and torch.compile.
 
     >>> plain_name("module._orig_mod.levels.0._orig_mod.A.weight")
     'levels.0.A.weight'

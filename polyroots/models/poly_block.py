@@ -41,7 +41,7 @@ class PolyBlock(nn.Module):
     degree : int, optional
         Degree d of p, for a strategy: d + 1 roots; by default 3.
     blocks : str or sequence of str, optional
-        Letters such as ``"L,L,C"``; by default those that the roots ask for.
+        Letters such as ``"L,L,C"``; by default those that fit the roots.
     placement : str or Placement
         Of batch norm and ReLU, see `polyroots.models.Placement`; by default the block returns relu bn u, on which a
         common factor of p has no effect, but for the epsilon.

@@ -80,7 +80,7 @@ RESNETS: dict[str, ResNetKind] = {
     "resnet44": ResNetKind((7, 7, 7), 16, is_projecting=False),
 }
 
-#: Every name that `build` knows; a block sequence such as "L,C,C" is a name, too.
+#: The names that `build` takes, besides block sequences such as "L,C,C".
 NAMES = (*NAMED_BLOCKS, *MGNETS, *RESNETS)
 
 

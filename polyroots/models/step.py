@@ -20,7 +20,7 @@ Alphas = Literal["trained", "fixed"]
 
 
 class Step(nn.Module, ABC):
-    """A step u <- output(u + delta), delta = update(X rho(r)): X is what `extract` applies.
+    """A step u <- output(u + delta), delta = update(X rho(r)), X a polynomial in A or a convolution B.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ _LONGEST = 34
 
 @dataclass(frozen=True)
 class LayerExtent:
-    """Extent of the spectrum of a layer, for `draw_overview`; None for what is unknown and not drawn.
+    """Extent of the spectrum of a layer, for `draw_overview`; None for unknown values, which are not drawn.
 
     Attributes
     ----------

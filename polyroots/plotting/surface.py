@@ -85,8 +85,8 @@ def draw_surface(
         on_points = np.abs(q(points))
         seen = ~_hidden(points, q, boundary, sight, top)
         layer = _Layer(axes, grid, points, on_points, norm, 0.5 if is_small else 1.2)
-        # Seen from above, the plane covers what is below it and is covered by what is above it: three layers in this
-        # order.
+        # Seen from above, the plane covers the surface below it and is covered by the surface above it: three layers in
+        # this order.
         layer.draw(height, seen & (on_points <= 1 if has_plane else True), 2)
         if has_plane:
             _draw_plane(axes)

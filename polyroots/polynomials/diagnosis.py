@@ -81,7 +81,7 @@ class Diagnosis:
     prominence : float
         log10 of the largest product of factors at a root (`polyroots.polynomials.leja`).
     copies : int
-        Number of extra copies of roots that the product-of-factors rule asks for.
+        Number of extra copies of roots by the product-of-factors rule.
     remedy : str
         What can help if no polynomial with as many roots is a smoother.
 
@@ -109,7 +109,7 @@ class Diagnosis:
     remedy: str
 
     def sentences(self) -> list[str]:
-        """Return what the numbers mean and what can be done, a sentence each."""
+        """Return sentences on the meaning of the numbers, and on remedies."""
         if self.max_abs is None or self.mean_abs is None or self.damped is None:
             known = "" if self.norm is None else f"; one step multiplies a residual by {self.norm:.4g} at most"
             return [f"The {self.eigenvalues:,} eigenvalues were not computed{known}.", *self._about_copies()]
@@ -218,7 +218,7 @@ def diagnose(
 
 
 def remedy(target: Target) -> str:
-    """Return what can help if no polynomial of a degree is a smoother."""
+    """Return the remedies if no polynomial of a degree is a smoother."""
     ways = ["more roots"]
     if target.holds_zero:
         ways.append("an A shifted so that all eigenvalues are on one side of 0")

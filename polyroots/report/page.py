@@ -1,4 +1,4 @@
-"""Writing a report, and the packages that this takes."""
+"""Writing a report, and the packages that it needs."""
 
 from __future__ import annotations
 

@@ -38,12 +38,12 @@ class StudyDirectory:
 
     @property
     def plan(self) -> Path:
-        """What the file meant: every run with its complete configuration."""
+        """The plan: every run with its complete configuration."""
         return self.path / "plan.json"
 
     @property
     def jobs(self) -> Path:
-        """Directory of what SLURM was given, and wrote."""
+        """Directory of the scripts and logs of SLURM jobs."""
         return self.path / "slurm"
 
     def run(self, name: str) -> Run:

@@ -1,4 +1,4 @@
-"""Line numbers of the statements of a TOML document, which tomllib doesn't tell."""
+"""Line numbers of the statements of a TOML document, which tomllib doesn't give."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class LocalRunner(Runner):
     Raises
     ------
     InputError
-        If there are fewer devices than a run wants.
+        If there are fewer devices than a run needs.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class LocalRunner(Runner):
                 self._start(name, slot)
 
     def stop(self) -> None:
-        """Ask the runs by SIGTERM to save and to end; kill those that have not ended after a minute."""
+        """Send SIGTERM to the runs, which save and end; kill those that have not ended after a minute."""
         deadline = time.monotonic() + _SECONDS_TO_STOP
         for process, _ in self._running.values():
             if process.poll() is None:
@@ -120,7 +120,7 @@ class LocalRunner(Runner):
     def _finish(self, name: str, status: int) -> None:
         _, output = self._running.pop(name)
         is_stopped = status in (STOPPED, *(-number for number in SIGNALS))
-        if status < 0:  # a process that a signal ended has printed no reason
+        if status < 0:  # a process that was ended by a signal has printed no reason
             kind = "Stopped" if is_stopped else "Error"
             output.write(f"{kind}: ended by the signal {signal.Signals(-status).name}\n".encode())
         output.close()
@@ -133,7 +133,7 @@ class LocalRunner(Runner):
         """Environment of the process in a slot, with its share of the machine: threads and devices."""
         # The log may hold any letter, whatever the machine's locale.
         environment = {**os.environ, "PYTHONUTF8": "1"}
-        # A cluster that doesn't bind processes to cores lets them see all cores of the node.
+        # On a cluster that doesn't bind processes to cores, all cores of the node look usable.
         cores = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or usable_cores()
         processes = len(self._slots) * max(1, self._devices_per_job)
         environment.setdefault("OMP_NUM_THREADS", str(max(1, int(cores) // processes)))

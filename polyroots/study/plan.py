@@ -170,7 +170,7 @@ def _setting_at_fault(combination: Combination, seed: int, machine: Machine) -> 
         except (InputError, FileError):
             continue
         return name
-    # Several settings are wrong: return one that is wrong by itself.
+    # Several settings are wrong: one that is wrong by itself is returned.
     data = {key: value for key, value in combination.settings.items() if key in ("dataset", "data-dir")}
     for name in own_first:
         try:

@@ -57,7 +57,7 @@ class Runner(ABC):
 
     @abstractmethod
     def last_lines(self, name: str) -> list[str]:
-        """Return the last lines of a run's output since it was started: why it is not done."""
+        """Return the last lines of a run's output since it was started, which have the reason if it failed."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ Precision = Literal["32", "bf16"]
 #: Where images are kept before a step: in the device's memory, or in that of workers which read ahead.
 Loading = Literal["auto", "device", "workers"]
 
-#: Fields of `TrainConfig` that may change when a run goes on: up to rounding they don't change what it computes.
+#: Fields of `TrainConfig` that may change when a run is resumed: they change its results by rounding only.
 CHANGEABLE = ("data_dir", "device", "loading", "workers")
 
 

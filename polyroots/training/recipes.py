@@ -7,7 +7,7 @@ from typing import Any
 from polyroots.errors import unknown_name
 
 _PHOTOS = {"epochs": 30, "batch_size": 128, "augment": "crop,flip", "fill": 128}
-# Digits reach the rim of their images, so a crop would cut strokes off; mirrored they are other signs. Their
+# Digits reach the rim of their images, so a crop would cut strokes off, and mirrored digits are other signs. Their
 # background is black.
 _SIGNS = {"epochs": 10, "batch_size": 128, "augment": "none", "fill": 0}
 

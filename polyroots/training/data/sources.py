@@ -10,7 +10,7 @@ from polyroots.training.data.folder import Folder
 from polyroots.training.data.published import PUBLISHED, Published
 from polyroots.training.data.source import Source, needs_directory
 
-#: The data sets that `open_data` knows.
+#: The data sets that `open_data` opens.
 SOURCES = ("digits", "folder", *PUBLISHED)
 
 
@@ -79,7 +79,7 @@ def open_data(name: str, data_dir: str | Path | None = None, download: bool = Fa
     InputError
         If the name is unknown, or `data_dir` or `download` don't go with it.
     FileError
-        If the data is not in `data_dir`, or can't be downloaded; the message names the files to put there by hand.
+        If the data is not in `data_dir`, or can't be downloaded; the message has the names of the files to put there.
 
     Examples
     --------

@@ -102,7 +102,7 @@ def train(
     if len(source.classes) < 2:
         raise InputError(f"{source.title} has one class, expected two at least; add images of another class")
     fabric = make_fabric(config)
-    # `resume` has to know of a network to start from, also if the run was killed before that was copied.
+    # `resume` reads here whether there is a network to start from, as the run may be killed before that is copied.
     document = {
         "config": config.model_dump(mode="json"),
         "starts_from_a_network": start is not None,

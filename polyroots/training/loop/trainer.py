@@ -306,7 +306,7 @@ class Trainer:
         self.tracker.advance()
 
     def _in_first(self, write: Callable[[], None]) -> None:
-        """Write in the first process; the error of a failed write says what last.pt holds."""
+        """Write in the first process; the error of a failed write has the content of last.pt."""
         try:
             in_first(self.fabric, write)
         except FileError as error:
@@ -379,7 +379,7 @@ def _require_same_images(saved: Checkpoint, fingerprint: str, run: Run) -> None:
 
 
 def _kept(run: Run, state: RunState) -> str:
-    """Return a sentence about what last.pt holds."""
+    """Return a sentence on the content of last.pt."""
     if state.step:
         return f"{run.last} holds epoch {state.epoch} and {count_of(state.step, 'step')} of the next one"
     return f"{run.last} holds " + (f"epoch {state.epoch}" if state.epoch else "the network before its first step")

@@ -20,7 +20,7 @@ from polyroots.files import cannot_write, create_json, held, make_directory, rea
 from polyroots.training.config import TrainConfig
 
 #: Columns of metrics.csv, which has a line for each epoch. Losses are mean cross entropies, accuracies are shares of
-#: images; what was not measured in an epoch is empty.
+#: images; a value that was not measured in an epoch is empty.
 COLUMNS = (
     "epoch",
     "lr",
@@ -125,7 +125,7 @@ class Run:
             )
 
     def read_config(self) -> dict[str, Any]:
-        """Return the content of config.json; raise FileError if there is none of a run."""
+        """Return the content of config.json; raise FileError unless it is that of a run."""
         if self.path.is_file():
             raise FileError(f"{self.path} is a file: expected the directory of a run, such as {self.path.parent}")
         if not self.path.is_dir():
