@@ -48,7 +48,7 @@ def test_options_reach_the_configuration(tmp_path: Path) -> None:
         *("--recipe", "paper", "--epochs", 2, "--batch-size", 20, "--warmup", 0.5, "--nesterov", "--clip", 2),
         *("--label-smoothing", 0.1, "--momentum", 0.8, "--weight-decay", 0.01, "--augment", "flip,crop", "--lr", 0.05),
         *("--val-fraction", 0.25, "--precision", "bf16", "--loading", "workers", "--workers", 1, "--seed", 3),
-        *("--out", tmp_path / "run"),
+        *("--bn-recalibrate", 1, "--out", tmp_path / "run"),
     )
     config = load_run(tmp_path / "run").config
     chosen = config.model_dump(exclude={"model", "data_dir"})
@@ -69,6 +69,7 @@ def test_options_reach_the_configuration(tmp_path: Path) -> None:
         "decay_alphas": True,
         "label_smoothing": 0.1,
         "clip_norm": 2.0,
+        "bn_recalibrate": 1,
         "augment": "crop,flip",
         "fill": 128,
         "normalisation": "exact",
