@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -13,13 +14,22 @@ import torch
 from commands import run
 from forked import snapshots_without_processes
 from small_runs import small
+from threadpoolctl import threadpool_limits
 
 import polyroots as pr
 from polyroots.checkpoints.own import Checkpoint, save_checkpoint
 from polyroots.training import open_data, train
 
-# Small networks gain nothing from more threads, and on a busy machine waiting for them takes minutes.
+# Small networks and matrices gain nothing from more threads, and while other tests run, waiting for them takes minutes.
 torch.set_num_threads(1)
+threadpool_limits(1)
+# The number of threads also decides the last bits: processes that tests start have as many.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests that wait for SLURM most of the time: at the end, a core would wait with them."""
+    items.sort(key=lambda item: item.path.name != "test_slurm.py")
 
 
 @pytest.fixture(scope="session", autouse=True)

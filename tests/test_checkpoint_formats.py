@@ -99,6 +99,7 @@ def test_the_older_format_of_torch(tmp_path: Path) -> None:
     assert torch.equal(found.layers[1].read(), model[2].weight)
 
 
+@pytest.mark.slow
 def test_zip_files_are_mapped_and_not_read(tmp_path: Path) -> None:
     """400 MB of weights, of which the list of layers touches nothing: the process stays small."""
     torch.save({"w": torch.zeros(1024, 1024, 10, 10)}, tmp_path / "large.pt")

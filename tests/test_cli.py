@@ -30,6 +30,7 @@ def test_train_prints_levels_epochs_accuracy_and_next_steps(trained: tuple[Path,
     assert "\x1b" not in printed  # plain text in a log
 
 
+@pytest.mark.slow
 def test_the_next_commands_run(trained: tuple[Path, str], tmp_path: Path) -> None:
     _, printed = trained
     commands = [line.split()[1:] for line in printed.splitlines() if line.startswith("  polyroots ")]
@@ -90,6 +91,7 @@ def test_init_for_photos_needs_no_images(tmp_path: Path) -> None:
     assert [level["size"] for level in document["levels"]] == [[32, 32], [16, 16], [8, 8], [4, 4]]
 
 
+@pytest.mark.slow
 def test_models_lists_every_name() -> None:
     document = json.loads(run("models", "--json").stdout)
     assert [row["name"] for row in document] == list(NAMES)
@@ -239,6 +241,7 @@ def test_paths_with_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
     assert f"Wrote {path}" in run("init", "--channels", 4, "--out", path).stdout
 
 
+@pytest.mark.slow
 def test_tables_stay_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
     """A pseudo-terminal of 40 columns: no number is cut, nothing is folded."""
     arguments = ["init", "--channels", "4,8", "--seed", "9"]

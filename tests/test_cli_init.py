@@ -206,6 +206,7 @@ def test_what_is_trained_is_compared_as_it_is(trained: tuple[Path, str]) -> None
     assert rows["as it is"]["levels"][0]["diagnosis"]["max_abs"] == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn(tmp_path: Path, poisson: Path, shifted_file: Path) -> None:
     assert f"Pictures in {tmp_path}" in run("init", shifted_file, "--roots", "minimax", "--plot", tmp_path).stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == [

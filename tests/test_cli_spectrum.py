@@ -242,6 +242,7 @@ def test_files_hold_the_values(theirs: tuple[Path, nn.ModuleDict], tmp_path: Pat
     assert "give a name that ends in .npz" in fails("spectrum", path, "--save", tmp_path / "x.txt", exit_code=2)
 
 
+@pytest.mark.slow
 def test_two_checkpoints_side_by_side(tmp_path: Path) -> None:
     torch.manual_seed(47)
     first = nn.ModuleDict({"a": nn.Conv2d(3, 3, 3), "b": nn.Conv2d(3, 3, 3), "gone": nn.Conv2d(2, 2, 1)})
@@ -277,6 +278,7 @@ def test_two_checkpoints_side_by_side(tmp_path: Path) -> None:
     assert few[0]["reason"] == "the distances need all eigenvalues of both checkpoints; these are extremes"
 
 
+@pytest.mark.slow
 def test_pictures_of_every_kind(theirs: tuple[Path, nn.ModuleDict], tmp_path: Path) -> None:
     path, _ = theirs
     layers = ("--layer", "square", "--layer", "wide")

@@ -51,7 +51,7 @@ def test_commands_work_without_extras(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", COMMANDS],
         cwd=tmp_path,
-        env=os.environ | {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"MPLBACKEND": "agg"},
         capture_output=True,
         text=True,
         timeout=600,

@@ -18,6 +18,7 @@ from polyroots.spectra.zero_padding import Eigenpairs
 extremes = importlib.import_module("polyroots.spectra.extreme_eigenvalues")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("c", "k", "size", "options"),
     [

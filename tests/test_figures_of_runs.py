@@ -253,6 +253,7 @@ def test_nothing_to_draw_again(tmp_path: Path) -> None:
     assert "holds no data of 3 that" in message
 
 
+@pytest.mark.slow
 def test_a_resnet_has_no_levels(tmp_path: Path, small_figures: None) -> None:
     config = pr.models.model_config("resnet20", image_size=8, in_channels=1)
     model = pr.models.build(config)

@@ -67,6 +67,7 @@ def test_numbers_import_no_torch() -> None:
     )
 
 
+@pytest.mark.slow
 def test_training_imports_no_fabric_and_no_torchvision_before_they_are_needed() -> None:
     """Neither for data and configurations, nor for runs that are read."""
     names = "TrainConfig, train_config, open_data, load_run, Reporter, Interruption, make_optimizer"
@@ -90,6 +91,7 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
     assert pr.__version__ in command.stdout
 
 
+@pytest.mark.slow
 def test_a_mistake_has_no_traceback_and_its_exit_status(tmp_path: Path) -> None:
     result = python("-m", "polyroots", "spectrum", "none.pt", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
@@ -97,6 +99,7 @@ def test_a_mistake_has_no_traceback_and_its_exit_status(tmp_path: Path) -> None:
     assert python("-m", "polyroots", "spectrum", cwd=tmp_path).returncode == 2
 
 
+@pytest.mark.slow
 def test_an_ascii_log_is_no_error(tmp_path: Path) -> None:
     result = python("-m", "polyroots", "models", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert result.returncode == 0, result.stderr

@@ -341,6 +341,7 @@ def test_what_grows_is_named_and_not_drawn() -> None:
 # All of them
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", ["1", "2", "3", "4", "strategies", "smoothing"])
 def test_no_word_is_cut(small_A: None, name: str, width: str) -> None:

@@ -50,10 +50,9 @@ needs_slurm = pytest.mark.skipif(bool(_why_not()), reason=_why_not() or "-")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cluster of one may be asked often; the number of threads decides the last bits."""
+    """A cluster of one may be asked often."""
     monkeypatch.setattr(cluster, "_SECONDS_BETWEEN_QUESTIONS", 0.5)
     monkeypatch.setattr(cluster, "_PATIENCE", 3.0)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 def _job_of(out: Path, name: str) -> str:

@@ -67,6 +67,7 @@ def test_a_plan_is_stored_and_read_again(study: Callable[..., Path], tmp_path: P
         StudyDirectory(tmp_path / "none").read()
 
 
+@pytest.mark.slow
 def test_the_command_prints_runs_weights_and_time(study: Callable[..., Path]) -> None:
     path = study()
     output = run("study", "plan", path, "--device", "cpu").stdout

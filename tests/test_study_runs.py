@@ -26,12 +26,6 @@ from polyroots_cli.study import live
 NAMES = [f"{name}_seed-{seed}" for seed in (11, 23) for name in ("q2", "mgnet-ab")]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number of threads decides the last bits."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs are trained in this process."""

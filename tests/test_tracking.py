@@ -199,6 +199,7 @@ def test_the_flow_of_other_spectra(rng: np.random.Generator) -> None:
         draw_flow(moments[:1], "a title")
 
 
+@pytest.mark.slow
 def test_the_command_draws_every_level(tracked: Path, tmp_path: Path) -> None:
     result = run("figures", "--only", "flow", "--run", tracked, "--out", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
