@@ -1,4 +1,4 @@
-"""The commands, as a user types them."""
+"""Running commands as a user types them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def run(*arguments: object, exit_code: int = 0) -> Result:
 
 
 def fails(*arguments: object, exit_code: int = 1) -> str:
-    """The one sentence of an error; nothing on stdout."""
+    """Return the sentence of an error after checking that stdout is empty."""
     result = run(*arguments, exit_code=exit_code)
     assert result.stdout == ""
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]

@@ -1,4 +1,4 @@
-"""Dense operators, the oracle of the spectra, and small networks on disk."""
+"""Fixtures: small networks, images and runs on disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Decoded images go to a directory of the tests, not to the user's."""
+    """Keep decoded images in a directory of the tests instead of the user's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POLYROOTS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -47,7 +47,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="session")
 def init_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file as 'polyroots init' writes it: a small q4 for the digits."""
+    """Return a file of 'polyroots init': a small q4 for the digits."""
     torch.manual_seed(31)
     config = pr.models.model_config("q4", image_size=8, in_channels=1, channels=(6, 12))
     model = pr.models.build(config)
@@ -77,7 +77,7 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, init_file: Path) -> tuple[Path, str]:
-    """A run of one epoch, and what it printed."""
+    """Return a run of one epoch, and its output."""
     out = tmp_path_factory.mktemp("runs") / "first"
     result = run("train", "--init", init_file, "--epochs", 2, "--limit", 60, "--device", "cpu", "--out", out)
     return out, result.stdout
@@ -85,7 +85,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, init_file: Path) -> tuple[
 
 @pytest.fixture(scope="session")
 def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of five epochs, of which the first, every second and the last are stored."""
+    """Return a run of five epochs with stored spectra of the first, every second and the last one."""
     out = tmp_path_factory.mktemp("tracked") / "run"
     source = open_data("digits")
     with snapshots_without_processes():
@@ -95,12 +95,12 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rough_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of pictures in a low resolution, for tests of something else."""
+    """Write pictures in a low resolution, for tests that don't look at them."""
     monkeypatch.setattr(import_module("polyroots.plotting.style"), "DPI", 20)
 
 
 @pytest.fixture
 def no_tracker_process() -> Iterator[Any]:
-    """Spectra of tracked runs are computed in the process of the test."""
+    """Compute the spectra of tracked runs in the process of the test."""
     with snapshots_without_processes():
         yield

@@ -46,6 +46,6 @@ def matched_error(ours: np.ndarray, theirs: np.ndarray) -> float:
     """Largest distance in the optimal matching of two sets of eigenvalues, relative to the spectral radius."""
     assert ours.shape == theirs.shape
     distance = np.abs(ours[:, None] - theirs[None, :])
-    # Squares: the assignment is to avoid long distances, not to save on the sum.
+    # Squared distances penalise long ones, which the sum of distances would allow.
     rows, columns = linear_sum_assignment(distance**2)
     return float(distance[rows, columns].max() / (np.abs(theirs).max() or 1.0))

@@ -1,6 +1,6 @@
-"""Processes of their own, forked from one that has imported what they need: imports take longer than small runs.
+"""Processes forked from one that has imported torch and polyroots, since imports take longer than small runs.
 
-The processes are real ones: they can be killed, receive signals, and train together.
+They are separate processes of the system, which can be killed, receive signals, and train together.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def status_of(process: ForkServerProcess, timeout: float = 120) -> int:
 
 
 def command(words: Sequence[object], out: Path, error: Path, **environment: str) -> ForkServerProcess:
-    """Start polyroots with the words of a command line; its output is appended to two files."""
+    """Start polyroots with the words of a command line, and append its output to two files."""
     return start(_command, [str(word) for word in words], str(out), str(error), environment)
 
 
@@ -71,7 +71,7 @@ def _command(words: list[str], out: str, error: str, environment: dict[str, str]
 
 
 class _Done:
-    """The process of a snapshot that is computed where it is started."""
+    """A finished process, in place of one that computes a snapshot."""
 
     returncode = 0
 
@@ -93,7 +93,7 @@ class _Done:
 
 @contextmanager
 def snapshots_without_processes() -> Iterator[None]:
-    """Compute tracked spectra in this process, when their own would have started."""
+    """Compute tracked spectra in this process, at the time when their own process would start."""
     with pytest.MonkeyPatch.context() as patch:
         names = SimpleNamespace(Popen=_Done, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
         patch.setattr("polyroots.training.runs.tracking.subprocess", names)

@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def image_tree(root: Path, sizes: Mapping[str, tuple[int, int]]) -> Path:
-    """Write black images, path -> (width, height), and return the root."""
+    """Write black images with the given paths and sizes (width, height), and return their root."""
     for path, size in sizes.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", size).save(root / path)

@@ -1,4 +1,4 @@
-"""A run that kills its own process by SIGKILL, at the n-th time that it reaches a moment."""
+"""A run that kills its own process by SIGKILL at the n-th call of a chosen method."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def half(path: str | Path, content: bytes) -> None:
 
 
 def named(prefix: str) -> Callable[..., bool]:
-    """Whether a call is for a temporary file of this name."""
+    """Return whether a call has a temporary file of this name as its argument."""
     return lambda path, *_: Path(path).name.startswith(prefix)
 
 
-# Moment -> where it is: an object and its method, for which calls of it, and what is done before.
+# Moments by name: an object and its method, the calls that count, and a function that is called before the kill.
 MOMENTS: dict[str, tuple[Any, ...]] = {
     "claimed": (loop, "Trainer"),
     "before the first checkpoint": (Trainer, "_write_beginning"),
@@ -45,7 +45,7 @@ MOMENTS: dict[str, tuple[Any, ...]] = {
 
 
 def train_and_die(moment: str, count: int, out: Path, options: dict[str, Any]) -> None:
-    """Begin a run, or go on with it, until the n-th time of a moment."""
+    """Begin or resume a run, and kill this process at the n-th time of a moment."""
     die_after(count, *MOMENTS[moment])
     with snapshots_without_processes():
         if out.exists():
@@ -62,7 +62,7 @@ def die_after(
     when: Callable[..., bool] = lambda *_: True,
     before: Callable[..., Any] = lambda *_: None,
 ) -> None:
-    """Replace a method by one that kills this process at its n-th call."""
+    """Replace a method by one that kills this process at the n-th call."""
     original, seen = getattr(owner, name), []
 
     def dying(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Networks and layers to analyse."""
+"""Unusual networks and layers for tests of the analysis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polyroots.analysis.layers import model_layers
 
 
 class Odd(nn.Module):
-    """Every kind of convolution, some of them shared or unused."""
+    """A network with every kind of convolution, some of them shared or unused."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Odd(nn.Module):
 
 
 def layer_with(K: NDArray[Any]) -> Layer:
-    """A layer with a kernel, on a small image."""
+    """Return a layer with this kernel on a small image."""
     conv = nn.Conv2d(K.shape[1], K.shape[0], K.shape[2:], padding="same", bias=False).double()
     conv.weight.data = torch.from_numpy(np.asarray(K, dtype=float))
     return model_layers(conv, 6)[0][0]

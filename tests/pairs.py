@@ -12,7 +12,7 @@ COMMAND = ["train", "--channels", "4,8", "--device", "cpu", "--devices", "2", "-
 
 
 class Pair:
-    """Two processes with the same command, which find each other as torchrun's do; both write to the same files."""
+    """Two processes with the same command, in the environment that torchrun sets; both write to the same files."""
 
     def __init__(self, directory: Path, *words: object) -> None:
         directory.mkdir(exist_ok=True)
@@ -41,7 +41,7 @@ class Pair:
         return [status_of(process) for process in self.processes]
 
     def said(self) -> tuple[str, str]:
-        """What both have printed, on stdout and on stderr."""
+        """Return the output of both, on stdout and on stderr."""
         return self.out.read_text(), self.error.read_text()
 
     def must_succeed(self) -> tuple[str, str]:

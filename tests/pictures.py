@@ -13,7 +13,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def require_nothing_is_cut(figure: Figure) -> None:
-    """Require that all that is drawn lies within the picture, and that titles and names of axes don't overlap."""
+    """Require that everything lies within the picture, and that titles and names of axes don't overlap."""
     figure.draw_without_rendering()
     width, height = figure.get_size_inches()
     box = figure.get_tightbbox()

@@ -1,4 +1,4 @@
-"""Small runs."""
+"""Runs small enough for tests, and comparisons of runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from polyroots.training.runs.directory import begin
 
 
 def small(source: Source, name: str = "q4", channels: tuple[int, ...] = (4, 8), **options: Any) -> TrainConfig:
-    """A configuration that trains in a moment."""
+    """Return a configuration that trains in less than a second."""
     model = pr.models.model_config(
         name,
         image_size=source.image_size,
@@ -31,12 +31,12 @@ def small(source: Source, name: str = "q4", channels: tuple[int, ...] = (4, 8), 
 
 
 def state_of(path: Path) -> Mapping[str, Tensor]:
-    """Weights of a checkpoint."""
+    """Return the weights of a checkpoint."""
     return load_checkpoint(path).weights
 
 
 def same_weights(one: Path, other: Path) -> bool:
-    """Whether two runs ended with the same bits, in last.pt, in best.pt, and in the optimizer's momentum."""
+    """Return whether last.pt, best.pt and the optimizer's momentum of two runs are bitwise equal."""
     for name in ("last.pt", "best.pt"):
         a, b = state_of(one / name), state_of(other / name)
         if a.keys() != b.keys() or not all(torch.equal(a[key], b[key]) for key in a):
@@ -45,13 +45,13 @@ def same_weights(one: Path, other: Path) -> bool:
     return all(torch.equal(x["momentum_buffer"], momenta[1][i]["momentum_buffer"]) for i, x in momenta[0].items())
 
 
-# A run that uses what there is of augmentation.
+# A run with all parts of the augmentation.
 OPTIONS: dict[str, Any] = {"limit": 60, "epochs": 6, "augment": "crop,flip,autoaugment,cutout", "seed": 11}
 TRACKED: dict[str, Any] = OPTIONS | {"track_spectrum": 2}
 
 
 def columns(out: Path) -> list[dict[str, str]]:
-    """Rows of metrics.csv, without what the clock says."""
+    """Return the rows of metrics.csv without the measured times."""
     with (out / "metrics.csv").open() as stream:
         return [
             {name: value for name, value in row.items() if name not in ("train_seconds", "images_per_second")}
@@ -60,19 +60,19 @@ def columns(out: Path) -> list[dict[str, str]]:
 
 
 def require_same(one: Path, other: Path) -> None:
-    """Require that two runs ended with the same bits and numbers, and nothing beside them."""
+    """Require that two runs have bitwise equal networks and equal metrics, and that no other files are left."""
     assert same_weights(one, other)
     assert columns(one) == columns(other)
     results = [json.loads((run / "result.json").read_text()) for run in (one, other)]
     for result in results:
         del result["images_per_second"]
     assert results[0] == results[1]
-    # Nothing is left of what was being written.
+    # No temporary files are left.
     assert not [path.name for path in other.iterdir() if path.name.startswith(".")]
 
 
 def wait_for_lines(path: Path, count: int, timeout: float = 120) -> None:
-    """Wait until a file has so many lines."""
+    """Wait until a file has at least this number of lines."""
     deadline = time.monotonic() + timeout
     while not path.exists() or path.read_text().count("\n") < count:
         assert time.monotonic() < deadline
@@ -80,7 +80,7 @@ def wait_for_lines(path: Path, count: int, timeout: float = 120) -> None:
 
 
 def begin_and_say(path: Path, number: int, said: Path) -> None:
-    """Begin a run, and write to a file whether that was possible."""
+    """Begin a run, and write to a file whether this succeeded."""
     try:
         begin(path, {"who": number})
         said.write_text("mine")

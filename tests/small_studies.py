@@ -1,4 +1,4 @@
-"""Small studies."""
+"""Studies small enough for tests."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def written(directory: Path, *changes: tuple[str, str], text: str = TEXT) -> Pat
 
 
 def four(directory: Path, *, epochs: int = 2, text: str = FOUR) -> Path:
-    """A study file of four short runs."""
+    """Return a study file of four short runs."""
     path = directory / "four.toml"
     path.write_text(text.format(epochs=epochs))
     return path
 
 
-# A cluster of one machine may be asked often, and shows files at once.
+# The queue of a cluster of one machine can be read often, and its files are visible at once.
 _QUICK = """
 import polyroots.study.cluster as cluster
 from polyroots_cli.main import main
@@ -83,13 +83,13 @@ main()
 
 
 def command(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """The command in a process of its own, with its output in one pipe."""
+    """Start the command in a process with its output in one pipe."""
     words = [sys.executable, "-c", _QUICK, "study", "run", *map(str, arguments)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
 
 
 class Ended:
-    """A process that has ended, as `LocalRunner` asks it."""
+    """A process that has ended, with the methods that `LocalRunner` calls."""
 
     def __init__(self, status: int | None) -> None:
         self.status = status
@@ -102,7 +102,7 @@ class Ended:
 
 
 def train_here(patch: pytest.MonkeyPatch) -> None:
-    """Let studies train their runs in this process, one after another, in place of starting workers."""
+    """Make studies train their runs in this process, one after another, instead of starting workers."""
 
     def start(directory: Any, name: str, output: IO[bytes], environment: dict[str, str]) -> Ended:
         said = io.StringIO()
@@ -124,7 +124,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 300.0) -> None:
 
 
 def epochs_done(run: Path) -> int:
-    """Epochs in a run's metrics.csv."""
+    """Return the number of epochs in a run's metrics.csv."""
     try:
         return max(0, len((run / "metrics.csv").read_text().splitlines()) - 1)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Coefficients that no spectrum decides."""
+"""Coefficients that are set without a spectrum."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_constants() -> None:
 
 @pytest.mark.parametrize("name", ["q2", "q4", "q6", "R,C"])
 def test_the_report_tells_what_drawn_coefficients_do(name: str) -> None:
-    """Roots and diagnosis follow from the coefficients, as if they had been chosen."""
+    """The report has the roots and the diagnosis of the polynomial that drawn coefficients make."""
     torch.manual_seed(101)
     model: Any = pr.models.build(name, image_size=8, channels=(4, 8))
     seen: list[Any] = []
@@ -198,7 +198,7 @@ def test_a_trained_networks_coefficients_are_drawn_anew(trained: tuple[Path, str
 
 
 def test_a_network_that_fails_is_left_as_it_was() -> None:
-    """Also where it has coefficients that could not be set: those of a run that diverged."""
+    """The coefficients of a diverged run, which could not be set again, stay as they are after an error."""
     model: Any = pr.models.build("q4", image_size=8, channels=(4, 8))
     with torch.no_grad():
         model.levels[0].blocks[0].alphas.fill_(float("nan"))

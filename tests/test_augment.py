@@ -20,7 +20,7 @@ COUNT = 60_000
 
 
 def photos(count: int, channels: int = 3, size: tuple[int, int] = (16, 24), seed: int = 83) -> Tensor:
-    """Bytes with structure: noise on ramps, some flat, dark, or with few levels."""
+    """Return images with structure: noise on ramps, some of them flat, dark, or with few levels."""
     rng = np.random.default_rng(seed)
     ramp = np.linspace(0, 200, size[1]) * rng.uniform(0, 1, (count, channels, 1, 1))
     images = ramp + rng.integers(0, 56, (count, channels, *size))
@@ -41,7 +41,7 @@ def chi_squared(counts: NDArray[Any]) -> float:
 
 
 def test_numbers_follow_from_seed_epoch_and_sample_alone() -> None:
-    """Not from the number of samples, nor from the order in which they are asked for."""
+    """The numbers depend neither on the number of samples nor on the order of the samples."""
     chosen = torch.tensor([31, 5, 90, 5])
     few, many = Draws(13, 2, 100).of(chosen), Draws(13, 2, 5000).of(chosen)
     for name in COLUMNS:
@@ -91,7 +91,7 @@ def test_crops_and_flips_are_what_was_drawn(numbers: Any) -> None:
 
 
 def test_every_shift_is_as_probable(numbers: Any) -> None:
-    """Found from the images: a single bright pixel in the middle of the image."""
+    """The shift is read off from the position of a single bright pixel in the middle of the image."""
     images = torch.zeros(COUNT, 1, 9, 9, dtype=torch.uint8)
     images[:, :, 4, 4] = 255
     places = augment(("crop",), images, numbers, fill=0).flatten(1).float().argmax(1).numpy()
@@ -107,10 +107,10 @@ def test_cutout_covers_a_square_anywhere(numbers: Any) -> None:
     covered = augment(("cutout",), images, drawn, fill=9) == 9
     assert torch.equal(covered[:, 0], covered[:, 1])
     rows, columns = covered[:, 0].any(2), covered[:, 0].any(1)
-    # A square is what its rows and its columns have in common.
+    # A square is the intersection of its rows and its columns.
     assert torch.equal(covered[:, 0], rows[:, :, None] & columns[:, None, :])
     for seen, length in ((rows, 8), (columns, 12)):
-        # Four pixels from two before the centre on, cut off at the rim; each centre as probable.
+        # Four pixels that begin two before the centre, cut off at the rim; all centres are equally probable.
         starts, expected = [], []
         for centre in range(length):
             window = np.zeros(length, dtype=bool)
@@ -123,7 +123,7 @@ def test_cutout_covers_a_square_anywhere(numbers: Any) -> None:
 
 
 class Given(AutoAugment):  # type: ignore[misc]
-    """torchvision's, with a draw that is given."""
+    """torchvision's AutoAugment with given random numbers."""
 
     def get_params(self, transform_num: int) -> Any:
         return self.given
@@ -150,7 +150,7 @@ def test_autoaugment_is_torchvisions_image_by_image(
 
 
 def test_autoaugment_meets_every_operation(numbers: Any) -> None:
-    """25 policies of two operations, each as probable as the others."""
+    """All 25 policies of two operations are equally probable."""
     operations, chances, places = _table(32, 32)
     assert chances.shape == (25, 2)
     assert set(places.ravel()) == set(range(len(operations)))

@@ -1,4 +1,4 @@
-"""Blocks: the factors of q that a network computes, and the sequences that are written for them."""
+"""Blocks: factors of q, and block sequences as text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POINTS = np.array([0, 0.3, -1.7, 2.2, 0.5 + 1j, -2 - 0.4j])
     ],
 )
 def test_factors(factor: Any, coefficients: tuple[float, ...]) -> None:
-    """The coefficients by hand, and 1 - t p(t) equal to the product over the factor's roots."""
+    """Coefficients agree with those by hand, and 1 - t p(t) with the product over the factor's roots."""
     assert factor.coefficients == pytest.approx(coefficients, abs=1e-16)
     t = POINTS
     p = sum(c * t**k for k, c in zip(factor.powers, factor.coefficients, strict=True))

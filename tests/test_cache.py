@@ -1,4 +1,4 @@
-"""Decoded images on disk, held-out images, and images that workers read."""
+"""The cache of decoded images, validation images, and images that are read by workers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refuse_to_decode(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder_is_decoded_once(image_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also from a copy with other dates; progress says that it is done."""
+    """A copy with other dates is found in the cache too, and the progress bar is complete."""
     first = open_data("folder", image_folder).load()
     assert len(list(cache.iterdir())) == 2
     moved = shutil.copytree(image_folder, cache.parent / "moved", copy_function=shutil.copyfile)
@@ -55,7 +55,7 @@ def test_a_folder_is_decoded_once(image_folder: Path, cache: Path, monkeypatch: 
 def test_a_folder_that_changed_is_decoded_anew(
     image_folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One image with another content, of the same name, size and date."""
+    """One image has other contents, with the same name, size and date."""
     moved = shutil.copytree(image_folder, cache.parent / "moved")
     before = open_data("folder", moved).load()
     image = moved / "train" / "red" / "3.png"
@@ -134,7 +134,7 @@ def test_validation_images_are_held_out_of_each_class() -> None:
         assert moved.rows is None
         assert torch.equal(moved.images[3], images[1])
     assert torch.equal(source.load(val_fraction=0.2).validation.rows, data.validation.rows)
-    # What is normalised is what is trained on.
+    # The normalisation is measured on the images that are trained on.
     assert Normalisation.of(data.train) == Normalisation.of(data.train.to(torch.device("cpu")))
     assert Normalisation.of(data.train) != Normalisation.of(whole.train)
 
@@ -147,7 +147,7 @@ def test_validation_images_are_held_out_of_each_class() -> None:
         ((500, 300, 30), 0.2, (100, 60, 6)),
         ((3, 3, 3), 0.5, None),
         ((2, 100), 0.5, (1, 50)),
-        ((1, 99), 0.5, (0, 49)),  # the one image stays
+        ((1, 99), 0.5, (0, 49)),  # one image of the class stays for training
     ],
 )
 def test_small_classes_keep_their_share(sizes: tuple[int, ...], fraction: float, held: tuple[int, ...] | None) -> None:
@@ -164,7 +164,7 @@ def test_small_classes_keep_their_share(sizes: tuple[int, ...], fraction: float,
 
 
 def test_the_fingerprint_is_of_images_and_classes(image_folder: Path) -> None:
-    """Of all splits, in their order; the same however they are held."""
+    """The hash depends on the images and classes of all splits in their order, not on how they are stored."""
     source = open_data("folder", image_folder)
     data = source.load(val_fraction=0.25)
     found = data.fingerprint()
@@ -183,7 +183,7 @@ def test_the_fingerprint_is_of_images_and_classes(image_folder: Path) -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(image_folder: Path, cache: Path) -> None:
-    """A quota: the system refuses in the middle of the file."""
+    """The system refuses to write beyond the middle of the file, as with a quota."""
     expected = open_data("folder", image_folder).load().fingerprint()
     shutil.rmtree(cache)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -227,7 +227,7 @@ def test_too_few_images_for_validation_are_said() -> None:
 
 
 def test_workers_bring_the_same_images(tmp_path: Path, image_folder: Path) -> None:
-    """In the same order, of a split with rows of its own; and a run with them has the same bits."""
+    """Workers bring the images in the same order, also of a subset, and a run with workers is bitwise equal."""
     source = open_data("folder", image_folder)
     split = source.load(val_fraction=0.25).train
     lists = [torch.tensor([3, 0, 7]), torch.tensor([1]), torch.arange(20), torch.tensor([29, 29])]

@@ -161,7 +161,7 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, init_file: Path)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
 def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path, init_file: Path) -> None:
-    """For real: the operating system refuses to write more than 1,000 bytes."""
+    """The operating system refuses to write more than 1,000 bytes."""
     resource = pytest.importorskip("resource")
     path = tmp_path / "kept.pt"
     path.write_text("old")
@@ -273,7 +273,7 @@ def test_depthwise_convolutions_are_assumed_after_the_first(tmp_path: Path) -> N
     first, second = read_layers(tmp_path / "w.pt").layers
     assert (first.conv.groups, first.note) == (1, "perhaps depthwise")
     assert (second.conv.groups, second.note) == (4, "depthwise")
-    # safetensors doesn't keep the order: there another convolution must take colour images.
+    # safetensors doesn't keep the order, so another convolution must be the one that takes colour images.
     save_file(model.state_dict(), tmp_path / "w.safetensors")
     assert {layer.note for layer in read_layers(tmp_path / "w.safetensors").layers} == {"perhaps depthwise"}
     colour = nn.ModuleDict({"stem": nn.Conv2d(3, 4, 3), "depthwise": nn.Conv2d(4, 4, 3, groups=4)})

@@ -48,7 +48,7 @@ def test_prefixes_stay_where_names_would_become_one(tmp_path: Path) -> None:
 
 
 def test_a_real_compiled_and_parallel_model(tmp_path: Path) -> None:
-    """Not by names that we made up: what torch itself writes."""
+    """The state dicts are written by torch itself, with its own prefixes."""
     model = network()
     compiled: Any = torch.compile(model)
     for wrapped in (compiled, nn.DataParallel(model), nn.DataParallel(compiled)):
@@ -101,7 +101,7 @@ def test_the_older_format_of_torch(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_zip_files_are_mapped_and_not_read(tmp_path: Path) -> None:
-    """400 MB of weights, of which the list of layers touches nothing: the process stays small."""
+    """Listing the layers of a file with 400 MB of weights takes little memory."""
     torch.save({"w": torch.zeros(1024, 1024, 10, 10)}, tmp_path / "large.pt")
     code = f"""
 from polyroots.checkpoints import read_layers
@@ -146,7 +146,7 @@ def test_lightning_and_ema(tmp_path: Path) -> None:
 
 
 def test_plain_data_beside_a_state_dict_is_read(tmp_path: Path) -> None:
-    """What training scripts save: arguments, paths, times, numpy numbers and arrays."""
+    """The plain data are arguments, paths, times, numpy numbers and arrays, as training scripts save them."""
     document = {
         "state_dict": network().state_dict(),
         "args": argparse.Namespace(lr=0.1, out=Path("runs")),

@@ -220,7 +220,7 @@ def test_a_data_directory_without_train_and_test_is_said(tmp_path: Path) -> None
 
 
 def test_an_interrupt_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An impatient second Ctrl-C saves nothing more; what there is can go on."""
+    """After a second Ctrl-C, which saves nothing more, the message has the command that resumes the run."""
     from polyroots.training.loop.epoch import EpochLoop
 
     epoch = EpochLoop.run
@@ -243,7 +243,7 @@ def test_paths_with_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_tables_stay_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
-    """A pseudo-terminal of 40 columns: no number is cut, nothing is folded."""
+    """On a pseudo-terminal of 40 columns no number is cut and no line is folded."""
     arguments = ["init", "--channels", "4,8", "--seed", "9"]
     code = f"import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'polyroots', *{arguments}]))"
     result = subprocess.run(

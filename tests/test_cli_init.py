@@ -1,4 +1,4 @@
-"""``polyroots init``: networks, checkpoints, layers, and all strategies beside each other."""
+"""``polyroots init``: networks, checkpoints, layers, and the comparison of strategies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def document(*arguments: object) -> Any:
 
 @pytest.fixture(scope="module")
 def poisson(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The 5-point Laplacian as anybody's checkpoint."""
+    """Return a state dict with the 5-point Laplacian."""
     path = tmp_path_factory.mktemp("poisson") / "poisson.pt"
     K = torch.tensor([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
     torch.save({"stencil.weight": K, "wide.weight": torch.ones(2, 3, 3, 3)}, path)
@@ -34,7 +34,7 @@ def poisson(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shifted_file(tmp_path_factory: pytest.TempPathFactory, init_file: Path) -> Path:
-    """A Poly-MgNet whose eigenvalues lie in the right half-plane."""
+    """Return a file with a Poly-MgNet whose eigenvalues lie in the right half-plane."""
     from polyroots.checkpoints.own import Checkpoint, save_checkpoint
 
     checkpoint = load_checkpoint(init_file)
@@ -83,7 +83,7 @@ def test_the_diagnosis_is_the_librarys(tmp_path: Path) -> None:
 def test_a_file_with_new_coefficients_trains_and_has_spectra(
     tmp_path: Path, init_file: Path, shifted_file: Path
 ) -> None:
-    """The weights of A are kept, the coefficients are those of the report."""
+    """The weights of A are kept, and the coefficients are those of the report."""
     path = tmp_path / "again.pt"
     found = document(shifted_file, "--roots", "minimax", "--out", path)
     before, after = load_checkpoint(shifted_file), load_checkpoint(path)
@@ -111,14 +111,14 @@ def test_every_strategy_initialises_a_network(shifted_file: Path, strategy: str)
 
 
 def test_the_degree_alone_picks_the_blocks(tmp_path: Path) -> None:
-    """Pairs on every level: the network that is written has blocks for them."""
+    """Where the roots of every level are pairs, the network has blocks for pairs."""
     path = tmp_path / "init.pt"
     found = document(*SMALL, "--degree", 3, "--roots", "complex", "--out", path)
     letters = [block["letter"] for block in found["levels"][0]["blocks"]]
     assert load_checkpoint(path).config.blocks == tuple(letters)
     assert letters == ["C", "C"]
     assert found["model"]["name"] == "C,C"
-    # The same convolutions as with the blocks of the default.
+    # The convolutions are the same as with the default blocks.
     other = document(*SMALL, "--degree", 3)
     assert other["model"]["name"] == "q4"
     assert [level["radius"] for level in other["levels"]] == [level["radius"] for level in found["levels"]]
@@ -145,7 +145,7 @@ def test_pairs_of_extreme_real_part_are_kept_on_request() -> None:
 
 
 def test_the_poisson_stencil_with_both_boundaries(poisson: Path) -> None:
-    """One eigenvalue is zero with periodic boundary; none with zeros, where the best is Chebyshev's."""
+    """One eigenvalue is zero with a periodic boundary, none with zeros, where the best roots are Chebyshev's."""
     circular = document(poisson, "--degree", 3, "--roots", "chebyshev", "--image-size", 16)
     (level,) = circular["levels"]
     assert level["diagnosis"]["null"] == 1
@@ -277,7 +277,7 @@ def test_broken_layers_are_left_out_with_the_reason(tmp_path: Path) -> None:
 
 
 def test_new_coefficients_of_a_trained_network_are_evaluated(trained: tuple[Path, str], tmp_path: Path) -> None:
-    """Its weights and what it was trained on are kept; training from it begins anew."""
+    """The file keeps the weights, and what an evaluation needs of the training; training from it is a new run."""
     out, _ = trained
     path = tmp_path / "again.pt"
     run("init", out / "last.pt", "--roots", "leja", "--out", path)
@@ -286,7 +286,7 @@ def test_new_coefficients_of_a_trained_network_are_evaluated(trained: tuple[Path
     assert scores["coefficients_set_anew"]
     assert "epoch 2, coefficients set anew) on" in run("evaluate", path).stdout
     checkpoint = load_checkpoint(path)
-    # What evaluation needs of training, and nothing of what going on with the run needs.
+    # The entries that an evaluation needs, without the state from which a run is resumed.
     best, last = (load_checkpoint(out / name) for name in ("best.pt", "last.pt"))
     assert "state" in last.training
     assert set(checkpoint.training) == {*best.training, "initialised"} == {*last.training, "initialised"} - {"state"}
@@ -297,7 +297,7 @@ def test_new_coefficients_of_a_trained_network_are_evaluated(trained: tuple[Path
 
 
 def test_a_comparison_alone_does_not_ask_for_the_default(poisson: Path) -> None:
-    """Blocks of q4 don't fit a real spectrum's extremal roots; the other strategies are what was asked for."""
+    """The extremal roots of a real spectrum don't fit q4's blocks, which is no error in a comparison."""
     arguments = (poisson, "--model", "q4", "--compare", "--image-size", 8)
     assert "extremal: stencil.weight: blocks L,L,C need 1 distinct conjugate pairs" in run("init", *arguments).stdout
     rows = {row["strategy"]: row for row in document(*arguments)["comparison"]}
@@ -350,7 +350,7 @@ def test_mistakes_with_checkpoints(poisson: Path, init_file: Path, tmp_path: Pat
 
 
 def test_large_zero_padded_layers_have_harmonic_ritz_values(tmp_path: Path) -> None:
-    """5,184 unknowns: no eigenvalues, and no others but roots that need none."""
+    """With 5,184 unknowns no eigenvalues are computed, so only strategies that need none have roots."""
     K = 0.05 * np.random.default_rng(113).standard_normal((4, 4, 3, 3))
     K[range(4), range(4), 1, 1] += 1
     torch.save({"w": torch.from_numpy(K)}, tmp_path / "w.pt")

@@ -1,4 +1,4 @@
-"""The options that choose a network, as a user types them."""
+"""The options that choose a network."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def test_models_lists_every_network_with_its_cost() -> None:
 
 
 def test_models_counts_multiply_adds() -> None:
-    """By hand: convolutions of 3x3 taps at each level, stem, transitions and head."""
+    """The expected counts are by hand: 3x3 convolutions at each level, stem, transitions and head."""
     (q2,) = json.loads(run("models", "q2", "--json").stdout)
     pixels, channels = [1024, 256, 64, 16], [64, 128, 256, 256]
     A = [9 * n * c * c for n, c in zip(pixels, channels, strict=True)]
     stem = 9 * 3 * 64 * 1024
-    # Pi and R read one channel for each that they write.
+    # Each output channel of Pi and R reads one input channel.
     transitions = sum(2 * 9 * n * c for n, c in zip(pixels[1:], channels[1:], strict=True))
     assert q2["multiply_adds"] == stem + 2 * sum(A[:3]) + A[3] + transitions + 256 * 10
-    # Levels, stem and head are all there is.
+    # The network consists of levels, stem and head.
     assert q2["weights"] == sum(q2["level_weights"]) + 9 * 3 * 64 + 2 * 64 + 2570
     assert q2["applications"] == 7
     assert (q2["coefficients"], q2["inert"]) == (8, [{"level": 1, "block": 1, "letter": "L", "powers": [0]}])
@@ -76,7 +76,7 @@ def test_every_option_reaches_the_network(tmp_path: Path) -> None:
     run("init", "--channels", "4,8", *options, "--out", tmp_path / "init.pt")
     start = load_checkpoint(tmp_path / "init.pt")
     assert start.config == config
-    # Fixed coefficients are those of the spectrum after training, too.
+    # Fixed coefficients are still those of the spectrum after training.
     for key, value in load_checkpoint(tmp_path / "run" / "last.pt").weights.items():
         if key.endswith("alphas"):
             assert torch.equal(value, start.weights[key])
@@ -114,7 +114,7 @@ def test_each_A_has_the_roots_of_its_own_spectrum(tmp_path: Path) -> None:
     assert "1, steps 3-4" in run("init", *options).stdout
     compared = json.loads(run("init", tmp_path / "init.pt", "--compare", "--json").stdout)["comparison"]
     assert "as it is" in {row["strategy"] for row in compared}
-    # With A of their own the blocks can't be left to the roots, which are chosen for each A by itself.
+    # Where each step has its own A, roots are chosen for each A, so they can't choose the blocks of the level.
     by_degree = json.loads(
         run("init", "--degree", 3, "--roots", "real", "--steps-per-a", 2, *options[4:6], "--json").stdout
     )
@@ -142,7 +142,7 @@ def test_a_placement_of_quadratic_blocks_needs_some() -> None:
 
 
 def test_roots_choose_the_blocks_and_the_rest_of_the_network_stays(tmp_path: Path) -> None:
-    """A degree alone leaves the blocks to the roots: four real ones take L,L,R in place of q4's L,L,C."""
+    """With --degree alone the blocks fit the roots: four real roots take L,L,R in place of q4's L,L,C."""
     options = (
         "--degree",
         3,

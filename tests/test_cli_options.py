@@ -1,4 +1,4 @@
-"""Messages of the library with the options of the command that was called."""
+"""Messages of the library, followed by the options of the running command."""
 
 from __future__ import annotations
 

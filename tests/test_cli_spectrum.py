@@ -69,7 +69,7 @@ def test_spectrum_of_others_says_what_it_assumes(tmp_path: Path) -> None:
 
 
 def test_numbers_of_the_table_are_those_of_numpy(tmp_path: Path) -> None:
-    """A checkpoint whose spectrum is known: the Laplacian, eigenvalues 0 to 8."""
+    """The checkpoint holds a Laplacian, whose eigenvalues lie between 0 and 8."""
     K = torch.tensor(np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]), dtype=torch.float32).reshape(1, 1, 3, 3)
     torch.save({"laplacian": K}, tmp_path / "laplacian.pt")
     printed = run("spectrum", tmp_path / "laplacian.pt", "--size", 8).stdout
@@ -90,7 +90,7 @@ def test_pictures_of_layers_with_odd_names(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.ModuleDict]:
-    """Somebody's network with every kind of convolution, as safetensors."""
+    """Return a file of safetensors with every kind of convolution."""
     torch.manual_seed(43)
     model = nn.ModuleDict(
         {
@@ -334,9 +334,9 @@ def test_doubtful_eigenvalues_are_said(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_an_interrupt_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while LAPACK works: one sentence, no traceback, what is done is printed, no file is written."""
+    """Ctrl-C within LAPACK prints the finished layers and one sentence, without a traceback, and no file is written."""
     torch.save({"small": torch.randn(2, 2, 3, 3), "large": torch.randn(32, 32, 3, 3)}, tmp_path / "w.pt")
-    # Programs in the background of a shell ignore interrupts.
+    # A shell starts background programs with SIGINT ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     begun = []
 

@@ -1,4 +1,4 @@
-"""``polyroots train`` as it is typed."""
+"""``polyroots train``: options, output and messages."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_validation_is_printed(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.xdist_group("forked")
 def test_a_run_that_was_stopped_goes_on(tmp_path: Path) -> None:
-    """SIGTERM from outside, then --resume; a second --resume prints the result again."""
+    """After SIGTERM --resume continues the run, and a second --resume prints the result again."""
     out = tmp_path / "a run"
     files = tmp_path / "out.txt", tmp_path / "error.txt"
     process = start_command([*SMALL, "--epochs", 30, "--out", out], *files)
@@ -176,7 +176,7 @@ def test_mistakes_are_one_sentence(
 @pytest.mark.slow
 @pytest.mark.xdist_group("forked")
 def test_a_bar_shows_how_far_it_is(tmp_path: Path) -> None:
-    """On a terminal: epoch, loss, accuracy, images per second, time left."""
+    """The bar on a terminal has epoch, loss, accuracy, images per second and the time left."""
     terminal, other_end = pty.openpty()
     name = Path(os.ttyname(other_end))
     words = [*SMALL, "--epochs", 8, "--out", tmp_path / "run"]

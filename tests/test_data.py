@@ -52,7 +52,7 @@ def test_a_limit_takes_the_same_share_of_each_class(image_folder: Path) -> None:
     kept = balanced(labels, 17)
     assert np.bincount(labels[kept]).tolist() == [7, 3, 7]
     assert (np.diff(kept) > 0).all()
-    assert kept[labels[kept] == 0].max() > 7  # random ones, not the first
+    assert kept[labels[kept] == 0].max() > 7  # random images, not the first ones
     assert np.array_equal(balanced(labels, 100), np.arange(73))
 
 
@@ -111,7 +111,7 @@ def test_cifar10_that_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_cifar10_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches in the original's layout, with the checksums of the real ones left aside."""
+    """The batches have the original layout; the checksums of the published files are not compared."""
     import pickle
 
     rng = np.random.default_rng(67)
@@ -168,7 +168,7 @@ def test_images_of_16_bits_are_refused(tmp_path: Path) -> None:
 
 
 def test_one_split_is_read_without_the_other(image_folder: Path) -> None:
-    """The same images as in the whole, and no work for the others."""
+    """The images are those of the whole data set, and the images of other splits are not decoded."""
     for source in (open_data("digits"), open_data("folder", image_folder)):
         seen: list[Any] = []
         (test,) = source.read(("test",), 8, lambda *counts, seen=seen: seen.append(counts))
@@ -179,13 +179,13 @@ def test_one_split_is_read_without_the_other(image_folder: Path) -> None:
 
 
 def idx(array: NDArray[Any]) -> bytes:
-    """The format of MNIST's files."""
+    """Return an array in the format of MNIST's files."""
     return bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
 
 
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
 def test_mnist_is_read(tmp_path: Path, name: str, folder: str) -> None:
-    """Files in the original's format, unpacked."""
+    """The files have the original format, unpacked."""
     rng = np.random.default_rng(73)
     raw = tmp_path / folder / "raw"
     raw.mkdir(parents=True)
@@ -239,7 +239,7 @@ def test_cifar100_is_read_with_its_classes(tmp_path: Path, monkeypatch: pytest.M
 def test_a_download_that_fails_says_what_to_put_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, place: str, file: str
 ) -> None:
-    """No network; and a file that comes with another checksum."""
+    """The download fails without a network, and for a file with another checksum."""
     for module in ("cifar", "mnist"):
         for error, words in (
             (URLError("network is unreachable"), "network is unreachable"),

@@ -1,4 +1,4 @@
-"""What is said of a residual polynomial, against what is known of model problems."""
+"""Diagnoses of residual polynomials, against known values of model problems."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_damped_jacobi_has_the_smoothing_factor_three_fifths() -> None:
     assert found.smoothing_factor == pytest.approx(3 / 5, abs=1e-14)
     assert found.null == 1
     assert found.eigenvalues == 255
-    # The slowest mode but the constant one, and no root does better than the mean of both ends.
+    # The slowest mode after the constant one; the best single root is the mean of both ends.
     low = 2 - 2 * np.cos(2 * np.pi / 16)
     assert found.max_abs == pytest.approx(1 - low / 5)
     assert found.best == pytest.approx((8 - low) / (8 + low), rel=1e-8)
@@ -30,7 +30,7 @@ def test_damped_jacobi_has_the_smoothing_factor_three_fifths() -> None:
 
 
 def test_the_best_smoother_of_one_root_is_damped_jacobi() -> None:
-    """On the high frequencies, eigenvalues from 2 to 8, the best root is 5 and reaches 3/5."""
+    """On the high frequencies, whose eigenvalues lie from 2 to 8, the best root is 5, with max |q| = 3/5."""
     Lambda = pr.eigenvalues(LAPLACIAN, 16)
     found = pr.ResidualPolynomial([5]).diagnose(Lambda, region="high")
     assert (found.region, found.eigenvalues, found.null) == ("high", 256 - 7 * 7, 0)
@@ -121,7 +121,7 @@ def test_what_is_beyond_float64_is_infinite() -> None:
 
 
 def test_rounding_at_one_is_not_damped() -> None:
-    """q(8) = (1 - 4)(1 - 4/3) is 1, in float64 less by the last digit."""
+    """q(8) = (1 - 4)(1 - 4/3) is 1, but in float64 it is smaller by the last digit."""
     found = pr.ResidualPolynomial([2, 6]).diagnose([2, 4, 6, 8])
     assert found.max_abs == pytest.approx(1, abs=1e-12)
     assert found.damped == 0.75
@@ -129,7 +129,7 @@ def test_rounding_at_one_is_not_damped() -> None:
 
 
 def test_growth_is_that_of_the_worst_partial_product() -> None:
-    """8 first, in the order of Leja: 1 - t / 8 is harmless, with 0.1 it is 30 at 3.05, and 2.5, 5 bring it down."""
+    """In Leja order 8 is first: its factor is at most 1, with 0.1 the product is 30 at 3.05; 2.5 and 5 reduce it."""
     q = pr.ResidualPolynomial([0.1, 8, 2.5, 5])
     points = np.linspace(0.1, 8, 80)
     partial = np.cumprod([np.abs(1 - points / root) for root in q.roots], axis=0).max(axis=1)
@@ -148,7 +148,7 @@ def test_far_from_normal_is_said_where_it_is_so() -> None:
 
 
 def test_a_search_that_fails_leaves_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A solver that returns no step: value and bound don't meet, and only the best is missing."""
+    """With a solver that returns no step value and bound don't agree, and only the best polynomial is missing."""
     module = importlib.import_module("polyroots.polynomials.minimax")
     monkeypatch.setattr(module, "_solve", lambda q, Phi: (np.zeros(Phi.shape[1]), np.full(len(q), 1 / len(q))))
     with pytest.raises(pr.ConvergenceError, match=r"2 roots has not converged: its max.q. lies between 0.* and"):

@@ -1,4 +1,4 @@
-"""Packages that only some commands need."""
+"""The packages of the extras, which only some commands need."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ for command in (
 
 @pytest.mark.slow
 def test_commands_work_without_extras(tmp_path: Path) -> None:
-    """Only the last one, the report, needs one, and says what to type."""
+    """Only the last command, the report, needs an extra, and its message has the pip command."""
     (tmp_path / "study.toml").write_text('title = "one"\n\n[base]\nmodel = "q2"\nepochs = 1\nscale = 0.25\n')
     result = subprocess.run(
         [sys.executable, "-c", COMMANDS],

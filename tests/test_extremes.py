@@ -14,7 +14,7 @@ from polyroots.spectra.extreme_eigenvalues import extreme_eigenvalues
 from polyroots.spectra.symbol_search import ENDS
 from polyroots.spectra.zero_padding import Eigenpairs
 
-# The module, which a function of its name hides in the package.
+# The module; in the package a function of the same name hides it.
 extremes = importlib.import_module("polyroots.spectra.extreme_eigenvalues")
 
 
@@ -27,7 +27,7 @@ extremes = importlib.import_module("polyroots.spectra.extreme_eigenvalues")
         (3, 5, (101, 150), {}),
         (2, 3, (256, 230), {"dilation": 2}),
         (4, 3, (110, 112), {"groups": 2}),
-        (2, 3, (129, 129), {"dilation": 4}),  # coprime to the image: every symbol of the kernel itself, elsewhere
+        (2, 3, (129, 129), {"dilation": 4}),  # coprime to the image: the same symbols
         (2, 3, (128, 129), {"dilation": (6, 16)}),
         (2, 2, (59, 66), {"dilation": (2, 1)}),
         (2, 3, (90, 50), {}),
@@ -37,7 +37,7 @@ extremes = importlib.import_module("polyroots.spectra.extreme_eigenvalues")
 def test_extremes_are_those_of_all_eigenvalues(
     c: int, k: int, size: tuple[int, int], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each end's five outermost, counted with multiplicity, and their frequencies; by the search wherever it can."""
+    """The five outermost eigenvalues of each end, with multiplicity, and their frequencies are found by the search."""
     monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     for seed in (7, 12, 13):
         K = np.random.default_rng(seed).standard_normal((c, c // options.get("groups", 1), k, k))
@@ -53,7 +53,7 @@ def test_extremes_are_those_of_all_eigenvalues(
                 assert here.sum() == c
                 assert np.abs(everything.values[here] - value).min() < 1e-11
             if not found.is_exact:
-                # On the continuous symbol an end can only be farther out.
+                # The supremum over the continuous symbol is at least the extreme value of the image.
                 outward = -1 if name == "min_real" else 1
                 assert outward * end.supremum >= outward * found.reached(name) - 1e-12
                 assert end.supremum == pytest.approx(found.reached(name), rel=0.05)
@@ -61,7 +61,7 @@ def test_extremes_are_those_of_all_eigenvalues(
 
 
 def test_the_cost_does_not_grow_with_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number of symbols that are solved: the same at 224 and at 1024 pixels."""
+    """The same number of symbols is solved for 224 and for 1024 pixels."""
     solved = []
     eigvals = np.linalg.eigvals
 
@@ -85,7 +85,7 @@ def test_the_cost_does_not_grow_with_the_image(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_symbols_suprema_are_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The 5-point Laplacian on an odd image misses theta = pi: 8 is the supremum, not an eigenvalue."""
+    """An odd image doesn't have the frequency pi: the Laplacian's supremum 8 is no eigenvalue there."""
     K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
     monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     found = extreme_eigenvalues(K, 1023, 2)
@@ -95,7 +95,7 @@ def test_the_symbols_suprema_are_reached(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_peak_that_the_first_grid_misses_is_found_by_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Started at theta = 0 alone, the search climbs a lower hill; the second grid sees that, and it starts again."""
+    """Started at theta = 0 only, the search finds a lower maximum; the check on the second grid starts it again."""
     monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     monkeypatch.setattr(search.SymbolSearch, "_starts", lambda self, name, coarse: np.full((1, 2), 0.01))
     K = np.zeros((1, 1, 3, 5))
@@ -109,7 +109,7 @@ def test_a_peak_that_the_first_grid_misses_is_found_by_the_check(monkeypatch: py
 def test_a_supremum_is_never_below_the_images_own_eigenvalues(
     monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
-    """A refinement that fails altogether: the image's own frequencies have the last word."""
+    """Even if the refinement fails, the supremum is at least the extreme value at the image's own frequencies."""
     monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     monkeypatch.setattr(
         search.SymbolSearch, "_refine", lambda self, name, starts: (starts, np.full(len(starts), -100.0))
@@ -120,7 +120,7 @@ def test_a_supremum_is_never_below_the_images_own_eigenvalues(
 
 
 def test_ridges_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Taps on a diagonal: the height is constant along a line of frequencies, where all 200 values lie."""
+    """With taps on a diagonal the measure is constant along a line of frequencies with all 200 values."""
     monkeypatch.setattr(search, "_WORTHWHILE", (0, 0))
     K = np.zeros((1, 1, 3, 3))
     K[0, 0, 0, 0] = K[0, 0, 2, 2] = 1.0  # 2 cos(y + x)
@@ -149,7 +149,7 @@ def test_zero_padding_dense_and_arnoldi_agree(monkeypatch: pytest.MonkeyPatch, r
 
 
 def test_each_end_is_its_own(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    """A spectrum around -3: the largest modulus is at the other end than the largest real part."""
+    """For a spectrum around -3 the largest modulus and the largest real part are at opposite ends."""
     K = rng.standard_normal((2, 2, 3, 3)) / 5
     K[[0, 1], [0, 1], 1, 1] -= 3
     everything = pr.eigenvalues(K, (8, 9), padding="zeros", dilation=2)

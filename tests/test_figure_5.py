@@ -1,4 +1,4 @@
-"""Runs of a study in comparison, and Figure 5."""
+"""Figure 5: series of runs, their labels, and the drawing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from polyroots_figures import FIGURES, Request
 
 @pytest.fixture
 def study(tmp_path: Path, trained: tuple[Path, str]) -> Path:
-    """Directories of runs without training: two networks, two numbers of channels, three seeds; one is unfinished."""
+    """Write run directories without training: two networks, two widths, three seeds; one run is unfinished."""
     config = json.loads((trained[0] / "config.json").read_text())
     for name in ("q4", "q2"):
         for width in (4, 8):
@@ -107,7 +107,7 @@ def test_what_decides_a_run_is_in_the_label(study: Path, fields: dict[str, Any],
 
 
 def test_what_a_run_began_with_is_in_the_label(study: Path, trained: tuple[Path, str]) -> None:
-    """Roots for another region; a network that was trained before."""
+    """Labels name the region of the roots, and a start from a trained network, where runs differ in them."""
     for seed in (11, 12, 13):
         init = json.loads((trained[0] / "init.json").read_text())
         (study / "q4-8" / str(seed) / "init.json").write_text(json.dumps(init | {"region": "high"}))
@@ -188,7 +188,7 @@ def test_points_that_would_cover_each_other_stand_side_by_side(study: Path) -> N
         require_nothing_is_cut(figure)
         (axes,) = figure.axes
         drawn = {name: container[0].get_xdata() for name, container in zip(points, axes.containers, strict=True)}
-        # As far from each other as markers are wide, around the weights that they have.
+        # The points are a marker's width apart, around their weights.
         for index in range(2):
             weights = points["q2"][index]["weights"]
             left, right = axes.transData.transform([(drawn[name][index], 85) for name in ("q2", "q4")])[:, 0]

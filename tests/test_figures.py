@@ -40,13 +40,13 @@ def test_surface_has_axes_points_and_roots(Lambda: Spectrum) -> None:
     assert axes.get_xlim()[0] < Lambda.min_real < Lambda.max_real < axes.get_xlim()[1]
     assert axes.get_ylim()[0] < -Lambda.max_imag < Lambda.max_imag < axes.get_ylim()[1]
     assert axes.get_zlim()[1] >= np.abs(q(Lambda.values)).max()
-    # Roots stand at height 0, each once, in front or behind.
+    # Each root is drawn once, at height 0, in front of the surface or behind it.
     markers = [line.get_data_3d() for line in axes.lines if line.get_label().startswith("roots")]
     drawn = np.concatenate([x + 1j * np.asarray(y) for x, y, _ in markers])
     assert np.array_equal(np.sort_complex(drawn), np.sort_complex(q.roots))
     assert all((np.asarray(z) == 0).all() for _, _, z in markers)
     assert "eigenvalues (96 of 384)" in texts(figure)
-    # The plane |q| = 1 stands over all of the floor.
+    # The plane |q| = 1 covers the whole floor.
     (rim,) = [line for line in axes.lines if len(line.get_data_3d()[0]) == 5]
     x, y, z = rim.get_data_3d()
     assert (min(x), max(x), min(y), max(y)) == (*axes.get_xlim(), *axes.get_ylim())
@@ -62,7 +62,7 @@ def test_a_surface_far_below_one_has_no_plane(rng: np.random.Generator) -> None:
 
 
 def test_surface_is_drawn_in_three_layers(Lambda: Spectrum, monkeypatch: pytest.MonkeyPatch) -> None:
-    """|q| over the hull, the plane at 1, what is above it; with those eigenvalues that are not hidden, each on it."""
+    """The layers are the whole surface, the plane, and the surface above 1, with visible eigenvalues on the surface."""
     calls: dict[str, list[Any]] = {"plot_surface": [], "scatter": [], "contourf": []}
     for name, found in calls.items():
         original = getattr(Axes3D, name)
@@ -105,7 +105,7 @@ def test_surface_is_drawn_in_three_layers(Lambda: Spectrum, monkeypatch: pytest.
 
 
 def test_the_eye_is_where_matplotlib_has_it(Lambda: Spectrum) -> None:
-    """What lies on one ray to it falls on one point of the picture, and nearer is nearer."""
+    """Points on a ray to the eye have the same place in the picture, and depths in the order of their distances."""
     figure: Any = draw_surface(Lambda.values, pr.ResidualPolynomial([0.6, -0.6]), "")
     axes = figure.axes[0]
     figure.draw_without_rendering()
@@ -148,7 +148,7 @@ def test_the_hull_is_filled_however_flat(rng: np.random.Generator, flat: float) 
 
 
 def test_what_is_outside_of_the_hull_hides_nothing() -> None:
-    """|1 - t^2| grows beyond the rim at 1.2, above a ray that leaves it there."""
+    """|1 - t^2| grows beyond the rim at 1.2; a ray that leaves the hull there is not hidden by it."""
     boundary = 1.2 * np.exp(1j * np.linspace(0, 2 * np.pi, 61))
     q = pr.ResidualPolynomial([1.0, -1.0])
     outward = np.array([1.0, 0.0, 3.0])
@@ -156,19 +156,19 @@ def test_what_is_outside_of_the_hull_hides_nothing() -> None:
 
 
 def test_what_is_behind_the_surface_is_known() -> None:
-    """A cone |1 - t| with its tip at 1 over a disc around 1, seen from straight along -Im and from above."""
+    """The surface is a cone |1 - t| over a disc around its tip at 1, seen along the imaginary axis and from above."""
     boundary = 1 + np.exp(1j * np.linspace(0, 2 * np.pi, 61))
     q = pr.ResidualPolynomial([1.0])
     points = np.array([1 - 0.5j, 1 + 0.5j])
     from_above = np.array([0.0, -0.01, 1.0])
     assert _hidden(points, q, boundary, from_above, top=1.0).tolist() == [False, False]
-    # Nearly level: the near wall's outside is seen, the far wall's inside is behind the near wall.
+    # Seen nearly horizontally, the outside of the near wall is visible; the inside of the far wall is behind it.
     level = np.array([0.0, -1.0, 0.2])
     assert _hidden(points, q, boundary, level, top=1.0).tolist() == [False, True]
 
 
 def test_what_is_behind_a_hill_is_known() -> None:
-    """|1 - t^2| has the height 0 at +-1 and a hill between: the root on the far side of it is behind."""
+    """|1 - t^2| is 0 at +-1, with a hill between them that hides the root on its far side."""
     boundary = 1.2 * np.exp(1j * np.linspace(0, 2 * np.pi, 61))
     q = pr.ResidualPolynomial([1.0, -1.0])
     from_the_left = np.array([-1.0, 0.0, 0.2])
@@ -212,7 +212,7 @@ def test_contours_show_the_roots_the_level_one_and_every_eigenvalue(rng: np.rand
     low, high = axes.get_xlim()
     assert low < values.real.min() < values.real.max() < high
     assert axes.get_ylim()[1] > values.imag.max()
-    # Each line of a band, and that of 1, is where |q| has its value.
+    # On the lines of each band, and of 1, |q| has the value of the line.
     white = axes.collections[-2]
     for level, path in zip(white.levels, white.get_paths(), strict=True):
         if len(path.vertices):
@@ -237,7 +237,7 @@ def test_contours_tell_high_from_low_frequencies(rng: np.random.Generator) -> No
     assert np.isin(high.get_xdata() + 1j * high.get_ydata(), Lambda.values[Lambda.is_high_frequency]).all()
     low = lines["6 of 18 low frequencies"]
     assert np.isin(low.get_xdata() + 1j * low.get_ydata(), Lambda.values[~Lambda.is_high_frequency]).all()
-    # Nothing is cut: title and legend lie within the figure.
+    # Title and legend lie within the figure.
     figure.draw_without_rendering()
     for part in (figure._suptitle, figure.legends[0]):
         box = part.get_window_extent()

@@ -1,4 +1,4 @@
-"""The figures of runs and studies, what is stored beside pictures, and the command."""
+"""The figures of runs and studies, their stored data, and the command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from polyroots_figures import FIGURES, Request, store
 
 @pytest.fixture
 def small_figures(monkeypatch: pytest.MonkeyPatch, rough_pictures: None) -> None:
-    """Figures of few channels and pixels, for tests of files and messages."""
+    """Make figures with few channels and pixels, for tests of files and messages."""
     monkeypatch.setattr("polyroots_figures.operators.CHANNELS", 4)
     monkeypatch.setattr("polyroots_figures.operators.SIZE", (8, 8))
     monkeypatch.setattr("polyroots_figures.smoothing.SIZE", 16)
@@ -59,7 +59,7 @@ def test_spectra_before_and_after_training(tracked: Path) -> None:
             clouds = [line for line in axes.lines if str(line.get_label()).startswith("_") and line.get_marker() == "."]
             radii = [np.hypot(*line.get_data()).max() for line in clouds]
             assert [to_hex(line.get_color()) for line in clouds] == [START, EIGENVALUE]
-            # The larger one doesn't hide the smaller one.
+            # The larger cloud doesn't hide the smaller one.
             assert (radii[0] < radii[1]) == (clouds[0].get_zorder() > clouds[1].get_zorder())
             roots = [line for line in axes.lines if line.get_label() == "roots after training"]
             shown = {complex(*point) for line in roots for point in np.asarray(line.get_xydata())}
@@ -67,7 +67,7 @@ def test_spectra_before_and_after_training(tracked: Path) -> None:
 
 
 def test_the_network_at_the_start_is_drawn_once_more(tracked: Path, tmp_path: Path) -> None:
-    """What was not tracked follows from the seed; a run from a file begins with that."""
+    """Without tracking the first network is drawn again from the seed, and checked against the radii of init.json."""
     copy = tmp_path / "copy"
     shutil.copytree(tracked, copy, ignore=shutil.ignore_patterns("spectra"))
     state = torch.random.get_rng_state()
@@ -153,7 +153,7 @@ def test_data_is_stored_under_its_names(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_pictures_are_drawn_again_from_their_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without computing anything, to the same bytes, and at another width."""
+    """Nothing is computed again; the files are equal at the same width, and change with the width."""
     monkeypatch.setattr("polyroots_figures.smoothing.SIZE", 16)
     run("figures", "--only", 2, "--only", "smoothing", "--out", tmp_path)
     np.savez(tmp_path / "somebody_elses.npz", x=np.arange(3))
@@ -164,7 +164,7 @@ def test_pictures_are_drawn_again_from_their_data(tmp_path: Path, monkeypatch: p
         raise AssertionError
 
     for kind in FIGURES.values():
-        object.__setattr__(kind, "compute", kind.compute)  # as it is, for monkeypatch to restore
+        object.__setattr__(kind, "compute", kind.compute)  # assigned to itself, so that monkeypatch restores it
         monkeypatch.setitem(kind.__dict__, "compute", never)
     for name in kinds:
         (tmp_path / name).unlink()
@@ -228,7 +228,7 @@ def test_mistakes_of_figures(arguments: tuple[str, ...], message: str, tmp_path:
 
 @pytest.mark.slow
 def test_what_cannot_be_drawn_does_not_stop_the_others(tmp_path: Path, init_file: Path, small_figures: None) -> None:
-    """A is zero at level 2: no roots, no strategies; the message is at its place, and the exit status says it."""
+    """A is zero at level 2, so two figures have a message instead of pictures, and the exit status is 1."""
     checkpoint = load_checkpoint(init_file)
     weights = {key: value.clone() for key, value in checkpoint.weights.items()}
     weights["levels.1.A.weight"].zero_()

@@ -1,4 +1,4 @@
-"""One formulation for all networks, against the textbook's: equal outputs, gradients and statistics."""
+"""The carried residual against the textbook's residual: equal outputs, gradients and statistics of all networks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MULTIGRID = [name for name in NAMES if not name.startswith("resnet")]
 
 
 def assert_equal_formulations(model: Any, reference: Any, training: bool, size: tuple[int, int] = (12, 9)) -> None:
-    """Outputs, statistics, and gradients relative to the largest gradient, in float64."""
+    """Require equal outputs, statistics and gradients, these relative to the largest gradient, in float64."""
     ours = model.double().train(training)
     for module in ours.modules():
         if isinstance(module, ConvOperator):
-            assert module.padding_mode == ours.config.padding  # of every A and B; the oracle takes it from them
+            assert module.padding_mode == ours.config.padding  # of every A and B, from which the oracle takes it
     theirs = copy.deepcopy(ours)
-    # Statistics and affine numbers of batch norm that are not 0 and 1.
+    # Statistics and affine parameters of batch norm other than 0 and 1.
     torch.manual_seed(19)
     for mine, other in zip(ours.modules(), theirs.modules(), strict=True):
         if isinstance(mine, nn.BatchNorm2d):
@@ -101,7 +101,7 @@ def test_resnets_are_the_textbook_networks(name: str, training: bool) -> None:
 
 @pytest.mark.parametrize("max_pool", [True, False])
 def test_resnet18_is_torchvisions(max_pool: bool) -> None:
-    """With the same weights under the same names; only the stem is another."""
+    """The weights have the same names; only the stem differs."""
     torch.manual_seed(37)
     ours: Any = pr.models.build("resnet18", num_classes=7, max_pool=max_pool).eval()
     theirs = resnet18(num_classes=7).eval()
@@ -111,7 +111,7 @@ def test_resnet18_is_torchvisions(max_pool: bool) -> None:
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(ours(x), theirs(x))
-    # Drawn as theirs: normal, with the variance 2 / (kernel size x output channels).
+    # Weights are drawn as torchvision does: normal, with the variance 2 / (kernel size x output channels).
     weight = ours.layer3[0].conv1.weight
     assert weight.shape == (256, 128, 3, 3)
     assert float(weight.detach().var()) == pytest.approx(2 / (9 * 256), rel=0.01)
@@ -132,7 +132,7 @@ def test_resnet18_is_torchvisions(max_pool: bool) -> None:
 def test_a_plain_level_multiplies_its_residual_by_q_of_A(
     blocks: str, roots: list[complex], placement: Any, padding: Any, rng: np.random.Generator
 ) -> None:
-    """r <- q(A) r and u <- p(A) r, against the dense matrix; `smoother` too, whose u has its output at the exit."""
+    """r <- q(A) r and u <- p(A) r with the dense matrix; in `smoother`, the output is applied to the u that leaves."""
     level: Any = Level(3, blocks, padding=padding, placement=placement).double()
     level.set_roots(roots)
     A = dense_operator(level.A.weight.detach().numpy(), (4, 5), padding=padding)
@@ -150,7 +150,7 @@ def test_a_plain_level_multiplies_its_residual_by_q_of_A(
 
 @pytest.mark.parametrize("blocks", ["L,L,C", "S,R"])
 def test_a_trained_level_multiplies_each_frequency_by_q_of_the_symbol(blocks: str, rng: np.random.Generator) -> None:
-    """With circular padding, through the FFT: q(A) acts on each frequency as q of the symbol, whatever the alphas."""
+    """With circular padding q(A) multiplies each Fourier mode by q of the symbol, for any coefficients."""
     level: Any = Level(3, blocks, padding="circular", placement="smoother").double()
     for block in level.blocks:
         block.set_alphas(rng.standard_normal(len(block.powers)))
@@ -170,13 +170,13 @@ def test_a_trained_level_multiplies_each_frequency_by_q_of_the_symbol(blocks: st
 @pytest.mark.parametrize(
     ("name", "config", "applications"),
     [
-        # Two steps on four levels, the last residual unused.
+        # Two steps on each of four levels; the last residual is not computed.
         ("q2", {}, 7),
-        # Each quadratic block has one more.
+        # Each quadratic block applies A once more.
         ("q4", {}, 7 + 2 * 4),
         ("q8", {}, 15 + 4 * 4),
         ("mgnet-ab", {}, 7),
-        # A of its own for both steps: f once, where u is not zero; the residual with the second A; on leaving.
+        # Each step has its own A: applied for f where u is not zero, for the residual of the second A, on leaving.
         ("mgnet", {}, 2 + 3 + 3 + 2),
         ("mgnet", {"steps": 5}, 5 + 6 + 6 + 5),
         ("mgnet-ab", {"steps": 4, "steps_per_A": 2}, 4 + 5 + 5 + 4),
@@ -194,7 +194,7 @@ def test_applications_of_A(name: str, config: dict[str, Any], applications: int)
 
 @pytest.mark.parametrize("placement", ["smoother", None])
 def test_the_carried_residual_drifts_little_in_float32(placement: str | None) -> None:
-    """q8 with coefficients that amplify: the carried residual is as near to f - A u as the recomputed one.
+    """In q8 with amplifying coefficients the carried residual is as accurate as the recomputed one.
 
     Both against float64, relative to the largest entry of the residual. Seen over 5 seeds and roots from the
     spectrum's rim down to a twentieth of it: 9e-7 at most, 6 times as much as recomputed at most.

@@ -42,7 +42,7 @@ def imported_modules(code: str) -> set[str]:
 
 
 def test_setup_lists_every_package() -> None:
-    """A plain install takes what setup.cfg lists; an editable one would hide a package that is missing there."""
+    """An editable install works without the list in setup.cfg, from which a plain install takes its packages."""
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     listed = set(setup["options"]["packages"].split())
@@ -69,7 +69,7 @@ def test_numbers_import_no_torch() -> None:
 
 @pytest.mark.slow
 def test_training_imports_no_fabric_and_no_torchvision_before_they_are_needed() -> None:
-    """Neither for data and configurations, nor for runs that are read."""
+    """Data, configurations and runs that are read need neither of them."""
     names = "TrainConfig, train_config, open_data, load_run, Reporter, Interruption, make_optimizer"
     imported = imported_modules(
         f"import polyroots.training\nfrom polyroots.training import {names}\n"
@@ -122,7 +122,7 @@ def test_public_functions_are_not_hidden_by_their_modules() -> None:
     assert callable(pr.symbol)
 
 
-#: The rooms, each above those that it may import from; a room of several is entered by its `__init__`.
+#: The packages of the library, from the lowest to the highest: each imports from those before it only.
 ROOMS = (
     "errors",
     "text",
@@ -186,7 +186,7 @@ def test_imports_run_downwards() -> None:
 
 
 def test_rooms_are_few_and_entered_by_the_door() -> None:
-    """A room knows of another what that one's `__init__` names, and not much of it."""
+    """A package imports from the `__init__` of another one only, and there are few such imports."""
     between = [item for item in imports_between_rooms() if room_of(item[2]) not in LEAVES]
     between = [item for item in between if item[1].split(".")[0] != item[2].split(".")[1]]
     for path, _, module in between:

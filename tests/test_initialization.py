@@ -21,7 +21,7 @@ def test_each_level_gets_the_roots_of_its_own_spectrum(name: str) -> None:
         assert level.radius == Lambda.radius
         roots = pr.select_roots(Lambda, blocks=model.config.blocks)
         assert [complex(*z) for block in level.blocks for z in block.roots] == pytest.approx(roots.tolist(), abs=0)
-        # What the network's blocks multiply to is the polynomial of these roots.
+        # The product of the blocks' factors is the polynomial of these roots.
         t = np.array([0.3, -0.2 + 0.4j])
         q = np.ones_like(t)
         for block in module.blocks:

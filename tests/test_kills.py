@@ -1,4 +1,4 @@
-"""Runs that are killed, for real, at any moment, and go on."""
+"""Runs that are killed by SIGKILL at any moment, and resumed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def kill_at(moment: str, count: int, out: Path) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nobody stopped."""
+    """Return a run without interruption."""
     out = tmp_path_factory.mktemp("whole") / "run"
     source = open_data("digits")
     with snapshots_without_processes():
@@ -67,7 +67,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path: 
 
 
 def test_a_run_that_is_killed_from_outside_ends_with_the_same_bits(tmp_path: Path) -> None:
-    """The command itself, at whatever moment it comes, with images that workers read ahead."""
+    """The command is killed at an arbitrary moment, while workers read images ahead."""
     words = ["train", "--model", "q2", "--channels", "4,8", "--device", "cpu", "--epochs", "12", "--batch-size", "10"]
     words += ["--limit", "80", "--augment", "crop", "--loading", "workers"]
     run(*words, "--out", tmp_path / "whole")

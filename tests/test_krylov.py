@@ -16,7 +16,7 @@ from polyroots.polynomials.arnoldi import arnoldi
 
 
 def least_residual(A: NDArray[Any], b: NDArray[Any], count: int) -> float:
-    """Norm of GMRES's residual by definition: over the Krylov space in monomials, with columns of unit length."""
+    """Return the norm of GMRES's residual from the Krylov space in monomials, with columns of unit length."""
     columns = [A @ b]
     for _ in range(count - 1):
         columns.append(A @ columns[-1] / np.linalg.norm(columns[-1]))
@@ -44,7 +44,7 @@ def test_the_roots_are_those_of_gmres_residual_polynomial(count: int, seed: int)
 
 
 def test_harmonic_ritz_values_by_their_definition() -> None:
-    """(A V)^T A V x = theta (A V)^T V x."""
+    """Harmonic Ritz values satisfy (A V)^T A V x = theta (A V)^T V x."""
     rng = np.random.default_rng(83)
     A = 3 * np.eye(9) + rng.standard_normal((9, 9))
     krylov = arnoldi(lambda x: A @ x, rng.standard_normal(9), 4)
@@ -71,7 +71,7 @@ def test_a_singular_hessenberg_matrix_has_a_root_at_infinity() -> None:
 
 
 def test_points_of_the_upper_half_plane_stand_for_their_conjugates() -> None:
-    """The real inner product makes H that of the real operator with both."""
+    """With the real inner product H is that of the real operator with both conjugates."""
     rng = np.random.default_rng(89)
     z = rng.standard_normal(6) + 1j * rng.standard_normal(6) + 3
     half = arnoldi(lambda x: z * x, np.ones(6, dtype=complex), 4)
@@ -86,7 +86,7 @@ def test_a_start_of_zeros_is_said() -> None:
 
 
 def test_the_basis_stays_orthonormal() -> None:
-    """Eigenvalues over eight orders of magnitude: one orthogonalisation would lose it."""
+    """With eigenvalues over eight orders of magnitude one orthogonalisation is not enough."""
     values = np.logspace(-8, 0, 60)
     V = arnoldi(lambda x: values * x, np.ones(60), 20).V
     np.testing.assert_allclose(V.T @ V, np.eye(21), atol=1e-13)
@@ -100,7 +100,7 @@ def test_nearly_equal_eigenvalues_are_two() -> None:
 
 
 def test_roots_have_the_digits_that_the_pencils_eigenvalues_lack() -> None:
-    """Against the confederate matrix in 200 bits; without Newton's method on each root the error is 4e-14."""
+    """The reference is the confederate matrix in 200 bits; without Newton's method the error would be 4e-14."""
     rng = np.random.default_rng(1)
     A = np.diag(rng.standard_normal(40) + 3)
     krylov = arnoldi(lambda x: A @ x, rng.standard_normal(40), 12)

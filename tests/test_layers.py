@@ -170,7 +170,7 @@ def test_matching_is_the_best_one(rng: np.random.Generator) -> None:
     for b in (rng.permutation(a), 1e-200 * rng.permutation(a), 1e200 * rng.permutation(a)):
         scale = np.abs(b).max() / np.abs(a).max()
         np.testing.assert_allclose(b[match(a * scale, b)], a * scale, rtol=1e-14)
-    # The sum of distances is the same either way; two short ones are better than none and a long one.
+    # Both matchings have the same sum of distances; the one with two short distances has the lesser sum of squares.
     assert match(np.array([0.0, 1.0]), np.array([1.0, 2.1])).tolist() == [0, 1]
 
 
@@ -193,7 +193,7 @@ def test_moved_eigenvalues(padding: str, rng: np.random.Generator) -> None:
 
 
 def test_moved_matches_each_frequency_and_group_by_itself(rng: np.random.Generator) -> None:
-    """Against a plain loop; the second kernel's symbol has the full period, the first's, with one tap, repeats."""
+    """The reference is a loop over frequencies; the symbol of the kernel with one tap has a shorter period."""
     for first, second in (((3, 3), (3, 3)), ((1, 1), (3, 3)), ((1, 1), (1, 3))):
         K, L = rng.standard_normal((4, 2, *first)), rng.standard_normal((4, 2, *second))
         a, b = (pr.eigenvalues(kernel, (3, 4), groups=2) for kernel in (K, L))
@@ -202,7 +202,7 @@ def test_moved_matches_each_frequency_and_group_by_itself(rng: np.random.Generat
             straight, crossed = np.abs(x - y), np.abs(x - y[::-1])
             difference = (straight**2).sum() - (crossed**2).sum()
             expected.append(straight if difference <= 0 else crossed)
-            # A real pair is as near to a conjugate pair one way as the other.
+            # Both matchings of a real pair with a conjugate pair have the same distances.
             clear.append(abs(difference) > 1e-9)
         ours = moved(a, b).reshape(-1, 2)
         assert np.sum(clear) > len(clear) / 2
@@ -211,7 +211,7 @@ def test_moved_matches_each_frequency_and_group_by_itself(rng: np.random.Generat
 
 
 def test_too_many_eigenvalues_without_frequencies_are_said(rng: np.random.Generator) -> None:
-    """A 1x1 kernel has all eigenvalues on any image, with zero padding too."""
+    """All eigenvalues of a 1x1 kernel are computed for images of any size, also with zero padding."""
     Lambda = pr.eigenvalues(rng.standard_normal((4, 4, 1, 1)), 40, padding="zeros")
     with pytest.raises(pr.InputError, match="6,400 eigenvalues without frequencies are too many to be matched"):
         moved(Lambda, Lambda)

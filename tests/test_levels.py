@@ -27,7 +27,7 @@ def report(level: Any, choice: Any) -> Any:
 
 
 def mixed() -> list[OperatorToDamp]:
-    """A real spectrum and one of pairs."""
+    """Return operators of which one has a real spectrum, and one has conjugate pairs."""
     turn = np.array([[2.0, -1.0], [1.0, 2.0]]).reshape(2, 2, 1, 1) * LAPLACIAN
     return [operator(1, LAPLACIAN), operator(2, turn)]
 

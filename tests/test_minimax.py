@@ -1,4 +1,4 @@
-"""The best that a number of roots can reach, against what is known exactly, and its proven bound."""
+"""Minimax polynomials and their lower bounds, against exact solutions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from polyroots.polynomials.target import Target
 
 
 def chebyshev_points(low: float, high: float, count: int) -> NDArray[Any]:
-    """Points that hold all extremes of the Chebyshev polynomials whose degree divides count."""
+    """Return points with all extremes of the Chebyshev polynomials whose degree divides count."""
     return (low + high) / 2 + (high - low) / 2 * np.cos(np.linspace(0, np.pi, count + 1))
 
 
 def chebyshev_value(low: float, high: float, count: int) -> float:
-    """1 / T_n((b + a) / (b - a)): the least max |q| on [a, b]."""
+    """Return the least max |q| on [a, b], 1 / T_n((b + a) / (b - a))."""
     return 1 / np.cosh(count * np.arccosh((high + low) / (high - low)))
 
 
@@ -57,7 +57,7 @@ def test_on_two_symmetric_intervals_it_is_chebyshevs_in_the_square(count: int) -
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_on_a_circle_beside_zero_it_is_a_power(count: int) -> None:
-    """On |z - c| <= r the best q is (1 - z / c)^n, max |q| = (r / c)^n; enough points of the circle see that."""
+    """On |z - c| <= r the best q is (1 - z / c)^n with max |q| = (r / c)^n, also on enough points of the circle."""
     points = 2 + 0.8 * np.exp(2j * np.pi * np.arange(64) / 64)
     best = minimax(Target.of(points), count)
     assert best.value == pytest.approx(0.4**count, rel=1e-6)
@@ -65,7 +65,7 @@ def test_on_a_circle_beside_zero_it_is_a_power(count: int) -> None:
 
 
 def test_around_zero_nothing_is_damped() -> None:
-    """Maximum principle: with points all around 0, |q| < 1 needs as many roots as there are symmetries."""
+    """By the maximum principle, |q| < 1 on symmetric points around 0 needs as many roots as there are symmetries."""
     points = np.exp(2j * np.pi * np.arange(24) / 24)
     for count in (1, 4, 23):
         best = minimax(Target.of(points), count)
@@ -74,7 +74,7 @@ def test_around_zero_nothing_is_damped() -> None:
 
 
 def test_two_points() -> None:
-    """One root between 1 and 3 is at 3/2 from both ends of |1 - t / lambda|: lambda = 2, max |q| = 1/2."""
+    """For one root on the points 1 and 3, |1 - 1 / lambda| = |1 - 3 / lambda| gives lambda = 2 and max |q| = 1/2."""
     best = minimax(Target.of([1, 3]), 1)
     assert best.value == pytest.approx(0.5, rel=1e-8)
     assert roots_of(best) == pytest.approx([2], rel=1e-8)
@@ -83,7 +83,7 @@ def test_two_points() -> None:
 @settings(max_examples=40, deadline=None)
 @given(count=st.integers(1, 5), seed=st.integers(0, 2**32 - 1), shift=st.floats(0, 3))
 def test_nothing_is_below_the_bound_and_the_bound_is_met(count: int, seed: int, shift: float) -> None:
-    """Against polynomials whose roots are drawn, and those next to the optimum."""
+    """The other polynomials have random roots, or roots next to the optimal ones."""
     rng = np.random.default_rng(seed)
     points = shift + rng.standard_normal(30) + 1j * rng.standard_normal(30)
     points = np.concatenate([points, points.conj()])
@@ -102,13 +102,13 @@ def test_nothing_is_below_the_bound_and_the_bound_is_met(count: int, seed: int, 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("seed", "points", "count"), [(100, 5, 4), (131, 6, 4), (162, 8, 6)])
 def test_what_rounding_makes_zero_is_reached(seed: int, points: int, count: int) -> None:
-    """Nearly equal points and almost as many roots: the residual can come out as zero on all of them."""
+    """With nearly equal points and almost as many roots, rounding can make the residual zero on all of them."""
     values = 1 + 1e-4 * np.random.default_rng(seed).standard_normal(points)
     assert minimax(Target.of(values), count).value < 1e-15
 
 
 def test_fixed_roots_count() -> None:
-    """With the root 2 fixed, one more on [1, 3] is found by scanning."""
+    """With the root 2 fixed, the optimal second root on [1, 3] agrees with that of a scan."""
     points = np.linspace(1, 3, 201)
     best = minimax(Target.of(points), 1, prior=[2.0])
     scanned = [np.abs((1 - points / 2) * (1 - points / lam)).max() for lam in np.linspace(0.8, 4, 40001)]

@@ -20,7 +20,7 @@ from polyroots.models.registry import default_channels, scaled_width
         ("q8", 1_391_198),
         ("mgnet-ab", 2_749_514),
         ("mgnet-a", 4_113_482),
-        # One A more for the second step of each level but the first, whose first step reads f itself.
+        # Each level but the first has a second A for its second step; the first level's first step reads f without A.
         ("mgnet", 4_113_482 + 9 * (128**2 + 2 * 256**2)),
         ("mgnet-hx", 8_278_794),
         ("resnet18", 11_173_962),
@@ -67,7 +67,7 @@ def test_levels_follow_from_the_image_size() -> None:
 
 
 def test_one_factor_scales_all_channels() -> None:
-    """w = floor(64 s): each channel count rounded by itself would break the groups, as 90, 181, 362 do."""
+    """w = floor(64 s), and the others are multiples of w; 90, 181, 362, each rounded by itself, would not be."""
     assert default_channels("q2", (32, 32), 2**0.5) == (90, 180, 360, 360)
     assert default_channels("q2", (32, 32), 8**0.5) == (181, 362, 724, 724)
     assert default_channels("mgnet-ab", (32, 32), 2**-0.5) == (45, 90, 180, 180)
@@ -87,7 +87,7 @@ def test_a_state_dict_names_every_convolution_once() -> None:
     network: Any = pr.models.build("L,L,L,L,L", channels=(2,), steps_per_A=2)
     groups = network.levels[0]
     A = groups.operators
-    # At the first level a step that reads f alone needs no A of its own, and others do.
+    # Only the first level's first step, which reads f, needs no A of its own.
     for name, count in (("q2", 1), ("S,S", 2), ("C,L", 2), ("L,C,L", 2), ("mgnet", 1)):
         network = pr.models.build(name, channels=(2, 4), steps_per_A=1)
         first, second = network.levels
@@ -98,7 +98,7 @@ def test_a_state_dict_names_every_convolution_once() -> None:
 
 
 def test_every_weight_has_an_effect() -> None:
-    """No parameter without a gradient: nothing is built that is never used."""
+    """Every parameter has a gradient, so no weight is unused."""
     options: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in (*NAMES, "R,C,S,L")]
     options += [(name, {"steps_per_A": 1}) for name in ("q2", "q4", "q4r", "mgnet-ab")]
     for name, config in options:
@@ -107,12 +107,12 @@ def test_every_weight_has_an_effect() -> None:
         model(torch.randn(4, 3, 8, 8)).square().sum().backward()
         for key, parameter in model.named_parameters():
             assert parameter.grad is not None, (name, key)
-            # A shift of one batch norm may be cancelled by the next.
+            # The shift of a batch norm may be cancelled by the next one.
             assert parameter.grad.any() or key.endswith("bias"), (name, key)
 
 
 def test_one_linear_block_a_level_never_needs_the_last_A() -> None:
-    """It reads f' - A' Pi u = R relu(r), whatever A' is, and nobody reads its residual."""
+    """The last level reads f' - A' Pi u = R relu(r), which doesn't depend on A', and its residual isn't used."""
     model: Any = pr.models.build("L", image_size=8, channels=(4, 8))
     model(torch.randn(4, 3, 8, 8)).sum().backward()
     assert model.levels[0].A.weight.grad is not None
@@ -120,7 +120,7 @@ def test_one_linear_block_a_level_never_needs_the_last_A() -> None:
 
 
 def test_the_cost_of_an_image_of_one_pixel() -> None:
-    """Batch norm has nothing to estimate a variance from: costs are those of evaluation."""
+    """Costs are those of evaluation, as batch norm can't estimate a variance from one pixel."""
     assert pr.models.cost("q2", image_size=1).applications == 1
 
 
@@ -149,7 +149,7 @@ def test_resnet18_with_pool_halves_the_image() -> None:
 def test_convolutions_know_their_geometry() -> None:
     config = model_config("q2", image_size=(32, 20))
     found = {conv.name: conv for conv in convolutions(config)}
-    # The sizes that a forward pass meets are those that the spectra are computed at.
+    # The spectra are computed on the grids of a forward pass.
     assert config.sizes == tuple(found[f"levels.{index}.A.weight"].size for index in range(4))
     assert found["levels.2.A.weight"].size == (8, 5)
     assert found["levels.2.A.weight"].stride == (1, 1)

@@ -26,7 +26,7 @@ CASES = [
 
 @pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}-{case[2]}-{case[3][0]}x{case[3][1]}-{case[4]}")
 def example(request: pytest.FixtureRequest, rng: np.random.Generator) -> tuple[Spectrum, NDArray[Any]]:
-    """A spectrum and the dense matrix of its operator."""
+    """Return a spectrum and the dense matrix of its operator."""
     padding, c, groups, size, dilation = request.param
     K = rng.standard_normal((c, c // groups, 3, 3))
     Lambda = pr.eigenvalues(K, size, padding=padding, groups=groups, dilation=dilation)
@@ -48,7 +48,7 @@ def test_numerical_range_is_that_of_the_matrix(example: tuple[Spectrum, NDArray[
     for phi, support, point in zip(W.angles, W.support, W.points, strict=True):
         assert support == pytest.approx(np.linalg.eigvalsh(hermitian_part(A, phi))[-1], abs=float(1e-9 * scale))
         assert (np.exp(-1j * phi) * point).real == pytest.approx(support, abs=float(1e-9 * scale))
-    # Symmetric to the real axis, and around the spectrum.
+    # The range is symmetric to the real axis and contains the spectrum.
     np.testing.assert_allclose(W.support[1:], W.support[:0:-1], rtol=1e-9)
     reach = (np.exp(-1j * W.angles[:, None]) * Lambda.values).real.max(axis=1)
     assert (reach <= W.support + 1e-10 * scale).all()
@@ -57,7 +57,7 @@ def test_numerical_range_is_that_of_the_matrix(example: tuple[Spectrum, NDArray[
 
 def test_numerical_range_of_a_normal_operator_is_the_hull_of_its_spectrum() -> None:
     K = np.zeros((1, 1, 1, 3))
-    K[0, 0, 0] = [0.5, 0.0, 2.0]  # normal, as every circular operator with one channel: an ellipse
+    K[0, 0, 0] = [0.5, 0.0, 2.0]  # normal, as every circular operator with one channel; the spectrum is an ellipse
     W = pr.numerical_range(pr.eigenvalues(K, (1, 400)), 40)
     np.testing.assert_allclose(W.support, np.hypot(2.5 * np.cos(W.angles), 1.5 * np.sin(W.angles)), rtol=1e-4)
 
@@ -77,7 +77,7 @@ def test_departure_of_normal_nilpotent_and_zero_operators() -> None:
     assert pr.departure_from_normality(pr.eigenvalues(0 * shift, (1, 9))) == 0
     slightly = np.array([[1.0, 1e-4], [0.0, 1.0]]).reshape(2, 2, 1, 1)
     assert pr.departure_from_normality(pr.eigenvalues(slightly, 2)) == pytest.approx(7.07e-5, rel=1e-3)
-    # Normal, in single precision.
+    # A normal operator, in single precision.
     assert pr.departure_from_normality(pr.eigenvalues(shift, (1, 9), dtype=np.complex64)) == 0
 
 
@@ -106,7 +106,7 @@ def test_the_zero_operator_and_a_zero_polynomial() -> None:
 
 
 def test_the_support_is_reached_to_rounding() -> None:
-    """A kernel whose support at pi / 2 comes from a frequency that its eigenvalues don't point to."""
+    """The kernel's support at pi / 2 is attained at another frequency than its outermost eigenvalue."""
     e = 0.20005
     K = np.array([[[0.1, 0, 0.1], [-e, 2 * e, -e]], [[0, 0, 0], [0.1, 0, 0.1]]])[:, :, None, :]
     Lambda = pr.eigenvalues(K, (1, 64))
@@ -148,7 +148,7 @@ def test_norm_of_q_is_that_of_the_matrix(example: tuple[Spectrum, NDArray[Any]])
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), degree=st.integers(0, 9))
 def test_norm_of_q_is_the_largest_value_of_q_for_a_normal_operator(seed: int, degree: int) -> None:
-    """A symmetric kernel: the symbol is Hermitian, so that the eigenvalues say everything."""
+    """The symbol of a symmetric kernel is Hermitian, so the norm of q(A) is max |q| over the eigenvalues."""
     K = np.random.default_rng(seed).standard_normal((3, 3, 3, 3))
     K = K + K.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
     Lambda = pr.eigenvalues(K, (5, 4))
@@ -159,7 +159,7 @@ def test_norm_of_q_is_the_largest_value_of_q_for_a_normal_operator(seed: int, de
 
 
 def test_small_q_on_the_spectrum_is_not_a_small_norm() -> None:
-    """A Jordan-like symbol: both eigenvalues are a root, and still q(A) is far from zero."""
+    """The symbol is near a Jordan block: its eigenvalues are roots of q, and yet q(A) is far from zero."""
     K = np.array([[1.0, 50.0], [0.0, 1.0]]).reshape(2, 2, 1, 1)
     Lambda = pr.eigenvalues(K, 4)
     q = pr.ResidualPolynomial([1.0])

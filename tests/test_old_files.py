@@ -77,7 +77,7 @@ def test_runs_of_a_study_of_0_1_0_are_not_trained_again(old_study: Path) -> None
 
 
 def test_a_run_of_a_study_of_0_1_0_is_resumed(old_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It had trained its last epoch, but had not written its result."""
+    """The run was stopped after its last epoch, before it wrote its result."""
     path = old_study / "runs" / "q2_seed-11"
     before = json.loads((path / "result.json").read_text())
     (path / "result.json").unlink()

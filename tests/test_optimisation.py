@@ -1,4 +1,4 @@
-"""What the strategies that optimise promise: the optimum, in float64 roots that fit the blocks, or a reason."""
+"""The strategies that optimise: optimal roots in float64 that fit the blocks, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from polyroots.roots.select import choose_roots
     ],
 )
 def test_steep_polynomials_keep_what_the_optimum_reaches(values: NDArray[Any], degree: int, optimum: float) -> None:
-    """One digit of the outermost root would decide: at 1 in the first case q changes by 374 with it."""
+    """The last digit of the outermost root matters: in the first case it changes q by 374 at the eigenvalue 1."""
     assert max_abs(pr.select_roots(values, degree, "minimax"), values) == pytest.approx(optimum, rel=2e-3)
 
 
@@ -40,7 +40,7 @@ def test_least_squares_of_steep_polynomials() -> None:
 
 
 def test_what_float64_roots_cannot_reach_is_refused() -> None:
-    """Roots that are not those of the optimum, whoever is to blame."""
+    """Roots in float64 whose max |q| isn't that of the optimum are an error."""
     target = Target.of([1, 2, 3])
     problem = OptimisationProblem("mine", RootRequest(2), target, target, 2)
     with pytest.raises(pr.InputError, match=r"'mine' can reach 0.1 here, but its roots in float64 only 0.5: some are"):
@@ -70,7 +70,7 @@ def test_roots_below_rounding_are_lost() -> None:
 
 @pytest.mark.parametrize("strategy", ["least-squares", "minimax"])
 def test_every_symmetry_is_said_with_the_degree_that_fits(strategy: str) -> None:
-    """Three directions: the best of four and of five roots is that of three."""
+    """For three directions the best polynomials with four and five roots are that with three."""
     w = np.exp(2j * np.pi * np.arange(3) / 3)
     values = np.r_[w, 2 * w]
     for degree in (3, 4):
@@ -116,7 +116,7 @@ def test_the_scale_does_not_matter(scale: float, strategy: str, blocks: str | No
 
 @pytest.mark.parametrize("blocks", ["C,C", "S", "S,S", "S,S,S", "S,C"])
 def test_harmonic_ritz_by_any_scale_of_the_operator(blocks: str) -> None:
-    """The operator is normalised by a power of two, the spectrum by another: roots scale with A."""
+    """The roots scale with A, although operator and spectrum are normalised by different powers of two."""
     Lambda = shifted(31)
     larger = pr.eigenvalues(37 * Lambda.weight, Lambda.size)
     expected = pr.select_roots(Lambda, blocks=blocks, strategy="harmonic-ritz")
@@ -126,7 +126,7 @@ def test_harmonic_ritz_by_any_scale_of_the_operator(blocks: str) -> None:
 
 
 def test_several_symmetric_pairs_beside_the_last() -> None:
-    """Complex squares: all S but the last from the rim, the last the best beside them, found by scanning."""
+    """For complex squares the last S is optimal beside the others, which have roots at the rim; a scan agrees."""
     Lambda = shifted(47)
     choice = choose_roots(Lambda, None, "least-squares", "S,S,S")
     assert choice.remarks == ("blocks S but the last have the roots of 'extremal'; 'least-squares' chose the others",)
@@ -141,13 +141,13 @@ def test_several_symmetric_pairs_beside_the_last() -> None:
 
 
 def test_squares_count_with_their_multiplicity() -> None:
-    """One S over 1, 1, 1 and 3: for squares 1, 1, 1, 9 the best 1/s is 12/84."""
+    """For one S over 1, 1, 1 and 3, with the squares 1, 1, 1 and 9, the best 1/s is 12/84."""
     roots = pr.select_roots([1, 1, 1, 3], blocks="S", strategy="least-squares")
     assert roots == pytest.approx([np.sqrt(7), -np.sqrt(7)], rel=1e-12)
 
 
 def ellipse_factor(points: NDArray[Any], centre: float, focus_squared: float) -> float:
-    """Asymptotic convergence factor by its definition: the map from the ellipses to circles."""
+    """Return the asymptotic convergence factor from the map of ellipses to circles."""
     focus = np.sqrt(complex(focus_squared))
 
     def joukowski(z: NDArray[Any]) -> NDArray[Any]:
@@ -159,7 +159,7 @@ def ellipse_factor(points: NDArray[Any], centre: float, focus_squared: float) ->
 
 @pytest.mark.parametrize("seed", range(11, 16))
 def test_no_other_ellipse_is_better(seed: int) -> None:
-    """A fine grid of centres and foci, against the asymptotic factor by its definition."""
+    """No ellipse on a fine grid of centres and foci has a smaller asymptotic factor."""
     rng = np.random.default_rng(seed)
     points = 3 + rng.uniform(-1, 1, 12) + 1j * rng.uniform(0, 2, 12)
     ours = best_ellipse(points)
@@ -195,7 +195,7 @@ def test_the_best_ellipse_beside_zero_is_found(seed: int) -> None:
 
 
 def test_the_null_space_is_left_out_of_the_start() -> None:
-    """Two channels of three hundred are not zero: the range knows them, any other start hardly sees them."""
+    """Only two of three hundred channels are not zero: a start in the range lies in them, others hardly do."""
     K = np.zeros((300, 300, 1, 1))
     K[0, 0], K[1, 1] = 2, 2.2
     (root,) = pr.select_roots(pr.eigenvalues(K, 1), 0, "harmonic-ritz")
@@ -203,14 +203,14 @@ def test_the_null_space_is_left_out_of_the_start() -> None:
 
 
 def test_an_optimum_at_zero_is_refused() -> None:
-    """Whatever an optimiser returns: relative to the spectrum it is zero."""
+    """A root of an optimiser that is zero relative to the spectrum is an error."""
     with pytest.raises(pr.InputError, match="'mine' has a root at 2e-07, which is zero relative to the spectrum"):
         optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda problem: [2e-7], "mine")
     assert optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda problem: [4e-7], "mine").roots == [4e-7]
 
 
 def test_zero_on_the_edge_is_in_the_hull() -> None:
-    """Also as rounding: an imaginary spectrum turned by pi / 2."""
+    """An imaginary spectrum has zero in its hull, also with rounding errors in its real parts."""
     for values in ([0.0, 1, 2, 1j, -1j], np.exp(0.5j * np.pi) * np.linspace(1, 2, 5)):
         assert pr.ResidualPolynomial([1]).diagnose(values).holds_zero
 
@@ -237,7 +237,7 @@ def test_given_conjugates_need_not_be_exact() -> None:
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 4, 10])
 def test_chebyshev_beside_the_imaginary_axis(degree: int) -> None:
-    """Foci far above the centre: roots are exactly conjugate, the middle one real."""
+    """With foci far above the centre the roots are exactly conjugate, and the middle one is real."""
     roots = pr.select_roots([1e-4 + 1j], degree, "chebyshev")
     assert np.array_equal(np.sort_complex(roots), np.sort_complex(roots.conj()))
     assert (roots.real == roots.real[0]).all()

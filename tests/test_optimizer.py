@@ -50,7 +50,7 @@ def test_a_warm_up_rises_in_equal_steps_to_the_cosine(digits: Source) -> None:
 
 
 def test_the_papers_recipe_is_the_papers(digits: Source) -> None:
-    """Batch 128, 400 epochs, SGD with momentum 0.9 and decay of everything, rate 0.1, grey fill, AutoAugment."""
+    """The recipe has the batch, epochs, optimizer, weight decay, rate, fill and augmentation of the authors' code."""
     config = train_config("folder", small(digits).model, "paper", data_dir="x")
     assert (config.epochs, config.batch_size, config.lr, config.momentum, config.nesterov) == (
         400,

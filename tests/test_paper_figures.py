@@ -26,13 +26,13 @@ from polyroots_figures.operators import operators_of
 
 @pytest.fixture
 def small_A(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Freshly drawn A of 6 channels on 8 x 8 pixels."""
+    """Make figures draw an A with 6 channels on 8 x 8 pixels."""
     monkeypatch.setattr("polyroots_figures.operators.CHANNELS", 6)
     monkeypatch.setattr("polyroots_figures.operators.SIZE", (8, 8))
 
 
 def drawn(name: str, request: Request, width: str = "two") -> tuple[Any, dict[str, Any]]:
-    """The pictures of a figure that has data of one kind."""
+    """Return the data and the pictures of a figure with one set of data."""
     (computed,) = FIGURES[name].compute(request)
     return computed, FIGURES[name].draw(computed.data, WIDTHS[width])
 
@@ -41,7 +41,7 @@ def drawn(name: str, request: Request, width: str = "two") -> tuple[Any, dict[st
 
 
 def boxes_of(axes: Any) -> dict[str, list[str]]:
-    """Colour of each convolution's box, with the symbol in it."""
+    """Return the colour of each convolution's box, with the symbol in it."""
     found: dict[str, list[str]] = {}
     for patch in axes.patches:
         if isinstance(patch, Rectangle) and to_rgba(patch.get_edgecolor())[3] == 0:
@@ -77,7 +77,7 @@ def test_figure_1_shows_what_the_papers_networks_share() -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "mgnet-a", "mgnet-ab", "mgnet", "q2", "q8", "q6", "mgnet-hx"])
 def test_figure_1_counts_the_modules_own_weights(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Each application in order, as a hook of its own sees them, and each weight once."""
+    """Boxes are the applications that a separate hook records, in order, and each weight has one colour."""
     monkeypatch.setattr(figure1, "NETWORKS", {name: name})
     network: Any = pr.models.build(name, image_size=32, scale=0.25)
     monkeypatch.setattr(figure1, "build", lambda _: network)
@@ -97,7 +97,7 @@ def test_figure_1_counts_the_modules_own_weights(monkeypatch: pytest.MonkeyPatch
         )
     assert all(len(weights) == 1 for weights in of_symbol.values())
     assert len(of_symbol) == len({id(module.weight) for module in inside})
-    # What a step makes of the residual, by the powers of its own polynomial.
+    # The text of a step has the powers of its polynomial.
     words = texts(FIGURES["1"].draw(computed.data, 7)[""])
     formulas = {(0,): "{0}\\,r", (1,): "{1} A\\,r", (0, 1): "({0} + {1} A)\\,r"}
     steps = [m for part in network.resolutions[1] for m in part.modules() if isinstance(m, PolyStep)]
@@ -133,7 +133,7 @@ def test_figure_2_has_the_formulas_and_their_directions() -> None:
 
 @pytest.mark.slow
 def test_figure_3_is_of_the_papers_size() -> None:
-    """The default: the spectrum of a fresh 64 x 64 x 3 x 3 at 32 x 32, with degree 3."""
+    """By default it shows the spectrum of a fresh 64 x 64 x 3 x 3 kernel at 32 x 32, with degree 3."""
     before = torch.random.get_rng_state()
     (computed,) = figure3.compute(Request(seed=3))
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -211,7 +211,7 @@ def test_figure_4_has_real_spectra_and_the_blocks_curves(small_A: None) -> None:
             q = np.prod([1 - expected / root for root in choice["roots"]], axis=0)
             assert choice["max_abs"] == pytest.approx(np.abs(q).max(), rel=1e-6)
         assert sorted(row["choices"][0]["roots"]) == pytest.approx([expected[0], expected[-1]])
-    # On both sides of 0 no two roots damp everything, on one side the last choice is the best one.
+    # With eigenvalues on both sides of 0 no two roots damp all; on one side the last choice is the best one.
     assert [row["choices"][3]["strategy"] for row in computed.data["rows"]] == ["least-squares", "minimax"]
     bests = [choice["max_abs"] for choice in computed.data["rows"][1]["choices"]]
     assert min(bests) == bests[3] < 1
@@ -278,7 +278,7 @@ def test_bands_are_there_however_large_q_is() -> None:
 
 
 def test_strategies_without_roots_say_so(init_file: Path) -> None:
-    """Around 0 no four roots are a smoother."""
+    """For a spectrum around 0 no four roots make a smoother, so some strategies have an error."""
     computed, pictures = drawn("strategies", Request(checkpoint=load_checkpoint(init_file)))
     without = [row["strategy"] for row in computed.data["rows"] if row["error"]]
     assert "minimax" in without
@@ -293,7 +293,7 @@ def test_strategies_without_roots_say_so(init_file: Path) -> None:
 
 
 def test_smoothing_is_what_the_symbol_says() -> None:
-    """Each norm follows from the eigenvalues 4 - 2 cos - 2 cos of the Laplacian at the Fourier coefficients."""
+    """Each norm is computed from Fourier coefficients and the Laplacian's eigenvalues 4 - 2 cos theta - 2 cos phi."""
     (computed,) = smoothing.compute(Request(seed=5))
     n = smoothing.SIZE
     theta = 2 * np.pi * np.fft.fftfreq(n)
@@ -309,7 +309,7 @@ def test_smoothing_is_what_the_symbol_says() -> None:
         curve = curves["damped Jacobi 4/5"]
         expected = [np.linalg.norm((jacobi**k * f_hat)[part]) for k in curve["applications"]]
         np.testing.assert_allclose(curve["norms"], np.array(expected) / expected[0], rtol=1e-10)
-    # As many applications as there are roots, and the mean factor of one of them.
+    # A step takes as many applications of A as it has roots; the rate is the mean factor of one application.
     for panel in computed.data["panels"]:
         for each in panel["curves"]:
             count = 1 if each["strategy"].startswith("damped") else 4
@@ -319,11 +319,11 @@ def test_smoothing_is_what_the_symbol_says() -> None:
                 f"{panel['title']}, '{each['strategy']}': a factor of {rate:.3g} per application of A on average."
             )
             assert sentence in computed.words
-    # Its smoothing factor is 3/5: no step is worse, and the last ones come near.
+    # Its smoothing factor is 3/5, a bound on each step that the last ones nearly attain.
     ratios = curve["norms"][1:] / curve["norms"][:-1]
     assert ratios.max() < 0.6
     assert ratios[-1] > 0.56
-    # The best four roots for the high frequencies beat four steps of it.
+    # The minimax polynomial with four roots for the high frequencies is better than four steps of Jacobi.
     assert curves["minimax"]["norms"][-1] < 1e-2 * curve["norms"][-1]
 
 

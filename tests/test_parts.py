@@ -1,4 +1,4 @@
-"""Blocks and levels as parts of other people's networks, and how A is drawn."""
+"""Blocks and levels as parts of other networks, and the drawing of A."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def smoothed(A: NDArray[Any], roots: Any, x: NDArray[Any]) -> NDArray[Any]:
-    """u of A u = x with the residual q(A) x, from the dense matrix."""
+    """Return u with the residual x - A u = q(A) x, from the dense matrix."""
     q = np.eye(len(A), dtype=complex)
     for root in roots:
         q = q @ (np.eye(len(A)) - A / root)
@@ -36,7 +36,7 @@ def smoothed(A: NDArray[Any], roots: Any, x: NDArray[Any]) -> NDArray[Any]:
     [([1.2, 0.9], "L,L"), ([0.7, 1 + 0.3j], "L,C"), ([1 + 0.3j, 0.7], "L,C"), ([0.5, 1.5, 1j, 2, -2], "L,L,R,C")],
 )
 def test_a_poly_block_smooths(roots: list[complex], blocks: str, padding: Any, rng: np.random.Generator) -> None:
-    """x - A u = q(A) x, against the dense matrix; conjugates are completed."""
+    """The block's u satisfies x - A u = q(A) x with the dense matrix; conjugates are completed."""
     torch.manual_seed(5)
     complete = [z for root in roots for z in ({root, np.conj(root)} if np.imag(root) else {root})]
     block: Any = PolyBlock(3, roots, padding=padding, placement="plain,plain,plain").double()
@@ -63,7 +63,7 @@ def test_a_strategy_chooses_a_blocks_roots_from_its_own_operator() -> None:
         alphas = step.alphas.tolist()
         q = q * (1 - t * sum(a * t**k for k, a in zip(step.powers, alphas, strict=True)))
     np.testing.assert_allclose(q, pr.ResidualPolynomial(chosen)(t), atol=1e-6)
-    # On the shifted A five roots damp: this is what the block is for.
+    # On the shifted A five roots damp the whole spectrum.
     assert abs(q).max() < 0.1
 
 
@@ -144,7 +144,7 @@ def test_what_does_not_fit_is_one_sentence(make: Callable[..., Any], message: st
 
 @pytest.mark.parametrize("channels", [1, 2, 5, 24])
 def test_a_shifted_A_lies_in_the_right_half_plane(channels: int) -> None:
-    """Within 1/2 of 1 for images of any size and both boundaries, and not much less: the bound is near the truth."""
+    """Eigenvalues are within 1/2 of 1 for any size and both boundaries, and the noise has a norm above 0.4."""
     for seed in (7, 77, 777):
         torch.manual_seed(seed)
         A = ConvOperator(channels, init="shifted")
@@ -164,7 +164,7 @@ def test_a_shifted_A_lies_in_the_right_half_plane(channels: int) -> None:
 
 
 def test_the_norm_is_bounded_between_the_frequencies_it_is_computed_at() -> None:
-    """Rotations by -pi/8 and pi/8 on the taps beside the centre: 2 cos(theta - pi/8), in two directions."""
+    """With rotations by -pi/8 and pi/8 as taps the norm, 2 cos(theta - pi/8), is largest between the 8 frequencies."""
     c, s = np.cos(np.pi / 8), np.sin(np.pi / 8)
     taps = [np.array([[c, -s], [s, c]]), np.zeros((2, 2)), np.array([[c, s], [-s, c]])]
     K = np.array([[np.kron(y, x) for x in taps] for y in taps]).transpose(2, 3, 0, 1)
@@ -174,7 +174,7 @@ def test_the_norm_is_bounded_between_the_frequencies_it_is_computed_at() -> None
 
 @pytest.mark.parametrize("strategy", ["chebyshev", "minimax", "least-squares"])
 def test_smoothers_apply_to_a_shifted_A_from_the_start(strategy: str) -> None:
-    """Where a freshly drawn A has a disc around 0, which nothing damps, a shifted one is damped by four roots."""
+    """Four roots damp the whole spectrum of a shifted A, and no four roots that of a default one, a disc around 0."""
     torch.manual_seed(83)
     options = {"image_size": 8, "channels": (8, 16), "padding": "circular", "placement": "smoother"}
     report = pr.initialize(
@@ -197,7 +197,7 @@ def test_a_kaiming_A_is_torchs() -> None:
 
 
 def test_the_readmes_network_of_someone_else() -> None:
-    """torchvision's ResNet18 with blocks replaced: it runs, trains, and its blocks have half the weights."""
+    """torchvision's ResNet18 with replaced blocks runs and trains, and these blocks have half the weights."""
     page = (ROOT / "README.md").read_text()
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, flags=re.S) if "resnet18" in block]
     assert len([line for line in code.splitlines() if line.strip()]) <= 10

@@ -1,4 +1,4 @@
-"""Placements of batch norm and ReLU, by their formulas; and the coefficients that they make inert."""
+"""Placements of batch norm and ReLU against their formulas, and the coefficients that they make inert."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMED = {
 
 @pytest.mark.parametrize("name", NAMED)
 def test_placements_are_the_authors(name: str) -> None:
-    """The authors' choice for each block; and each place is what it is called."""
+    """The default placements are the authors', and each place has the modules of its name."""
     kinds = {
         "plain": [nn.Identity],
         "bn": [nn.BatchNorm2d],
@@ -41,7 +41,7 @@ def test_placements_are_the_authors(name: str) -> None:
 
 
 def test_the_named_placements() -> None:
-    """The paper's list, as the page on networks has it."""
+    """The named placements are those of the page on networks."""
     assert {name: str(placement) for name, placement in PLACEMENTS.items()} == {
         "regular": "bn-relu,bn-relu,plain",
         "outside": "bn-relu,plain,bn-relu",
@@ -58,7 +58,7 @@ def test_the_named_placements() -> None:
 
 @pytest.mark.parametrize("placement", ["relu-outside", "relu-outside-nobn", "smoother", "no-relu"])
 def test_an_output_once_a_level_is_not_done_between_two_steps(placement: str) -> None:
-    """Two linear steps written out, with A u subtracted anew."""
+    """Two linear steps are compared with their formula, with A u subtracted anew."""
     torch.manual_seed(37)
     level: Any = Level(3, "L,L", placement=placement).double()
     a, b = (step.alphas.detach()[0] for step in level.blocks)
@@ -92,7 +92,7 @@ def sigma(x: Tensor) -> Tensor:
 
 relu = torch.relu
 
-#: u of one step C with coefficients a and b, as the paper writes it; an output that is done once a level included.
+#: The features after one step C with coefficients a and b, by the paper's formulas, with outputs that are done once.
 STEPS = {
     "regular": lambda u, r, A, a, b: u + sigma(a * sigma(r) + b * A(sigma(r))),
     "outside": lambda u, r, A, a, b: sigma(u + a * sigma(r) + b * A(sigma(r))),
@@ -110,7 +110,7 @@ STEPS = {
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("coefficients", [(0.7, -1.3), (-0.4, 0.9)])
 def test_one_step_by_its_formula(placement: str, coefficients: tuple[float, float]) -> None:
-    """With batch norm written out; the residual is that of the new features, or of those before an exit."""
+    """Batch norm is written out; the residual is that of the new features, or of those before the exit."""
     torch.manual_seed(23)
     level: Any = Level(3, "C", placement=placement).double()
     level.blocks[0].set_alphas(coefficients)
@@ -141,13 +141,13 @@ def test_the_linear_and_symmetric_steps_by_their_formulas() -> None:
 
 
 def dead_directions(model: Any, images: Tensor) -> set[tuple[int, int, Any]]:
-    """Blocks whose loss does not change along their coefficients' common factor, or along one coefficient alone.
+    """Return the blocks whose common factor, or one of whose coefficients, doesn't change the loss.
 
     Batch norm without an epsilon is exactly invariant, and then sum alpha dL/dalpha = 0 (Euler).
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.eps = 1e-30  # torch wants a positive one
+            module.eps = 1e-30  # torch requires a positive one
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.5, 0.5)
     logits = model.train().double()(images)
@@ -186,7 +186,7 @@ CASES += [
 def test_inert_coefficients_are_those_whose_size_has_no_effect(
     blocks: str, placement: str | None, quadratic: str | None, channels: tuple[int, ...]
 ) -> None:
-    """What the structure says against the gradient of a network in float64."""
+    """The coefficients found from the modules are those along which the gradient of a network in float64 is zero."""
     torch.manual_seed(61)
     model: Any = pr.models.build(
         blocks, image_size=8, channels=channels, placement=placement, quadratic_placement=quadratic
@@ -199,7 +199,7 @@ def test_inert_coefficients_are_those_whose_size_has_no_effect(
 
 
 def test_scaling_inert_coefficients_by_ten_changes_rounding_only() -> None:
-    """DESIGN's number: 1e-5 for a regular step; a coefficient that is not inert changes the output altogether."""
+    """The output of a regular step changes by 1e-5; a coefficient that is not inert changes it much."""
     torch.manual_seed(67)
     model: Any = pr.models.build("L,C", image_size=8, channels=(8, 16)).double().train()
     pr.initialize(model)

@@ -22,7 +22,7 @@ from polyroots.polynomials.leja import extra_copies, log_distances
 
 @st.composite
 def root_sets(draw: st.DrawFn) -> list[complex]:
-    """Up to eight roots closed under conjugation, in any order, with moduli from 0.2 to 3."""
+    """Draw up to eight roots closed under conjugation, in any order, with moduli from 0.2 to 3."""
     modulus = st.floats(0.2, 3)
     reals = draw(st.lists(st.builds(lambda m, s: m * s, modulus, st.sampled_from([-1, 1])), max_size=4))
     pairs = draw(st.lists(st.builds(lambda m, a: m * np.exp(1j * a), modulus, st.floats(0.1, 3)), max_size=2))
@@ -70,14 +70,14 @@ def test_roots_come_back_with_conjugates_together(roots: list[complex]) -> None:
 
 
 def test_leja_order_takes_the_farthest_next() -> None:
-    """Moduli decide the first root, then products of distances: 3, then -1, then 1 (2*2) before 2 (1*3)."""
+    """The largest modulus is first, then products of distances decide: 3, -1, then 1 (2*2) before 2 (1*3)."""
     assert pr.ResidualPolynomial([1, 2, 3, -1]).roots.real.tolist() == [3, -1, 1, 2]
 
 
 @settings(deadline=None)
 @given(root_sets())
 def test_leja_order_counts_both_roots_of_a_pair(roots: list[complex]) -> None:
-    """Greedy by definition: no remaining root is farther, in the product of distances, than the one that comes next."""
+    """No later root has a larger product of distances to all roots before than the next one."""
     ours = pr.ResidualPolynomial(roots).roots
     starts = [i for i, z in enumerate(ours) if z.imag >= 0]
     assert abs(ours[0]) >= max(abs(z) for z in ours) * (1 - 1e-12)
@@ -87,7 +87,7 @@ def test_leja_order_counts_both_roots_of_a_pair(roots: list[complex]) -> None:
 
 
 def test_leja_order_with_a_pair_by_hand() -> None:
-    """3 first; the pair is the farthest from it, sqrt(20); then -1.1 with 4.1 * 4.01 before 0.9 with 2.1 * 7.61."""
+    """3 is first; the pair is farthest from it, sqrt(20); then -1.1 with 4.1 * 4.01 before 0.9 with 2.1 * 7.61."""
     order = pr.ResidualPolynomial([0.9, 3, -1 - 2j, -1.1, -1 + 2j]).roots
     assert order.tolist() == [3, -1 + 2j, -1 - 2j, -1.1, 0.9]
 
@@ -112,7 +112,7 @@ def test_repeated_roots_are_allowed() -> None:
 @settings(deadline=None)
 @given(root_sets())
 def test_q_is_zero_at_its_roots_to_the_last_bit(roots: list[complex]) -> None:
-    """Also among complex points, where numpy divides by way of a reciprocal: steep polynomials need it."""
+    """q is exactly zero also at complex arguments, for which numpy divides by a rounded reciprocal."""
     q = pr.ResidualPolynomial(roots)
     assert (q(q.roots) == 0).all()
     assert (q(q.roots.real[q.roots.imag == 0]) == 0).all()
@@ -125,7 +125,7 @@ def test_steep_polynomials_are_zero_at_their_roots() -> None:
 
 
 def test_conditions_of_roots_of_all_sizes() -> None:
-    """Far apart each root has its own coefficient: lambda_1 = 1 / alpha_0, lambda_2 = -alpha_0 / alpha_1."""
+    """For roots far apart, lambda_1 = 1 / alpha_0 and lambda_2 = -alpha_0 / alpha_1 to first order."""
     q = pr.ResidualPolynomial([1e-200, 1e200])
     assert dict(zip(q.roots.real, q.root_conditions, strict=True)) == pytest.approx({1e-200: 1, 1e200: 2})
 
@@ -140,7 +140,7 @@ def test_real_points_have_real_values() -> None:
 @settings(deadline=None)
 @given(root_sets())
 def test_alphas_give_roots_give_alphas(roots: list[complex]) -> None:
-    """To 1e-12 relative to what each coefficient is a sum of; the roots to 1e-12 times their condition."""
+    """Coefficients agree to 1e-12 of the sum of their terms' moduli, roots to 1e-12 times their condition."""
     q = pr.ResidualPolynomial(roots)
     again = pr.ResidualPolynomial.from_alphas(q.alphas)
     moduli = np.ones(1)
@@ -168,7 +168,7 @@ def test_roots_of_any_scale_come_back(scale: float) -> None:
 
 
 def test_conditions_of_neighbours_keep_their_digits() -> None:
-    """Roots one unit in the last place apart, against the definition in fractions: their difference loses 52 bits."""
+    """Two roots differ in the last bit, so their difference in float64 has no digits; the reference uses fractions."""
     roots = [Fraction(1), 1 + Fraction(1, 2**52)]
     linear, quadratic = 1 / roots[0] + 1 / roots[1], 1 / (roots[0] * roots[1])
     q = pr.ResidualPolynomial([float(root) for root in roots])
@@ -178,7 +178,7 @@ def test_conditions_of_neighbours_keep_their_digits() -> None:
 
 
 def test_real_parts_far_below_the_last_digit_keep_their_sign(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pairs whose real parts are 1e-29 of their moduli and less, against 600 binary digits."""
+    """Real parts of 1e-29 of the modulus and less agree with a computation in 600 bits."""
     rng = np.random.default_rng(10)
     alphas = rng.standard_normal(int(rng.integers(2, 20))) * 10 ** rng.uniform(-30, 30, 15)
     roots = roots_of(alphas)
@@ -190,7 +190,7 @@ def test_real_parts_far_below_the_last_digit_keep_their_sign(monkeypatch: pytest
 
 
 def test_conditions_by_perturbation() -> None:
-    """The largest relative change of a root over all signs of small relative changes of the coefficients."""
+    """The condition is the largest relative change of a root over all signs of small changes of the coefficients."""
     q = pr.ResidualPolynomial([1, 1.3, 2 + 1j, 2 - 1j])
     step = 1e-7
     worst = np.zeros(4)
@@ -198,7 +198,7 @@ def test_conditions_by_perturbation() -> None:
         other = pr.ResidualPolynomial.from_alphas(q.alphas * (1 + step * (2 * np.array(signs) - 1))).roots
         nearest = other[np.argmin(np.abs(other[:, None] - q.roots), axis=0)]
         worst = np.maximum(worst, np.abs(nearest - q.roots) / np.abs(q.roots) / step)
-    # Signs alone reach the bound for real roots; for a pair they come near it.
+    # For real roots some signs attain the bound; for a pair they come near it.
     is_real = q.roots.imag == 0
     np.testing.assert_allclose(worst[is_real], q.root_conditions[is_real], rtol=1e-3)
     assert (worst[~is_real] <= q.root_conditions[~is_real] * 1.001).all()
@@ -206,7 +206,7 @@ def test_conditions_by_perturbation() -> None:
 
 
 def test_trained_blocks_have_roots() -> None:
-    """A block R that became a C, symmetric pairs, imaginary ones, and what is not there."""
+    """A block R may have a conjugate pair, a block S an imaginary pair; zeros at the end lower the degree."""
     assert pr.ResidualPolynomial.from_alphas([2, -2]).roots.tolist() == [0.5 + 0.5j, 0.5 - 0.5j]
     assert set(pr.ResidualPolynomial.from_alphas([0, 0.25]).roots.tolist()) == {2, -2}
     assert pr.ResidualPolynomial.from_alphas([0, -0.25]).roots.tolist() == [2j, -2j]
@@ -218,7 +218,7 @@ def test_trained_blocks_have_roots() -> None:
 
 
 def test_coefficients_of_all_sizes_have_their_roots() -> None:
-    """Roots from 1e-101 to 1e38, and 28 times the same one."""
+    """The roots range from 1e-101 to 1e38, or are 28 times the same one."""
     np.testing.assert_allclose(pr.ResidualPolynomial.from_alphas([1, 1e-38]).roots, [-1e38, 1], rtol=1e-14)
     np.testing.assert_allclose(pr.ResidualPolynomial.from_alphas([3e100, -2e100]).roots, [1.5, 1 / 3e100], rtol=1e-14)
     many = np.ones(1)
@@ -239,7 +239,7 @@ def test_coefficients_of_a_network_are_read() -> None:
 
 
 def test_what_float64_does_not_carry_is_warned_of() -> None:
-    """33 Chebyshev roots: their monomial coefficients don't know them. A double root has no digit by its condition."""
+    """33 Chebyshev roots are not determined by monomial coefficients; the condition of a double root is infinite."""
     lam = 1.01 + 0.99 * np.cos((2 * np.arange(1, 34) - 1) * np.pi / 66)
     with pytest.warns(pr.PrecisionWarning, match="determine fewer than four of their digits"):
         pr.ResidualPolynomial.from_alphas(pr.ResidualPolynomial(lam).alphas)
@@ -251,7 +251,7 @@ def test_what_float64_does_not_carry_is_warned_of() -> None:
 
 
 def relative_error(factors_order: Any, lam: NDArray[Any]) -> float:
-    """Of p(A) f in float32, A diagonal on [0.02, 2], against float64."""
+    """Return the error of p(A) f in float32 relative to float64, with A diagonal on [0.02, 2]."""
     t = np.linspace(0.02, 2, 2001)
     f = np.random.default_rng(101).standard_normal(2001)
     q = pr.ResidualPolynomial(lam)
@@ -263,14 +263,14 @@ def relative_error(factors_order: Any, lam: NDArray[Any]) -> float:
 
 
 def test_degree_32_keeps_its_digits_in_float32() -> None:
-    """In Leja order; in ascending order all are lost."""
+    """Leja order keeps the digits, and in ascending order all are lost."""
     lam = 1.01 + 0.99 * np.cos((2 * np.arange(1, 34) - 1) * np.pi / 66)
     assert relative_error(lambda factors: factors, lam) < 1e-4
     assert relative_error(lambda factors: tuple(sorted(factors, key=lambda factor: factor.lam)), lam) > 1
 
 
 def test_apply_smooths_with_anything_that_multiplies(rng: np.random.Generator) -> None:
-    """Dense and sparse matrices, a scipy operator, a function, a torch convolution: the same steps, f and u kept."""
+    """Dense and sparse matrices, a scipy operator, a function and a convolution give the same step; f and u stay."""
     K = rng.standard_normal((3, 3, 3, 3)) / 4
     q = pr.ResidualPolynomial([1.2, 2, 1 + 0.5j, 1 - 0.5j])
     A = dense_operator(K, (5, 4), padding="zeros")
@@ -316,7 +316,7 @@ def test_repeated_points_come_last() -> None:
 
 
 def test_prominent_roots_get_copies() -> None:
-    """The product over the other factors at 100: 10^13.5, so one copy makes the rest of 10^9.5 harmless."""
+    """The product of the other factors at 100 is 10^13.5, so the rule adds one copy, for 9.5 orders above 10^4."""
     roots = np.array([0.1, 0.12, 0.14, 0.16, 0.18, 100])
     q = pr.ResidualPolynomial(roots)
     assert q.roots[0] == 100
@@ -352,7 +352,7 @@ def test_bad_roots_are_named(roots: list[complex], message: str) -> None:
 @settings(deadline=None)
 @given(root_sets())
 def test_q_of_zero_is_one(roots: list[complex]) -> None:
-    """To the last bit for real arguments; numpy divides complex ones by way of a rounded reciprocal."""
+    """q(0) = 1 to the last bit for real arguments; numpy divides complex numbers by a rounded reciprocal."""
     q = pr.ResidualPolynomial(roots)
     assert (q(np.zeros(3)) == 1).all()
     assert (np.abs(q(np.zeros(3, dtype=complex)) - 1) <= 1e-15 * len(roots)).all()

@@ -19,7 +19,7 @@ CASES += [
     ("L,C", {"quadratic_placement": "A-bn-relu"}),
     ("L,S,C", {"steps_per_A": 1, "placement": "relu-outside"}),
 ]
-# resnet32 and resnet44 are more of resnet20's blocks, and would take the compiler a minute.
+# resnet32 and resnet44 have more of resnet20's blocks, and their compilation takes a minute.
 KINDS = [case for case in CASES if case[0] not in ("resnet32", "resnet44")]
 
 
@@ -41,14 +41,14 @@ def gradients(model: Any, images: Tensor) -> tuple[Tensor, list[Tensor]]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "config"), KINDS)
 def test_compiled_as_one_graph(name: str, config: dict[str, Any]) -> None:
-    """Training and evaluation, forward and backward, without a break in the graph."""
+    """Forward and backward passes, in training and evaluation, have no break in the graph."""
     model = small(name, config)
     images = torch.randn(4, 1, 8, 8)
     torch.compiler.reset()
     for training in (True, False):
         model.train(training)
         eager = copy.deepcopy(model)
-        # The compiler's front end, which is what a model can break; code generation is tested below.
+        # The front end of the compiler only, which can fail for a model; code generation is tested below.
         compiled: Any = torch.compile(model, fullgraph=True, backend="aot_eager")
         ours, theirs = gradients(compiled, images), gradients(eager, images)
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
@@ -68,7 +68,7 @@ def test_compiled_to_code() -> None:
 
 @pytest.mark.parametrize(("name", "config"), CASES)
 def test_channels_last(name: str, config: dict[str, Any]) -> None:
-    """The same numbers, and no step falls back to the other format."""
+    """The outputs are equal, and all features keep the memory format."""
     model = small(name, config).double()
     images = torch.randn(4, 1, 8, 8, dtype=torch.float64)
     expected = gradients(copy.deepcopy(model), images)
@@ -87,7 +87,7 @@ def test_channels_last(name: str, config: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("name", "config"), CASES)
 def test_bf16_autocast(name: str, config: dict[str, Any]) -> None:
-    """Finite, of the right type, and as near as eight bits are; the parameters and their gradients stay float32."""
+    """Outputs are bf16 and as accurate as eight bits allow; parameters and their gradients stay float32."""
     model = small(name, config)
     images = torch.randn(16, 1, 8, 8)
     exact = copy.deepcopy(model)(images).detach()

@@ -1,4 +1,4 @@
-"""Two processes against one that does what both do."""
+"""Two processes that train together, against one process with the same computation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORDS = ["--model", "q4", "--augment", "crop,flip", "--limit", "47"]
 
 
 def one_process_with_half_batches(config: TrainConfig, source: Source) -> NDArray[Any]:
-    """Loss of training and of the test images in each epoch: statistics per half batch, gradients of both."""
+    """Return training and test loss of each epoch, with statistics per half batch and gradients of both halves."""
     data = source.load(config.limit)
     normalise = Normalisation.of(data.train)
     torch.manual_seed(config.seed)
@@ -79,7 +79,7 @@ def rows_of(out: Path) -> NDArray[Any]:
 
 @pytest.mark.slow
 def test_two_processes_are_one_with_half_batches(tmp_path: Path) -> None:
-    """Also where a batch can't be halved; started by polyroots, and found in the environment that torchrun sets."""
+    """Processes that polyroots or torchrun has started agree with one process, also for a batch with an odd number."""
     source = open_data("digits")
     expected = one_process_with_half_batches(small(source, epochs=3, **OPTIONS), source)
     words = [*COMMAND, *WORDS, "--epochs", "3", "--out"]
@@ -103,7 +103,7 @@ def test_two_processes_are_one_with_half_batches(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_stop_together_and_go_on(tmp_path: Path) -> None:
-    """SIGTERM to one of them; the weights in the end are those of a run that nobody stopped."""
+    """After SIGTERM to one of them and a resumption the weights are those of a run without interruption."""
     words = [*COMMAND, *WORDS, "--epochs", "12", "--out"]
     Pair(tmp_path / "1", *words, tmp_path / "whole").must_succeed()
     pair = Pair(tmp_path / "2", *words, tmp_path / "stopped")
@@ -121,7 +121,7 @@ def test_two_processes_stop_together_and_go_on(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_several_processes_need_images_and_know_of_unused_weights(tmp_path: Path) -> None:
-    """A level of one linear block: the last one's A has no effect."""
+    """With one linear block per level the last level's A has no effect, which data parallelism takes as an option."""
     words = [*COMMAND, "--epochs", "2", "--out"]
     Pair(tmp_path / "1", *words, tmp_path / "run", "--blocks", "L", "--limit", 24).must_succeed()
     pair = Pair(tmp_path / "2", *words, tmp_path / "few", "--limit", 3)
@@ -149,13 +149,13 @@ def test_parts_are_the_batch() -> None:
             parts = [part_of(batch, rank, processes) for rank in range(processes)]
             assert torch.equal(torch.cat(parts), batch)
             assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    # Three images left over are too few for two processes.
+    # The last three images are too few for two processes.
     assert [len(batch) for batch in split_batches(torch.arange(23), 10, 2)] == [10, 13]
     assert [len(batch) for batch in split_batches(torch.arange(24), 10, 2)] == [10, 10, 4]
 
 
 def test_weights_that_nothing_uses_are_found() -> None:
-    """Data parallelism has to know of them."""
+    """Unused weights, which data parallelism needs as an argument, are found from the gradients."""
     assert not has_unused_weights(pr.models.model_config("q4", image_size=8, channels=(4, 8)))
     assert has_unused_weights(pr.models.model_config("L", image_size=8, channels=(4, 8)))
     assert not has_unused_weights(pr.models.model_config("resnet20", image_size=8))

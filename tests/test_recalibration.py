@@ -34,7 +34,7 @@ def require_statistics_of_stem(path: Path, chosen: Tensor, limit: int) -> None:
 
 
 def test_statistics_are_those_of_all_images() -> None:
-    """Of a layer that reads the images themselves, which no batch's own statistics change."""
+    """The first layer reads the images themselves, so its statistics are exactly those of all images."""
     generator = torch.Generator().manual_seed(5)
     images = 40 + 3 * torch.randn(30, 2, 5, 4, generator=generator, dtype=torch.float64)
     first, second = nn.BatchNorm2d(2), nn.BatchNorm2d(2, momentum=None)

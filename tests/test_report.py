@@ -1,4 +1,4 @@
-"""The contents of a run's page."""
+"""The report of a run: contents of the page and its plots."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from polyroots.training import load_run, open_data, train, train_config
 
 
 class Parts(HTMLParser):
-    """Attributes that load something, and the data of the plots."""
+    """Parser of a page: attributes with addresses, and the data of the plots."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ def words_of(parts: Parts) -> str:
 
 @pytest.fixture(scope="module")
 def parts(tracked: Path) -> Parts:
-    """Parts of the page without still pictures, which take most of the time."""
+    """Return the parts of the page without still pictures, which take most of the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("polyroots.report.html._PICTURED", 0)
         return parts_of(render(summarise(load_run(tracked))))
@@ -72,7 +72,7 @@ def parts(tracked: Path) -> Parts:
 
 @pytest.fixture
 def copy(tracked: Path, tmp_path: Path) -> Path:
-    """The run, to be changed."""
+    """Return a copy of the run that a test may change."""
     return shutil.copytree(tracked, tmp_path / "copy")
 
 
@@ -82,7 +82,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def array(value: Any) -> NDArray[Any]:
-    """An array as plotly writes it."""
+    """Return an array from plotly's encoding."""
     if isinstance(value, dict):
         import base64
 
@@ -189,7 +189,7 @@ def test_the_page_has_the_runs_numbers(parts: Parts, tracked: Path) -> None:
 
 
 def test_diagnoses_are_of_the_same_operator_before_and_after(tmp_path: Path) -> None:
-    """With roots that were chosen for the high frequencies."""
+    """Both diagnoses are over the high frequencies, for which the roots were chosen."""
     run(
         "init",
         "--model",
@@ -211,7 +211,7 @@ def test_diagnoses_are_of_the_same_operator_before_and_after(tmp_path: Path) -> 
 
 
 def test_diagnoses_are_of_the_padding_that_roots_were_chosen_for(no_pictures: None, tmp_path: Path) -> None:
-    """Of the zero-padded operator before and after, and the page says that plots are not."""
+    """Both diagnoses are of the zero-padded operator, and a remark says that the plots have circular padding."""
     run("init", "--model", "q2", "--channels", "4,8", "--spectrum-padding", "zeros", "--out", tmp_path / "i.pt")
     run("train", "--init", tmp_path / "i.pt", "--limit", 40, "--epochs", 1, "--lr", 1e-9, "--out", tmp_path / "run")
     summary = summarise(load_run(tmp_path / "run"))
@@ -244,7 +244,7 @@ def test_each_A_has_its_own_blocks(tmp_path: Path, rough_pictures: None, no_trac
 
 
 def test_a_run_that_diverged_has_a_page(copy: Path, no_pictures: None) -> None:
-    """Weights that are not finite: what is known is there."""
+    """With weights that are not finite, the page has the contents that don't depend on them."""
     checkpoint = load_checkpoint(copy / "last.pt")
     weights = {name: value * torch.nan if "A" in name else value for name, value in checkpoint.weights.items()}
     save_checkpoint(copy / "last.pt", Checkpoint(checkpoint.config, weights, checkpoint.init, checkpoint.training))
@@ -263,7 +263,7 @@ def test_a_polynomial_beyond_float64_has_a_page(tracked: Path) -> None:
     huge = dataclasses.replace(state.operator, letters=("C",) * 12, alphas=(np.array([1e30, 1e30]),) * 12)
     operator = dataclasses.replace(summary.operators[0], states={AFTER: OperatorState(huge, None)})
     parts = parts_of(render(dataclasses.replace(summary, operators=(operator,), snapshots=())))
-    # There are eigenvalues and no surface, or one that float32 holds.
+    # There is no surface, or one within the range of float32.
     assert "plane-0" in parts.plots
     for plot in parts.plots.values():
         assert all(np.isfinite(array(t["z"])).all() for t in plot["data"] if "z" in t)
@@ -345,7 +345,7 @@ def test_thinning_keeps_the_extremes(rng: np.random.Generator) -> None:
         assert part(few).min() == part(values).min()
     assert np.abs(few).max() == np.abs(values).max()
     assert np.isin(few, values).all()
-    # With the lower one of two imaginary extremes, too.
+    # Both imaginary extremes are included.
     values = np.concatenate([values, [-9j]])
     assert thinned(values, 1).imag.min() == -9
 

@@ -17,7 +17,7 @@ import polyroots as pr
 from polyroots.training import load_run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# Software drawing, so that WebGL is there without a GPU.
+# Software rendering gives WebGL without a GPU.
 ARGUMENTS = [
     "--no-sandbox",
     "--use-angle=swiftshader",
@@ -54,7 +54,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, address: str) -> Any:
-    """The page on a desk, with all that it complained of and asked for."""
+    """Return the page on a wide screen, with its console messages and its requests."""
     page: Any = browser.new_page(viewport={"width": 1000, "height": 900})
     page.complaints, page.requests = [], []
     page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
@@ -66,7 +66,7 @@ def page(browser: Browser, address: str) -> Any:
 
 
 def drawn(page: Page, name: str) -> Locator:
-    """A plot, brought into view and drawn."""
+    """Scroll a plot into view, and return it when it is drawn."""
     plot = page.locator(f"#{name}")
     plot.scroll_into_view_if_needed()
     page.wait_for_function("plot => plot.dataset.state === 'drawn'", arg=plot.element_handle(), timeout=60_000)
@@ -93,7 +93,7 @@ def test_every_plot_is_drawn_without_a_complaint(page: Any) -> None:
         page.wait_for_timeout(300)
         if name.startswith("surface"):
             assert plot.locator("canvas").count() >= 1
-            # A surface has its colour map, shaded; an empty scene has axes and a legend.
+            # A surface has many shaded colours, an empty scene only those of axes and legend.
             assert colours(plot) > 1000
         else:
             assert plot.locator(".scatterlayer .trace path.point, .scatterlayer .trace path.js-line").count() > 3
@@ -230,7 +230,7 @@ def test_a_telephone_can_read_it(browser: Browser, address: str) -> None:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(address)
     page.wait_for_selector("body[data-state=ready]", timeout=60_000)
-    # Nothing is wider than the screen but what scrolls by itself.
+    # Only elements with a scroll bar of their own are wider than the screen.
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     for name in ("curves", "plane-0", "surface-0"):
         assert drawn(page, name).bounding_box()["width"] <= 360

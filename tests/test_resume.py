@@ -1,4 +1,4 @@
-"""Runs that are stopped, or out of room, and go on."""
+"""Runs that are stopped by a signal or a full disk, and resumed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from polyroots.training.runs.directory import Run
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nobody stopped."""
+    """Return a run without interruption."""
     out = tmp_path_factory.mktemp("whole") / "run"
     source = open_data("digits")
     train(small(source, **OPTIONS), source, out)
@@ -39,7 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_ignored() -> Iterator[None]:
-    """What a shell or nohup has this process ignore, these tests send."""
+    """Restore the default handlers of the signals that a shell or nohup may have this process ignore."""
     handlers: dict[int, Any] = {
         signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: signal.SIG_DFL,
@@ -52,7 +52,7 @@ def _nothing_is_ignored() -> Iterator[None]:
 
 
 class Signals(Reporter):
-    """Sends a signal to this process in a step."""
+    """Sends a signal to this process in a chosen step."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int, step: int) -> None:
         original, seen = EpochLoop._step, []
@@ -70,7 +70,7 @@ class Signals(Reporter):
 def test_a_signal_saves_and_stops_at_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path, number: int, step: int
 ) -> None:
-    """In the middle of an epoch, at its first step and at its last, before its evaluation."""
+    """The signal comes in the middle of an epoch, at its first step, or at its last one before the evaluation."""
     source, out = open_data("digits"), tmp_path / "run"
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(n) for n in numbers]
@@ -99,7 +99,7 @@ def test_a_signal_before_the_first_step_takes_the_run_back(tmp_path: Path, monke
 def test_a_run_with_a_start_goes_on_without_it(
     tmp_path: Path, init_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed before its first checkpoint, with the file that it started from gone."""
+    """The run was killed before its first checkpoint, and the file that it started from is gone."""
     source, start = open_data("digits"), load_checkpoint(init_file)
     config = pr.training.train_config("digits", start.config, epochs=2, limit=40, device="cpu")
     train(config, source, tmp_path / "whole", start=start)
@@ -117,7 +117,7 @@ def test_a_run_with_a_start_goes_on_without_it(
 def test_a_checkpoint_from_before_the_first_step_is_not_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its coefficients are still those of the report."""
+    """Before the first step the coefficients are those of the report."""
     source = open_data("digits")
     config = small(source, limit=40)
     with monkeypatch.context() as patch:
@@ -139,7 +139,7 @@ def test_a_finished_run_says_its_result_again(tmp_path: Path, whole: Path) -> No
 
 
 def test_only_one_process_trains_a_run(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lock is the system's: it holds between processes."""
+    """The lock is one of the system, and excludes other processes."""
     monkeypatch.setattr("polyroots.training.runs.directory._PATIENCE", 0.1)
     code = (
         "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)\n"
@@ -156,7 +156,7 @@ def test_only_one_process_trains_a_run(whole: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
-    """The system refuses to write more than a few bytes of a file, from the third epoch on."""
+    """From the third epoch on, the system refuses to write more than a few bytes to a file."""
 
     class Full(Reporter):
         def on_epoch(self, row: dict[str, float]) -> None:
@@ -179,7 +179,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
 
 
 def test_other_images_are_refused(tmp_path: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run goes on with the images that it began with, wherever they lie now."""
+    """The images may be moved, but a run is resumed with exactly those that it began with."""
     moved = shutil.copytree(image_folder, tmp_path / "moved")
     source, out = open_data("folder", image_folder), tmp_path / "run"
     config = small(source, epochs=3)
@@ -254,7 +254,7 @@ def test_runs_that_cannot_go_on_are_said(tmp_path: Path, whole: Path) -> None:
 def test_a_run_that_lost_its_start_is_not_trained_from_another(
     tmp_path: Path, init_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between its config.json and its start.pt."""
+    """The run was killed between the writing of config.json and of start.pt."""
     source, start = open_data("digits"), load_checkpoint(init_file)
     config = pr.training.train_config("digits", start.config, epochs=1, limit=40, device="cpu")
     with monkeypatch.context() as patch:
@@ -283,7 +283,7 @@ def test_a_run_with_a_start_that_cannot_begin_leaves_nothing(
 def test_what_is_not_written_of_the_best_epoch_is_written_when_it_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path, name: str
 ) -> None:
-    """Before the file of an epoch that no later one surpasses."""
+    """The run was killed before it wrote best.pt of its best epoch."""
     source, out = open_data("digits"), tmp_path / "run"
     best = load_checkpoint(whole / "best.pt").training["epoch"]
     original = getattr(Trainer, f"_save_{name}")
@@ -303,7 +303,7 @@ def test_what_is_not_written_of_the_best_epoch_is_written_when_it_goes_on(
 
 
 def test_spectra_come_before_the_checkpoint_that_implies_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed right after last.pt of a tracked epoch; what is of a later one is forgotten."""
+    """After a kill right after last.pt of a tracked epoch its spectrum exists; those of later epochs are removed."""
     source, out = open_data("digits"), tmp_path / "run"
     original = Trainer._save_last
 
@@ -326,7 +326,7 @@ def test_spectra_come_before_the_checkpoint_that_implies_them(tmp_path: Path, mo
 
 
 def test_a_signal_stops_the_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path) -> None:
-    """The training of the epoch is not lost."""
+    """The trained epoch is kept, and its evaluation is repeated."""
     source, out = open_data("digits"), tmp_path / "run"
     original = evaluation_sums
 
@@ -358,7 +358,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_ignored_signals_stay_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As nohup and a shell's background jobs have it."""
+    """Signals that nohup or a shell's background job ignores are not handled."""
     source = open_data("digits")
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

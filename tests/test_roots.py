@@ -19,7 +19,7 @@ def Lambda(rng: np.random.Generator) -> Spectrum:
 
 
 def test_degree_three_is_the_papers_choice(Lambda: Spectrum) -> None:
-    """Smallest and largest real part, and the conjugate pair with the largest imaginary part."""
+    """The roots are the smallest and largest real part, and the conjugate pair with the largest imaginary part."""
     roots = pr.select_roots(Lambda, degree=3, strategy="extremal")
     top = Lambda.values[Lambda.values.imag.argmax()]
     assert roots.tolist() == [Lambda.values.real.min(), Lambda.values.real.max(), top, top.conjugate()]
@@ -52,14 +52,14 @@ def test_degrees_zero_to_two() -> None:
 
 
 def test_a_real_spectrum_gets_real_roots() -> None:
-    """The third root is Leja's with respect to zero, 1 and 9: of 1..9 the product x (x - 1)(9 - x) is largest at 6."""
+    """The third root is the next Leja point after zero, 1 and 9: x (x - 1)(9 - x) on 1..9 is largest at 6."""
     roots = pr.select_roots(np.arange(1.0, 10), degree=3)
     assert roots[:3].tolist() == [1, 9, 6]
     assert (roots.imag == 0).all()
 
 
 def test_zero_is_passed_over() -> None:
-    """The periodic Laplacian has an eigenvalue zero: the smallest real part that isn't is taken."""
+    """For the periodic Laplacian, with its eigenvalue zero, the smallest non-zero real part is chosen."""
     K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
     roots = pr.select_roots(pr.eigenvalues(K, 8), degree=1)
     np.testing.assert_allclose(roots, [2 - 2 * np.cos(np.pi / 4), 8], atol=1e-13)
@@ -74,7 +74,7 @@ def test_zero_is_passed_over() -> None:
         ("S,S", [2, -2, 3, -3]),
         ("S,S,C", [2, -2, 3, -3, 1 + 2j, 1 - 2j]),
         ("L", [3]),
-        # The real parts left are 1 and 2; |x (x + 2)(x - 3)| is 6 at 1 and 8 at 2.
+        # The other real parts are 1 and 2; |x (x + 2)(x - 3)| is 6 at 1 and 8 at 2.
         ("L,L,L", [-2, 3, 2]),
     ],
 )
@@ -84,14 +84,14 @@ def test_roots_fit_a_block_sequence(blocks: str, expected: list[complex]) -> Non
 
 
 def test_further_symmetric_pairs_keep_away_from_zero(rng: np.random.Generator) -> None:
-    """q(0) = 1: Leja without zero would put a third symmetric pair into the middle, with a huge coefficient."""
+    """Leja order counts zero; otherwise a third pair would lie near zero, with a huge coefficient."""
     Lambda = pr.eigenvalues(rng.standard_normal((8, 8, 3, 3)) / 8, 8)
     moduli = np.abs(pr.select_roots(Lambda, blocks="S,S,S"))
     assert moduli.min() > 0.3 * Lambda.radius
 
 
 def farthest(candidates: Any, known: Any) -> complex:
-    """Leja's next point by definition, in plain products."""
+    """Return the next Leja point by its definition, from products of distances."""
     return max(candidates, key=lambda z: float(np.prod([abs(z - w) for w in known])))
 
 
@@ -124,7 +124,7 @@ def test_values_in_the_lower_half_plane_stand_for_their_conjugates() -> None:
 
 
 def test_what_counts_as_zero_as_equal_and_as_real() -> None:
-    """Relative to the spectral radius, 1e-7: the accuracy of a defective double eigenvalue."""
+    """The tolerance is 1e-7 of the spectral radius, the accuracy of a defective double eigenvalue."""
     assert pr.select_roots([1e-8, 0.5, 1], degree=1).tolist() == [0.5, 1]
     assert pr.select_roots([1e-6, 0.5, 1], degree=1).tolist() == [1e-6, 1]
     with pytest.raises(pr.InputError, match="the spectrum has 2"):
@@ -166,7 +166,7 @@ def test_what_cannot_be_chosen_is_said(values: list[complex], options: dict[str,
 
 
 def test_blocks_take_what_is_given() -> None:
-    """R prefers real roots and C a pair, in any order; S needs a pair that is symmetric."""
+    """R takes real roots and C a conjugate pair where there are both; S needs a symmetric pair."""
 
     def given(roots: Any, blocks: str) -> Any:
         return pr.select_roots([1, 2, 3, 1 + 1j, 1 - 1j], blocks=blocks, strategy="given", roots=roots).tolist()

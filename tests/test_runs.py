@@ -1,4 +1,4 @@
-"""Run directories: what is in them, and as objects."""
+"""Run directories: their files, and runs as objects."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_run_that_is_not_done_is_an_object(tmp_path: Path, digits: Source) -> 
 def test_the_best_epoch_is_chosen_on_validation_images(
     tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test images are looked at in the end, once for the last epoch and once for the best."""
+    """The test images are used at the end only, for the last and for the best epoch."""
     looked = []
 
     def counting(model: Any, split: Any, *args: Any) -> Any:
@@ -129,7 +129,7 @@ def test_config_says_how_it_was_made(tmp_path: Path, digits: Source, monkeypatch
 @pytest.mark.slow
 @pytest.mark.xdist_group("forked")
 def test_one_of_several_processes_gets_a_directory(tmp_path: Path) -> None:
-    """Whoever links config.json first; the others find a run."""
+    """The process that links config.json first begins the run; the others raise an error."""
     said = [tmp_path / str(i) for i in range(4)]
     processes = [start(begin_and_say, tmp_path / "run", i, path) for i, path in enumerate(said)]
     assert [status_of(process) for process in processes] == [0] * 4
@@ -192,7 +192,7 @@ def test_a_run_is_held_while_it_trains(tmp_path: Path, monkeypatch: pytest.Monke
 def test_random_states_are_brought_back() -> None:
     import random
 
-    # Made first: with shapes checked at run time, the check of a new object draws numbers, too.
+    # Made before the seed is set: with run-time checks of shapes, making an object draws random numbers.
     state, optimizer = RunState(), torch.optim.SGD([torch.nn.Parameter(torch.zeros(2))], lr=0.1)
     states = random_states()
     drawn = [torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()]  # noqa: NPY002
@@ -214,7 +214,7 @@ def test_temporaries_of_others_stay(tmp_path: Path) -> None:
 
 
 def test_tensorboard_has_each_epoch_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed before an epoch was logged."""
+    """The run was killed before an epoch was logged, and resumed."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     from polyroots.training.runs.logs import Logs

@@ -17,7 +17,7 @@ from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.matrix import explicit_matrix, linear_operator
 from polyroots.spectra.singular_values import largest_singular_values, squared_frobenius_norm, summarize
 
-# Output and input channels of a group, and the kernel's sides.
+# Output and input channels of a group; height and width of the kernel.
 CHANNELS = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
 GEOMETRY = st.fixed_dictionaries(
     {
@@ -32,7 +32,7 @@ SEED = st.integers(0, 2**32 - 1)
 
 
 def kernel_of(channels: tuple[int, ...], geometry: dict[str, Any], rng: np.random.Generator) -> NDArray[Any]:
-    """A random kernel with these channels in each group."""
+    """Return a random kernel with these channels in each group."""
     m_out, *rest = channels
     return rng.standard_normal((geometry["groups"] * m_out, *rest))
 
@@ -42,7 +42,7 @@ def kernel_of(channels: tuple[int, ...], geometry: dict[str, Any], rng: np.rando
 def test_singular_values_are_those_of_the_dense_operator(
     channels: tuple[int, ...], geometry: dict[str, Any], seed: int
 ) -> None:
-    """Any channels, groups, strides that divide the image and that don't, dilation, kernel larger than the image."""
+    """Cases: any channels, groups, strides that divide the image or don't, dilation, kernels larger than the image."""
     K = kernel_of(channels, geometry, np.random.default_rng(seed))
     A = dense_operator(K, **geometry)
     expected = np.linalg.svd(A, compute_uv=False)
@@ -71,7 +71,7 @@ def test_explicit_and_matrix_free_operator(channels: tuple[int, ...], geometry: 
 
 
 def test_operator_is_torchs_with_same_padding(rng: np.random.Generator) -> None:
-    """Stride 2 and a 3x3 kernel, as the networks' transfers have: padding 1 on both sides."""
+    """With stride 2 and a 3x3 kernel, as in restriction and prolongation, the padding is 1 on all sides."""
     K = rng.standard_normal((4, 2, 3, 3))
     u = rng.standard_normal((2, 7, 8))
     operator = Convolution.of(K, (7, 8), stride=2, padding="zeros")
@@ -80,14 +80,14 @@ def test_operator_is_torchs_with_same_padding(rng: np.random.Generator) -> None:
 
 
 def test_fold_has_the_factor_one_over_the_stride() -> None:
-    """The identity read at every second pixel in both directions: four frequencies in one block, each with 1/2."""
+    """For the identity with stride 2, four frequencies are in one block, each with the factor 1/2."""
     K = np.zeros((1, 1, 3, 3))
     K[0, 0, 1, 1] = 3.0
     np.testing.assert_allclose(pr.singular_values(K, (6, 4), stride=2), np.full(6, 3.0), rtol=1e-14)
 
 
 def test_sobel_is_known() -> None:
-    """[-1, 0, 1] x [1, 2, 1]: the modulus of its symbol is |2 sin x| (2 + 2 cos y)."""
+    """The symbol of [-1, 0, 1] x [1, 2, 1] has the modulus |2 sin x| (2 + 2 cos y)."""
     K = np.outer([1, 2, 1], [-1, 0, 1]).astype(float).reshape(1, 1, 3, 3)
     y, x = (2 * np.pi * np.arange(n) / n for n in (8, 6))
     expected = np.abs(2 * np.sin(x)) * (2 + 2 * np.cos(y))[:, None]
@@ -132,7 +132,7 @@ def test_largest_are_found_without_the_matrix(
 
 
 def test_largest_of_odd_operators(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    """Zero, tiny, huge, wide; and what has not converged is marked."""
+    """Operators may be zero, tiny, huge or wide; values that have not converged are marked."""
     assert largest_singular_values(Convolution.of(np.zeros((2, 2, 3, 3)), 50), 3).values.tolist() == [0, 0, 0]
     K = rng.standard_normal((2, 2, 3, 3))
     plain = largest_singular_values(Convolution.of(K, 9, padding="zeros"), 3).values

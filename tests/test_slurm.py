@@ -1,4 +1,4 @@
-"""Studies on SLURM: one on a real cluster, which `.ci/run` starts on this machine where it can, and what it leaves."""
+"""Studies on SLURM: one on a cluster of this machine, which `.ci/run` starts, and the parts that need no cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from polyroots.study import Phase, Resources, StudyDirectory, cluster, local, ma
 from polyroots.study.progress import STOPPED, last_lines_of
 from polyroots.training import load_run, open_data, train
 
-# They share a cluster.
+# These tests share a cluster.
 pytestmark = pytest.mark.xdist_group("slurm")
 
 NAMES = [f"q2_seed-{seed}" for seed in (11, 23, 31)]
@@ -32,11 +32,11 @@ SLURM = ("--cluster", "slurm", "--device", "cpu", "--time", "10")
 
 
 def _why_not() -> str:
-    """Why there is no SLURM here; nothing if there is."""
+    """Return why there is no SLURM here; empty if there is."""
     if shutil.which("sbatch") is None:
         return "no SLURM (slurm-wlm and munge)"
     if "SLURM_CONF" not in os.environ:
-        # The cluster that this machine may be part of is for other work.
+        # A cluster that this machine belongs to is not used for tests.
         return "no cluster for tests: see .ci/slurm"
     try:
         subprocess.run(["sinfo"], capture_output=True, timeout=20, check=True)
@@ -50,7 +50,7 @@ needs_slurm = pytest.mark.skipif(bool(_why_not()), reason=_why_not() or "-")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cluster of one may be asked often."""
+    """Read the queue of a cluster of one machine often."""
     monkeypatch.setattr(cluster, "_SECONDS_BETWEEN_QUESTIONS", 0.5)
     monkeypatch.setattr(cluster, "_PATIENCE", 3.0)
 
@@ -60,7 +60,7 @@ def _job_of(out: Path, name: str) -> str:
 
 
 def _states(array: str) -> dict[str, str]:
-    """State of each element of an array that is in the queue."""
+    """Return the state of each element of an array in the queue."""
     words = ["squeue", "--noheader", "--array", "--format=%i %T"]
     lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
     return dict(line.split() for line in lines if line.startswith(f"{array}_"))
@@ -68,7 +68,7 @@ def _states(array: str) -> dict[str, str]:
 
 def _signal_time_limit(job: str) -> subprocess.Popen[bytes]:
     """Start a process that sends SIGUSR2, as SLURM does before a job's time is up, until it is killed."""
-    # To the job's number: to the array's element scancel would send the signal again after a restart.
+    # Sent to the job's number, since scancel repeats a signal to an array's element after a restart.
     raw = subprocess.run(["squeue", "--noheader", f"--jobs={job}", "--format=%A"], capture_output=True, text=True)
     return subprocess.Popen(["scancel", "--signal=USR2", raw.stdout.strip()])
 
@@ -76,7 +76,7 @@ def _signal_time_limit(job: str) -> subprocess.Popen[bytes]:
 @needs_slurm
 @pytest.mark.slow
 def test_an_array_with_its_time_up_and_a_job_cancelled(tmp_path: Path) -> None:
-    """Two jobs, one at a time: one of two runs that goes back into the queue, and one that is cancelled."""
+    """Of two jobs, one at a time, one has two runs and returns to the queue, and the other is cancelled."""
     path, out = four(tmp_path, epochs=150, text=THREE), tmp_path / "out"
     words = ("study", "run", path, "--out", out, *SLURM, "--runs-per-job", 2)
     runs, logs = [out / "runs" / name for name in NAMES], [out / "logs" / f"{name}.log" for name in NAMES]
@@ -99,7 +99,7 @@ def test_an_array_with_its_time_up_and_a_job_cancelled(tmp_path: Path) -> None:
         first.send_signal(signal.SIGINT)
         interrupted.append(first.communicate(timeout=100)[0].splitlines()[-1])
 
-    # Meanwhile another command watches the same jobs.
+    # Meanwhile another command shows the same jobs.
     typing = threading.Thread(target=cancel_and_interrupt)
     typing.start()
     result = run(*words, exit_code=1)
@@ -117,7 +117,7 @@ def test_an_array_with_its_time_up_and_a_job_cancelled(tmp_path: Path) -> None:
     assert again[:2] == jobs[:2]
     assert again[2].split("_")[0] != array
     assert [len(load_run(path).run.read_config()["resumed"]) for path in runs] == [1, 1, 1]
-    # To the last bit the runs of this process, of each job one.
+    # One run of each job is bitwise equal to the same run in this process.
     for planned, path in list(zip(StudyDirectory(out).read().runs, runs, strict=True))[1:]:
         train(planned.config, open_data("digits"), tmp_path / planned.name)
         require_same(tmp_path / planned.name, path)
@@ -158,7 +158,7 @@ def test_without_submitit_there_is_one_sentence(tmp_path: Path, monkeypatch: pyt
 
 
 class _Worker(Ended):
-    """A worker that runs until it is asked to stop; when it is first looked at, its job gets a signal."""
+    """A worker that runs until it is told to stop, and sends its job a signal when it is first polled."""
 
     def __init__(self, number: int | None) -> None:
         super().__init__(None)
@@ -176,7 +176,7 @@ class _Worker(Ended):
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[int]]]:
-    """A job of two runs, whose workers are objects: call it with these, and get the signals that submitit got."""
+    """Return a function that runs a job with given workers, and returns the signals that submitit received."""
     path = four(tmp_path, text=THREE)
     plan, description = make_plan(path)
     directory = StudyDirectory(tmp_path / "out")
@@ -209,7 +209,7 @@ def test_a_job_fails_with_its_runs(job: Callable[..., list[int]]) -> None:
 def test_a_job_whose_runs_were_stopped_waits_to_be_ended(
     job: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SLURM puts a job back that it preempts, but not one that has ended by itself."""
+    """SLURM requeues a job that it preempts, but not one that ends by itself, so the job waits."""
     now = iter(range(0, 10_000, 100))
     monkeypatch.setattr(cluster.time, "monotonic", lambda: next(now))
     with pytest.raises(PolyrootsError, match="q2_seed-11 stopped"):
@@ -248,7 +248,7 @@ def test_other_times_are_none(text: str) -> None:
 
 
 def test_jobs_are_followed_through_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pending, running, gone: what a run is follows from the queue and from what it has written."""
+    """The phase of a run follows from the job's state in the queue (pending, running, gone) and from its files."""
     queue = {"9_0": "PENDING", "9_1": "RUNNING", "9_2": "COMPLETING"}
     monkeypatch.setattr(cluster, "_queue", lambda: dict(queue))
     monkeypatch.setattr(cluster.shutil, "which", lambda name: name)
@@ -268,14 +268,14 @@ def test_jobs_are_followed_through_the_queue(tmp_path: Path, monkeypatch: pytest
     queue.clear()
     now += 1
     jobs.advance()
-    # A shared file system may show the result later.
+    # On a shared file system the result may become visible later.
     assert jobs.phases == {"a": Phase.WAITING, "b": Phase.RUNNING, "c": Phase.RUNNING}
     directory.log("b").write_text("epoch 1\nStopped: interrupted\n")
     directory.run("a").path.mkdir(parents=True)
     directory.run("a").result.write_text("{}")
     now += 10
     jobs.advance()
-    # Of the last one nothing was printed since it was submitted: what is there is from before.
+    # The last run has printed nothing since it was submitted; its log has older lines.
     assert jobs.phases == {"a": Phase.DONE, "b": Phase.STOPPED, "c": Phase.FAILED}
     assert jobs.last_lines("c") == ["(job 9_2 is no longer in the queue)"]
 

@@ -65,7 +65,7 @@ def test_groups_are_block_diagonal(groups: int, rng: np.random.Generator) -> Non
 def test_symbol_multiplies_the_modes_as_torch_convolves(
     c_out: int, c_in: int, kernel: tuple[int, int], size: tuple[int, int], dilation: int, seed: int
 ) -> None:
-    """Apply torch's convolution, wrapped by hand, to a Fourier mode: the symbol times the mode comes out."""
+    """torch's convolution of a wrapped Fourier mode is the symbol times the mode."""
     generator = np.random.default_rng(seed)
     K = generator.standard_normal((c_out, c_in, *kernel))
     ky, kx = generator.integers(size[0]), generator.integers(size[1] // 2 + 1)
@@ -74,7 +74,7 @@ def test_symbol_multiplies_the_modes_as_torch_convolves(
     u = v[:, None, None] * mode
     expected = np.einsum("oi,i,yx->oyx", pr.symbol(K, size, dilation=dilation)[ky, kx], v, mode)
 
-    # padding="same" puts floor(total / 2) before and the rest behind; np.pad wraps as often as it takes.
+    # padding="same" puts floor(total / 2) before and the rest behind; np.pad may wrap several times.
     pads = [(0, 0)]
     for k in kernel:
         total = dilation * (k - 1)
@@ -97,7 +97,7 @@ def test_symbol_multiplies_the_modes_as_torch_convolves(
 def test_invariants(
     c: int, kernel: tuple[int, int], size: tuple[int, int], dilation: tuple[int, int], seed: int
 ) -> None:
-    """Count, conjugate closure to the last bit, trace, and trace of the square."""
+    """The number of values, exact closure under conjugation, the trace and the trace of the square are right."""
     K = np.random.default_rng(seed).standard_normal((c, c, *kernel))
     Lambda = pr.eigenvalues(K, size, dilation=dilation)
     n = size[0] * size[1]
@@ -121,7 +121,7 @@ def test_laplacian_is_known() -> None:
 
 
 def test_jacobi_four_fifths_smooths_the_laplacian_by_three_fifths() -> None:
-    """The textbook value: |1 - (4/5) lambda / 4| over the frequencies with some |theta| >= pi / 2 is at most 3/5."""
+    """|1 - (4/5) lambda / 4| over the frequencies with some |theta| >= pi / 2 is at most 3/5, the textbook value."""
     Lambda = pr.eigenvalues(LAPLACIAN, 64)
     high = (np.abs(Lambda.frequencies) >= np.pi / 2).any(axis=1)
     q = pr.ResidualPolynomial([4 / 0.8])
@@ -234,7 +234,7 @@ GEOMETRY = {
 def test_any_geometry_is_that_of_the_dense_operator(
     m: int, groups: int, kernel: tuple[int, int], size: tuple[int, int], dilation: tuple[int, int], seed: int
 ) -> None:
-    """Groups, dilation per axis, even and one-tap kernels, kernels larger than the image; also where periods repeat."""
+    """Cases: groups, dilation per axis, even and one-tap kernels, kernels larger than the image, repeated periods."""
     K = np.random.default_rng(seed).standard_normal((groups * m, m, *kernel))
     A = dense_operator(K, size, dilation, groups)
     expected, left, right = eig(A, left=True, right=True)
@@ -250,16 +250,16 @@ def test_any_geometry_is_that_of_the_dense_operator(
     scale = np.linalg.norm(A) + 1
     assert abs(Lambda.values.sum() - np.trace(A)) < 1e-12 * scale * len(A)
     assert abs((Lambda.values**2).sum() - np.trace(A @ A)) < 1e-12 * scale**2 * len(A)
-    # Schur's inequality.
+    # Schur's inequality holds.
     assert (np.abs(Lambda.values) ** 2).sum() <= (A**2).sum() * (1 + 1e-12)
 
 
 @settings(max_examples=40, deadline=None)
 @given(c=st.integers(1, 4), size=st.tuples(st.integers(1, 6), st.integers(1, 6)), seed=st.integers(0, 2**32 - 1))
 def test_what_transforms_the_operator_transforms_its_spectrum(c: int, size: tuple[int, int], seed: int) -> None:
-    """A -> A^T keeps the eigenvalues, A + s I shifts them, a permutation of channels keeps them, s A scales them."""
+    """A^T and A with permuted channels have the same eigenvalues, A + s I shifted ones, s A scaled ones."""
     rng = np.random.default_rng(seed)
-    # Diagonally dominant: well conditioned eigenvalues.
+    # Diagonally dominant, so that eigenvalues are well conditioned.
     K = 0.1 * rng.standard_normal((c, c, 3, 3))
     K[range(c), range(c), 1, 1] += np.arange(1, c + 1) * 3
     Lambda = pr.eigenvalues(K, size).values
@@ -285,7 +285,7 @@ def test_nine_point_laplacian_and_sobel_are_known() -> None:
 
 
 def test_one_period_is_solved_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A 1x1 kernel has one symbol, a dilation by 2 a quarter of them: the rest is copied."""
+    """One symbol is solved for a 1x1 kernel and a quarter of them for a dilation by 2; the others are copies."""
     solved = []
 
     def counting(stack: NDArray[Any]) -> NDArray[Any]:
@@ -306,7 +306,7 @@ def test_high_frequencies_are_those_of_local_fourier_analysis() -> None:
     y, x = Lambda.frequencies.T
     assert np.array_equal(Lambda.is_high_frequency, (abs(y) >= np.pi / 2) | (abs(x) >= np.pi / 2))
     assert (~Lambda.is_high_frequency).sum() == 9  # -1, 0, 1 of eight frequencies a side
-    # Jacobi with 4/5 smooths by 3/5 on the high ones, and not at all on the lowest.
+    # Damped Jacobi with 4/5 has the factor 3/5 on high frequencies and 1 on the lowest.
     q = pr.ResidualPolynomial([4 / 0.8])
     assert np.abs(q(Lambda.values[Lambda.is_high_frequency])).max() == pytest.approx(3 / 5, abs=1e-14)
     assert np.abs(q(Lambda.values[~Lambda.is_high_frequency])).max() == pytest.approx(1, abs=1e-14)

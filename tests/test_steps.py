@@ -1,4 +1,4 @@
-"""What a step does, by the options that change it."""
+"""A training step, and the options that change it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def losses_of(out: Path) -> list[float]:
     ],
 )
 def test_steps_are_torchs(tmp_path: Path, digits: Source, options: dict[str, Any]) -> None:
-    """Two epochs against torch's own optimizer, loss and clipping, step by step."""
+    """Two epochs agree, step by step, with torch's optimizer, loss and clipping."""
     config = small(digits, limit=40, lr=0.2, **options)
     result = train(config, digits, tmp_path / "run")
     data = digits.load(limit=40)
@@ -66,7 +66,7 @@ def test_steps_are_torchs(tmp_path: Path, digits: Source, options: dict[str, Any
     )
     half = [0.2 * (1 + np.cos(np.pi * k / 6)) / 2 for k in range(6)]
     if options.get("warmup"):
-        # One and a half steps are two, of a half and of the whole rate.
+        # A warm-up of one and a half steps has two steps, of half and of the whole rate.
         half = [0.1, 0.2, *(0.2 * (1 + np.cos(np.pi * k / 4)) / 2 for k in range(4))]
     if options.get("schedule") == "epoch":
         half = [half[0]] * 3 + [half[3]] * 3
@@ -92,7 +92,7 @@ def test_steps_are_torchs(tmp_path: Path, digits: Source, options: dict[str, Any
 
 
 def test_an_epoch_is_read_once_if_it_is_short(tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading waits for the device: not in every step."""
+    """The loss is not read in every step, since reading waits for the device."""
     reads = []
     monkeypatch.setattr("polyroots.training.loop.epoch._SECONDS_BETWEEN_READS", 1e9)
     monkeypatch.setattr(EpochLoop, "_means", lambda self, state: reads.append(state.step) or (0.5, 0.5))
@@ -134,7 +134,7 @@ def test_progress_has_the_means_so_far(tmp_path: Path, digits: Source, monkeypat
 
 @pytest.mark.slow
 def test_mixed_precision_trains(tmp_path: Path, digits: Source) -> None:
-    """Convolutions in bf16, weights and statistics in float32."""
+    """Convolutions are in bf16, weights and statistics in float32."""
     result = train(small(digits, limit=200, epochs=6, precision="bf16", lr=0.05), digits, tmp_path / "run")
     whole = train(small(digits, limit=200, epochs=6, lr=0.05), digits, tmp_path / "whole")
     assert all(weight.dtype != torch.bfloat16 for weight in state_of(result.run.last).values())
@@ -147,7 +147,7 @@ def test_mixed_precision_trains(tmp_path: Path, digits: Source) -> None:
 
 @pytest.mark.slow
 def test_a_compiled_network_is_the_same(tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Traced, but run operation by operation: bit by bit. Its checkpoint is one of the network itself."""
+    """With the eager backend results are bitwise equal, and the checkpoint has the names of the plain network."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     for name, choice in (("plain", False), ("compiled", True)):
         config = small(digits, "L,C", channels=(4,), limit=30, compile=choice)
@@ -168,7 +168,7 @@ def test_too_little_memory_for_a_step_is_said(tmp_path: Path, digits: Source, mo
 def test_a_run_goes_on_after_a_loss_that_was_no_number(
     tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The step is named, whenever it is read, and last.pt holds the epoch before it."""
+    """The message names the step, even if it was read later, and last.pt holds the epoch before it."""
     original = EpochLoop._step
     steps = []
 

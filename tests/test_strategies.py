@@ -1,4 +1,4 @@
-"""Each strategy against its own definition, and what all of them promise."""
+"""Each strategy against its definition, and properties of all of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_strategy_gives_d_plus_one_roots_of_a_real_polynomial(
     assert np.abs(choice.roots).min() > 1e-7 * Lambda.radius
     q = pr.ResidualPolynomial(choice.roots)
     assert q.degree == degree
-    # The blocks hold them, and blocks of R and C hold any even number of roots.
+    # The blocks can hold the roots; R and C hold any even number of them.
     start = 0
     for letter in choice.blocks:
         part = choice.roots[start : start + (1 if letter == "L" else 2)]
@@ -45,7 +45,7 @@ def test_every_strategy_gives_d_plus_one_roots_of_a_real_polynomial(
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("given", "complex")])
 @pytest.mark.parametrize("blocks", ["L,L,C", "S,S", "S,S,C", "L,R,C", "C,C", "S,L"])
 def test_roots_fit_block_sequences(strategy: str, blocks: str) -> None:
-    """Whatever the strategy, the blocks get roots that they can hold, or it is said why not."""
+    """By every strategy the blocks get roots that they can hold, or an error gives the reason."""
     from polyroots.polynomials.blocks import factors_from_roots
 
     Lambda = shifted(11, channels=6, size=8)
@@ -64,9 +64,9 @@ def test_largest_smallest_and_leja_are_what_they_say() -> None:
     assert pr.select_roots(VALUES, 1, "largest").tolist() == [2.5 + 2j, 2.5 - 2j]
     assert pr.select_roots(VALUES, 2, "smallest").tolist() == [0.5, 1, 3]
     assert pr.select_roots(VALUES, 3, "smallest").tolist() == [0.5, 1, 2 + 1j, 2 - 1j]
-    # The largest modulus first; then |z^2 - 5 z + 10.25| is 8 at 0.5, 6.25 at 1 and 4.25 at 3.
+    # The largest modulus is first; then |z^2 - 5 z + 10.25| is 8 at 0.5, 6.25 at 1 and 4.25 at 3.
     assert pr.select_roots(VALUES, 2, "leja").tolist() == [0.5, 2.5 + 2j, 2.5 - 2j]
-    # And at 0.5 and the pair, times |z - 0.5|: 3.1 at 1, 10.6 at 3.
+    # Times |z - 0.5| it is 3.1 at 1 and 10.6 at 3.
     assert set(pr.select_roots(VALUES, 3, "leja").tolist()) == {0.5, 3, 2.5 + 2j, 2.5 - 2j}
 
 
@@ -80,7 +80,7 @@ def test_leja_puts_the_next_root_where_q_is_largest() -> None:
 
 
 def test_ties_don_t_depend_on_rounding() -> None:
-    """Mirrored points are equally far: the one of larger modulus is taken, in whatever order and with what rounding."""
+    """Of mirrored points, which are equally far, the one of larger modulus is chosen, for any order and rounding."""
     values = np.array([1, 9, 5, 3, 7.0])
     expected = pr.select_roots(values, 3, "leja").tolist()
     assert expected[:4] == [9, 1, 5, 7]
@@ -93,13 +93,13 @@ def test_ties_don_t_depend_on_rounding() -> None:
 
 
 def test_the_largest_imaginary_part_is_one_of_largest_modulus() -> None:
-    """1 + 2i and 3 + 2i reach as far but for rounding."""
+    """1 + 2i and 3 + 2i have the same imaginary part to rounding; 3 + 2i is chosen."""
     for noise in (1e-12, -1e-12):
         assert pr.select_roots([1 + 2j + noise * 1j, 1 - 2j - noise * 1j, 3 + 2j, 3 - 2j], 1, "complex")[0] == 3 + 2j
 
 
 def test_parity_is_met_by_looking_ahead() -> None:
-    """With one real eigenvalue: three roots are a pair and it, four are two pairs, whatever the order."""
+    """With one real eigenvalue three roots are a pair and this one, and four are two pairs, for any order."""
     values = np.array([5, 1 + 1j, 1 - 1j, 2 + 1j, 2 - 1j])
     for strategy in ("largest", "smallest", "leja", "random"):
         assert (pr.select_roots(values, 3, strategy).imag != 0).all()
@@ -148,19 +148,19 @@ def test_chebyshev_on_an_interval(count: int) -> None:
 
 @pytest.mark.parametrize(("a", "b"), [(0.8, 0.3), (0.3, 0.8), (0.5, 0.5)])
 def test_chebyshev_on_an_ellipse(a: float, b: float) -> None:
-    """Points on an ellipse with semi-axes a and b around 2 find its foci, and the optimal factor of one more root."""
+    """From points on an ellipse with semi-axes a and b around 2, its foci and its convergence factor are found."""
     angles = 2 * np.pi * np.arange(400) / 400
     points = 2 + a * np.cos(angles) + 1j * b * np.sin(angles)
     roots = pr.select_roots(points, 3, "chebyshev")
     offsets = np.sqrt(complex(a * a - b * b)) * np.cos((2 * np.arange(1, 5) - 1) * np.pi / 8)
-    # Near a circle the foci move fast with the ellipse.
+    # Near a circle the foci depend sensitively on the ellipse.
     np.testing.assert_allclose(np.sort_complex(roots - 2), np.sort_complex(offsets), atol=2e-3)
     growth = (a + b) / (2 + np.sqrt(complex(4 - (a * a - b * b)))).real
     assert max_abs(roots, points) < 2.2 * growth**4
 
 
 def test_least_squares_is_the_least_mean_square() -> None:
-    """Against the normal equations in monomials, and every other polynomial nearby."""
+    """The minimum agrees with that of the normal equations, and nearby polynomials have a larger mean."""
     Lambda = shifted(23)
     roots = pr.select_roots(Lambda, 2, "least-squares")
     powers = np.stack([Lambda.values ** (k + 1) for k in range(3)], axis=-1)
@@ -171,7 +171,7 @@ def test_least_squares_is_the_least_mean_square() -> None:
 
 
 def test_least_squares_counts_multiplicity() -> None:
-    """One root for 1, 1, 1 and 3: sum of (1 - t/lam)^2 is least at 1/lam = sum t / sum t^2 = 6/12."""
+    """For one root on 1, 1, 1 and 3 the sum of (1 - t/lam)^2 is least at 1/lam = sum t / sum t^2 = 6/12."""
     assert pr.select_roots([1, 1, 1, 3], 0, "least-squares") == pytest.approx([2], rel=1e-12)
     assert pr.select_roots([1, 3], 0, "least-squares") == pytest.approx([10 / 4], rel=1e-12)
 
@@ -186,7 +186,7 @@ def test_minimax_beats_every_other_strategy() -> None:
 
 @pytest.mark.parametrize("padding", ["circular", "zeros"])
 def test_harmonic_ritz_is_gmres_on_the_operator(padding: str) -> None:
-    """Its residual is the least of the Krylov space of the dense matrix, with the same start."""
+    """Its residual is the least one in the Krylov space of the dense matrix with the same start."""
     Lambda = shifted(31, padding=padding)
     A = dense_operator(Lambda.weight, Lambda.size, padding=padding)
     b = np.random.default_rng(5).standard_normal(len(A))
@@ -212,7 +212,7 @@ def test_harmonic_ritz_leaves_low_frequencies_and_the_null_space_out() -> None:
 
 
 def test_harmonic_ritz_needs_no_eigenvalues() -> None:
-    """An operator too large for them, zero-padded: roots and norm from products with it alone."""
+    """For a zero-padded operator too large for eigenvalues, roots and norm come from products with it."""
     K = shifted(31, channels=3).weight
     small = Convolution.of(K, 8, padding="zeros")
     known = pr.eigenvalues(K, 8, padding="zeros")
@@ -265,7 +265,7 @@ def test_roots_by_hand_are_completed() -> None:
 
 
 def test_blocks_s_alone_work_on_the_square() -> None:
-    """[-b, -a] with [a, b]: two symmetric pairs are Chebyshev's for the squares."""
+    """On [-b, -a] with [a, b] two symmetric pairs are the Chebyshev roots for the squares."""
     t = np.concatenate([np.linspace(1, 3, 101), -np.linspace(1, 3, 101)])
     roots = pr.select_roots(t, blocks="S,S", strategy="chebyshev")
     squares = 5 + 4 * np.cos(np.array([1, 3]) * np.pi / 4)
@@ -276,7 +276,7 @@ def test_blocks_s_alone_work_on_the_square() -> None:
 
 
 def test_blocks_beside_fixed_ones_are_the_optimum() -> None:
-    """S has the extreme real part; the C beside it is the best of all pairs beside that, found by scanning."""
+    """S has the extreme real part, and a scan over all pairs finds none better than that of C."""
     Lambda = shifted(41)
     roots = pr.select_roots(Lambda, blocks="S,C", strategy="minimax")
     low = abs(Lambda.min_real)
@@ -302,7 +302,7 @@ def test_high_frequencies_alone() -> None:
 
 
 def test_a_fresh_operator_has_no_useful_optimum(rng: np.random.Generator) -> None:
-    """A disc around 0: judged by the value that is reached, and said with it."""
+    """For a disc around 0 the error has the value that the optimum reaches."""
     Lambda = pr.eigenvalues(rng.standard_normal((24, 24, 3, 3)) / 15, 16)
     for region in ("all", "high"):
         for strategy, what in (
@@ -322,7 +322,7 @@ def test_a_fresh_operator_has_no_useful_optimum(rng: np.random.Generator) -> Non
 
 
 def test_far_roots_are_no_reason_to_refuse() -> None:
-    """One point near 0 and one far away: roots outside what lies between are useful if they damp."""
+    """With a point near 0 and one far away, roots outside the interval between them are accepted if they damp."""
     t = np.concatenate([np.linspace(0.9, 1.1, 50), [30 + 20j, 30 - 20j]])
     roots = pr.select_roots(t, 2, "minimax")
     assert np.abs(roots).max() > 20
@@ -340,7 +340,7 @@ def test_symmetric_spectra_have_no_odd_number_of_roots(strategy: str) -> None:
 
 
 def test_a_singular_hessenberg_matrix_is_said() -> None:
-    """A skew operator, eigenvalues i sin: GMRES makes no progress at odd steps."""
+    """For a skew operator, with eigenvalues i sin theta, GMRES makes no progress at odd steps."""
     K = np.array([[0, 0, 0], [-1, 0, 1], [0, 0, 0.0]]).reshape(1, 1, 3, 3)
     with pytest.raises(
         pr.InputError, match="Hessenberg matrix of Arnoldi's method is singular, its leading coefficient is zero"
@@ -365,14 +365,14 @@ def test_equal_and_zero_candidates_are_one_and_none() -> None:
 
 
 def test_a_projected_root_near_zero_is_passed_over_and_said() -> None:
-    """Real parts 0, 1 and 2: zero is no root, and the report says that it was a candidate."""
+    """Of the real parts 0, 1 and 2, zero is no root, and a remark says that it was left out."""
     choice = choose_roots([3j, -3j, 1 + 1j, 1 - 1j, 2], blocks="L,L")
     assert choice.roots.tolist() == [1, 2]
     assert choice.remarks == ("the candidate 0 was left out: relative to the spectrum it is zero",)
 
 
 def test_an_imaginary_spectrum_keeps_its_pairs() -> None:
-    """No real part to project to: a degree alone takes the pairs, an odd number of roots is an error."""
+    """All real parts are zero, so an even number of roots are pairs, and an odd one is an error."""
     choice = choose_roots([1j, -1j, 2j, -2j, 3j, -3j], 3)
     assert choice.blocks == ("C", "C")
     assert choice.remarks == ("too few real parts are different from zero: eigenvalues are chosen instead",)
@@ -392,7 +392,7 @@ def test_options_belong_to_strategies() -> None:
 
 
 def test_the_order_of_real_roots_starts_with_the_farthest() -> None:
-    """Blocks L,L get the ends: Leja order."""
+    """Blocks L,L get the ends of the spectrum, in Leja order."""
     roots = pr.select_roots(np.linspace(0.5, 2, 60), 3, "minimax").real
     assert roots[0] == roots.max()
     assert roots[1] == roots.min()

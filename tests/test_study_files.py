@@ -1,4 +1,4 @@
-"""Study files: what they say, what is wrong with them and where, and the runs that they mean."""
+"""Study files: their content, errors with their lines, and the runs that they describe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from polyroots.study.lines import line_of
 
 @pytest.fixture
 def study(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a study file, with parts of it replaced."""
+    """Return a function that writes a study file, with parts of it replaced."""
     return partial(written, tmp_path)
 
 
@@ -27,7 +27,7 @@ def test_a_grid_has_every_combination_with_every_seed_but_those_that_are_exclude
     plan, _ = make_plan(study())
     asked = [(r.settings["model"], r.settings["alpha-init"], r.config.seed) for r in plan.runs]
     once = [("q2", "spectrum"), ("q2", "xavier"), ("q4", "spectrum"), ("resnet18", None), ("mgnet-ab", None)]
-    # All combinations of a seed before the next: a study that is broken off has whole seeds.
+    # All combinations with one seed come before the next seed, so that an interrupted study has complete seeds.
     assert asked == [(*pair, seed) for seed in (11, 23) for pair in once]
     assert plan.keys == ("model", "alpha-init")
     assert plan.seeds == (11, 23)
@@ -182,13 +182,13 @@ def test_a_line_is_found_whatever_the_way_of_writing() -> None:
     assert line_of(text, ("include", 1)) == 12
     assert line_of(text, ("include", 1, "model")) == 13
     assert line_of(text, ("include", 2)) is None
-    # Whole values alone, the last of several.
+    # Only whole values match; of several, the last one.
     text = '[axes]\nlr = [\n 10,\n 1,\n 1,\n]\nmodel = [\n "q4",\n "L,q4",\n "q4",\n \'q4r\',\n]\n'
     assert line_of(text, ("axes", "lr"), 1) == 5
     assert line_of(text, ("axes", "lr"), 10) == 3
     assert line_of(text, ("axes", "model"), "q4") == 10
     assert line_of(text, ("axes", "model"), "q4r") == 11
-    # What other programs take for the end of a line is none.
+    # Characters that other programs take for the end of a line are none in TOML.
     assert line_of("# a\u2028b\x85c\nlr = 1\n", ("lr",)) == 2
 
 
@@ -202,7 +202,7 @@ def test_every_exclusion_counts(study: Callable[..., Path]) -> None:
     text = TEXT + '\n[[exclude]]\nmodel = "q2"\nalpha-init = "spectrum"\n'
     pairs = [(r.settings["model"], r.settings["alpha-init"]) for r in make_plan(study(text=text))[0].runs]
     assert pairs[:2] == [("q2", "xavier"), ("q4", "spectrum")]
-    # One that excludes what another one has excluded is no error, as each excludes something of the grid.
+    # Two exclusions may overlap, as each excludes combinations of the grid.
     text += '\n[[exclude]]\nmodel = "q2"\n\n[[exclude]]\nmodel = "q2"\nalpha-init = "xavier"\n'
     asked = {r.settings["model"] for r in make_plan(study(text=text))[0].runs}
     assert asked == {"q4", "resnet18", "mgnet-ab"}
@@ -284,7 +284,7 @@ def test_a_network_without_a_setting_has_none_in_the_table(study: Callable[..., 
         "alpha-init": None,
     }
     assert found["q2"]["roots"] == "extremal"
-    # Without a spectrum no roots are chosen.
+    # Coefficients that are set without a spectrum have no root strategy.
     last = make_plan(study(text=text))[0].runs[-1]
     assert last.settings["roots"] is None
     assert last.settings["alpha-init"] == "xavier"

@@ -1,4 +1,4 @@
-"""Plans of studies: those that come with polyroots, what is stored, how long they take."""
+"""Plans of studies: those of studies/, their files, and estimates of the time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.toml"))
 
 @pytest.fixture
 def study(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a study file, with parts of it replaced."""
+    """Return a function that writes a study file, with parts of it replaced."""
     return partial(written, tmp_path)
 
 
@@ -30,7 +30,7 @@ def test_the_studies_that_come_with_polyroots_are_sound(path: Path) -> None:
     assert len(plan.runs) == len(description.combinations) * len(plan.seeds)
     for runs in plan.by_combination():
         assert len({repr(r.config.model_copy(update={"seed": 0})) for r in runs}) == 1
-    # Nothing is asked twice under two names.
+    # No two runs have the same configuration.
     configs = [r.config.model_dump_json() for r in plan.runs]
     assert len(set(configs)) == len(configs)
     if path.stem != "quick":
@@ -114,7 +114,7 @@ def test_what_makes_steps_differ_is_timed_by_itself(
     assert sorted((c.batch_size, c.precision) for c in timed) == [(16, "32"), (16, "bf16"), (32, "32"), (32, "bf16")]
     assert len(found.seconds) == 8
     monkeypatch.undo()
-    # By the image, not by the batch of images.
+    # The time of an evaluation is per image, not per batch.
     (run_,) = make_plan(study(text="[base]\nchannels = [4, 8]\nlimit = 8\n"))[0].runs
     _, step, evaluation = timing._time(run_.config)
     assert 0 < evaluation < step

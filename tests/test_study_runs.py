@@ -1,4 +1,4 @@
-"""Studies that run: as processes here, killed, gone on with, with runs that fail."""
+"""Running studies on this machine: processes, kills and resumption, runs that fail."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ NAMES = [f"{name}_seed-{seed}" for seed in (11, 23) for name in ("q2", "mgnet-ab
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs are trained in this process."""
+    """Train runs in this process."""
     train_here(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """A study that is done: its file, its directory, what the command printed."""
+    """Return a completed study: its file, its directory, and the output of the command."""
     tmp = tmp_path_factory.mktemp("study")
     path = four(tmp)
     with pytest.MonkeyPatch.context() as patch:
@@ -82,7 +82,7 @@ def test_more_seeds_are_added_to_what_is_there(done: tuple[Path, Path, str], her
 
 
 def test_runs_are_known_by_what_they_compute(done: tuple[Path, Path, str], tmp_path: Path) -> None:
-    """An axis more, or another order of them, gives other names; the runs are there."""
+    """With a further axis, or another order of axes, runs have other names, and existing ones are kept."""
     _, out, _ = done
     shutil.copytree(out, tmp_path / "out")
     text = FOUR.replace("[axes]", "[axes]\nlr = [0.1]\nlimit = 60").replace("limit = 60\nbatch", "batch")
@@ -115,7 +115,7 @@ def test_runs_of_another_configuration_are_not_taken_for_these(done: tuple[Path,
 
 @pytest.mark.slow
 def test_a_killed_study_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The processes of a command and of its worker: they train what this process does, before and after a SIGKILL."""
+    """The command's workers train the same bits as this process, although the command is killed in between."""
     path = four(tmp_path, epochs=100, text=FOUR.replace("[11, 23]", "[11]").replace(', "mgnet-ab"', ""))
     out = tmp_path / "out"
     process = command(path, "--out", out, "--device", "cpu")
@@ -123,7 +123,7 @@ def test_a_killed_study_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: py
     wait_for(lambda: epochs_done(first) >= 2)
     process.kill()
     process.communicate()
-    # The worker's parent is gone: it saves and stops.
+    # Without its parent, the worker saves and stops.
     log = out / "logs" / f"{NAMES[0]}.log"
     wait_for(lambda: last_lines_of(log, 1)[0].startswith("Stopped"))
     assert 2 <= epochs_done(first) < 100
@@ -132,7 +132,7 @@ def test_a_killed_study_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: py
     (planned,) = StudyDirectory(out).read().runs
     train(planned.config, open_data("digits"), tmp_path / planned.name)
     require_same(tmp_path / planned.name, first)
-    # It was not begun anew.
+    # The run was resumed, not started again.
     assert len(load_run(first).run.read_config()["resumed"]) == 1
 
 
@@ -147,7 +147,7 @@ def test_ctrl_c_saves_what_runs(tmp_path: Path) -> None:
         if not has_ended.is_set():
             os.kill(os.getpid(), signal.SIGINT)
 
-    # A shell's background job ignores Ctrl-C.
+    # A shell's background job ignores SIGINT.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     typing = threading.Thread(target=interrupt)
     typing.start()
@@ -179,7 +179,7 @@ def test_a_failed_run_is_reported_and_the_others_go_on(here: None, tmp_path: Pat
 
 
 def test_an_unexpected_end_is_told_in_the_log(tmp_path: Path) -> None:
-    """A process that is killed, as one that takes too much memory is, can't say why."""
+    """A process that is killed, as for too much memory, prints no reason, so the log gets a line."""
     path = four(tmp_path, epochs=3000)
     plan, description = make_plan(path, Machine(device="cpu"))
     directory = StudyDirectory(tmp_path / "out")
@@ -189,7 +189,7 @@ def test_an_unexpected_end_is_told_in_the_log(tmp_path: Path) -> None:
     assert runner.phases == dict.fromkeys(NAMES[:2], Phase.RUNNING)
     first, second = (runner._running[name][0] for name in NAMES[:2])
     first.kill()
-    second.send_signal(signal.SIGTERM)  # before it can listen
+    second.send_signal(signal.SIGTERM)  # before its handler is set
     outcome = run_study(plan, directory, runner)
     assert runner.phases == {NAMES[0]: Phase.FAILED, NAMES[1]: Phase.STOPPED}
     assert outcome.last_lines[NAMES[0]] == ["Error: ended by the signal SIGKILL"]
@@ -210,16 +210,16 @@ def test_devices_and_threads_are_shared_out(tmp_path: Path, monkeypatch: pytest.
 
     assert shares(3, 1) == [("2", "4"), ("3", "4"), ("5", "4")]
     assert shares(1, 2) == [("2,3", "6")]  # a process for each device
-    # More processes than devices share them.
+    # With more processes than devices, several share one.
     assert shares(5, 1) == [(device, "2") for device in ("2", "3", "5", "2", "3")]
     assert shares(2, 0) == [("2,3,5", "6")] * 2
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert shares(2, 1) == [("2", "1"), ("3", "1")]
     monkeypatch.delenv("OMP_NUM_THREADS")
-    # Two jobs of two devices: four processes.
+    # Two jobs with two devices each have four processes.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, 1,2 ,3")
     assert shares(2, 2) == [("0,1", "3"), ("2,3", "3")]
-    # A cluster that doesn't bind processes says how many cores are theirs.
+    # On a cluster that doesn't bind processes, an environment variable has the number of cores.
     monkeypatch.delenv("SLURM_CPUS_PER_TASK")
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "6")
     assert shares(2, 0)[0][1] == "3"
@@ -228,7 +228,7 @@ def test_devices_and_threads_are_shared_out(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_worker_stops_whose_parent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if the parent ended before the worker could look."""
+    """The worker stops too if its parent ended before the worker set its check."""
     signals: queue.Queue[Any] = queue.Queue()
     monkeypatch.setattr(worker, "_SECONDS_BETWEEN_LOOKS", 0.01)
     monkeypatch.setattr(worker.os, "kill", lambda *sent: signals.put(sent))
@@ -294,7 +294,7 @@ def test_a_terminal_sees_all_runs(done: tuple[Path, Path, str], monkeypatch: pyt
         assert name in screens.getvalue()
         assert phase in screens.getvalue()
     assert "1 running, 1 done, 1 failed, 1 waiting" in screens.getvalue()
-    # Where there is no room, those that go on come first.
+    # Where the table doesn't fit, running runs come first.
     screens.truncate(0)
     many = [progress[0]] * 40 + progress
     with live.StudyDisplay(plan) as display:

@@ -1,4 +1,4 @@
-"""Tables of studies: numbers against scipy's, what is missing, every format."""
+"""Tables of studies: numbers against scipy's, missing runs, and all formats."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _write(
     missing: Sequence[str] = (),
     chosen_on: str = "test",
 ) -> StudyDirectory:
-    """A study with results, as runs would leave them."""
+    """Write a study with results, without training."""
     path = directory / "file.toml"
     path.write_text(text)
     plan, description = make_plan(path)
@@ -115,7 +115,7 @@ def test_differences_are_paired_and_their_intervals_those_of_scipy(accuracies: d
     theirs = stats.ttest_rel(list(one.values.values()), list(other.values.values())).confidence_interval(0.95)
     assert (difference.low, difference.high) == pytest.approx((theirs.low, theirs.high), rel=1e-10)
     assert difference.mean == pytest.approx(one.mean - other.mean, rel=1e-10)
-    # Seeds that one of them lacks count for neither.
+    # Only seeds that both have are compared.
     fewer = Sample({23: other.values[23], 43: other.values[43], 99: 0.9})
     difference = Difference.between(one, fewer)
     expected = float(np.mean([one.values[seed] - other.values[seed] for seed in (23, 43)]))
@@ -163,7 +163,7 @@ def test_a_base_is_the_same_row_but_for_what_it_names(
     assert _row(cells, "q4", "spectrum")["difference"] == f"{100 * expected.mean():+.2f}"
     assert _row(cells, "q4", "spectrum")["pairs"] == "2"
     assert _row(cells, "mgnet-ab", "-")["difference"] == "-"
-    # Of MgNet there is one row, whatever the others' coefficients come from.
+    # MgNet has one row, as it has no coefficients.
     alone = long_cells(table, base={"model": "mgnet-ab"})
     assert [row["difference"] == "base" for row in (_row(alone, "mgnet-ab"), _row(alone, "q2", "xavier"))] == [
         True,

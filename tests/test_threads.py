@@ -64,7 +64,7 @@ def test_lapack_runs_with_one_blas_thread(monkeypatch: pytest.MonkeyPatch, rng: 
 
 
 def test_an_interrupt_ends_the_threads_soon(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    """Tasks that have not begun are dropped, and the next call works."""
+    """After an interrupt, tasks that have not begun are dropped, and the next call works."""
     begun = []
 
     def solver(stack: NDArray[Any]) -> NDArray[Any]:

@@ -28,7 +28,7 @@ from polyroots.spectra.symbol_search import ENDS
 def test_zero_padded_eigenvalues_are_those_of_the_dense_operator(
     m: int, groups: int, kernel: tuple[int, int], size: tuple[int, int], dilation: tuple[int, int], seed: int
 ) -> None:
-    """To 1e-11 where the eigenvalues are well conditioned, to what their condition allows elsewhere."""
+    """The error is at most 1e-11 for well conditioned eigenvalues, and in proportion to the condition for others."""
     K = np.random.default_rng(seed).standard_normal((groups * m, m, *kernel))
     A = dense_operator(K, size, dilation, groups, "zeros")
     expected, left, right = eig(A, left=True, right=True)
@@ -46,7 +46,7 @@ def test_zero_padded_eigenvalues_are_those_of_the_dense_operator(
 
 
 def test_zero_padded_laplacian_is_known() -> None:
-    """Dirichlet boundary: 4 - 2 cos(i pi / (H + 1)) - 2 cos(j pi / (W + 1))."""
+    """With a Dirichlet boundary the eigenvalues are 4 - 2 cos(i pi / (H + 1)) - 2 cos(j pi / (W + 1))."""
     K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=float).reshape(1, 1, 3, 3)
     Lambda = pr.eigenvalues(K, (5, 7), padding="zeros")
     y, x = (2 * np.cos(np.arange(1, n + 1) * np.pi / (n + 1)) for n in (5, 7))
@@ -56,7 +56,7 @@ def test_zero_padded_laplacian_is_known() -> None:
 
 
 def test_a_far_from_normal_operator_keeps_its_eigenvalues() -> None:
-    """One channel, [1, 0, 0.1] on 64 pixels: 2 sqrt(0.1) cos(k pi / 65). A general solver gives the radius 0.714."""
+    """[1, 0, 0.1] on 64 pixels has the eigenvalues 2 sqrt(0.1) cos(k pi / 65); LAPACK gives the radius 0.714."""
     K = np.array([1, 0, 0.1]).reshape(1, 1, 1, 3)
     expected = 2 * np.sqrt(0.1) * np.cos(np.arange(1, 65) * np.pi / 65)
     direct = np.linalg.eigvals(dense_operator(K, (1, 64), padding="zeros"))
@@ -72,7 +72,7 @@ def test_a_far_from_normal_operator_keeps_its_eigenvalues() -> None:
 @pytest.mark.parametrize("small", [1e-7, 1e-10, 1e-14])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_balancing_goes_as_far_as_it_must(small: float, axis: int) -> None:
-    """Taps 1 and `small` at both sides, three pixels away: 2 sqrt(small) cos(pi / (n + 1)) on every third pixel."""
+    """Taps 1 and `small`, three pixels to both sides, have the radius 2 sqrt(small) cos(pi / (n + 1))."""
     K = np.zeros(7)
     K[[0, 6]] = 1, small
     K = K.reshape((1, 1, 7, 1) if axis == 0 else (1, 1, 1, 7))
@@ -81,10 +81,10 @@ def test_balancing_goes_as_far_as_it_must(small: float, axis: int) -> None:
 
 
 def test_groups_are_balanced_by_themselves(rng: np.random.Generator) -> None:
-    """Channels lopsided in opposite directions: each has the radius 2 sqrt(0.1) cos(pi / 65)."""
+    """Channels with large taps on opposite sides each have the radius 2 sqrt(0.1) cos(pi / 65)."""
     K = np.array([[1, 0, 0.1], [0.1, 0, 1]]).reshape(2, 1, 1, 3)
     exact = 2 * np.sqrt(0.1) * np.cos(np.pi / 65)
-    for size in ((1, 64), (80, 64)):  # one-tap axis: independent lines, however many
+    for size in ((1, 64), (80, 64)):  # one tap along an axis: the lines of the image are independent
         Lambda = pr.eigenvalues(K, size, padding="zeros", groups=2)
         assert len(Lambda) == 2 * size[0] * size[1]
         assert Lambda.radius == pytest.approx(exact, rel=1e-13)
@@ -97,7 +97,7 @@ def test_groups_are_balanced_by_themselves(rng: np.random.Generator) -> None:
 def test_one_sided_kernels_have_the_eigenvalues_of_their_centre(
     size: tuple[int, int], rng: np.random.Generator
 ) -> None:
-    """Causal taps make A block triangular, the eigenvalues are the centre's, once a pixel; also the even 2x2 kernel."""
+    """Causal taps, as of an even 2x2 kernel, make A block triangular, with the centre's eigenvalues for each pixel."""
     causal = rng.standard_normal((3, 3, 3, 3))
     causal[:, :, 2] = causal[:, :, 1, 2] = 0
     for K, centre in ((causal, causal[:, :, 1, 1]), (rng.standard_normal((3, 3, 2, 2)), None)):
@@ -114,7 +114,7 @@ def test_one_sided_kernels_have_the_eigenvalues_of_their_centre(
 
 
 def test_two_sided_kernels_are_not_taken_for_one_sided(rng: np.random.Generator) -> None:
-    """Taps at angles that no half-plane holds, and on a line through the centre."""
+    """The taps lie in no open half-plane: at three angles, or on a line through the centre."""
     for taps in ([(0, 0), (2, 2)], [(0, 1), (2, 0), (2, 2)], [(1, 0), (1, 2)]):
         K = np.zeros((2, 2, 3, 3))
         for y, x in taps:
@@ -141,10 +141,10 @@ def test_scales_are_kept(scale: float, rng: np.random.Generator) -> None:
 
 
 def test_errors_bound_what_is_wrong() -> None:
-    """[1, 0, 0.3] and its mirror image in two channels that the centre couples: no balance helps, the errors say so."""
+    """Balancing can't help for [1, 0, 0.3] and its mirror image in coupled channels; the estimates bound the errors."""
     K = np.zeros((2, 2, 1, 3))
     K[0, 0, 0], K[1, 1, 0], K[0, 1, 0, 1] = [1, 0, 0.1], [0.1, 0, 1], 1
-    exact = 2 * np.sqrt(0.1) * np.cos(np.arange(1, 65) * np.pi / 65)  # block triangular: of both channels
+    exact = 2 * np.sqrt(0.1) * np.cos(np.arange(1, 65) * np.pi / 65)  # block triangular in both channels
     Lambda = pr.eigenvalues(K, (1, 64), padding="zeros")
     distance = np.abs(Lambda.values[:, None] - exact).min(axis=1)
     assert distance.max() > 0.01
@@ -163,7 +163,7 @@ def test_multiple_eigenvalues_of_a_normal_operator_have_condition_one(
 
 
 def test_a_defective_eigenvalue_has_a_large_condition() -> None:
-    """Two equal eigenvalues, one vector; a general solver separates them by sqrt(eps)."""
+    """The double eigenvalue has one eigenvector, and a general solver separates it by sqrt(eps)."""
     K = np.array([[1.0, 50.0], [0.0, 1.0]]).reshape(2, 2, 1, 1)
     assert pr.eigenvalues(K, 3, padding="zeros").conditions.min() > 1e7
 
@@ -173,12 +173,12 @@ def test_arnoldi_and_multiple_eigenvalues() -> None:
     found = toeplitz.arnoldi_eigenvalues(Convolution.of(laplacian, 30, padding="zeros"), 6, "LR")
     np.testing.assert_allclose(found.conditions, 1, rtol=1e-3)
     assert found.converged.all()
-    # Residuals are relative to the bound sqrt(8 * 8) of the norm, errors are not.
+    # Residuals are relative to the bound sqrt(8 * 8) of the norm, errors are absolute.
     np.testing.assert_allclose(found.errors, 8 * found.residuals, rtol=1e-3)
 
 
 def test_arnoldi_does_not_take_pseudospectrum_for_eigenvalues() -> None:
-    """Two channels that lean in opposite directions, coupled: a residual of 1e-11 where no eigenvalue is."""
+    """Coupled channels with taps on opposite sides have residuals of 1e-11 far from all eigenvalues."""
     K = np.zeros((2, 2, 1, 3))
     K[0, 0, 0], K[1, 1, 0], K[0, 1, 0, 1] = [1, 0, 0.1], [0.1, 0, 1], 1
     found = toeplitz.arnoldi_eigenvalues(Convolution.of(K, (1, 60), padding="zeros"), 2, "LM")
@@ -188,7 +188,7 @@ def test_arnoldi_does_not_take_pseudospectrum_for_eigenvalues() -> None:
 
 
 def test_arnoldi_needs_a_condition_that_its_residual_allows() -> None:
-    """A known condition of 1.6e9 and a residual of 3e-11: the value is known to two digits, which is not converged."""
+    """A condition of 1.6e9 and a residual of 3e-11 leave two digits of the value, which counts as not converged."""
     K = np.random.default_rng(3).standard_normal((2, 2, 3, 3)) / 5
     found = toeplitz.arnoldi_eigenvalues(Convolution.of(K, 30, padding="zeros"), 2, "LM")
     assert found.residuals.max() < 1e-9
@@ -205,7 +205,7 @@ def test_zero_operator() -> None:
 
 
 def test_conditions_are_those_of_the_operator_itself(rng: np.random.Generator) -> None:
-    """Not of the balanced one: with y* A = lambda y*, 1 / |y* x| from the dense matrix."""
+    """Conditions are 1 / |y* x| with the eigenvectors of the dense matrix, not of the balanced one."""
     K = rng.standard_normal((2, 2, 3, 3))
     K[:, :, :, 2] *= 1.5
     A = dense_operator(K, (3, 4), padding="zeros")
@@ -234,7 +234,7 @@ def test_arnoldi_finds_the_ends(which: str, rng: np.random.Generator) -> None:
 
 
 def test_what_has_not_converged_is_marked(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    """With one restart of a small basis Arnoldi can't get there: what it has so far comes with its residual."""
+    """With one restart of a small basis Arnoldi doesn't converge, and its values are marked, with their residuals."""
     K = rng.standard_normal((2, 2, 3, 3)) / 5
     monkeypatch.setattr(toeplitz, "_RESTARTS", 1)
     monkeypatch.setattr(toeplitz, "_BASIS", 10)

@@ -1,4 +1,4 @@
-"""Spectra while a network trains, and their picture."""
+"""Spectra of a network while it trains, and the figure flow."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_tracking_changes_nothing_of_the_training(tmp_path: Path, tracked: Path)
 
 @pytest.mark.slow
 def test_a_spectrum_that_fails_is_a_warning(tmp_path: Path) -> None:
-    """In real processes. A network that diverged has none; the queue goes on behind it."""
+    """In separate processes: a diverged network has no spectrum, and later ones in the queue are computed."""
     run_ = Run(tmp_path)
     config = pr.models.model_config("q2", image_size=8, channels=(4,))
     model: Any = pr.models.build(config)
@@ -127,7 +127,7 @@ def test_a_spectrum_whose_process_was_killed_is_done_when_the_run_goes_on(
 def test_a_spectrum_that_was_done_in_the_meantime_is_no_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the process that a killed run has left behind, which takes the checkpoint away."""
+    """A process that a killed run has left may compute the spectrum and remove the checkpoint."""
     run_ = Run(tmp_path)
     config = pr.models.model_config("q2", image_size=8, channels=(4,))
     late = tmp_path / "late"
@@ -142,7 +142,7 @@ def test_a_spectrum_that_was_done_in_the_meantime_is_no_problem(
 
 
 def test_roots_are_followed(rng: np.random.Generator) -> None:
-    """In whatever order they come; a root far out may move far."""
+    """Roots are matched in any order, and a root far from 0 may move far."""
     start = np.array([0.4, -0.6, 0.1 + 0.5j, 0.1 - 0.5j, 30.0])
     steps = [start * (1 + 0.02 * k) for k in range(6)]
     steps[4][-1] = 80.0
@@ -191,7 +191,7 @@ def test_no_word_of_the_flow_is_cut(tracked: Path, width: float) -> None:
 
 
 def test_the_flow_of_other_spectra(rng: np.random.Generator) -> None:
-    """Real eigenvalues, no polynomials; one epoch is too few."""
+    """The figure is drawn for real eigenvalues and without polynomials, but not for one epoch."""
     moments = [SpectrumAtEpoch(epoch, rng.uniform(0.1, 2, 50) + 0j, None) for epoch in (0, 10)]
     figure = draw_flow(moments, "a title")
     assert figure.axes[1].get_ylabel() == "extent of the spectrum"

@@ -31,7 +31,7 @@ from polyroots.training.data.normalisation import Normalisation
 from polyroots.training.loop.optimizer import make_optimizer
 from polyroots.training.runs.directory import COLUMNS, begin, begin_anew
 
-# Two classes, and an image of another size.
+# A folder with two classes, and images of another size.
 BROKEN = {
     f"{part}/{name}/0.png": (8, 9 if part + name == "testb" else 8) for part in ("train", "test") for name in "ab"
 }
@@ -84,7 +84,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_training_starts_from_a_file(tmp_path: Path, init_file: Path) -> None:
-    """The weights of the file, not fresh ones: steps too small to see leave them."""
+    """Training with tiny steps leaves the weights of the file."""
     source, start = open_data("digits"), load_checkpoint(init_file)
     config = train_config("digits", start.config, epochs=1, lr=1e-30, limit=50, device="cpu", seed=8)
     train(config, source, tmp_path / "run", start=start)
@@ -104,7 +104,7 @@ def test_a_file_that_does_not_fit_the_data_is_said(tmp_path: Path, init_file: Pa
 
 
 def test_a_single_image_left_over_joins_a_batch(tmp_path: Path) -> None:
-    """ResNet18 is down to one pixel on digits, where batch norm needs two images."""
+    """ResNet18 has one pixel at its end for digits, where batch norm needs two images."""
     assert [len(batch) for batch in split_batches(torch.arange(9), 4)] == [4, 5]
     assert [len(batch) for batch in split_batches(torch.arange(10), 4)] == [4, 4, 2]
     assert torch.equal(torch.cat(split_batches(torch.arange(9), 4)), torch.arange(9))
@@ -134,7 +134,7 @@ def test_images_are_normalised_by_the_training_set(tmp_path: Path) -> None:
 
 
 def test_scores_are_means_over_all_images_in_evaluation_mode() -> None:
-    """More images than one batch; the running statistics of batch norm, not the batch's."""
+    """Scores are over several batches, with the running statistics of batch norm."""
     torch.manual_seed(37)
     split = open_data("digits").load().train
     normalise = Normalisation.of(split)
@@ -347,7 +347,7 @@ def test_a_network_that_diverges_in_the_last_step_is_not_kept(tmp_path: Path) ->
 
 
 def test_a_step_is_by_its_definition(tmp_path: Path) -> None:
-    """Training loss of an epoch: the order, the augmentation's draw of each sample, a short batch by its weight."""
+    """The training loss has each sample in its order with its own random numbers, and a short batch by its share."""
     source = open_data("digits")
     config = small(source, limit=40, epochs=1, lr=1e-30, augment="crop")
     result = train(config, source, tmp_path / "run")
@@ -389,7 +389,7 @@ def test_a_trained_start_has_no_report_of_its_coefficients(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_the_default_reaches_98_percent_on_digits(tmp_path: Path) -> None:
-    """What a first-time user runs: test accuracy of the last epoch."""
+    """The test accuracy after the last epoch of `polyroots train` without options is above 98 %."""
     source = open_data("digits")
     model = pr.models.model_config("q4", image_size=8, in_channels=1)
     result = train(train_config("digits", model, seed=5, device="cpu"), source, tmp_path / "run")

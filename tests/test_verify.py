@@ -41,7 +41,7 @@ def test_verification_finds_rounding_and_nothing_else(odd: Odd, padding: str, mo
         assert check.is_good, (layer.name, check)
         assert check.singular_error < 1e-12
         assert (check.eigenvalue_error is None) == (layer.name == "stem.weight")
-    # A kernel that is not centred has other eigenvalues and the same singular values: the check must see it.
+    # A kernel that is not centred has other eigenvalues and the same singular values.
     from polyroots.spectra import convolution as operators
 
     layer = next(layer for layer in layers if layer.name == "wrapped.weight")

@@ -1,4 +1,4 @@
-"""The networks as the papers write them: the residual f - A u computed anew for every step and transition."""
+"""The networks by the formulas of the papers, with the residual f - A u computed anew for every step and transition."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from polyroots.models import PolyStep
 
 
 def convolve(conv: nn.Conv2d, u: Tensor) -> Tensor:
-    """A u, or B u."""
+    """Return A u, or B u."""
     if conv.padding_mode == "circular":
         return conv2d(pad(u, (1, 1, 1, 1), mode="circular"), conv.weight)
     return conv2d(u, conv.weight, padding=1)
 
 
 def level_steps(level: Any, f: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Features and residual that leave a level, from f and u."""
+    """Return the features and the residual that leave a level, from f and u."""
     for k, block in enumerate(level.blocks):
         A = level.operators[k]
         s = block.rho(f - convolve(A, u))
@@ -42,7 +42,7 @@ def level_steps(level: Any, f: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def textbook(model: Any, x: Tensor) -> Tensor:
-    """Logits of a Poly-MgNet or MgNet."""
+    """Return the logits of a Poly-MgNet or MgNet."""
     f = model.stem(x)
     u = torch.zeros_like(f)
     for index, level in enumerate(model.levels):
@@ -60,7 +60,7 @@ def textbook(model: Any, x: Tensor) -> Tensor:
 
 
 def resnet(model: Any, x: Tensor) -> Tensor:
-    """Logits of a ResNet of any depth, each residual block written out; shortcuts without weights are option A."""
+    """Return the logits of a ResNet of any depth, each block written out; shortcuts without weights are option A."""
     x = torch.relu(model.bn1(model.conv1(x)))
     if model.config.max_pool:
         x = max_pool2d(x, 3, stride=2, padding=1)
