@@ -67,6 +67,7 @@ class NetworkRequest:
     max_pool: bool | None
     roots: str
     alpha_init: str
+    relax: str | None
 
     @property
     def name(self) -> str:
@@ -102,7 +103,7 @@ class NetworkRequest:
         from polyroots.models import AlphaInit
 
         alpha_init = AlphaInit.parse(self.alpha_init)
-        alpha_init.require_alone(roots=was_given("roots"))
+        alpha_init.require_alone(roots=was_given("roots"), relax=was_given("relax"))
         return alpha_init
 
     def config(self, *, image_size: tuple[int, int], **shape: Any) -> ModelConfig:
@@ -116,7 +117,7 @@ class NetworkRequest:
         config = model_config(self.name, image_size=image_size, **shape, **shape_fields(vars(self)))
         if self.degree is not None:
             require_degree(self.degree, config.blocks)
-        for name in ("roots", "alpha_init"):
+        for name in ("roots", "alpha_init", "relax"):
             if was_given(name) and not config.is_polynomial:
                 option = name.replace("_", "-")
                 raise click.UsageError(f"{config.name} has no coefficients to set; leave --{option} out")
@@ -228,8 +229,14 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         default="spectrum",
         show_default=True,
         metavar="NAME",
-        help="Coefficients from roots in the spectrum; as 1/x of random numbers x, xavier or uniform[:LOW,HIGH]; or "
-        "constant[:VALUE].",
+        help="Coefficients from roots in the spectrum; from random numbers as the authors', xavier or "
+        "uniform[:LOW,HIGH]; or constant[:VALUE].",
+    ),
+    "relax": click.option(
+        "--relax",
+        metavar="W|auto|none",
+        help="Move the roots outwards, lambda/W with W in (0, 1]; auto[:BOUND] takes the largest W with which no level "
+        "amplifies a residual by more than the bound. [default: none]",
     ),
 }
 

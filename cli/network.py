@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from polyroots.training import Source
     from polyroots_cli.model_options import NetworkRequest
 
+# Of more levels the sentence has the one that amplifies most.
+_FEW = 8
+# Norms this close to 1 are 1, up to rounding.
+_ROUNDING = 1e-9
+
 
 def config_for(request: NetworkRequest, source: Source) -> ModelConfig:
     """Return the configuration of the network of the options, for the images of a data set."""
@@ -22,7 +27,35 @@ def config_for(request: NetworkRequest, source: Source) -> ModelConfig:
 
 def origin_of(init: Mapping[str, Any]) -> str:
     """Return the origin of the coefficients of an `InitReport.to_dict`, as text."""
-    return f"coefficients '{init['alpha_init']}'" if init["strategy"] is None else f"roots '{init['strategy']}'"
+    if init["strategy"] is None:
+        return f"coefficients '{init['alpha_init']}'"
+    # Files of version 0.1.0 have no relaxation.
+    relax = init.get("relax", "none")
+    return f"roots '{init['strategy']}'" + ("" if relax == "none" else f", relaxed '{relax}'")
+
+
+def start_sentences(init: Mapping[str, Any]) -> list[str]:
+    """Return a sentence on how much each level of an `InitReport.to_dict` amplifies, and on its relaxation."""
+    known = [level for level in init["levels"] if level.get("diagnosis", {}).get("norm") is not None]
+    if not known:
+        return []
+    if len(known) > _FEW:
+        known = [max(known, key=lambda level: float(level["diagnosis"]["norm"]))]
+    return [f"Start: {'; '.join(_amplification(level) for level in known)}."]
+
+
+def _amplification(level: Mapping[str, Any]) -> str:
+    """Return the part of the sentence on one level."""
+    w, after = level.get("relaxation", 1.0), level["diagnosis"]["norm"]
+    before = level.get("unrelaxed_norm") or after
+    title = str(level.get("title", f"level {level['level']}")).removesuffix(".weight")
+    if w == 1:
+        return (
+            f"amplifies nothing in {title}"
+            if after <= 1 + _ROUNDING
+            else f"amplifies up to {after:.3g} times in {title}"
+        )
+    return f"amplifies up to {before:.3g} times in {title}: relaxed by {w:.3g}, {after:.3g} times then"
 
 
 def inert_sentences(init: Mapping[str, Any]) -> list[str]:

@@ -123,7 +123,7 @@ def _prepare(
     if init_file is not None:
         refuse_shape(
             f"--init {init_file} brings the network and its roots",
-            *("model", "blocks", "degree", "roots", "alpha_init"),
+            *("model", "blocks", "degree", "roots", "alpha_init", "relax"),
         )
         start = load_checkpoint(init_file)
     if request.roots == "given":
@@ -139,12 +139,15 @@ def _prepare(
     return config, source, start
 
 
-def _origin(start: Checkpoint | None, request: NetworkRequest) -> dict[str, str]:
+def _origin(start: Checkpoint | None, request: NetworkRequest) -> dict[str, str | None]:
     """Return the fields of `TrainConfig` for the origin of the coefficients."""
     if start is None or not start.init:
-        return {"roots": request.roots, "alpha_init": request.alpha_init}
+        return {"roots": request.roots, "alpha_init": request.alpha_init, "relax": request.relax}
     strategy = start.init["strategy"]
-    return {"alpha_init": start.init["alpha_init"]} if strategy is None else {"roots": strategy}
+    if strategy is None:
+        return {"alpha_init": start.init["alpha_init"]}
+    # Files of version 0.1.0 have no relaxation.
+    return {"roots": strategy, "relax": start.init.get("relax", "none")}
 
 
 def _print_result(result: TrainResult) -> None:

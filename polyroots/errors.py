@@ -66,6 +66,6 @@ def one_sentence(error: ValidationError) -> InputError:
     first = error.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
-        return InputError(message)
+        return InputError(message, fields=getattr(first.get("ctx", {}).get("error"), "fields", ()))
     where = ".".join(str(part) for part in first["loc"])
     return InputError(f"{where}: {message[0].lower()}{message[1:]}, got {first['input']!r}")

@@ -58,6 +58,7 @@ def test_options_reach_the_configuration(tmp_path: Path) -> None:
         "val_fraction": 0.25,
         "roots": "extremal",
         "alpha_init": "spectrum",
+        "relax": "none",
         "epochs": 2,
         "batch_size": 20,
         "lr": 0.05,

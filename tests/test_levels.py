@@ -12,6 +12,7 @@ from polyroots.initialization import operators
 from polyroots.initialization.operators import OperatorToDamp, choose_for_all
 from polyroots.initialization.ranking import rank
 from polyroots.initialization.report import report_on
+from polyroots.initialization.request import InitRequest
 from polyroots.roots.strategies import STRATEGIES
 from polyroots.spectra.convolution import Convolution
 
@@ -23,7 +24,7 @@ def operator(number: Any, K: Any, size: Any = 6) -> Any:
 
 
 def report(level: Any, choice: Any) -> Any:
-    return report_on([level], [choice], {}, None).levels[0]
+    return report_on([level], [choice], InitRequest(), None).levels[0]
 
 
 def mixed() -> list[OperatorToDamp]:

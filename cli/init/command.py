@@ -102,6 +102,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
             strategy=strategy,
             options=options,
             alpha_init=request.alpha_init,
+            relax="none" if request.relax is None else request.relax,
             region=region,
             padding=spectrum_padding,
             seed=seed,

@@ -11,7 +11,14 @@ from polyroots.files import without_infinity
 from polyroots.polynomials import ResidualPolynomial, join_blocks
 from polyroots.text import count_of
 from polyroots_cli.console import dimensions, print_json, progress, say
-from polyroots_cli.network import diagnosis_cells, diagnosis_table, inert_sentences, levels_tables, origin_of
+from polyroots_cli.network import (
+    diagnosis_cells,
+    diagnosis_table,
+    inert_sentences,
+    levels_tables,
+    origin_of,
+    start_sentences,
+)
 
 if TYPE_CHECKING:
     from polyroots.initialization import InitReport, InitRequest, InitResult, RankedStrategy
@@ -140,7 +147,7 @@ def _print_levels(result: InitResult, report: InitReport, title: str, legend: st
     )
     say(*levels_tables(document))
     say(legend)
-    say(*inert_sentences(document))
+    say(*start_sentences(document), *inert_sentences(document))
     _say_in_words(document["levels"])
 
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from polyroots.errors import ConvergenceError, InputError
-from polyroots.polynomials import Diagnosis, Minimax, ResidualPolynomial, Target, diagnose, minimax
-from polyroots.roots import RootChoice, choose_roots, fit
+from polyroots.polynomials import Diagnosis, Minimax, ResidualPolynomial, Target, diagnose, minimax, residual_norm
+from polyroots.roots import NOT_RELAXED, Relaxation, RootChoice, choose_roots, fit
 from polyroots.spectra import Convolution, Spectrum, eigenvalues_of, is_direct
 
 
@@ -73,6 +73,18 @@ class OperatorToDamp:
             fitted = fit(choice.roots.tolist(), blocks)
         return RootChoice.of(fitted, choice.strategy, choice.remarks)
 
+    def relax(self, choice: RootChoice, relaxation: Relaxation) -> RootChoice:
+        """Return the choice with its roots moved outwards."""
+        with _naming(self.title):
+            return choice.relaxed(relaxation, self.target)
+
+    def norm(self, q: ResidualPolynomial) -> float | None:
+        """Return the norm of q(A); None if its computation fails."""
+        try:
+            return residual_norm(self.convolution, q)
+        except ConvergenceError:
+            return None
+
     def diagnose(self, q: ResidualPolynomial) -> Diagnosis:
         """Return the diagnosis of q, with the best max|q| of as many roots where it can be computed."""
         if self.spectrum is None:
@@ -91,6 +103,7 @@ def choose_for_all(
     degree: int | None,
     strategy: str,
     options: Mapping[str, Any] | None = None,
+    relaxation: Relaxation = NOT_RELAXED,
 ) -> list[RootChoice]:
     """Choose roots for every operator; operators without blocks of their own all get the same block sequence.
 
@@ -103,6 +116,8 @@ def choose_for_all(
         A name in `polyroots.roots.STRATEGIES`.
     options : mapping, optional
         Options of the strategy.
+    relaxation : Relaxation, optional
+        Of the roots of each operator by itself.
 
     Raises
     ------
@@ -110,10 +125,11 @@ def choose_for_all(
         If there are no roots for an operator; the message begins with its title.
     """
     choices = [operator.choose(degree, strategy, options or {}) for operator in operators]
-    if any(operator.blocks is not None for operator in operators):
-        return choices
-    common = _common_blocks(choices)
-    return [operator.refit(choice, common) for operator, choice in zip(operators, choices, strict=True)]
+    if all(operator.blocks is None for operator in operators):
+        common = _common_blocks(choices)
+        choices = [operator.refit(choice, common) for operator, choice in zip(operators, choices, strict=True)]
+    # The order of the blocks is known now, and with it the partial products.
+    return [operator.relax(choice, relaxation) for operator, choice in zip(operators, choices, strict=True)]
 
 
 def _common_blocks(choices: Sequence[RootChoice]) -> tuple[str, ...]:

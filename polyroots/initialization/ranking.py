@@ -13,7 +13,7 @@ from jaxtyping import Complex128
 from polyroots.errors import PolyrootsError
 from polyroots.initialization.operators import OperatorToDamp, choose_for_all
 from polyroots.polynomials import Diagnosis, ResidualPolynomial
-from polyroots.roots import STRATEGIES, options_of
+from polyroots.roots import NOT_RELAXED, STRATEGIES, Relaxation, options_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,7 @@ def rank(
     seed: int = 7,
     given: Sequence[complex] = (),
     present: Sequence[ResidualPolynomial] = (),
+    relaxation: Relaxation = NOT_RELAXED,
     on_row: Callable[[RankedStrategy, int, int], None] | None = None,
 ) -> list[RankedStrategy]:
     """Return what every strategy reaches, ranked by the largest |q| on the worst operator.
@@ -69,6 +70,8 @@ def rank(
         Roots by hand; with some, the strategy ``"given"`` is ranked as well.
     present : sequence of ResidualPolynomial
         One for each operator: a network's coefficients as they are, which are then ranked as well.
+    relaxation : Relaxation, optional
+        Of all strategies' roots.
     on_row : callable, optional
         Called after each strategy with its result, the number of strategies that are done, and that of all.
     """
@@ -81,7 +84,7 @@ def rank(
     names = [name for name in STRATEGIES if name != "given" or given]
     for done, strategy in enumerate(names, 1):
         options = {"roots": list(given)} if strategy == "given" else {"seed": seed}
-        rows.append(_ranked(operators, degree, strategy, options))
+        rows.append(_ranked(operators, degree, strategy, options, relaxation))
         if on_row:
             on_row(rows[-1], done, len(names))
     return sorted(rows, key=lambda row: row.max_abs)
@@ -92,11 +95,12 @@ def _ranked(
     degree: int | None,
     strategy: str,
     options: Mapping[str, Any],
+    relaxation: Relaxation,
 ) -> RankedStrategy:
     """Return what one strategy reaches, with those of the options that it has."""
     options = {name: value for name, value in options.items() if name in options_of(strategy)}
     try:
-        choices = choose_for_all(operators, degree, strategy, options)
+        choices = choose_for_all(operators, degree, strategy, options, relaxation)
         diagnoses = [
             operator.diagnose(ResidualPolynomial(choice.roots))
             for operator, choice in zip(operators, choices, strict=True)

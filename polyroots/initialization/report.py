@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from polyroots.files import without_infinity
 from polyroots.initialization.operators import OperatorToDamp
+from polyroots.initialization.request import InitRequest
 from polyroots.models import Inert, PolyMgNet, PolyStep, inert_coefficients
 from polyroots.polynomials import Diagnosis, ResidualPolynomial, factors_from_roots, roots_of_block
 from polyroots.roots import RootChoice
@@ -65,6 +66,10 @@ class LevelReport:
         The diagnosis in sentences.
     remarks : tuple of str
         Peculiarities of the choice of roots.
+    relaxation : float
+        The weight w by which the strategy's roots were divided; 1 if they were not relaxed.
+    unrelaxed_norm : float or None
+        Norm of q(A) with the roots as the strategy chose them; None if it is unknown.
     """
 
     level: int
@@ -81,6 +86,8 @@ class LevelReport:
     diagnosis: Diagnosis
     words: tuple[str, ...]
     remarks: tuple[str, ...]
+    relaxation: float = 1.0
+    unrelaxed_norm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,8 @@ class InitReport:
         Coefficients of the network whose size batch norm cancels.
     alpha_init : str
         ``"spectrum"``, or the initialisation that set the coefficients without one.
+    relax : str
+        How the roots were relaxed, see `polyroots.roots.Relaxation`.
 
     See Also
     --------
@@ -122,6 +131,7 @@ class InitReport:
     levels: tuple[LevelReport, ...]
     inert: tuple[Inert, ...] = ()
     alpha_init: str = "spectrum"
+    relax: str = "none"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON: given roots as pairs (re, im), infinity as None."""
@@ -136,7 +146,7 @@ class InitReport:
 def report_on(
     operators: Sequence[OperatorToDamp],
     choices: Sequence[RootChoice],
-    options: dict[str, Any],
+    request: InitRequest,
     network: PolyMgNet | None,
     on_level: Callable[[LevelReport], None] | None = None,
 ) -> InitReport:
@@ -147,8 +157,8 @@ def report_on(
     operators : sequence of OperatorToDamp
     choices : sequence of RootChoice
         One for each operator.
-    options : dict
-        Options of the strategy.
+    request : InitRequest
+        What was asked for.
     network : PolyMgNet or None
         The network whose coefficients the roots make.
     on_level : callable, optional
@@ -158,13 +168,14 @@ def report_on(
     levels = _watched(reports, on_level)
     return InitReport(
         strategy=choices[0].strategy,
-        options=options,
+        options=dict(request.options),
         degree=sum(len(block.roots) for block in levels[0].blocks) - 1 if network is None else network.config.degree,
         region=operators[0].target.region,
         padding=operators[0].convolution.padding,
         network_padding=None if network is None else network.config.padding,
         levels=levels,
         inert=() if network is None else tuple(inert_coefficients(network)),
+        relax=str(request.relaxation),
     )
 
 
@@ -222,7 +233,10 @@ def _of_choice(operator: OperatorToDamp, choice: RootChoice) -> LevelReport:
         BlockReport(letter, factor.powers, _pairs(factor.roots), factor.coefficients)
         for letter, factor in zip(choice.blocks, factors, strict=True)
     ]
-    return _of_blocks(operator, blocks, ResidualPolynomial(choice.roots), choice.remarks)
+    report = _of_blocks(operator, blocks, ResidualPolynomial(choice.roots), choice.remarks)
+    w = choice.relaxation
+    unrelaxed = report.diagnosis.norm if w == 1 else operator.norm(ResidualPolynomial(choice.roots * w))
+    return replace(report, relaxation=w, unrelaxed_norm=unrelaxed)
 
 
 def _of_steps(operator: OperatorToDamp, steps: Sequence[PolyStep]) -> LevelReport:

@@ -9,11 +9,15 @@ from typing import Any
 from polyroots.errors import InputError
 from polyroots.models import AlphaInit
 from polyroots.polynomials import require_degree
-from polyroots.roots import completed, require_options
+from polyroots.roots import Relaxation, completed, require_options
 from polyroots.text import count_of
 
 #: Called with what is being computed, how many are done, and how many there are.
 OnProgress = Callable[[str, int, int], None]
+
+
+#: Fields of `InitRequest` for networks that are to be trained, in `initialize` and in training.
+FOR_TRAINING = {"relax": "none"}
 
 
 class RequestError(InputError):
@@ -36,6 +40,9 @@ class InitRequest:
     alpha_init : str
         ``"spectrum"`` for roots from the spectrum; ``"xavier"``, ``"uniform"`` or ``"constant"`` for coefficients that
         are drawn or set without one, see `polyroots.models.AlphaInit`.
+    relax : str or float
+        Move the roots of each operator outwards: ``"none"``, a weight in (0, 1], ``"auto"`` or ``"auto:BOUND"``, see
+        `polyroots.select_roots`.
     region : ``"all"`` or ``"high"``
         Damp the whole spectrum, or the high frequencies only.
     padding : ``"circular"`` or ``"zeros"``
@@ -67,6 +74,7 @@ class InitRequest:
     strategy: str = "extremal"
     options: Mapping[str, Any] = field(default_factory=dict)
     alpha_init: str = "spectrum"
+    relax: str | float = "none"
     region: str = "all"
     padding: str = "circular"
     seed: int | None = None
@@ -80,7 +88,8 @@ class InitRequest:
     def __post_init__(self) -> None:
         require_options(self.strategy, self.options)
         try:
-            self.alphas.require_alone(strategy=self.strategy != "extremal", compare=self.compare)
+            is_relaxed = self.relaxation.kind != "none"
+            self.alphas.require_alone(strategy=self.strategy != "extremal", compare=self.compare, relax=is_relaxed)
         except InputError as error:
             raise RequestError(str(error), fields=error.fields) from None
         if self.region == "high" and self.padding == "zeros":
@@ -88,6 +97,11 @@ class InitRequest:
                 "the region 'high' needs circular padding: zero-padded eigenvalues have no frequency",
                 fields=("region", "padding"),
             )
+
+    @property
+    def relaxation(self) -> Relaxation:
+        """How the roots are relaxed."""
+        return Relaxation.parse(self.relax)
 
     @property
     def alphas(self) -> AlphaInit:

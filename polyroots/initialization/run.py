@@ -15,9 +15,9 @@ from polyroots.initialization.network import draw_alphas, require_polynomial, se
 from polyroots.initialization.operators import choose_for_all
 from polyroots.initialization.ranking import RankedStrategy, rank
 from polyroots.initialization.report import InitReport, LevelReport, report_as_is, report_on
-from polyroots.initialization.request import InitRequest, OnProgress
+from polyroots.initialization.request import FOR_TRAINING, InitRequest, OnProgress
 from polyroots.initialization.sources import InitSource, open_source
-from polyroots.models import ModelConfig, PolyMgNet
+from polyroots.models import AlphaInit, ModelConfig, PolyMgNet
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +65,7 @@ def initialize(
     strategy: str = "extremal",
     *,
     alpha_init: str = "spectrum",
+    relax: str | float | None = None,
     region: str = "all",
     padding: str = "circular",
     on_level: Callable[[LevelReport], None] | None = None,
@@ -86,6 +87,9 @@ def initialize(
     alpha_init : str
         ``"spectrum"``; or ``"xavier"``, ``"uniform"`` or ``"constant"``, which draw or set the coefficients without a
         spectrum and go with no strategy, see `polyroots.models.AlphaInit`.
+    relax : str or float, optional
+        Move the roots outwards: ``"none"``, a weight in (0, 1], ``"auto"`` or ``"auto:BOUND"``, see
+        `polyroots.select_roots`. By default the choice for training, `polyroots.initialization.FOR_TRAINING`.
     region : ``"all"`` or ``"high"``
         Damp the whole spectrum, or the high frequencies only.
     padding : ``"circular"`` or ``"zeros"``
@@ -119,7 +123,9 @@ def initialize(
     ['L', 'L', 'C']
     """
     network = require_polynomial(model)
-    request = InitRequest(degree, strategy, options, alpha_init, region, padding)
+    if relax is None:
+        relax = FOR_TRAINING["relax"] if AlphaInit.parse(alpha_init).needs_spectrum else "none"
+    request = InitRequest(degree, strategy, options, alpha_init, relax, region, padding)
     source = open_source(network, request, _ignore)
     report = _choose_and_set(source, request, on_level or _ignore).report
     assert report is not None
@@ -178,6 +184,7 @@ def initialize_from(
                 seed=7 if request.seed is None else request.seed,
                 given=request.given,
                 present=opened.present(),
+                relaxation=request.relaxation,
                 on_row=lambda row, done, count: report_progress(f"strategies: {row.strategy}", done, count),
             )
         )
@@ -205,11 +212,11 @@ def _choose_and_set(source: InitSource, request: InitRequest, on_level: Callable
         # The coefficients of a drawn network follow its weights, as in training.
         draw_alphas(network, request.alphas, request.seed if source.generator is None else None)
         return InitResult(source, report_as_is(network, source.operators, str(request.alphas), on_level), network)
-    choices = choose_for_all(source.operators, request.degree, request.strategy, request.options)
+    choices = choose_for_all(source.operators, request.degree, request.strategy, request.options, request.relaxation)
     network = source.network_with(choices[0].blocks)
     if network is not None:
         set_roots(network, choices)
-    return InitResult(source, report_on(source.operators, choices, dict(request.options), network, on_level), network)
+    return InitResult(source, report_on(source.operators, choices, request, network, on_level), network)
 
 
 def _ignore(*_: object) -> None:

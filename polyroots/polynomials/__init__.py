@@ -15,6 +15,7 @@ from polyroots.polynomials.blocks import (
     join_blocks,
     parse_blocks,
     require_degree,
+    require_relaxation_weight,
     root_count,
     scaled,
 )
@@ -23,7 +24,8 @@ from polyroots.polynomials.diagnosis import USELESS, Diagnosis, diagnose, magnit
 from polyroots.polynomials.leja import log_distances
 from polyroots.polynomials.minimax import Minimax, minimax
 from polyroots.polynomials.operator_norm import residual_norm
-from polyroots.polynomials.residual import ResidualPolynomial, polynomial_of_blocks, roots_of_block
+from polyroots.polynomials.partial_products import PartialProducts, ProductsInNorm, ProductsOnPoints
+from polyroots.polynomials.residual import ResidualPolynomial, moved_outwards, polynomial_of_blocks, roots_of_block
 from polyroots.polynomials.target import Target
 
 __all__ = [
@@ -36,6 +38,9 @@ __all__ = [
     "KrylovBasis",
     "Linear",
     "Minimax",
+    "PartialProducts",
+    "ProductsInNorm",
+    "ProductsOnPoints",
     "RealPair",
     "ResidualPolynomial",
     "SymmetricPair",
@@ -50,10 +55,12 @@ __all__ = [
     "log_distances",
     "magnitude",
     "minimax",
+    "moved_outwards",
     "parse_blocks",
     "polynomial_of_blocks",
     "remedy",
     "require_degree",
+    "require_relaxation_weight",
     "residual_norm",
     "root_count",
     "roots_of_block",

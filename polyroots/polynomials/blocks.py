@@ -263,6 +263,13 @@ def scaled(factor: Factor, scale: float) -> Factor:
     return replace(factor, **{field.name: getattr(factor, field.name) * scale for field in fields(factor)})
 
 
+def require_relaxation_weight(w: float) -> float:
+    """Return a weight of relaxation, or raise InputError unless it is in (0, 1]."""
+    if not 0 < w <= 1:
+        raise InputError(f"expected a weight of relaxation in (0, 1], got {w:g}", fields=("relax",))
+    return w
+
+
 def _real(root: complex, letter: str) -> float:
     """Return a real root as a float, or raise InputError."""
     root = complex(root)

@@ -79,7 +79,7 @@ def residual_norm(spectrum: Spectrum | Convolution, q: FactoredPolynomial, *, wo
     # q(s A) is the polynomial of A with the roots over s.
     factors = tuple(scaled(factor, 1 / scale) for factor in q.factors)
     if operator.padding == "zeros":
-        return _residual_norm_of_matrix(operator, factors)
+        return norm_of_matrix(operator, factors)
     blocks, norms = SymbolBlocks(operator), []
 
     def solve(chosen: Int[np.ndarray, "_"]) -> None:
@@ -89,8 +89,8 @@ def residual_norm(spectrum: Spectrum | Convolution, q: FactoredPolynomial, *, wo
     return max(norms)
 
 
-def _residual_norm_of_matrix(operator: Convolution, factors: Sequence[Factor]) -> float:
-    """Return the norm of q(A) for zero padding."""
+def norm_of_matrix(operator: Convolution, factors: Sequence[Factor]) -> float:
+    """Return the norm of a product of factors of A for zero padding."""
     n = operator.shape[0]
     if n <= DENSE_IS_FASTER:
         return _largest_norm(_apply_to(factors, explicit_matrix(operator)[None]))
@@ -121,11 +121,19 @@ def _apply_to(factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"]) ->
     result = np.broadcast_to(identity, stack.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         for factor in factors:
-            matrix = identity - factor.coefficients[0] * stack
-            if len(factor.coefficients) > 1:
-                matrix = matrix - factor.coefficients[1] * square
-            result = result @ matrix
+            result = result @ matrix_of(factor, stack, square)
     return result
+
+
+def matrix_of(
+    factor: Factor, stack: Inexact[np.ndarray, "k c c"], square: Inexact[np.ndarray, "k c c"]
+) -> Inexact[np.ndarray, "k c c"]:
+    """Return the matrices I - A p(A) of one factor, for a stack of matrices A and of their squares."""
+    powers = {0: stack, 1: square}
+    matrix = np.eye(stack.shape[-1])
+    for power, coefficient in zip(factor.powers, factor.coefficients, strict=True):
+        matrix = matrix - coefficient * powers[power]
+    return matrix
 
 
 def _largest_norm(stack: Inexact[np.ndarray, "k c c"]) -> float:

@@ -16,7 +16,13 @@ from jaxtyping import Complex128, Float64
 from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError, PrecisionWarning
-from polyroots.polynomials.blocks import BLOCKS, PAIRING_TOLERANCE, ComplexPair, Linear
+from polyroots.polynomials.blocks import (
+    BLOCKS,
+    PAIRING_TOLERANCE,
+    ComplexPair,
+    Linear,
+    require_relaxation_weight,
+)
 from polyroots.polynomials.coefficients import alphas_of, condition_of, roots_of
 from polyroots.polynomials.diagnosis import Diagnosis, diagnose
 from polyroots.polynomials.leja import extra_copies, leja_order, prominence
@@ -164,6 +170,35 @@ class ResidualPolynomial:
         copies = [extra_copies(score) for score in scores]
         return type(self)(np.concatenate([roots, np.repeat(roots, copies)]))
 
+    def relaxed(self, w: float) -> ResidualPolynomial:
+        """Return q_w(t) = prod_i (1 - w t / lambda_i) = q(w t), with the roots lambda_i / w, outwards along their rays.
+
+        As damped Jacobi relaxes Jacobi: where q amplifies, q_w with a small w amplifies less, and damps less. The
+        coefficients of p become w^(i+1) alpha_i.
+
+        Parameters
+        ----------
+        w : float
+            In (0, 1]; 1 changes nothing.
+
+        Returns
+        -------
+        ResidualPolynomial
+
+        Raises
+        ------
+        InputError
+            If w is not in (0, 1].
+
+        Examples
+        --------
+        Jacobi on a matrix of diagonal 4, and damped Jacobi with omega = 4/5:
+
+        >>> print(ResidualPolynomial([4]).relaxed(0.8).roots)
+        [5.+0.j]
+        """
+        return type(self)(moved_outwards(self.roots, require_relaxation_weight(w)))
+
     def smooth(self, A: Any, f: Any, u: Any = None) -> Any:
         """Return u + p(A) (f - A u), one step of the smoother, factor by factor in Leja order and in real arithmetic.
 
@@ -265,6 +300,11 @@ class ResidualPolynomial:
 
     def __repr__(self) -> str:
         return f"ResidualPolynomial(degree {self.degree}, roots {np.array2string(self.roots, precision=4)})"
+
+
+def moved_outwards(roots: Complex128[np.ndarray, "n"], w: float) -> Complex128[np.ndarray, "n"]:
+    """Return roots over w; conjugates and symmetric pairs stay so to the last bit."""
+    return np.array([complex(root.real / w, root.imag / w) for root in roots.tolist()], dtype=np.complex128)
 
 
 def roots_of_block(letter: str, alphas: Sequence[float]) -> list[complex]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from jaxtyping import Complex128
 from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.polynomials import Target, degree_of, parse_blocks, require_degree
+from polyroots.polynomials import Target, degree_of, factors_from_roots, moved_outwards, parse_blocks, require_degree
 from polyroots.roots.picking import ChosenRoots, RootRequest, completed
+from polyroots.roots.relaxation import Relaxation
 from polyroots.roots.strategies import NEED_NO_EIGENVALUES, STRATEGIES
 from polyroots.spectra import Convolution, Spectrum, whole
 
@@ -34,18 +35,26 @@ class RootChoice:
         Name of the strategy.
     remarks : tuple of str
         Sentences on candidates that were left out and on roots that were chosen otherwise than the strategy says.
+    relaxation : float
+        The weight w by which the strategy's roots were divided.
     """
 
     roots: Complex128[np.ndarray, "n"]
     blocks: tuple[str, ...]
     strategy: str
     remarks: tuple[str, ...]
+    relaxation: float = 1.0
 
     @classmethod
     def of(cls, choice: ChosenRoots, strategy: str, remarks: tuple[str, ...] = ()) -> RootChoice:
         """Return the result of a strategy with its name."""
         roots = np.array(choice.roots, dtype=np.complex128)
         return cls(roots, choice.blocks, strategy, (*remarks, *choice.remarks))
+
+    def relaxed(self, relaxation: Relaxation, target: Target) -> RootChoice:
+        """Return the choice with its roots moved outwards."""
+        w = relaxation.weight(target, factors_from_roots(self.blocks, self.roots.tolist()))
+        return replace(self, roots=moved_outwards(self.roots, w), relaxation=w * self.relaxation)
 
 
 def select_roots(
@@ -55,6 +64,7 @@ def select_roots(
     blocks: str | Iterable[str] | None = None,
     *,
     region: str = "all",
+    relax: str | float = "none",
     **options: Any,
 ) -> Complex128[np.ndarray, "n"]:
     """Return the roots of a residual polynomial, chosen from a spectrum.
@@ -72,6 +82,10 @@ def select_roots(
         A block sequence such as ``"S,S,C"`` that the roots are to fit; it determines the degree.
     region : ``"all"`` or ``"high"``
         Damp the whole spectrum, or the high frequencies only, as a multigrid smoother does.
+    relax : str or float
+        Move the roots outwards, see `ResidualPolynomial.relaxed`: by a weight w in (0, 1]; ``"auto"`` by the largest
+        one with which the blocks amplify no residual by more than 1.1 times, ``"auto:BOUND"`` than the bound; by
+        default ``"none"``.
     **options
         Options of the strategy: ``project`` (extremal), ``seed`` (random, harmonic-ritz), ``roots`` (given).
 
@@ -83,9 +97,9 @@ def select_roots(
     Raises
     ------
     InputError
-        If the degree is negative or not that of the blocks, a name is unknown, the spectrum has too few distinct
-        non-zero points or none that fit, or no polynomial of the degree is a smoother there (``"harmonic-ritz"``,
-        ``"least-squares"``, ``"minimax"``).
+        If the degree is negative or not that of the blocks, a name or the relaxation is unknown, the spectrum has too
+        few distinct non-zero points or none that fit, or no polynomial of the degree is a smoother there
+        (``"harmonic-ritz"``, ``"least-squares"``, ``"minimax"``).
 
     See Also
     --------
@@ -98,7 +112,7 @@ def select_roots(
     >>> print(select_roots([1, 3], degree=1, strategy="chebyshev").real.round(4))
     [2.7071 1.2929]
     """
-    return choose_roots(spectrum, degree, strategy, blocks, region=region, **options).roots
+    return choose_roots(spectrum, degree, strategy, blocks, region=region, relax=relax, **options).roots
 
 
 def choose_roots(
@@ -108,6 +122,7 @@ def choose_roots(
     blocks: str | Iterable[str] | None = None,
     *,
     region: str = "all",
+    relax: str | float = "none",
     **options: Any,
 ) -> RootChoice:
     """Return roots as `select_roots` does, with their blocks and remarks.
@@ -116,7 +131,7 @@ def choose_roots(
     ----------
     spectrum : Spectrum, Convolution, (N,) array_like of complex, or Target
         With a target `region` is ignored: it has one of its own.
-    degree, strategy, blocks, region, **options
+    degree, strategy, blocks, region, relax, **options
         As for `select_roots`.
 
     Returns
@@ -129,6 +144,7 @@ def choose_roots(
         As `select_roots` does.
     """
     require_options(strategy, options)
+    relaxation = Relaxation.parse(relax)
     target = spectrum if isinstance(spectrum, Target) else Target.of(spectrum, region)
     letters = None if blocks is None else parse_blocks(blocks)
     if letters is not None:
@@ -142,7 +158,8 @@ def choose_roots(
             raise InputError(f"expected a degree of at least 0, got {degree}")
     if strategy not in NEED_NO_EIGENVALUES:
         target.require_points(f"'{strategy}'")
-    return RootChoice.of(STRATEGIES[strategy](target, RootRequest(count, letters), **options), strategy)
+    choice = RootChoice.of(STRATEGIES[strategy](target, RootRequest(count, letters), **options), strategy)
+    return choice.relaxed(relaxation, target)
 
 
 def require_strategy(strategy: str) -> None:

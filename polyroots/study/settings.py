@@ -40,7 +40,11 @@ DEFAULT_PLACEMENT = "default"
 _PLACEMENTS = ("placement", "quadratic_placement")
 
 #: The settings of Poly-MgNets only.
-OF_POLYNOMIALS = ("degree", "roots", "alpha-init", "alphas")
+OF_POLYNOMIALS = ("degree", "roots", "alpha-init", "relax", "alphas")
+
+
+# Those that only go with coefficients from a spectrum.
+_OF_SPECTRA = ("roots", "relax")
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,9 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
         require_strategy(settings["roots"])
         if settings["roots"] == "given":
             raise InputError("roots 'given' is for 'polyroots init' only; choose another strategy")
-        AlphaInit.parse(settings.get("alpha-init", "spectrum")).require_alone(roots=True)
+    AlphaInit.parse(settings.get("alpha-init", "spectrum")).require_alone(
+        **{name: name in settings for name in _OF_SPECTRA}
+    )
     fields = {field: settings[name] for name, field in _OF_TRAINING.items() if name in settings}
     fields |= {"data_dir": data_dir, "device": machine.device, "devices": machine.devices, "seed": seed}
     fields.pop("dataset", None)  # an argument of its own
@@ -116,7 +122,7 @@ def _require_type(name: str, value: Any) -> None:
     )
     takes_words = name in ("recipe", "model", "scale") or (field is not None and _admits_words(field.annotation))
     takes_truth = field is not None and field.annotation is bool
-    if name == "scale" and isinstance(value, int | float) and not isinstance(value, bool):
+    if name in ("scale", "relax") and isinstance(value, int | float) and not isinstance(value, bool):
         return
     if takes_words != isinstance(value, str):
         what = "a name in quotes" if takes_words else "no quotes"
@@ -136,7 +142,7 @@ def value_of(name: str, config: TrainConfig) -> Any:
     model = config.model
     if name in OF_POLYNOMIALS and not model.is_polynomial:
         return None
-    if name == "roots" and config.alpha_init != "spectrum":
+    if name in _OF_SPECTRA and config.alpha_init != "spectrum":
         return None
     if name in ("model", "degree"):
         return model.name if name == "model" else model.degree

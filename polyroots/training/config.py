@@ -19,7 +19,9 @@ from pydantic import (
 )
 
 from polyroots.errors import one_sentence, unknown_name
+from polyroots.initialization import FOR_TRAINING
 from polyroots.models import AlphaInit, ModelConfig
+from polyroots.roots import Relaxation
 from polyroots.training.data.augmentation import parse
 from polyroots.training.data.normalisation import AUTHORS
 from polyroots.training.recipes import fields_of
@@ -50,6 +52,9 @@ class TrainConfig(BaseModel):
         Root strategy that sets the coefficients of a Poly-MgNet.
     alpha_init : str
         ``"spectrum"``, or a rule that sets the coefficients without a spectrum, see `polyroots.models.AlphaInit`.
+    relax : str
+        How the roots are moved outwards: ``"none"``, a weight in (0, 1], ``"auto"`` or ``"auto:BOUND"``, see
+        `polyroots.select_roots`.
     epochs, batch_size : int
         Passes over the training images; images of a step, of all processes together.
     lr : float
@@ -105,6 +110,7 @@ class TrainConfig(BaseModel):
     model: ModelConfig
     roots: str = "extremal"
     alpha_init: str = "spectrum"
+    relax: str = "none"
     epochs: PositiveInt
     batch_size: int = Field(ge=2)
     lr: PositiveFloat = 0.1
@@ -137,6 +143,11 @@ class TrainConfig(BaseModel):
     def _known(cls, alpha_init: str) -> str:
         return str(AlphaInit.parse(alpha_init))
 
+    @field_validator("relax", mode="before")
+    @classmethod
+    def _spelt(cls, relax: str | float) -> str:
+        return str(Relaxation.parse(relax))
+
     @field_validator("augment")
     @classmethod
     def _in_order(cls, augment: str) -> str:
@@ -150,6 +161,7 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrainConfig:
+        AlphaInit.parse(self.alpha_init).require_alone(relax=self.relax != "none")
         if self.warmup >= self.epochs:
             raise ValueError(
                 f"a warm-up of {self.warmup:g} of {self.epochs} epochs leaves none to train in; choose a shorter "
@@ -216,7 +228,9 @@ def train_config(dataset: str, model: ModelConfig, recipe: str | None = None, **
         if name not in TrainConfig.model_fields:
             raise unknown_name("field", name, TrainConfig.model_fields)
     given = {name: value for name, value in fields.items() if value is not None}
-    chosen = fields_of(dataset, recipe) | given
+    # Files of earlier versions, without these fields, have the paper's choice; new configurations that for training.
+    is_chosen = model.is_polynomial and AlphaInit.parse(given.get("alpha_init", "spectrum")).needs_spectrum
+    chosen = (FOR_TRAINING if is_chosen else {}) | fields_of(dataset, recipe) | given
     if "normalisation" not in given and model.in_channels != len(AUTHORS.std):
         # The paper's recipe is for colour images.
         chosen.pop("normalisation", None)

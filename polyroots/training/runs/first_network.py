@@ -30,7 +30,8 @@ def network_at_start(config: TrainConfig, start: Checkpoint | None) -> tuple[nn.
     model = build(config.model)
     if not config.model.is_polynomial:
         return model, None
-    return model, initialize(model, strategy=config.roots, alpha_init=config.alpha_init).to_dict()
+    report = initialize(model, strategy=config.roots, alpha_init=config.alpha_init, relax=config.relax)
+    return model, report.to_dict()
 
 
 def _is_untouched(training: Mapping[str, Any]) -> bool:
