@@ -80,6 +80,10 @@ def chunks(
         Groups, rows and columns of the matrices at a frequency.
     workers : int, optional
         As for `in_threads`.
+
+    Returns
+    -------
+    list of (n,) int arrays
     """
     groups, rows, columns = block
     fair = len(indices) // (8 * (workers or usable_cores()))
@@ -100,6 +104,10 @@ def half_chunks(
         Position of each frequency's conjugate; self-conjugate frequencies have separate tasks.
     block, workers
         As for `chunks`.
+
+    Returns
+    -------
+    list of (n,) int arrays
     """
     index = np.arange(len(partner))
     return chunks(index[index < partner], block, workers) + chunks(index[index == partner], block, workers)

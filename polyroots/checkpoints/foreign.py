@@ -106,6 +106,10 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerS
     size : (H, W), optional
         Grid of the convolutions in pixels: of a foreign checkpoint 32x32 by default, of ours in place of their own.
 
+    Returns
+    -------
+    LayerSet
+
     Raises
     ------
     FileError

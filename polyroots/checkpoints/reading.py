@@ -28,6 +28,11 @@ def read_document(path: str | Path, *, lazily: bool = False) -> Any:
     lazily : bool
         Map the tensors of a zip file into memory, so that they are read when they are used.
 
+    Returns
+    -------
+    object
+        Tensors and plain data, usually a dict.
+
     Raises
     ------
     FileError

@@ -95,6 +95,11 @@ class SmoothingLevel(nn.Module):
             Residual f - A u, with the level's first A.
         carry_residual : bool
             False where the residual is not used afterwards: saves one application of A, and None is returned for it.
+
+        Returns
+        -------
+        u, r : (batch, channels, height, width)
+            The features, and the residual of the u before an output at the exit; None if it is not carried.
         """
         operators = self.operators
         steps = cast("Sequence[Step]", self.blocks)
@@ -220,6 +225,10 @@ class MgLevel(SmoothingLevel):
         Number of successive steps that share one B; by default all of them.
     **options
         ``padding``, ``steps_per_A``, ``A_init`` and ``begins_at_zero``, see `SmoothingLevel`.
+
+    References
+    ----------
+    J. He, J. Xu, MgNet: A unified framework of multigrid and convolutional neural network, Sci. China Math. 62 (2019).
     """
 
     def __init__(

@@ -33,6 +33,16 @@ class ConvOperator(nn.Conv2d):
     init : ``"kaiming"`` or ``"shifted"``
         How the weights are drawn: torch's default, as the authors do, whose spectrum is a disc around 0; or the
         identity plus noise, see `draw_shifted`.
+
+    See Also
+    --------
+    polyroots.Convolution : the same operator for spectra
+
+    Examples
+    --------
+    >>> A = ConvOperator(4)
+    >>> A(torch.ones(2, 4, 8, 8)).shape
+    torch.Size([2, 4, 8, 8])
     """
 
     def __init__(self, channels: int, padding: Padding = "zeros", init: Init = "kaiming") -> None:
@@ -54,6 +64,10 @@ class ConvOperator(nn.Conv2d):
         u : (batch, channels, height, width)
         scale, shift : scalars, optional
             1 and 0 where left out.
+
+        Returns
+        -------
+        (batch, channels, height, width)
         """
         # Scale and shift change the kernel, which is smaller than the features of all but the coarsest level.
         kernel = self.weight if scale is None else scale * self.weight

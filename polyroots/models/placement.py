@@ -138,6 +138,10 @@ def placements_for(
     quadratic : str, optional
         Of the blocks R and C, in its place.
 
+    Returns
+    -------
+    tuple of Placement
+
     Raises
     ------
     InputError

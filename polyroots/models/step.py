@@ -59,6 +59,10 @@ class Step(nn.Module, ABC):
             A of a `PolyStep`, B of an `ExtractorStep`.
         u : features; None stands for zero and costs nothing
         r : residual f - A u
+
+        Returns
+        -------
+        u, delta : (batch, channels, height, width)
         """
         delta = self.delta(operator, r)
         return self.output(delta if u is None else u + delta), delta

@@ -60,6 +60,12 @@ def draw_contours(
     See Also
     --------
     draw_surface : The same as a surface over the spectrum.
+
+    Examples
+    --------
+    >>> figure = draw_contours(np.array([1.0, 1 + 0.5j, 1 - 0.5j]), ResidualPolynomial([1.0]), "one root")
+    >>> figure.get_suptitle()
+    'one root'
     """
     every = max(1, -(-len(values) // max_points))
     others = np.empty(0, dtype=complex) if chosen is None else values[~chosen][::every]

@@ -41,6 +41,17 @@ def draw_spectrum(
     Returns
     -------
     matplotlib.figure.Figure
+
+    See Also
+    --------
+    draw_contours : with a residual polynomial
+    draw_overview : the spectra of many layers
+
+    Examples
+    --------
+    >>> figure = draw_spectrum(np.exp(2j * np.pi * np.arange(8) / 8), "a shift")
+    >>> figure.axes[0].get_title()
+    'a shift'
     """
     boundary = np.empty(0, dtype=complex) if numerical_range is None else numerical_range
     shown = np.concatenate([values, boundary])

@@ -131,6 +131,13 @@ def save_figure(figure: Figure, stem: str | Path, formats: Sequence[str] = ("png
     ------
     FileError
         If the directory can't be made or written.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory:
+    ...     [path.name for path in save_figure(Figure(), Path(directory) / "empty", ["svg"])]
+    ['empty.svg']
     """
     paths = []
     for kind in formats:

@@ -241,6 +241,11 @@ def factors_from_roots(blocks: Iterable[str], roots: Sequence[complex]) -> tuple
     roots : sequence of complex
         One after the other for each block, as many as it has.
 
+    Returns
+    -------
+    tuple of factors
+        `Linear`, `RealPair`, `SymmetricPair` or `ComplexPair`, one for each block.
+
     Raises
     ------
     InputError

@@ -317,6 +317,11 @@ def roots_of_block(letter: str, alphas: Sequence[float]) -> list[complex]:
     alphas : sequence of float
         The block's coefficients in the order of its powers.
 
+    Returns
+    -------
+    list of complex
+        As many as the block has, fewer if its leading coefficient is zero.
+
     Raises
     ------
     InputError

@@ -39,6 +39,10 @@ def write_report(run: str | Path | LoadedRun, path: str | Path | None = None) ->
     FileError
         If there is no such run, or the page can't be written.
 
+    See Also
+    --------
+    polyroots.training.load_run : the contents as objects
+
     Examples
     --------
     >>> pr.write_report("runs/first")  # doctest: +SKIP

@@ -44,6 +44,10 @@ def interactive_plane(operator: OperatorSummary, operators: int) -> go.Figure:
     operator : OperatorSummary
     operators : int
         Number of A in the report, between which the points of all plots are divided.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
     """
     figure = go.Figure()
     ranges = {}

@@ -162,6 +162,10 @@ def singular_values_of(
         As for `singular_values`.
     on_progress : callable, optional
         Called with (tasks done, tasks) while the symbol's singular values are computed.
+
+    Returns
+    -------
+    (N,) float64 or float32, descending
     """
     precision = np.dtype(dtype)
     if precision not in (np.float64, np.float32):

@@ -294,6 +294,10 @@ def eigenvalues_of(
         As for `eigenvalues`.
     on_progress : callable, optional
         Called with (tasks done, tasks) while the symbol's eigenvalues are computed.
+
+    Returns
+    -------
+    Spectrum
     """
     convolution.require_square("eigenvalues")
     name, precision = convolution.name, np.dtype(dtype)

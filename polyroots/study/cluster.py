@@ -303,6 +303,10 @@ def minutes_of(text: str) -> int:
     text : str
         ``M``, ``M:S``, ``H:M:S``, ``D-H``, ``D-H:M`` or ``D-H:M:S``.
 
+    Returns
+    -------
+    int
+
     Raises
     ------
     InputError

@@ -81,6 +81,10 @@ def start_study(
     make_runner : callable
         Called with the directory and the names of the unfinished runs.
 
+    Yields
+    ------
+    StartedStudy
+
     Raises
     ------
     FileError
@@ -133,10 +137,19 @@ def run_study(
     on_look : callable, optional
         Called with the progress of all runs about twice a second.
 
+    Returns
+    -------
+    Outcome
+
     Raises
     ------
     KeyboardInterrupt
         If it is raised within, after `Runner.stop`.
+
+    See Also
+    --------
+    start_study : makes directory and runner as ``polyroots study run`` does
+    study_table : the accuracies of the runs
     """
     known: dict[str, RunProgress] = {}  # a run that is done doesn't change
     while True:

@@ -42,6 +42,10 @@ def long_cells(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, s
     table : StudyTable
     rows : settings to sort by and to show first; all others follow
     base : settings of the row that the others are compared with, see `StudyTable.base_of`
+
+    Returns
+    -------
+    Cells
     """
     base = base or {}
     keys = _in_order(table, rows)
@@ -97,6 +101,10 @@ def cross_cells(
     rows : settings to sort by and to show first; all others follow
     measure : the accuracy in the cells
     base : if given, cells show differences to the row with these settings, see `StudyTable.base_of`
+
+    Returns
+    -------
+    Cells
 
     Raises
     ------

@@ -25,6 +25,10 @@ def line_of(text: str, place: Place, value: Any = None) -> int | None:
     value : str or number, optional
         An item of the array at `place`: the line of that item is returned.
 
+    Returns
+    -------
+    int or None
+
     Examples
     --------
     >>> text = 'title = "a"\n[axes]\nlr = [\n  0.1,\n  -1,\n]\n'

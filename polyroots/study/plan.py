@@ -73,7 +73,7 @@ class Plan:
 
 
 def make_plan(path: str | Path, machine: Machine | None = None) -> tuple[Plan, Description]:
-    """Return the plan of a study file, and the file's content.
+    r"""Return the plan of a study file, and the file's content.
 
     Parameters
     ----------
@@ -93,6 +93,20 @@ def make_plan(path: str | Path, machine: Machine | None = None) -> tuple[Plan, D
         If the file, or a folder of images, can't be read.
     InputError
         With the line at fault, for the first setting that can't be used.
+
+    See Also
+    --------
+    polyroots.study.StudyDirectory.write, polyroots.study.run_study
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as directory:
+    ...     path = Path(directory) / "study.toml"
+    ...     _ = path.write_text("seeds = 2\n[axes]\nmodel = ['q2', 'q4']\n")
+    ...     plan, _ = make_plan(path)
+    >>> [run.name for run in plan.runs]
+    ['q2_seed-7', 'q4_seed-7', 'q2_seed-8', 'q4_seed-8']
     """
     machine = machine or Machine()
     description = read_description(path)

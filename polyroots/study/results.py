@@ -92,10 +92,18 @@ def results_of(directory: str | Path) -> Results:
     ----------
     directory : path
 
+    Returns
+    -------
+    Results
+
     Raises
     ------
     FileError
         If it holds no run, or one that is damaged.
+
+    See Also
+    --------
+    series_of : the runs of a figure of accuracy against weights
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -155,7 +163,7 @@ def accuracies_of(path: Path, document: Any) -> tuple[float, float]:
 
 
 def series_of(results: Sequence[Result]) -> list[Series]:
-    """Group runs into series that differ in channels and seed only.
+    """Return series of runs that differ in channels and seed only.
 
     Parameters
     ----------

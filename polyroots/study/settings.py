@@ -85,6 +85,10 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
     seed : int
     machine : Machine
 
+    Returns
+    -------
+    TrainConfig
+
     Raises
     ------
     InputError

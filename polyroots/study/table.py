@@ -172,6 +172,10 @@ def study_table(directory: StudyDirectory) -> StudyTable:
     ----------
     directory : StudyDirectory
 
+    Returns
+    -------
+    StudyTable
+
     Raises
     ------
     FileError

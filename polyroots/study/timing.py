@@ -58,6 +58,10 @@ def estimate(plan: Plan, on_progress: Callable[[int, int], None] = lambda done, 
     on_progress : callable, optional
         Called with (networks timed, networks).
 
+    Returns
+    -------
+    Estimate
+
     Raises
     ------
     InputError

@@ -34,6 +34,10 @@ def autoaugment(
     fill : int
         Value in 0..255 of pixels from outside of the image.
 
+    Returns
+    -------
+    (batch, C, H, W) uint8 tensor
+
     References
     ----------
     E. D. Cubuk, B. Zoph, D. Mane, V. Vasudevan, Q. V. Le, AutoAugment: Learning Augmentation Strategies from Data,

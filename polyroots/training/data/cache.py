@@ -78,6 +78,10 @@ def write_cached(
         Returns the images, from the first one on at each call.
     shape : tuple of int
         (N, C, H, W).
+
+    Returns
+    -------
+    (N, C, H, W) uint8 array
     """
     has_failed = False
 

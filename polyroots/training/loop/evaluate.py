@@ -67,6 +67,10 @@ def evaluate(model: nn.Module, split: Split, normalise: Normalisation, device: t
     Returns
     -------
     Scores
+
+    See Also
+    --------
+    evaluate_checkpoint : the same for a checkpoint, with the data that it was trained on
     """
     return scores_from(evaluation_sums(model, split, normalise, device), len(split))
 

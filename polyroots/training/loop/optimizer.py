@@ -25,6 +25,14 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> SGD:
     Returns
     -------
     torch.optim.SGD
+
+    Examples
+    --------
+    >>> import polyroots as pr
+    >>> model = pr.models.build("q2", image_size=8, in_channels=1, channels=[4])
+    >>> optimizer = make_optimizer(model, pr.training.train_config("digits", model.config))
+    >>> [group["weight_decay"] for group in optimizer.param_groups]
+    [0.0001, 0.0]
     """
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     alphas = [p for name, p in trained if name.endswith("alphas")]

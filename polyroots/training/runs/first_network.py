@@ -21,6 +21,12 @@ def network_at_start(config: TrainConfig, start: Checkpoint | None) -> tuple[nn.
     config : TrainConfig
     start : Checkpoint or None
         The network to start from; without it one is drawn by torch's global generator, which the caller seeds.
+
+    Returns
+    -------
+    network : nn.Module
+    report : dict or None
+        `InitReport.to_dict` of its coefficients.
     """
     if start is not None:
         # The report describes the coefficients unless they have been trained since they were set.

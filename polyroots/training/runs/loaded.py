@@ -35,7 +35,11 @@ class LoadedRun:
     config : TrainConfig
         Its configuration.
     metrics : dict
-        Column of metrics.csv -> (epochs,) float64 array; NaN where nothing was measured.
+        Columns of metrics.csv by name, each an (epochs,) float64 array; NaN where nothing was measured.
+
+    See Also
+    --------
+    load_run
     """
 
     run: Run

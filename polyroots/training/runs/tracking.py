@@ -106,6 +106,10 @@ class Snapshot:
             A network with convolutions A, from `polyroots.models.build`.
         epoch : int
 
+        Returns
+        -------
+        Snapshot
+
         Raises
         ------
         InputError
