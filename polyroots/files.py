@@ -169,7 +169,7 @@ def read_json(path: Path, what: str) -> Any:
     Raises
     ------
     FileError
-        If the file is missing, can't be read, or is not JSON; the message says that `what` was expected.
+        If the file is missing, can't be read, or is not JSON; the message has `what` as the expected content.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))

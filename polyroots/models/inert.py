@@ -38,7 +38,7 @@ def inert_coefficients(model: nn.Module) -> list[Inert]:
     """Find the coefficients of a Poly-MgNet whose size has no effect; none in other networks.
 
     In evaluation mode, where batch norm has its running statistics, every coefficient has an effect; this is about
-    training mode. Each block is looked at by itself: a factor that all blocks of a network of one level have in common,
+    training mode. Each block is considered by itself: a factor that all blocks of a one-level network have in common,
     which its output takes out as well, is not found.
     """
     # A compiled network or one in a wrapper for data parallelism is a submodule.

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style
 
-# Letters of a layer's name that leave room for the picture. A longer name is cut at its beginning, as its end tells
-# layers apart.
+# Letters of a layer's name that leave room for the picture. A longer name is cut at its beginning, as its end
+# distinguishes layers.
 _LONGEST = 34
 
 

@@ -67,8 +67,8 @@ def write_cached(
 ) -> UInt8[np.ndarray, "N C H W"]:
     """Write images to the cache and return them, mapped into memory.
 
-    A file that can't be written whole is not written at all: a `CacheWarning` says why, and the images are returned in
-    memory. Errors of `decode` are raised.
+    A file that can't be written whole is not written at all: a `CacheWarning` has the reason, and the images are
+    returned in memory. Errors of `decode` are raised.
 
     Parameters
     ----------

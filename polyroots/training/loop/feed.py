@@ -88,7 +88,7 @@ class _GroupSampler:
 
 
 def make_feed(split: Split, device: torch.device, config: TrainConfig) -> Feed:
-    """Return the feed of a split: from workers if the configuration says so or the images are too many."""
+    """Return the feed of a split: from workers if they are configured, or the images are too many."""
     is_large = len(split) * split.image_bytes > _RESIDENT_BYTES
     if config.loading == "workers" or (config.loading == "auto" and is_large):
         return WorkerFeed(split, device, config.workers)

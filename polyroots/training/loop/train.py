@@ -197,7 +197,7 @@ def resume(
 
 
 def _data_of(config: TrainConfig, run: Run, download: bool) -> Source:
-    """Return the data set of a run, or raise an error that says how to name its directory."""
+    """Return the data set of a run, or raise an error with the field for its directory."""
     try:
         source = open_data(config.dataset, config.data_dir, download)
     except FileError as error:
