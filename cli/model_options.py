@@ -12,6 +12,7 @@ import click
 from polyroots_cli.options import was_given
 
 if TYPE_CHECKING:
+    from polyroots.initialization import Signs
     from polyroots.models import AlphaInit, ModelConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,6 +69,7 @@ class NetworkRequest:
     roots: str
     alpha_init: str
     relax: str | None
+    signs: Signs | None
 
     @property
     def name(self) -> str:
@@ -103,7 +105,7 @@ class NetworkRequest:
         from polyroots.models import AlphaInit
 
         alpha_init = AlphaInit.parse(self.alpha_init)
-        alpha_init.require_alone(roots=was_given("roots"), relax=was_given("relax"))
+        alpha_init.require_alone(**{name: was_given(name) for name in ("roots", "relax", "signs")})
         return alpha_init
 
     def config(self, *, image_size: tuple[int, int], **shape: Any) -> ModelConfig:
@@ -117,7 +119,7 @@ class NetworkRequest:
         config = model_config(self.name, image_size=image_size, **shape, **shape_fields(vars(self)))
         if self.degree is not None:
             require_degree(self.degree, config.blocks)
-        for name in ("roots", "alpha_init", "relax"):
+        for name in ("roots", "alpha_init", "relax", "signs"):
             if was_given(name) and not config.is_polynomial:
                 option = name.replace("_", "-")
                 raise click.UsageError(f"{config.name} has no coefficients to set; leave --{option} out")
@@ -237,6 +239,12 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         metavar="W|auto|none",
         help="Move the roots outwards, lambda/W with W in (0, 1]; auto[:BOUND] takes the largest W with which no level "
         "amplifies a residual by more than the bound. [default: none]",
+    ),
+    "signs": click.option(
+        "--signs",
+        type=click.Choice(["paper", "placement"]),
+        help="Signs of real roots: as the strategy chooses them, or positive where a linear block has a ReLU both "
+        "before and after its coefficient. [default: paper]",
     ),
 }
 

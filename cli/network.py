@@ -29,9 +29,31 @@ def origin_of(init: Mapping[str, Any]) -> str:
     """Return the origin of the coefficients of an `InitReport.to_dict`, as text."""
     if init["strategy"] is None:
         return f"coefficients '{init['alpha_init']}'"
-    # Files of version 0.1.0 have no relaxation.
-    relax = init.get("relax", "none")
-    return f"roots '{init['strategy']}'" + ("" if relax == "none" else f", relaxed '{relax}'")
+    # Files of version 0.1.0 have neither relaxation nor signs.
+    relax, signs = init.get("relax", "none"), init.get("signs", "paper")
+    ways = [f"roots '{init['strategy']}'"]
+    if relax != "none":
+        ways.append(f"relaxed '{relax}'")
+    if signs != "paper":
+        ways.append(f"signs by the {signs}")
+    return ", ".join(ways)
+
+
+def rectified_sentences(init: Mapping[str, Any]) -> list[str]:
+    """Return a warning of negative coefficients of an `InitReport.to_dict` that are rectified; empty without any."""
+    levels: dict[tuple[int, str], list[int]] = {}
+    for item in init.get("rectified", ()):
+        levels.setdefault((item["block"], item["letter"]), []).append(item["level"])
+    if not levels:
+        return []
+    places = " and ".join(
+        f"block {block} ({letter}) of {'level' if len(numbers) == 1 else 'levels'} {', '.join(map(str, numbers))}"
+        for (block, letter), numbers in levels.items()
+    )
+    return [
+        f"Warning: the placement rectifies a negative coefficient in {places}: what is positive before it is cut off "
+        "after it; --signs placement takes positive roots there."
+    ]
 
 
 def start_sentences(init: Mapping[str, Any]) -> list[str]:
@@ -47,7 +69,7 @@ def start_sentences(init: Mapping[str, Any]) -> list[str]:
 def _amplification(level: Mapping[str, Any]) -> str:
     """Return the part of the sentence on one level."""
     w, after = level.get("relaxation", 1.0), level["diagnosis"]["norm"]
-    before = level.get("unrelaxed_norm") or after
+    before = level.get("unrelaxed_norm")
     title = str(level.get("title", f"level {level['level']}")).removesuffix(".weight")
     if w == 1:
         return (
@@ -55,7 +77,8 @@ def _amplification(level: Mapping[str, Any]) -> str:
             if after <= 1 + _ROUNDING
             else f"amplifies up to {after:.3g} times in {title}"
         )
-    return f"amplifies up to {before:.3g} times in {title}: relaxed by {w:.3g}, {after:.3g} times then"
+    much = "without bound" if before is None else f"up to {before:.3g} times"
+    return f"amplifies {much} in {title}: relaxed by {w:.3g}, {after:.3g} times then"
 
 
 def inert_sentences(init: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from polyroots.text import count_of
 from polyroots.training import Beginning, Reporter
 from polyroots_cli.console import console, dimensions, say
-from polyroots_cli.network import inert_sentences, levels_tables, origin_of, start_sentences
+from polyroots_cli.network import inert_sentences, levels_tables, origin_of, rectified_sentences, start_sentences
 from polyroots_cli.options import is_first_process
 
 if TYPE_CHECKING:
@@ -91,7 +91,13 @@ class ConsoleReporter(Reporter):
                 f"{origin_of(init)}, degree {init['degree']}",
                 screen=self.console,
             )
-            say(*levels_tables(init), *start_sentences(init), *inert_sentences(init), screen=self.console)
+            say(
+                *levels_tables(init),
+                *start_sentences(init),
+                *rectified_sentences(init),
+                *inert_sentences(init),
+                screen=self.console,
+            )
         self.run, self.epochs, self.epochs_done = beginning.run, config.epochs, beginning.epoch
         self.task = self.bar.add_task(
             f"epoch {min(beginning.epoch + 1, self.epochs)}/{self.epochs}",

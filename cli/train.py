@@ -123,7 +123,7 @@ def _prepare(
     if init_file is not None:
         refuse_shape(
             f"--init {init_file} brings the network and its roots",
-            *("model", "blocks", "degree", "roots", "alpha_init", "relax"),
+            *("model", "blocks", "degree", "roots", "alpha_init", "relax", "signs"),
         )
         start = load_checkpoint(init_file)
     if request.roots == "given":
@@ -142,12 +142,21 @@ def _prepare(
 def _origin(start: Checkpoint | None, request: NetworkRequest) -> dict[str, str | None]:
     """Return the fields of `TrainConfig` for the origin of the coefficients."""
     if start is None or not start.init:
-        return {"roots": request.roots, "alpha_init": request.alpha_init, "relax": request.relax}
+        return {
+            "roots": request.roots,
+            "alpha_init": request.alpha_init,
+            "relax": request.relax,
+            "signs": request.signs,
+        }
     strategy = start.init["strategy"]
     if strategy is None:
         return {"alpha_init": start.init["alpha_init"]}
-    # Files of version 0.1.0 have no relaxation.
-    return {"roots": strategy, "relax": start.init.get("relax", "none")}
+    # Files of version 0.1.0 have neither.
+    return {
+        "roots": strategy,
+        "relax": start.init.get("relax", "none"),
+        "signs": start.init.get("signs", "paper"),
+    }
 
 
 def _print_result(result: TrainResult) -> None:

@@ -59,6 +59,7 @@ def test_options_reach_the_configuration(tmp_path: Path) -> None:
         "roots": "extremal",
         "alpha_init": "spectrum",
         "relax": "none",
+        "signs": "paper",
         "epochs": 2,
         "batch_size": 20,
         "lr": 0.05,

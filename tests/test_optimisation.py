@@ -13,8 +13,8 @@ from spectra import max_abs, shifted
 import polyroots as pr
 from polyroots.polynomials.target import Target
 from polyroots.roots.chebyshev_ellipse import best_ellipse
+from polyroots.roots.fitting import RootRequest
 from polyroots.roots.optimal import OptimisationProblem, optimise_roots
-from polyroots.roots.picking import RootRequest
 from polyroots.roots.select import choose_roots
 
 

@@ -103,6 +103,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
             options=options,
             alpha_init=request.alpha_init,
             relax="none" if request.relax is None else request.relax,
+            signs=request.signs or "paper",
             region=region,
             padding=spectrum_padding,
             seed=seed,

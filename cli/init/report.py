@@ -17,6 +17,7 @@ from polyroots_cli.network import (
     inert_sentences,
     levels_tables,
     origin_of,
+    rectified_sentences,
     start_sentences,
 )
 
@@ -147,7 +148,7 @@ def _print_levels(result: InitResult, report: InitReport, title: str, legend: st
     )
     say(*levels_tables(document))
     say(legend)
-    say(*start_sentences(document), *inert_sentences(document))
+    say(*start_sentences(document), *rectified_sentences(document), *inert_sentences(document))
     _say_in_words(document["levels"])
 
 

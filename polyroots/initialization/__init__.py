@@ -4,7 +4,7 @@ from polyroots.initialization.network import draw_alphas, operators_to_damp, req
 from polyroots.initialization.operators import OperatorToDamp, choose_for_all
 from polyroots.initialization.ranking import RankedStrategy, rank
 from polyroots.initialization.report import BlockReport, InitReport, LevelReport, report_as_is, report_on
-from polyroots.initialization.request import FOR_TRAINING, InitRequest, RequestError
+from polyroots.initialization.request import FOR_TRAINING, InitRequest, RequestError, Signs
 from polyroots.initialization.run import InitResult, initialize, initialize_from
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "OperatorToDamp",
     "RankedStrategy",
     "RequestError",
+    "Signs",
     "choose_for_all",
     "draw_alphas",
     "initialize",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 
 from polyroots.errors import InputError
 from polyroots.initialization.operators import OperatorToDamp
-from polyroots.models import AlphaInit, PolyMgNet, PolyStep, set_coefficients
+from polyroots.initialization.request import Signs
+from polyroots.models import AlphaInit, PolyMgNet, PolyStep, blocks_that_rectify_twice, set_coefficients
 from polyroots.polynomials import factors_from_roots
 from polyroots.roots import RootChoice
 from polyroots.spectra import Convolution
@@ -31,6 +33,7 @@ def operators_to_damp(
     region: str = "all",
     padding: str = "circular",
     has_fixed_blocks: bool = True,
+    signs: Signs = "paper",
     on_operator: Callable[[OperatorToDamp], None] | None = None,
 ) -> list[OperatorToDamp]:
     """Return the operators A of a network's levels, with their spectra, in the order of `PolyMgNet.groups`.
@@ -42,6 +45,8 @@ def operators_to_damp(
         See `initialize`.
     has_fixed_blocks : bool
         Whether roots have to fit the network's blocks.
+    signs : ``"paper"`` or ``"placement"``
+        See `InitRequest`.
     on_operator : callable, optional
         Called with each operator as soon as its spectrum is computed.
 
@@ -52,9 +57,12 @@ def operators_to_damp(
     """
     names = {module: name for name, module in network.named_modules()}
     operators = []
+    rectifies = blocks_that_rectify_twice(network)
     for number, (level, size) in enumerate(zip(network.smoothing_levels, network.config.sizes, strict=True), 1):
         first, groups = 1, level.groups
+        flags = iter(rectifies[number - 1])
         for A, steps in groups:
+            own = tuple(itertools.islice(flags, len(steps)))
             title = f"level {number}"
             if len(groups) > 1:
                 last = first + len(steps) - 1
@@ -64,7 +72,8 @@ def operators_to_damp(
                 raise InputError(f"{title}: A has no numbers yet, it is on the meta device; give it weights first")
             convolution = Convolution.of(A.weight, size, padding=padding, name=f"{names[A]}.weight")
             blocks = tuple(step.letter for step in steps) if has_fixed_blocks else None
-            operators.append(OperatorToDamp(number, title, convolution, region, blocks))
+            positive = own if signs == "placement" and blocks is not None else ()
+            operators.append(OperatorToDamp(number, title, convolution, region, blocks, positive))
             if on_operator:
                 on_operator(operators[-1])
     return operators

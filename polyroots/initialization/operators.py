@@ -27,6 +27,8 @@ class OperatorToDamp:
         The part of the spectrum that is to be damped.
     blocks : tuple of str, optional
         Blocks that the roots have to fit; by default the degree alone decides how many there are.
+    positive : tuple of bool
+        For each block whether it is an L that needs a positive root.
 
     Attributes
     ----------
@@ -50,7 +52,9 @@ class OperatorToDamp:
         convolution: Convolution,
         region: str = "all",
         blocks: tuple[str, ...] | None = None,
+        positive: tuple[bool, ...] = (),
     ) -> None:
+        self.positive = positive
         self.number, self.title, self.name, self.convolution = number, title, convolution.name, convolution
         self.blocks = blocks
         self.spectrum: Spectrum | None = None
@@ -63,7 +67,8 @@ class OperatorToDamp:
     def choose(self, degree: int | None, strategy: str, options: Mapping[str, Any]) -> RootChoice:
         """Choose as many roots as the blocks have, or degree + 1 without blocks."""
         with _naming(self.title):
-            return choose_roots(self.target, degree if self.blocks is None else None, strategy, self.blocks, **options)
+            own = degree if self.blocks is None else None
+            return choose_roots(self.target, own, strategy, self.blocks, positive=self.positive, **options)
 
     def refit(self, choice: RootChoice, blocks: tuple[str, ...]) -> RootChoice:
         """Return the same roots in the order of other blocks."""

@@ -9,7 +9,7 @@ from typing import Any
 from polyroots.files import without_infinity
 from polyroots.initialization.operators import OperatorToDamp
 from polyroots.initialization.request import InitRequest
-from polyroots.models import Inert, PolyMgNet, PolyStep, inert_coefficients
+from polyroots.models import Inert, PolyMgNet, PolyStep, Rectified, inert_coefficients, rectified_coefficients
 from polyroots.polynomials import Diagnosis, ResidualPolynomial, factors_from_roots, roots_of_block
 from polyroots.roots import RootChoice
 
@@ -116,6 +116,10 @@ class InitReport:
         ``"spectrum"``, or the initialisation that set the coefficients without one.
     relax : str
         How the roots were relaxed, see `polyroots.roots.Relaxation`.
+    signs : ``"paper"`` or ``"placement"``
+        The rule for the signs of real roots, see `InitRequest`.
+    rectified : tuple of Rectified
+        Negative coefficients of blocks L that rectify twice.
 
     See Also
     --------
@@ -132,6 +136,8 @@ class InitReport:
     inert: tuple[Inert, ...] = ()
     alpha_init: str = "spectrum"
     relax: str = "none"
+    signs: str = "paper"
+    rectified: tuple[Rectified, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON: given roots as pairs (re, im), infinity as None."""
@@ -176,6 +182,8 @@ def report_on(
         levels=levels,
         inert=() if network is None else tuple(inert_coefficients(network)),
         relax=str(request.relaxation),
+        signs=request.signs,
+        rectified=() if network is None else tuple(rectified_coefficients(network)),
     )
 
 
@@ -213,6 +221,7 @@ def report_as_is(
         levels=_watched(reports, on_level),
         inert=tuple(inert_coefficients(network)),
         alpha_init=origin,
+        rectified=tuple(rectified_coefficients(network)),
     )
 
 

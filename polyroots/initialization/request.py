@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
-from polyroots.errors import InputError
+from polyroots.errors import InputError, unknown_name
 from polyroots.models import AlphaInit
 from polyroots.polynomials import require_degree
 from polyroots.roots import Relaxation, completed, require_options
@@ -17,11 +17,20 @@ OnProgress = Callable[[str, int, int], None]
 
 
 #: Fields of `InitRequest` for networks that are to be trained, in `initialize` and in training.
-FOR_TRAINING = {"relax": "none"}
+FOR_TRAINING = {"relax": "none", "signs": "paper"}
+
+#: The signs of real roots: as the strategy chooses them, or as the placement of batch norm and ReLU asks for.
+Signs = Literal["paper", "placement"]
 
 
 class RequestError(InputError):
     """A field of an `InitRequest` that doesn't go with another one or with the source."""
+
+
+def require_signs(signs: str) -> None:
+    """Raise InputError if there is no rule of this name for the signs of roots."""
+    if signs not in get_args(Signs):
+        raise unknown_name("rule for the signs", signs, get_args(Signs))
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,10 @@ class InitRequest:
     relax : str or float
         Move the roots of each operator outwards: ``"none"``, a weight in (0, 1], ``"auto"`` or ``"auto:BOUND"``, see
         `polyroots.select_roots`.
+    signs : ``"paper"`` or ``"placement"``
+        The signs of real roots. ``"placement"`` takes the roots of blocks L that rectify twice from the positive side
+        of the spectrum (`polyroots.models.blocks_that_rectify_twice`), and keeps the blocks of the network or of its
+        configuration. ``"paper"`` leaves them to the strategy.
     region : ``"all"`` or ``"high"``
         Damp the whole spectrum, or the high frequencies only.
     padding : ``"circular"`` or ``"zeros"``
@@ -75,6 +88,7 @@ class InitRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     alpha_init: str = "spectrum"
     relax: str | float = "none"
+    signs: Signs = "paper"
     region: str = "all"
     padding: str = "circular"
     seed: int | None = None
@@ -86,10 +100,15 @@ class InitRequest:
     needs_network: bool = False
 
     def __post_init__(self) -> None:
+        require_signs(self.signs)
         require_options(self.strategy, self.options)
         try:
-            is_relaxed = self.relaxation.kind != "none"
-            self.alphas.require_alone(strategy=self.strategy != "extremal", compare=self.compare, relax=is_relaxed)
+            self.alphas.require_alone(
+                strategy=self.strategy != "extremal",
+                compare=self.compare,
+                relax=self.relaxation.kind != "none",
+                signs=self.signs != "paper",
+            )
         except InputError as error:
             raise RequestError(str(error), fields=error.fields) from None
         if self.region == "high" and self.padding == "zeros":

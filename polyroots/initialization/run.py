@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -15,7 +15,7 @@ from polyroots.initialization.network import draw_alphas, require_polynomial, se
 from polyroots.initialization.operators import choose_for_all
 from polyroots.initialization.ranking import RankedStrategy, rank
 from polyroots.initialization.report import InitReport, LevelReport, report_as_is, report_on
-from polyroots.initialization.request import FOR_TRAINING, InitRequest, OnProgress
+from polyroots.initialization.request import FOR_TRAINING, InitRequest, OnProgress, Signs
 from polyroots.initialization.sources import InitSource, open_source
 from polyroots.models import AlphaInit, ModelConfig, PolyMgNet
 
@@ -97,7 +97,8 @@ def initialize(
     on_level : callable, optional
         Called with each level's report as soon as it is done.
     **options
-        Of the strategy, see `polyroots.select_roots`.
+        ``signs``, ``"paper"`` or ``"placement"``, see `InitRequest`, with a default in the same place; and options of
+        the strategy, see `polyroots.select_roots`.
 
     Returns
     -------
@@ -123,9 +124,10 @@ def initialize(
     ['L', 'L', 'C']
     """
     network = require_polynomial(model)
-    if relax is None:
-        relax = FOR_TRAINING["relax"] if AlphaInit.parse(alpha_init).needs_spectrum else "none"
-    request = InitRequest(degree, strategy, options, alpha_init, relax, region, padding)
+    defaults = FOR_TRAINING if AlphaInit.parse(alpha_init).needs_spectrum else {"relax": "none", "signs": "paper"}
+    relax = defaults["relax"] if relax is None else relax
+    signs = cast("Signs", options.pop("signs", None) or defaults["signs"])
+    request = InitRequest(degree, strategy, options, alpha_init, relax, signs, region, padding)
     source = open_source(network, request, _ignore)
     report = _choose_and_set(source, request, on_level or _ignore).report
     assert report is not None

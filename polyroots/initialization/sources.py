@@ -111,7 +111,7 @@ def _of_network(
     training: dict[str, Any] | None = None,
 ) -> InitSource:
     """Return the operators of a network's levels."""
-    is_fixed = generator is None or not request.free_blocks
+    is_fixed = generator is None or not request.free_blocks or request.signs == "placement"
     blocks = network.config.blocks if is_fixed else None
     request.require_fit(blocks)
     total = len(network.config.channels)
@@ -120,6 +120,7 @@ def _of_network(
         region=request.region,
         padding=request.padding,
         has_fixed_blocks=is_fixed,
+        signs=request.signs,
         on_operator=lambda operator: on_progress("eigenvalues", operator.number, total),
     )
     return InitSource(operators, blocks, network, generator, training=training)
@@ -153,6 +154,11 @@ def _of_layers(path: str | Path, layers: LayerSet, request: InitRequest, on_prog
         raise RequestError(
             f"{path} is no Poly-MgNet, so it has no coefficients to set",
             fields=("alpha_init",) if is_drawn else ("out",),
+        )
+    if request.signs == "placement":
+        raise RequestError(
+            f"{path} is no Poly-MgNet, so it has no placement to take the signs of roots from; use signs 'paper'",
+            fields=("signs",),
         )
     request.require_fit(request.blocks)
     chosen, skipped = layers.choose(request.layers, why_no_eigenvalues)

@@ -11,6 +11,7 @@ from polyroots.models.network import MgNet, Network, PolyMgNet, plain_name
 from polyroots.models.operator import ConvOperator, Init
 from polyroots.models.placement import PLACEMENTS, Placement
 from polyroots.models.poly_block import PolyBlock
+from polyroots.models.rectified import Rectified, blocks_that_rectify_twice, rectified_coefficients
 from polyroots.models.registry import NAMED_BLOCKS, NAMES, blocks_of, name_for_blocks, name_for_degree, parse_scale
 from polyroots.models.step import ExtractorStep, PolyStep, Step
 from polyroots.models.tracing import TracedConvolution, convolutions, trace_convolutions
@@ -35,11 +36,13 @@ __all__ = [
     "PolyBlock",
     "PolyMgNet",
     "PolyStep",
+    "Rectified",
     "SmoothingLevel",
     "Step",
     "TracedConvolution",
     "Transition",
     "blocks_of",
+    "blocks_that_rectify_twice",
     "build",
     "build_empty",
     "convolutions",
@@ -51,6 +54,7 @@ __all__ = [
     "name_for_degree",
     "parse_scale",
     "plain_name",
+    "rectified_coefficients",
     "set_coefficients",
     "trace_convolutions",
 ]

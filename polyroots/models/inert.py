@@ -41,8 +41,7 @@ def inert_coefficients(model: nn.Module) -> list[Inert]:
     training mode. Each block is considered by itself: a factor that all blocks of a one-level network have in common,
     which its output takes out as well, is not found.
     """
-    # A compiled network or one in a wrapper for data parallelism is a submodule.
-    network = next((module for module in model.modules() if isinstance(module, PolyMgNet)), None)
+    network = polynomial_network(model)
     if network is None:
         return []
     levels = network.smoothing_levels
@@ -50,8 +49,7 @@ def inert_coefficients(model: nn.Module) -> list[Inert]:
     for number, level in enumerate(levels, 1):
         steps = level.steps
         for index, step in enumerate(steps):
-            # Only the network's first step begins with u = 0, so that its output normalises the update alone.
-            begins = number == 1 and index == 0
+            begins = begins_at_zero(number, index)
             ends = begins and len(steps) == 1
             if ends and level.output_is_exit:
                 # The next level gets the residual of u before the output, in which the factor has an effect.
@@ -60,6 +58,16 @@ def inert_coefficients(model: nn.Module) -> list[Inert]:
             if powers:
                 found.append(Inert(number, index + 1, step.letter, powers))
     return found
+
+
+def polynomial_network(model: nn.Module) -> PolyMgNet | None:
+    """Return the Poly-MgNet that a model is, or has as a submodule when it is compiled or wrapped; None without one."""
+    return next((module for module in model.modules() if isinstance(module, PolyMgNet)), None)
+
+
+def begins_at_zero(level: int, index: int) -> bool:
+    """Whether a step begins with u = 0: the network's first one alone, whose output is that of its update."""
+    return level == 1 and index == 0
 
 
 def coefficient_count(model: nn.Module) -> int:

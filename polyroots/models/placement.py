@@ -204,3 +204,8 @@ def has_norm(place: nn.Module) -> bool:
     """Whether a place has a batch norm, after which the scale of its input is lost."""
     # Also the synchronised batch norm, which is no BatchNorm2d.
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in place.modules())
+
+
+def has_relu(place: nn.Module) -> bool:
+    """Whether a place ends in a ReLU, after which nothing is negative."""
+    return any(isinstance(module, nn.ReLU) for module in place.modules())

@@ -10,17 +10,8 @@ from jaxtyping import Float64
 
 from polyroots.errors import InputError
 from polyroots.polynomials import USELESS, KrylovBasis, ResidualPolynomial, Target, join_blocks, remedy
-from polyroots.roots.picking import (
-    EXTREMAL,
-    ChosenRoots,
-    RootRequest,
-    expand_conjugates,
-    fit,
-    misfit,
-    natural,
-    pick_kinds,
-    too_few_points,
-)
+from polyroots.roots.fitting import ChosenRoots, RootRequest, expand_conjugates, fit, misfit, natural
+from polyroots.roots.picking import EXTREMAL, pick_kinds, too_few_points
 from polyroots.text import count_of, floored
 
 # The measure of q from its roots in float64 may exceed that of the optimum by this factor and this absolute value.
@@ -190,16 +181,22 @@ def optimise_roots(target: Target, request: RootRequest, optimise: Optimiser, st
     remarks: tuple[str, ...] = ()
     for letters in ("S", "SL"):
         fixed = [letter for letter in blocks if letter in letters]
-        prior = _rim(target, fixed)
+        positive = tuple(flag for letter, flag in zip(blocks, request.positive, strict=False) if letter in letters)
+        prior = _rim(target, fixed, positive)
         free = _solve(optimise, replace(problem, count=request.count - len(prior), prior=tuple(prior)))
-        if letters == "S" and sum(root.imag == 0 for root in free) < blocks.count("L"):
+        fits = sum(root.imag == 0 for root in free) >= blocks.count("L")
+        if fits and letters == "S" and sum(root.imag == 0 < root.real for root in free) < sum(request.positive):
+            if set(blocks) <= set("SL"):
+                break
+            continue
+        if letters == "S" and not fits:
             if set(blocks) <= set("SL"):
                 raise misfit([*prior, *free], blocks)
             continue
         if fixed:
             remarks = (_remark(join_blocks(dict.fromkeys(fixed)), strategy),)
         break
-    chosen = fit([*prior, *free], blocks)
+    chosen = fit([*prior, *free], blocks, request.positive)
     return ChosenRoots(chosen.roots, chosen.blocks, remarks)
 
 
@@ -226,12 +223,12 @@ def _remark(letters: str, strategy: str) -> str:
     return f"blocks {letters} have the roots of 'extremal'; '{strategy}' chose the others"
 
 
-def _rim(target: Target, blocks: Sequence[str]) -> list[complex]:
-    """Return the roots of `extremal` for some of the blocks."""
+def _rim(target: Target, blocks: Sequence[str], positive: tuple[bool, ...] = ()) -> list[complex]:
+    """Return the roots of `extremal` for some of the blocks, positive ones where they have to be."""
     if not blocks:
         return []
     target.require_points(f"the choice for blocks {join_blocks(dict.fromkeys(blocks))}")
-    return pick_kinds(target, tuple(blocks), EXTREMAL).roots
+    return pick_kinds(target, tuple(blocks), EXTREMAL, positive=positive).roots
 
 
 def _solve(optimise: Optimiser, problem: OptimisationProblem) -> list[complex]:

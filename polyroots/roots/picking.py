@@ -1,58 +1,25 @@
-"""Picking roots from a spectrum one after the other, and fitting roots to the blocks of a network."""
+"""Picking roots from a spectrum one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Complex128, Float64, Inexact
-from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError
-from polyroots.polynomials import PAIRING_TOLERANCE, Target, degree_of, join_blocks, log_distances, root_count
-from polyroots.spectra import as_array
+from polyroots.polynomials import Target, join_blocks, log_distances, root_count
+from polyroots.roots.fitting import ChosenRoots, RootRequest, expand_conjugates, fit, natural
 from polyroots.text import count_of
 
 # Scores (logarithms) this close, relative to 1 or to the larger, are ties: those of mirrored points differ by rounding.
 _TIE = 1e-9
 
-#: The candidates: real parts, moduli of real parts (for +- pairs), pairs off the real axis, or the eigenvalues.
-RootKind = Literal["real", "symmetric", "pair", "any"]
-
-
-@dataclass(frozen=True)
-class RootRequest:
-    """The number of roots to choose, and the blocks that they are to fit.
-
-    Attributes
-    ----------
-    count : int
-        Number of roots.
-    blocks : tuple of str or None
-        None if the blocks may follow from the roots.
-    """
-
-    count: int
-    blocks: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
-class ChosenRoots:
-    """Roots in the order of their blocks.
-
-    Attributes
-    ----------
-    roots : list of complex
-    blocks : tuple of str
-    remarks : tuple of str
-        Sentences on roots that were chosen otherwise than the strategy says.
-    """
-
-    roots: list[complex]
-    blocks: tuple[str, ...]
-    remarks: tuple[str, ...] = ()
+#: The candidates: real parts, positive real parts, moduli of real parts (for +- pairs), pairs off the real axis, or the
+#: eigenvalues.
+RootKind = Literal["real", "positive", "symmetric", "pair", "any"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +67,9 @@ def _ends(kind: RootKind, target: Target, count: int) -> Sequence[complex]:
     ends = [complex(low.real), complex(high.real)]
     if kind == "symmetric":
         return [complex(abs(end)) for end in ends]
+    if kind == "positive":
+        # In the right half-plane the same as for all real parts.
+        ends = [end for end in ends if end.real > target.tolerance]
     return sorted(ends, key=abs)[1:] if count == 1 else ends
 
 
@@ -122,20 +92,29 @@ def pick_eigenvalues(
     """
     try:
         roots, remarks = _take("any", target, request.count, rule)
-        return natural(roots, remarks) if request.blocks is None else fit(roots, request.blocks)
+        if request.blocks is None:
+            return natural(roots, remarks)
+        chosen = fit(roots, request.blocks, request.positive)
+        if request.has_signs(chosen.roots):
+            return chosen
     except InputError:
         if request.blocks is None:
             raise
-        return pick_kinds(target, request.blocks, by_kind or rule)
+    return pick_kinds(target, request.blocks, by_kind or rule, positive=request.positive)
 
 
 def pick_kinds(
-    target: Target, blocks: tuple[str, ...], rule: PickingRule, *, pairs_are_real: bool = False
+    target: Target,
+    blocks: tuple[str, ...],
+    rule: PickingRule,
+    *,
+    pairs_are_real: bool = False,
+    positive: tuple[bool, ...] = (),
 ) -> ChosenRoots:
     """Pick roots for each kind of block.
 
-    L and R take real parts, S plus and minus the modulus of a real part, C pairs off the real axis, or two real parts
-    with `pairs_are_real`.
+    L and R take real parts, L with `positive` only positive ones, S plus and minus the modulus of a real part, C pairs
+    off the real axis, or two real parts with `pairs_are_real`.
     """
     source: dict[str, RootKind] = {
         "L": "real",
@@ -143,9 +122,14 @@ def pick_kinds(
         "S": "symmetric",
         "C": "real" if pairs_are_real else "pair",
     }
-    counts: dict[RootKind, int] = {
-        kind: sum(root_count(letter) for letter in blocks if source[letter] == kind)
-        for kind in ("real", "symmetric", "pair")
+    kinds: list[RootKind] = [source[letter] for letter in blocks]
+    for index, is_positive in enumerate(positive):
+        if is_positive:
+            kinds[index] = "positive"
+    order: tuple[RootKind, ...] = ("real", "positive", "symmetric", "pair")
+    counts = {
+        kind: sum(root_count(letter) for letter, own in zip(blocks, kinds, strict=True) if own == kind)
+        for kind in order
     }
     all_roots: list[complex] = []
     found: dict[RootKind, list[complex]] = {}
@@ -157,100 +141,10 @@ def pick_kinds(
         if len(found[kind]) < count:
             raise _too_few(kind, blocks, count, len(found[kind]))
     remaining = {kind: iter(roots) for kind, roots in found.items()}
-    ordered = [next(remaining[source[letter]]) for letter in blocks for _ in range(root_count(letter))]
+    ordered = [
+        next(remaining[kind]) for letter, kind in zip(blocks, kinds, strict=True) for _ in range(root_count(letter))
+    ]
     return ChosenRoots(ordered, blocks, tuple(remarks))
-
-
-def natural(roots: Sequence[complex], remarks: Iterable[str] = ()) -> ChosenRoots:
-    """Return roots with their natural blocks: one or two real roots as L, further ones as R, conjugate pairs as C.
-
-    For two and for four roots these are the blocks L,L and L,L,C of the paper, if there are enough real roots.
-    """
-    reals = [root for root in roots if root.imag == 0]
-    pairs = [root for root in roots if root.imag > 0]
-    singles = min(len(reals), 2 - len(reals) % 2)
-    blocks = ("L",) * singles + ("R",) * ((len(reals) - singles) // 2) + ("C",) * len(pairs)
-    return ChosenRoots(expand_conjugates([*reals, *pairs]), blocks, tuple(remarks))
-
-
-def fit(roots: Sequence[complex], blocks: tuple[str, ...]) -> ChosenRoots:
-    """Return roots in the order of the blocks that hold them.
-
-    L holds a real root, S a pair +-lambda, R and C two real roots or a conjugate pair.
-
-    Raises
-    ------
-    InputError
-        If the blocks can't hold the roots.
-    """
-    reals = [root for root in roots if root.imag == 0]
-    pairs = [root for root in roots if root.imag > 0]
-    slots: dict[int, list[complex]] = {}
-    # The blocks with the strictest demands choose first.
-    for letter in "SLCR":
-        for index in (place for place, other in enumerate(blocks) if other == letter):
-            slots[index] = _for_block(letter, reals, pairs)
-    is_full = all(len(slots[index]) == root_count(letter) for index, letter in enumerate(blocks))
-    if len(roots) != degree_of(blocks) + 1 or not is_full:
-        raise misfit(roots, blocks)
-    return ChosenRoots([root for index in range(len(blocks)) for root in slots[index]], blocks)
-
-
-def _for_block(letter: str, reals: list[complex], pairs: list[complex]) -> list[complex]:
-    """Remove and return roots that a block can hold, preferably pairs for C and reals for R; empty if none fit."""
-    if letter == "S":
-        return _symmetric(reals)
-    if letter == "L":
-        return [reals.pop(0)] if reals else []
-    if pairs and (letter == "C" or len(reals) < 2):
-        return expand_conjugates([pairs.pop(0)])
-    return [reals.pop(0), reals.pop(0)] if len(reals) >= 2 else []
-
-
-def misfit(roots: Sequence[complex], blocks: tuple[str, ...]) -> InputError:
-    """Return the error for roots that blocks can't hold."""
-    n_real = sum(root.imag == 0 for root in roots)
-    n_pairs = (len(roots) - n_real) // 2
-    what = " and ".join(
-        count_of(number, name) for number, name in ((n_real, "real root"), (n_pairs, "conjugate pair")) if number
-    )
-    return InputError(
-        f"the blocks {join_blocks(blocks)} can't hold the chosen roots, {what}; leave the blocks out to get "
-        "some that can"
-    )
-
-
-def expand_conjugates(points: Iterable[complex]) -> list[complex]:
-    """Return points of the upper half-plane, each followed by its conjugate if it isn't real."""
-    return [z for point in points for z in ([point, point.conjugate()] if point.imag else [point])]
-
-
-def completed(roots: ArrayLike) -> list[complex]:
-    """Return roots with missing conjugates added and nearly real ones made real.
-
-    Raises
-    ------
-    InputError
-        If `roots` are not numbers.
-    """
-    try:
-        values = as_array(roots).astype(np.complex128).ravel().tolist()
-    except (TypeError, ValueError):
-        raise InputError(f"expected roots as real or complex numbers, got {roots!r}") from None
-    complete: list[complex] = []
-    waiting: list[complex] = []
-    for value in values:
-        tolerance = PAIRING_TOLERANCE * abs(value)
-        if abs(value.imag) <= tolerance:
-            complete.append(complex(value.real))
-            continue
-        partner = next((other for other in waiting if abs(value.conjugate() - other) <= tolerance), None)
-        if partner is not None:
-            waiting.remove(partner)
-        else:
-            waiting.append(value)
-            complete.append(complex(value.real, abs(value.imag)))
-    return expand_conjugates(complete)
 
 
 def even_degrees(count: int) -> str:
@@ -269,6 +163,10 @@ def _take(
     if not count:
         return [], []
     candidates = _candidates(kind, target)
+    if kind == "positive":
+        # Other blocks may have taken real parts of this side.
+        for root in known:
+            candidates = candidates[np.abs(candidates - root) > target.tolerance]
     first = list(rule.first(kind, target, count))
     before = np.array(known, dtype=np.complex128)
     roots: list[complex] = []
@@ -308,6 +206,9 @@ def _candidates(kind: RootKind, target: Target) -> Inexact[np.ndarray, "N"]:
     """Return the points that roots of a kind are picked from."""
     if kind == "real":
         return np.unique(target.points.real)
+    if kind == "positive":
+        reals = np.unique(target.points.real)
+        return reals[reals > target.tolerance]
     if kind == "symmetric":
         return np.unique(np.abs(target.points.real))
     return target.points[~target.is_real] if kind == "pair" else target.points
@@ -353,26 +254,20 @@ def _leaves_fillable(points: Complex128[np.ndarray, "N"], left: int) -> Bool[np.
     return np.where(is_real, fills(left - 1, n_real - 1, total - 1), fills(left - 2, n_real, total - 2))
 
 
-def _symmetric(reals: list[complex]) -> list[complex]:
-    """Remove and return a pair +-lambda from real roots; empty if there is none."""
-    for root in reals:
-        for other in reals:
-            if root.real > 0 and abs(root + other) <= 1e-7 * abs(root):
-                reals.remove(root)
-                reals.remove(other)
-                modulus = (root.real - other.real) / 2
-                return [complex(modulus), complex(-modulus)]
-    return []
-
-
 def _too_few(kind: RootKind, blocks: tuple[str, ...], wanted: int, found: int) -> InputError:
     """Return the error for blocks that need more points of a kind than the spectrum has."""
+    if kind == "positive":
+        return InputError(
+            f"blocks {join_blocks(blocks)} rectify twice and need {count_of(wanted, 'distinct positive real part')}, "
+            f"the spectrum has {found}; choose signs 'paper', or an A such as the shifted one",
+            fields=("signs",),
+        )
     what = {
         "real": "distinct non-zero real parts",
         "symmetric": "real parts of distinct non-zero modulus",
         "pair": "distinct conjugate pairs off the real axis",
     }[kind]
-    each = 1 if kind == "real" else 2
+    each = 1 if kind in ("real", "positive") else 2
     return InputError(
         f"blocks {join_blocks(blocks)} need {wanted // each} {what}, the spectrum has {found // each}; choose other "
         "blocks" + (" or a lower degree" if wanted > each else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError, unknown_name
 from polyroots.polynomials import Target, degree_of, factors_from_roots, moved_outwards, parse_blocks, require_degree
-from polyroots.roots.picking import ChosenRoots, RootRequest, completed
+from polyroots.roots.fitting import ChosenRoots, RootRequest, completed
 from polyroots.roots.relaxation import Relaxation
 from polyroots.roots.strategies import NEED_NO_EIGENVALUES, STRATEGIES
 from polyroots.spectra import Convolution, Spectrum, whole
@@ -65,6 +65,7 @@ def select_roots(
     *,
     region: str = "all",
     relax: str | float = "none",
+    positive: Sequence[bool] = (),
     **options: Any,
 ) -> Complex128[np.ndarray, "n"]:
     """Return the roots of a residual polynomial, chosen from a spectrum.
@@ -86,6 +87,9 @@ def select_roots(
         Move the roots outwards, see `ResidualPolynomial.relaxed`: by a weight w in (0, 1]; ``"auto"`` by the largest
         one with which the blocks amplify no residual by more than 1.1 times, ``"auto:BOUND"`` than the bound; by
         default ``"none"``.
+    positive : sequence of bool
+        For each block whether it is an L that needs a positive root, as those of a network do that rectify twice
+        (`polyroots.models.blocks_that_rectify_twice`). Roots by hand are left as they are.
     **options
         Options of the strategy: ``project`` (extremal), ``seed`` (random, harmonic-ritz), ``roots`` (given).
 
@@ -112,7 +116,9 @@ def select_roots(
     >>> print(select_roots([1, 3], degree=1, strategy="chebyshev").real.round(4))
     [2.7071 1.2929]
     """
-    return choose_roots(spectrum, degree, strategy, blocks, region=region, relax=relax, **options).roots
+    return choose_roots(
+        spectrum, degree, strategy, blocks, region=region, relax=relax, positive=positive, **options
+    ).roots
 
 
 def choose_roots(
@@ -123,6 +129,7 @@ def choose_roots(
     *,
     region: str = "all",
     relax: str | float = "none",
+    positive: Sequence[bool] = (),
     **options: Any,
 ) -> RootChoice:
     """Return roots as `select_roots` does, with their blocks and remarks.
@@ -131,7 +138,7 @@ def choose_roots(
     ----------
     spectrum : Spectrum, Convolution, (N,) array_like of complex, or Target
         With a target `region` is ignored: it has one of its own.
-    degree, strategy, blocks, region, relax, **options
+    degree, strategy, blocks, region, relax, positive, **options
         As for `select_roots`.
 
     Returns
@@ -158,8 +165,15 @@ def choose_roots(
             raise InputError(f"expected a degree of at least 0, got {degree}")
     if strategy not in NEED_NO_EIGENVALUES:
         target.require_points(f"'{strategy}'")
-    choice = RootChoice.of(STRATEGIES[strategy](target, RootRequest(count, letters), **options), strategy)
-    return choice.relaxed(relaxation, target)
+    request = RootRequest(count, letters, tuple(positive))
+    chosen = STRATEGIES[strategy](target, request, **options)
+    if strategy != "given" and not request.has_signs(chosen.roots):
+        raise InputError(
+            f"'{strategy}' gives a negative root to a block L that rectifies twice and needs a positive one; use "
+            "another strategy such as 'extremal', or signs 'paper'",
+            fields=("signs",),
+        )
+    return RootChoice.of(chosen, strategy).relaxed(relaxation, target)
 
 
 def require_strategy(strategy: str) -> None:

@@ -15,17 +15,13 @@ from polyroots.errors import InputError
 from polyroots.polynomials import ResidualPolynomial, Target, arnoldi, blocks_for_degree, join_blocks, log_distances
 from polyroots.polynomials import minimax as minimax_polynomial
 from polyroots.roots.chebyshev_ellipse import best_ellipse
+from polyroots.roots.fitting import ChosenRoots, RootRequest, completed, fit, natural
 from polyroots.roots.optimal import OptimisationProblem, optimise_roots
 from polyroots.roots.picking import (
     EXTREMAL,
-    ChosenRoots,
     PickingRule,
-    RootRequest,
-    completed,
     even_degrees,
     farthest,
-    fit,
-    natural,
     outermost,
     pick_eigenvalues,
     pick_kinds,
@@ -57,9 +53,9 @@ def extremal(target: Target, request: RootRequest, *, project: bool = True) -> C
     """
     if not project:
         free = pick_eigenvalues(target, RootRequest(request.count), EXTREMAL)
-        return free if request.blocks is None else fit(free.roots, request.blocks)
+        return free if request.blocks is None else fit(free.roots, request.blocks, request.positive)
     if request.blocks is not None:
-        return pick_kinds(target, request.blocks, EXTREMAL)
+        return pick_kinds(target, request.blocks, EXTREMAL, positive=request.positive)
     if request.count > target.distinct:
         raise too_few_points(request.count, target.distinct)
     letters = blocks_for_degree(request.count - 1)
@@ -87,7 +83,7 @@ def real(target: Target, request: RootRequest) -> ChosenRoots:
         chosen = extremal(target, RootRequest(request.count, ("L",) * request.count))
         return natural(chosen.roots, chosen.remarks)
     # C has the coefficients of R: it takes two real roots as well.
-    chosen = pick_kinds(target, request.blocks, EXTREMAL, pairs_are_real=True)
+    chosen = pick_kinds(target, request.blocks, EXTREMAL, pairs_are_real=True, positive=request.positive)
     return ChosenRoots(chosen.roots, request.blocks, chosen.remarks)
 
 

@@ -40,11 +40,11 @@ DEFAULT_PLACEMENT = "default"
 _PLACEMENTS = ("placement", "quadratic_placement")
 
 #: The settings of Poly-MgNets only.
-OF_POLYNOMIALS = ("degree", "roots", "alpha-init", "relax", "alphas")
+OF_POLYNOMIALS = ("degree", "roots", "alpha-init", "relax", "signs", "alphas")
 
 
 # Those that only go with coefficients from a spectrum.
-_OF_SPECTRA = ("roots", "relax")
+_OF_SPECTRA = ("roots", "relax", "signs")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from polyroots.errors import one_sentence, unknown_name
-from polyroots.initialization import FOR_TRAINING
+from polyroots.initialization import FOR_TRAINING, Signs
 from polyroots.models import AlphaInit, ModelConfig
 from polyroots.roots import Relaxation
 from polyroots.training.data.augmentation import parse
@@ -55,6 +55,8 @@ class TrainConfig(BaseModel):
     relax : str
         How the roots are moved outwards: ``"none"``, a weight in (0, 1], ``"auto"`` or ``"auto:BOUND"``, see
         `polyroots.select_roots`.
+    signs : str
+        The signs of real roots, ``"paper"`` or ``"placement"``, see `polyroots.initialization.InitRequest`.
     epochs, batch_size : int
         Passes over the training images; images of a step, of all processes together.
     lr : float
@@ -111,6 +113,7 @@ class TrainConfig(BaseModel):
     roots: str = "extremal"
     alpha_init: str = "spectrum"
     relax: str = "none"
+    signs: Signs = "paper"
     epochs: PositiveInt
     batch_size: int = Field(ge=2)
     lr: PositiveFloat = 0.1
@@ -161,7 +164,7 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrainConfig:
-        AlphaInit.parse(self.alpha_init).require_alone(relax=self.relax != "none")
+        AlphaInit.parse(self.alpha_init).require_alone(relax=self.relax != "none", signs=self.signs != "paper")
         if self.warmup >= self.epochs:
             raise ValueError(
                 f"a warm-up of {self.warmup:g} of {self.epochs} epochs leaves none to train in; choose a shorter "

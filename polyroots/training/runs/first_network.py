@@ -36,7 +36,9 @@ def network_at_start(config: TrainConfig, start: Checkpoint | None) -> tuple[nn.
     model = build(config.model)
     if not config.model.is_polynomial:
         return model, None
-    report = initialize(model, strategy=config.roots, alpha_init=config.alpha_init, relax=config.relax)
+    report = initialize(
+        model, strategy=config.roots, alpha_init=config.alpha_init, relax=config.relax, signs=config.signs
+    )
     return model, report.to_dict()
 
 
