@@ -63,7 +63,7 @@ def test_settings_are_those_of_train_in_its_words(study: Callable[..., Path], tm
     text = (
         '[base]\nmodel = "L,C"\nscale = "1/sqrt8"\npadding = "circular"\na-init = "shifted"\nsteps-per-a = 1\n'
         'placement = "smoother"\nroots = "leja"\nrecipe = "quick"\nclip = 2.0\nlr = 0.05\nlimit = 100\n'
-        'alphas = "fixed"\nval-fraction = 0.1\n'
+        'alphas = "fixed"\nval-fraction = 0.1\nrelax = 0.25\nsigns = "placement"\n'
     )
     config = make_plan(study(text=text))[0].runs[0].config
     options = text.replace("[base]\n", "").replace(" = ", " ").replace('"', "").split()
@@ -72,6 +72,7 @@ def test_settings_are_those_of_train_in_its_words(study: Callable[..., Path], tm
     theirs = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
     ours = config.model_dump(mode="json") | {"epochs": 2, "device": "cpu"}
     assert ours == theirs
+    assert (ours["relax"], ours["signs"]) == ("0.25", "placement")
 
 
 def test_data_lie_where_the_file_or_the_command_says(
