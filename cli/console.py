@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -68,7 +69,7 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=2, allow_nan=False))
 
 
-def dimensions(size: tuple[int, ...]) -> str:
+def dimensions(size: Iterable[int]) -> str:
     """Return the text of a size, such as 32x32.
 
     >>> dimensions((64, 64, 3, 3))

@@ -160,7 +160,7 @@ def _title(level: Mapping[str, Any]) -> str:
     return str(level.get("title", level["level"])).removeprefix("level ").removesuffix(".weight")
 
 
-def _roots(roots: list[tuple[float, float]]) -> str:
+def _roots(roots: Sequence[Sequence[float]]) -> str:
     """Roots of one block, conjugates and symmetric pairs in one expression."""
     (re, im), *others = roots
     if others and im:

@@ -184,6 +184,7 @@ def test_an_end_without_converged_values_is_unknown(monkeypatch: pytest.MonkeyPa
     assert (found.ends["max_real"].residuals == 0.1).all()
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_bad_counts_and_operators_are_said() -> None:
     with pytest.raises(pr.InputError, match="expected k from 1 to 200, the number of eigenvalues, got 0"):
         extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 0)

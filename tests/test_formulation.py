@@ -153,7 +153,7 @@ def test_a_trained_level_multiplies_each_frequency_by_q_of_the_symbol(blocks: st
     """With circular padding q(A) multiplies each Fourier mode by q of the symbol, for any coefficients."""
     level: Any = Level(3, blocks, padding="circular", placement="smoother").double()
     for block in level.blocks:
-        block.set_alphas(rng.standard_normal(len(block.powers)))
+        block.set_alphas(rng.standard_normal(len(block.powers)).tolist())
     r = rng.standard_normal((1, 3, 6, 5))
     _, carried = level(None, torch.from_numpy(r))
     symbol = pr.symbol(level.A.weight, (6, 5))

@@ -109,6 +109,7 @@ def test_a_large_zero_padded_layer_has_its_extremes(monkeypatch: pytest.MonkeyPa
     assert result.singular.norm >= result.extremes.radius
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_models_and_images_that_don_t_fit_are_said(odd: Odd) -> None:
     with pytest.raises(
         pr.InputError, match=r"Odd doesn't take images of shape \(3, 2, 2\): .*; give another image_size"

@@ -210,6 +210,7 @@ def test_convolutions_know_their_geometry() -> None:
         ("resnet18", {"padding": "circular"}, "padding is no option of resnet18"),
     ],
 )
+@pytest.mark.usefixtures("types_unchecked")
 def test_bad_configurations_are_one_sentence(name: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(pr.InputError, match=message) as caught:
         pr.models.build(name, **options)

@@ -167,6 +167,7 @@ def test_small_q_on_the_spectrum_is_not_a_small_norm() -> None:
     assert pr.residual_norm(Lambda, q) == pytest.approx(50)
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_bare_eigenvalues_are_not_enough() -> None:
     q = pr.ResidualPolynomial([1.0])
     calls: tuple[tuple[Any, tuple[Any, ...]], ...] = (

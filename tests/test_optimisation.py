@@ -215,6 +215,7 @@ def test_zero_on_the_edge_is_in_the_hull() -> None:
         assert pr.ResidualPolynomial([1]).diagnose(values).holds_zero
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_what_is_no_number_is_said() -> None:
     for options, message in (
         ({"degree": 2.5}, "degree: expected a whole number, got 2.5"),

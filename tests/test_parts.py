@@ -136,6 +136,7 @@ def test_a_level_takes_its_roots() -> None:
         (lambda: MgLevel(4, 2, PLACEMENTS["A-bn"]), "no A-term"),
     ],
 )
+@pytest.mark.usefixtures("types_unchecked")
 def test_what_does_not_fit_is_one_sentence(make: Callable[..., Any], message: str) -> None:
     with pytest.raises(pr.InputError, match=message) as caught:
         make()

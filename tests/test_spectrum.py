@@ -203,6 +203,7 @@ def test_no_file_and_no_spectrum_are_said(tmp_path: Path) -> None:
         ((2, 2, 3, 3), 2.5, {}, "a whole number or a pair of them, got 2.5"),
     ],
 )
+@pytest.mark.usefixtures("types_unchecked")
 def test_bad_input_is_named(shape: tuple[int, ...], size: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(pr.InputError, match=message):
         pr.eigenvalues(np.ones(shape), size, **options)

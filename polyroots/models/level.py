@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict, Unpack, cast
 
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from polyroots.errors import InputError
@@ -169,7 +170,7 @@ class Level(SmoothingLevel):
         channels: int,
         blocks: str | Iterable[str] | None = None,
         *,
-        roots: Sequence[complex] | None = None,
+        roots: ArrayLike | None = None,
         placement: str | Placement | Sequence[str | Placement] | None = None,
         alphas: Alphas = "trained",
         **options: Unpack[OperatorOptions],
@@ -180,7 +181,7 @@ class Level(SmoothingLevel):
         super().__init__(steps, channels, **options)
         set_coefficients([(step, f.coefficients) for step, f in zip(steps, factors, strict=False)])
 
-    def set_roots(self, roots: Sequence[complex]) -> None:
+    def set_roots(self, roots: ArrayLike) -> None:
         """Set the coefficients from roots of the residual polynomial, in the order of the blocks.
 
         Raises
@@ -254,7 +255,7 @@ class MgLevel(SmoothingLevel):
 
 
 def blocks_and_factors(
-    blocks: str | Iterable[str] | None, roots: Sequence[complex] | None
+    blocks: str | Iterable[str] | None, roots: ArrayLike | None
 ) -> tuple[tuple[str, ...], tuple[Factor, ...]]:
     """Return blocks and, with roots, their factors; without blocks those that fit the roots."""
     if roots is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypedDict, Unpack, cast
+from collections.abc import Iterable
+from typing import TypedDict, Unpack
 
+from numpy.typing import ArrayLike
 from torch import nn
 
 from polyroots.errors import InputError
@@ -71,7 +72,7 @@ class PolyBlock(nn.Module):
     def __init__(
         self,
         channels: int,
-        roots: Sequence[complex] | str,
+        roots: ArrayLike | str,
         *,
         size: int | tuple[int, int] | None = None,
         degree: int | None = None,
@@ -89,7 +90,7 @@ class PolyBlock(nn.Module):
                     f"the strategy '{roots}' needs the size of the grid that A's spectrum is taken on; give size"
                 )
             choice = choose_roots(eigenvalues_of(Convolution.of(A.weight, size, name="A")), degree, roots, blocks)
-            blocks, roots = choice.blocks, cast("Sequence[complex]", choice.roots)
+            blocks, roots = choice.blocks, choice.roots
         self.level = Level(
             channels,
             blocks,

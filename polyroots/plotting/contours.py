@@ -174,8 +174,8 @@ def bounds_between(low: float, high: float) -> tuple[float, ...]:
 
 def draw_bands(
     axes: Axes,
-    x: Float64[np.ndarray, "*grid"],
-    y: Float64[np.ndarray, "*grid"],
+    x: Float64[np.ndarray, "..."],
+    y: Float64[np.ndarray, "..."],
     height: Float64[np.ndarray, "rows columns"],
     bounds: Sequence[float] = BANDS,
 ) -> ContourSet:
