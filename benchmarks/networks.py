@@ -20,7 +20,7 @@ from timing import in_turns
 from torch import Tensor, nn
 
 import polyroots as pr
-from polyroots.models import cost, model_config
+from polyroots.models import channels_last, cost, model_config
 from polyroots.threads import usable_cores
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
@@ -72,12 +72,17 @@ class Variant:
         return run
 
 
+def formatted(model: nn.Module, memory_format: str) -> nn.Module:
+    """Return a fresh, contiguous network in one of `FORMATS`."""
+    return channels_last(model) if memory_format == "channels_last" else model
+
+
 def network(name: str, device: str, memory_format: str) -> nn.Module:
     torch.manual_seed(11)
     model = pr.models.build(name)
     if model.config.is_polynomial:
         pr.initialize(model)
-    return model.to(device).to(memory_format=FORMATS[memory_format]).train()
+    return formatted(model.to(device), memory_format).train()
 
 
 def variants(device: str) -> list[Variant]:
@@ -136,7 +141,7 @@ def peak_memory(name: str, variant: Variant, device: str, batch: int) -> float:
 
 def print_peak(name: str, formulation: str, memory_format: str, batch: int) -> None:
     # Without initialisation, which takes more memory than the network.
-    model = pr.models.build(name).to(memory_format=FORMATS[memory_format]).train()
+    model = formatted(pr.models.build(name), memory_format).train()
     variant = Variant(formulation, memory_format)
     # A small pass first, so that the memory of the libraries isn't counted.
     variant.runner(model, torch.randn(2, 3, 32, 32), True)()

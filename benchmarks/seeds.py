@@ -22,6 +22,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
 
 import polyroots as pr
+from polyroots.models import channels_last
 from polyroots.threads import usable_cores
 
 Weights = dict[str, Tensor]
@@ -82,7 +83,7 @@ def train_stacked(models: list[pr.models.Network], data: list[tuple[Tensor, Tens
 def _worker(options: argparse.Namespace, name: str, index: int, barrier: Any, queue: Any) -> None:
     torch.set_num_threads(max(1, usable_cores() // options.seeds))
     device = torch.device(options.device)
-    start = networks(options, name)[index].to(device).to(memory_format=torch.channels_last)
+    start = channels_last(networks(options, name)[index]).to(device)
     data = batches(options, device, index)
     for _ in range(options.runs + 1):
         model = copy.deepcopy(start)
@@ -130,7 +131,7 @@ def synchronise(device: torch.device) -> None:
 def measure(name: str, options: argparse.Namespace) -> list[str]:
     """Return table rows: images per second of all seeds together, and the distance of the weights from one by one."""
     device = torch.device(options.device)
-    start = [model.to(device).to(memory_format=torch.channels_last) for model in networks(options, name)]
+    start = [channels_last(model).to(device) for model in networks(options, name)]
     data = [batches(options, device, index) for index in range(options.seeds)]
     ends: dict[str, list[dict[str, np.ndarray]]] = {}
 

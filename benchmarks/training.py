@@ -33,6 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 import polyroots as pr
+from polyroots.models import channels_last
 from polyroots.threads import usable_cores
 from polyroots.training import Reporter, Split, train_config
 from polyroots.training.data.normalisation import Normalisation
@@ -139,7 +140,7 @@ class Ours:
             compile=variant.is_compiled,
         )
         fabric = make_fabric(config)
-        model = fresh(name).to(memory_format=torch.channels_last)
+        model = channels_last(fresh(name))
         network, optimizer = fabric.setup(
             compiled(model, device) if variant.is_compiled else model, make_optimizer(model, config)
         )

@@ -143,7 +143,7 @@ def test_alphas_give_roots_give_alphas(roots: list[complex]) -> None:
     """Coefficients agree to 1e-12 of the sum of their terms' moduli, roots to 1e-12 times their condition."""
     q = pr.ResidualPolynomial(roots)
     again = pr.ResidualPolynomial.from_alphas(q.alphas)
-    moduli = np.ones(1)
+    moduli: NDArray[np.floating] = np.ones(1)
     for root in roots:
         moduli = np.convolve(moduli, [1, 1 / abs(root)])
     assert (np.abs(again.alphas - q.alphas) <= 1e-12 * moduli[1:]).all()
@@ -221,7 +221,7 @@ def test_coefficients_of_all_sizes_have_their_roots() -> None:
     """The roots range from 1e-101 to 1e38, or are 28 times the same one."""
     np.testing.assert_allclose(pr.ResidualPolynomial.from_alphas([1, 1e-38]).roots, [-1e38, 1], rtol=1e-14)
     np.testing.assert_allclose(pr.ResidualPolynomial.from_alphas([3e100, -2e100]).roots, [1.5, 1 / 3e100], rtol=1e-14)
-    many = np.ones(1)
+    many: NDArray[np.floating] = np.ones(1)
     for _ in range(28):
         many = np.convolve(many, [1, -0.5])
     with pytest.warns(pr.PrecisionWarning):

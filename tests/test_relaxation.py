@@ -41,7 +41,7 @@ def block_roots(draw: st.DrawFn) -> tuple[str, list[complex]]:
     return ",".join(blocks), [complex(root) for root in roots]
 
 
-def sorted_roots(roots: Any) -> NDArray[np.complex128]:
+def sorted_roots(roots: Any) -> NDArray[np.complexfloating]:
     return np.sort_complex(np.round(np.asarray(roots, dtype=np.complex128), 10))
 
 

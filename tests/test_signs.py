@@ -171,6 +171,7 @@ def test_the_commands_follow_the_placement_and_warn(tmp_path: Path) -> None:
     assert "blocks L,L,C" in run("init", "--degree", 3, "--signs", "placement", "--channels", "4").stdout
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_what_has_no_placement_is_said(tmp_path: Path) -> None:
     torch.save({"conv.weight": torch.randn(2, 2, 3, 3)}, tmp_path / "w.pt")
     assert "so it has no placement to take the signs of roots from; use signs 'paper' (--signs)" in fails(

@@ -22,5 +22,6 @@ def study() -> None:
     """
 
 
-for command in (plan, run, table):
-    study.add_command(command)
+study.add_command(plan)
+study.add_command(run)
+study.add_command(table)

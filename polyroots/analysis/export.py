@@ -157,7 +157,7 @@ def _rows(
 ) -> zip[tuple[Any, ...]]:
     """Return the lines of a layer's values of one kind."""
     empty = [""] * len(values)
-    theta = [empty, empty] if frequencies is None else [_plain(column) for column in frequencies.T]
+    theta = [empty, empty] if frequencies is None else [_plain(frequencies[:, 0]), _plain(frequencies[:, 1])]
     imaginary = _plain(values.imag) if np.iscomplexobj(values) else empty
     condition = empty if conditions is None else ["" if np.isnan(value) else value for value in conditions.tolist()]
     converged_flags = converged.astype(int).tolist()

@@ -1,6 +1,6 @@
 """Networks: polynomial blocks, levels, Poly-MgNet, and the networks that they are compared with."""
 
-from polyroots.models.build import build, build_empty, count_weights
+from polyroots.models.build import build, build_empty, channels_last, count_weights
 from polyroots.models.coefficient_init import AlphaInit
 from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.cost import Cost, cost
@@ -45,6 +45,7 @@ __all__ = [
     "blocks_that_rectify_twice",
     "build",
     "build_empty",
+    "channels_last",
     "convolutions",
     "cost",
     "count_weights",

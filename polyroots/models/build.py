@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -10,6 +10,8 @@ from torch import nn
 from polyroots.errors import InputError
 from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.network import MgNet, Network, PolyMgNet
+
+N = TypeVar("N", bound=nn.Module)
 
 
 def build(name: str | ModelConfig, **config: Any) -> Network:
@@ -54,6 +56,13 @@ def build(name: str | ModelConfig, **config: Any) -> Network:
             f"{complete.title} with the channels {','.join(map(str, complete.channels))} takes more memory than there "
             "is; choose fewer channels"
         ) from error
+
+
+def channels_last(network: N) -> N:
+    """Return the network with its weights in the memory format in which convolutions are fastest."""
+    # The annotations of torch 2.11 leave the memory format out.
+    converted: N = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
+    return converted
 
 
 def build_empty(config: ModelConfig) -> Network:

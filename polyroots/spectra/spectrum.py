@@ -308,7 +308,7 @@ def eigenvalues_of(
     if convolution.padding == "circular":
         return Spectrum(_solve_symbol(convolution, precision, workers, on_progress), convolution)
     pairs = dense_eigenvalues(convolution)
-    rounding = np.finfo(precision).eps if precision == np.complex64 else 0.0
+    rounding = np.finfo(np.complex64).eps if precision == np.complex64 else 0.0
     errors = pairs.errors + rounding * np.abs(pairs.values)
     return Spectrum(pairs.values.astype(precision), convolution, pairs.conditions, errors)
 

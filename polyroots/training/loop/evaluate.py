@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from polyroots.checkpoints import Checkpoint
 from polyroots.errors import InputError
-from polyroots.models import ModelConfig
+from polyroots.models import ModelConfig, channels_last
 from polyroots.text import count_of
 from polyroots.training.config import Device
 from polyroots.training.data.normalisation import Normalisation
@@ -156,7 +156,7 @@ def evaluate_checkpoint(
         )
     require_fit(checkpoint.config, source)
     fabric = one_device(device, trained["config"].get("precision", "32"))
-    model = checkpoint.model().to(fabric.device).to(memory_format=torch.channels_last)
+    model = channels_last(checkpoint.model()).to(fabric.device)
     normalise = Normalisation(tuple(trained["mean"]), tuple(trained["std"]))
     (test,) = source.read(("test",), limit, progress)
     with fabric.autocast():

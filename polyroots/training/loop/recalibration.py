@@ -16,7 +16,7 @@ _BatchNorm = nn.modules.batchnorm._BatchNorm
 @torch.no_grad()
 def recalibrate(
     model: nn.Module,
-    batches: Iterable[Float[Tensor, "batch C H W"]],
+    batches: Iterable[Float[Tensor, "_ C H W"]],
     total: Callable[[Float[Tensor, "*shape"]], Float[Tensor, "*shape"]] = lambda sums: sums,
 ) -> None:
     """Set the running statistics of batch norm to the mean and variance over all batches together.

@@ -15,7 +15,7 @@ from torch import nn
 from polyroots.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.errors import FileError, InputError, PolyrootsError
 from polyroots.files import write_json
-from polyroots.models import count_weights
+from polyroots.models import channels_last, count_weights
 from polyroots.text import count_of
 from polyroots.training.config import TrainConfig
 from polyroots.training.data.batches import epoch_order, part_of, split_batches
@@ -130,7 +130,7 @@ class Trainer:
             model, self.init = network_at_start(config, start)
         if config.sync_batch_norm:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-        self.model: nn.Module = model.to(memory_format=torch.channels_last)
+        self.model: nn.Module = channels_last(model)
         network = compiled(self.model, fabric.device) if config.compile else self.model
         network, self.optimizer = fabric.setup(network, make_optimizer(self.model, config))
 
@@ -245,7 +245,7 @@ class Trainer:
     def _score(self, split: Split, other: nn.Module | None = None) -> Scores | None:
         """Return the scores of the network, or of another one, from all processes; None after a request to stop."""
         fabric, processes = self.fabric, self.config.processes
-        model = self.model if other is None else other.to(fabric.device).to(memory_format=torch.channels_last)
+        model = self.model if other is None else channels_last(other).to(fabric.device)
         share_buffers(fabric, model)
         part = part_of(torch.arange(len(split)), fabric.global_rank, processes)
 
