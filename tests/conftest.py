@@ -43,7 +43,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def types_unchecked() -> Iterator[None]:
-    """Functions take values of any type, as they do for users, and answer wrong ones by messages of their own."""
+    """Functions take values of any type, as they do for users, and answer wrong ones by messages of their own.
+
+    torch.compile doesn't trace the checks either.
+    """
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)

@@ -40,6 +40,7 @@ def gradients(model: Any, images: Tensor) -> tuple[Tensor, list[Tensor]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "config"), KINDS)
+@pytest.mark.usefixtures("types_unchecked")
 def test_compiled_as_one_graph(name: str, config: dict[str, Any]) -> None:
     """Forward and backward passes, in training and evaluation, have no break in the graph."""
     model = small(name, config)
@@ -58,6 +59,7 @@ def test_compiled_as_one_graph(name: str, config: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.usefixtures("types_unchecked")
 def test_compiled_to_code() -> None:
     model = small("L,C", {"channels": (4,), "scale": None}).eval()
     images = torch.randn(4, 1, 8, 8)
