@@ -30,6 +30,9 @@ USELESS = 0.99
 
 T = TypeVar("T")
 
+# A bound below this share of the best max |q| proves little about it.
+_CLOSE = 0.99
+
 # |q| that is below 1 by less counts as 1, up to rounding.
 _ROUNDING = 1e-12
 
@@ -72,7 +75,8 @@ class Diagnosis:
     best : float or None
         max |q| of the best polynomial with as many roots that was found; None if the search failed.
     best_bound : float or None
-        A proven lower bound on max |q| of all polynomials with as many roots.
+        A lower bound on max |q| of all polynomials with as many roots, proven in ball arithmetic for the computed
+        eigenvalues.
     norm : float or None
         Spectral norm of q(A), the largest factor by which one step multiplies a residual; None if the operator is
         unknown or the computation failed.
@@ -134,6 +138,11 @@ class Diagnosis:
         elif self.best_bound >= USELESS:
             lines.append(
                 f"No polynomial with {roots} gets max|q| below {floored(self.best_bound)} here (proven): {self.remedy}."
+            )
+        elif self.best_bound < _CLOSE * self.best:
+            lines.append(
+                f"A polynomial with {roots} reaches max|q| = {self.best:.4g}; that none gets below "
+                f"{floored(self.best_bound)} is all that can be proven of so small a value in float64."
             )
         else:
             lines.append(

@@ -7,6 +7,8 @@ all points. Any weights w on the points prove a lower bound,
     min_q max_j |q(z_j)|^2  >=  min_q sum_j w_j |q(z_j)|^2,   w >= 0,  sum w = 1,
 
 the value of a least-squares problem; with the multipliers of the cone program as weights both sides agree [1]_, [2]_.
+The bound of the result is computed in ball arithmetic (`polyroots.polynomials.lower_bound`), so that it is a proof also
+where the optimum is below the rounding errors of the search.
 
 References
 ----------
@@ -29,11 +31,15 @@ from scipy.sparse import csc_array
 
 from polyroots.errors import ConvergenceError
 from polyroots.polynomials.arnoldi import KrylovBasis, arnoldi
+from polyroots.polynomials.leja import log_distances
+from polyroots.polynomials.lower_bound import proven_lower_bound
 from polyroots.polynomials.target import Target
 
 # Relative gaps between the value and its bound: at the first the iteration ends, and above the second it has failed.
 _GAP, _OPTIMAL = 1e-7, 1e-4
 _ROUNDS = 60
+# Values below this lose digits if q is computed as a difference of numbers near 1.
+_SMALL = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +51,7 @@ class Minimax:
     value : float
         max |q| of the polynomial.
     bound : float
-        A lower bound on max |q| of all polynomials with as many roots on these points.
+        A proven lower bound on max |q| of all polynomials with as many roots on these points.
     krylov : KrylovBasis
         The Krylov space of the points divided by `unit`.
     coordinates : (n + 1,) float64
@@ -98,20 +104,66 @@ def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minima
     Q, R = np.linalg.qr(krylov.H)
     Phi = krylov.V @ Q / shares[:, None]
     c = krylov.beta * Q[0]
+    found = _exchange(fixed - Phi @ c, Phi, count)
+    if found.value < _SMALL:
+        # As a product over roots q has all digits where it is small, and corrections of the same size keep them.
+        start = fixed * _leja_polynomial(points, count)
+        c = (Phi.conj().T @ (shares**2 * (fixed - start))).real
+        found = _exchange(start, Phi, count)
+    best = found.value
+    used = found.weights > 0
+    bound = proven_lower_bound(
+        points[used], found.weights[used], count, [complex(root) / target.unit for root in prior]
+    )
+    if best > bound + _OPTIMAL * max(bound, _SMALL):
+        raise ConvergenceError(
+            f"the minimax polynomial with {count} roots has not converged: its max|q| lies between {bound:.6g} and "
+            f"{best:.6g}; use a lower degree, or another strategy"
+        )
+    y = np.linalg.solve(R, c + found.change)
+    # Rounding can make the maximum smaller than it is.
+    return Minimax(max(best, bound), bound, krylov, krylov.residual(y), target.unit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Exchanged:
+    """The result of the exchange.
+
+    Attributes
+    ----------
+    value : float
+        max |q|.
+    change : (n,) float64
+        Coordinates c of the change Phi c that was subtracted from the start.
+    weights : (N,) float64
+        The weights that give the best lower bound.
+    """
+
+    value: float
+    change: Float64[np.ndarray, "n"]
+    weights: Float64[np.ndarray, "N"]
+
+
+def _exchange(q: Complex128[np.ndarray, "N"], Phi: Complex128[np.ndarray, "N n"], count: int) -> _Exchanged:
+    """Minimise max |q - Phi c|, from the values q of a polynomial at the points."""
     best, bound = np.inf, 0.0
-    chosen = _first_points(Phi, fixed - Phi @ c, count)
+    change, weights = np.zeros(Phi.shape[1]), np.zeros(len(q))
+    chosen = _first_points(Phi, q, count)
     for _ in range(_ROUNDS):
-        current = fixed - Phi @ c
-        scale = float(np.abs(current).max())
+        scale = float(np.abs(q).max())
         if scale == 0:
             # Rounding has made the residual zero at all points.
-            best = bound = 0.0
-            break
-        step, multipliers = _solve(current[chosen] / scale, Phi[chosen])
-        bound = max(bound, _lower_bound(fixed[chosen], Phi[chosen], multipliers))
-        values = np.abs(fixed - Phi @ (c + scale * step))
+            return _Exchanged(0.0, change, weights)
+        step, multipliers = _solve(q[chosen] / scale, Phi[chosen])
+        estimate = scale * _lower_bound(q[chosen] / scale, Phi[chosen], multipliers)
+        if estimate > bound:
+            bound = estimate
+            weights = np.zeros(len(q))
+            weights[chosen] = multipliers
+        trial = q - scale * (Phi @ step)
+        values = np.abs(trial)
         if values.max() < best:
-            best, c = float(values.max()), c + scale * step
+            best, q, change = float(values.max()), trial, change + scale * step
         if best <= bound * (1 + _GAP):
             break
         worst = np.argsort(-values)[: 4 * count + 4]
@@ -119,13 +171,23 @@ def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minima
         if not len(fresh):
             break
         chosen = np.union1d(chosen, fresh)
-    if best > bound + _OPTIMAL * max(bound, 1e-8):
-        raise ConvergenceError(
-            f"the minimax polynomial with {count} roots has not converged: its max|q| lies between {bound:.6g} and "
-            f"{best:.6g}; use a lower degree, or another strategy"
-        )
-    y = np.linalg.solve(R, c)
-    return Minimax(best, min(bound, best), krylov, krylov.residual(y), target.unit)
+    return _Exchanged(best, change, weights)
+
+
+def _leja_polynomial(points: Complex128[np.ndarray, "N"], count: int) -> Complex128[np.ndarray, "N"]:
+    """Return the values of prod (1 - z / lambda) at the points z, with Leja points of theirs as roots lambda."""
+    roots: list[complex] = []
+    values = np.ones(len(points), dtype=np.complex128)
+    while len(roots) < count:
+        z = complex(points[np.argmax(log_distances(points, np.array([0j, *roots])))])
+        if z.imag and len(roots) + 1 == count:
+            # A conjugate pair is one too many.
+            z = complex(abs(z))
+        fresh = [z, z.conjugate()] if z.imag else [z]
+        roots += fresh
+        for root in fresh:
+            values = values * ((root - points) / root)
+    return values
 
 
 def _first_points(
@@ -168,7 +230,7 @@ def _solve(
 def _lower_bound(
     q: Complex128[np.ndarray, "k"], Phi: Complex128[np.ndarray, "k n"], weights: Float64[np.ndarray, "k"]
 ) -> float:
-    """Return the lower bound that weights on some points prove, by least squares."""
+    """Return the lower bound that weights on some points give, by least squares and up to rounding."""
     roots = np.sqrt(weights)
     A = np.concatenate([roots[:, None] * Phi.real, roots[:, None] * Phi.imag])
     b = np.concatenate([roots * q.real, roots * q.imag])
