@@ -28,7 +28,7 @@ _NEEDS = {
     "--run", type=PATH, help="flow, spectra: this run. 3, 4, strategies: its last network, if there is no --checkpoint."
 )
 @click.option("--level", type=int, help="3, 4, strategies: the network's level, from 1. [default: 1]")
-@click.option("--study", type=PATH, help="5: directory with the runs to compare, also in directories below.")
+@click.option("--study", type=PATH, help="5, relaxation: directory with the runs, also below.")
 @click.option("--degree", type=click.IntRange(min=0), default=3, show_default=True, help="3, strategies, smoothing.")
 @click.option(
     "--roots",
@@ -68,6 +68,7 @@ def figures(  # noqa: PLR0913 - click passes each option by its name
     3           the surface of |q| over the spectrum of A with its roots, and the same flat
     4           choices of two roots over a real spectrum
     5           accuracy against weights, of the runs in --study
+    relaxation  accuracy against the weight of the relaxation, of the runs in --study
     spectra     spectra of all levels of a network, of a --run before and after training
     flow        spectra, roots and |q| over the epochs of a --run with --track-spectrum
     strategies  all root strategies on one spectrum

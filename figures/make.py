@@ -11,7 +11,19 @@ from matplotlib.figure import Figure
 
 from polyroots.errors import FileError, InputError
 from polyroots.plotting import WIDTHS, save_figure
-from polyroots_figures import figure1, figure2, figure3, figure4, figure5, flow, smoothing, spectra, store, strategies
+from polyroots_figures import (
+    figure1,
+    figure2,
+    figure3,
+    figure4,
+    figure5,
+    flow,
+    relaxation,
+    smoothing,
+    spectra,
+    store,
+    strategies,
+)
 from polyroots_figures.request import Computed, Request
 
 FORMATS = ("png", "pdf", "svg")
@@ -44,6 +56,7 @@ FIGURES: dict[str, FigureKind] = {
     "3": FigureKind(figure3.compute, figure3.draw, uses=(*_OF_A_NETWORK, "seed", "degree", "strategy")),
     "4": FigureKind(figure4.compute, figure4.draw, uses=(*_OF_A_NETWORK, "seed")),
     "5": FigureKind(figure5.compute, figure5.draw, "study", ("study",)),
+    "relaxation": FigureKind(relaxation.compute, relaxation.draw, "study", ("study",)),
     "spectra": FigureKind(spectra.compute, spectra.draw, "network", ("checkpoint", "run")),
     "flow": FigureKind(flow.compute, flow.draw, "run", ("run",)),
     "strategies": FigureKind(strategies.compute, strategies.draw, uses=(*_OF_A_NETWORK, "seed", "degree")),
@@ -63,6 +76,8 @@ def impossible(name: str, request: Request) -> str:
     network, run = request.network, request.run
     if name == "flow" and run is not None and not run.config.track_spectrum:
         return f"{run.run.path} was trained without --track-spectrum"
+    if name == "relaxation" and request.study is not None and not relaxation.is_varied(request.study):
+        return f"the finished runs of {request.study} have one relaxation"
     if network is not None and network.config.is_resnet and "checkpoint" in FIGURES[name].uses:
         return f"{network.config.name} has no convolution A"
     return ""

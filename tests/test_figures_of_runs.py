@@ -208,7 +208,10 @@ def test_figures_that_can_be_drawn_are(tmp_path: Path, small_figures: None, trai
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--only", "7"), "unknown figure '7': expected 1, 2, 3, 4, 5, spectra, flow, strategies, smoothing"),
+        (
+            ("--only", "7"),
+            "unknown figure '7': expected 1, 2, 3, 4, 5, relaxation, spectra, flow",
+        ),
         (("--only", "spectrum"), "unknown figure 'spectrum': did you mean 'spectra'?"),
         (("--only", "5"), "Figure 5 is of a study: add --study DIR."),
         (("--only", "spectra"), "Figure spectra is of a network: add --run RUN or --checkpoint FILE."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,12 +162,14 @@ def accuracies_of(path: Path, document: Any) -> tuple[float, float]:
     return last, best
 
 
-def series_of(results: Sequence[Result]) -> list[Series]:
-    """Return series of runs that differ in channels and seed only.
+def series_of(results: Sequence[Result], together: Collection[str] = ()) -> list[Series]:
+    """Return series of runs that differ in channels and seed only, or also in other fields.
 
     Parameters
     ----------
     results : sequence of Result
+    together : collection of str
+        Fields of `TrainConfig` whose values share a series.
 
     Returns
     -------
@@ -190,7 +192,7 @@ def series_of(results: Sequence[Result]) -> list[Series]:
     title_of = titles if len(set(titles.values())) == len(titles) else {name: name for name in titles}
     series: dict[str, dict[tuple[int, ...], list[Result]]] = {}
     for name, title in title_of.items():
-        of_name = [(result, _fields(result)) for result in results if result.config.model.name == name]
+        of_name = [(result, _fields(result, together)) for result in results if result.config.model.name == name]
         different = [key for key in of_name[0][1] if len({repr(fields[key]) for _, fields in of_name}) > 1]
         for result, fields in of_name:
             label = ", ".join([title, *(_mark(key, fields[key]) for key in different)])
@@ -226,12 +228,12 @@ def _start_of(run: LoadedRun) -> dict[str, Any]:
     return start | {"start": "trained" if training.get("epoch") or training.get("step") else "fresh"}
 
 
-def _fields(result: Result) -> dict[str, Any]:
-    """Fields by which runs are compared: all but those in `_NOT_COMPARED`."""
+def _fields(result: Result, together: Collection[str] = ()) -> dict[str, Any]:
+    """Fields by which runs are compared: all but those in `_NOT_COMPARED` and in `together`."""
     config = result.config
     document = config.model_dump(mode="json")
     document |= {f"model.{key}": value for key, value in document.pop("model").items()}
     # Without synchronisation batch norm uses the images of one process.
     processes = 1 if config.sync_batch_norm else config.processes
-    decisive = {key: value for key, value in document.items() if key not in _NOT_COMPARED}
+    decisive = {key: value for key, value in document.items() if key not in (*_NOT_COMPARED, *together)}
     return decisive | dict(result.start) | {"processes": processes}

@@ -1,0 +1,86 @@
+"""Accuracy against the weight of the relaxation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import fails, run
+from pictures import require_nothing_is_cut
+
+from polyroots.plotting.style import WIDTHS
+from polyroots_figures import FIGURES, Request
+
+SEEDS = (11, 12, 13)
+# Relaxation, the weights of its two levels, and the accuracy of the first seed.
+CHOICES: tuple[tuple[str, tuple[float, float], float], ...] = (
+    ("none", (1.0, 1.0), 0.5),
+    ("0.25", (0.25, 0.25), 0.7),
+    ("auto:1.5", (0.1, 0.4), 0.8),
+)
+
+
+@pytest.fixture
+def study(tmp_path: Path, trained: tuple[Path, str]) -> Path:
+    """Run directories that were not trained: a network with three relaxations, and with the authors' coefficients."""
+    document = json.loads((trained[0] / "config.json").read_text())
+    init = json.loads((trained[0] / "init.json").read_text())
+
+    def write(name: str, accuracy: float, levels: list[dict[str, Any]], **fields: Any) -> None:
+        for seed in SEEDS:
+            directory = tmp_path / "study" / f"{name}-{seed}"
+            directory.mkdir(parents=True)
+            config = document["config"] | {"seed": seed} | fields
+            (directory / "config.json").write_text(json.dumps(document | {"config": config}))
+            (directory / "init.json").write_text(json.dumps(init | {"levels": levels}))
+            scores = {"test_accuracy": accuracy + (seed - 12) / 100}
+            (directory / "result.json").write_text(json.dumps({"data": "digits", "last": scores, "best": scores}))
+
+    for relax, weights, accuracy in CHOICES:
+        levels = [level | {"relaxation": w} for level, w in zip(init["levels"], weights, strict=True)]
+        write(relax.replace(":", "-"), accuracy, levels, relax=relax)
+    write("xavier", 0.6, init["levels"], alpha_init="xavier")
+    return tmp_path / "study"
+
+
+def test_each_network_has_a_curve_and_drawn_coefficients_a_line(study: Path) -> None:
+    (computed,) = FIGURES["relaxation"].compute(Request(study=study))
+    curve, drawn = sorted(computed.data["series"], key=lambda series: series["is_drawn"])
+    assert [point["relax"] for point in curve["points"]] == ["auto:1.5", "0.25", "none"]
+    # The geometric mean of 0.1 and 0.4.
+    assert [point["weight"] for point in curve["points"]] == pytest.approx([0.2, 0.25, 1.0])
+    assert (curve["label"], drawn["label"]) == ("q4, alpha-init spectrum", "q4, alpha-init xavier")
+    assert "q4, alpha-init spectrum, relax auto:1.5, w = 0.2: 80.00 +- 1.00 % (3 seeds)." in computed.words
+    assert "q4, alpha-init xavier: 60.00 +- 1.00 % (3 seeds)." in computed.words
+    for width in WIDTHS.values():
+        figure = FIGURES["relaxation"].draw(computed.data, width)[""]
+        require_nothing_is_cut(figure)
+        (axes,) = figure.axes
+        fixed, chosen = [line for line in axes.lines if line.get_marker() in ("o", "D")]
+        np.testing.assert_allclose(np.asarray(fixed.get_xydata(), dtype=float), [[0.25, 70.0], [1.0, 50.0]])
+        np.testing.assert_allclose(np.asarray(chosen.get_xydata(), dtype=float), [[0.2, 80.0]])
+        (line,) = [line for line in axes.lines if line.get_linestyle() == ":"]
+        assert np.asarray(line.get_ydata()).tolist() == pytest.approx([60, 60])
+        assert line.get_color() == fixed.get_color()
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["1/8", "1/4", "1/2", "1"]
+        assert {text.get_text() for text in figure.legends[0].get_texts()} == {curve["label"], drawn["label"]}
+
+
+def test_a_study_without_roots_is_said(study: Path, tmp_path: Path) -> None:
+    for relax, _, _ in CHOICES:
+        for seed in SEEDS:
+            (study / f"{relax.replace(':', '-')}-{seed}" / "result.json").unlink()
+    line = fails("figures", "--only", "relaxation", "--study", study, "--out", tmp_path / "figures")
+    assert "holds no finished run whose roots come from a spectrum" in line
+
+
+def test_runs_with_one_relaxation_are_left_out_unless_asked_for(study: Path, tmp_path: Path) -> None:
+    for relax in ("0.25", "auto-1.5"):
+        for seed in SEEDS:
+            (study / f"{relax}-{seed}" / "result.json").unlink()
+    result = run("figures", "--study", study, "--out", tmp_path / "figures")
+    assert f"Figure relaxation is left out: the finished runs of {study} have one relaxation." in result.stdout
+    assert (tmp_path / "figures" / "figure5.pdf").exists()
