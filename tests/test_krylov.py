@@ -7,6 +7,7 @@ from typing import Any
 import flint
 import numpy as np
 import pytest
+from dense import dense_operator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -112,3 +113,55 @@ def test_roots_have_the_digits_that_the_pencils_eigenvalues_lack() -> None:
             confederate[row, 11] -= h * flint.arb(s[row]) / last
         expected = np.array([complex(value) for value in flint.acb_mat(confederate).eig()])
     np.testing.assert_allclose(np.sort_complex(krylov.roots(s)), np.sort_complex(expected), rtol=2e-15)
+
+
+def harmonic_ritz_values(A: NDArray[Any], b: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return the eigenvalues of H + h^2 H^-* e_n e_n^T, H and h from Arnoldi's method by Householder reflections."""
+    columns, basis = [b], np.linalg.qr(b[:, None])[0]
+    for _ in range(count):
+        columns.append(A @ basis[:, -1])
+        basis = np.linalg.qr(np.column_stack([basis, columns[-1]]))[0]
+    hessenberg = basis.T @ A @ basis[:, :count]
+    H, h = hessenberg[:count], hessenberg[count, count - 1]
+    correction = np.zeros((count, count))
+    correction[:, -1] = h**2 * np.linalg.solve(H.T, np.eye(count)[-1])
+    return np.linalg.eigvals(H + correction)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 3, 7])
+@pytest.mark.parametrize("taps", [[0, 1, 0.6], [0, 1, 3], [0.6, -2, 0]])
+def test_a_defective_operator_has_the_polynomial_of_gmres(taps: list[float], degree: int) -> None:
+    """One eigenvalue, but q(A) isn't zero with a root there: A is a Jordan block of 32 rows."""
+    K = np.array(taps).reshape(1, 1, 1, 3)
+    A = dense_operator(K, (1, 32), padding="zeros")
+    b = np.random.default_rng(7).standard_normal(32)
+    b /= np.linalg.norm(b)
+    roots = pr.select_roots(pr.eigenvalues(K, (1, 32), padding="zeros"), degree, "harmonic-ritz")
+    np.testing.assert_allclose(
+        np.sort_complex(roots), np.sort_complex(harmonic_ritz_values(A, b, degree + 1)), rtol=1e-9
+    )
+    r = b.astype(complex)
+    for root in roots:
+        r = r - A @ r / root
+    assert np.linalg.norm(r) == pytest.approx(least_residual(A, b, degree + 1), rel=1e-9)
+
+
+def test_the_root_of_degree_0_is_the_one_that_is_known() -> None:
+    """|b - A b / t| is least for t = |A b|^2 / (b^T A b), 1.4604 for the start with the documented seed."""
+    Lambda = pr.eigenvalues(np.array([0, 1, 0.6]).reshape(1, 1, 1, 3), (1, 32), padding="zeros")
+    b = np.random.default_rng(7).standard_normal(32)
+    Ab = b + 0.6 * np.append(b[1:], 0)
+    (root,) = pr.select_roots(Lambda, 0, "harmonic-ritz")
+    assert root == pytest.approx(Ab @ Ab / (Ab @ b), rel=1e-12)
+    assert root.real == pytest.approx(1.4604, abs=5e-5)
+
+
+def test_a_krylov_space_with_too_few_dimensions_is_said() -> None:
+    K = np.diag([1.0, 2, 2]).reshape(3, 3, 1, 1)
+    Lambda = pr.eigenvalues(K, 4)
+    assert sorted(pr.select_roots(Lambda, 1, "harmonic-ritz").real) == pytest.approx([1, 2], rel=1e-12)
+    with pytest.raises(
+        pr.InputError,
+        match=r"'harmonic-ritz' has 2 roots here, and 4 are asked for: .* zero for the start b; use degree 1 or a lower",
+    ):
+        pr.select_roots(Lambda, 3, "harmonic-ritz")

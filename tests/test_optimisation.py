@@ -17,6 +17,8 @@ from polyroots.roots.fitting import RootRequest
 from polyroots.roots.optimal import OptimisationProblem, optimise_roots
 from polyroots.roots.select import choose_roots
 
+LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
+
 
 @pytest.mark.parametrize(
     ("values", "degree", "optimum"),
@@ -265,3 +267,41 @@ def test_advice_for_conjugate_pairs_works() -> None:
     assert len(pr.select_roots(values, 3, "complex")) == 4
     with pytest.raises(pr.InputError, match="of which the spectrum has none"):
         pr.select_roots([1, 2, 3], 1, "complex")
+
+
+@pytest.mark.parametrize("region", ["all", "high"])
+def test_a_mean_that_is_a_little_below_one_is_reached(region: str, rng: np.random.Generator) -> None:
+    """The least root mean square of |q| on a disc of 6,144 eigenvalues, from the normal equations of monomials."""
+    Lambda = pr.eigenvalues(rng.standard_normal((24, 24, 3, 3)) / 15, 16)
+    z = Lambda.values[Lambda.is_high_frequency] if region == "high" else Lambda.values
+    powers = (z[:, None] / Lambda.radius) ** np.arange(1, 5)
+    c = np.linalg.lstsq((powers.conj().T @ powers).real, powers.sum(axis=0).real)[0]
+    least = np.sqrt((np.abs(1 - powers @ c) ** 2).mean())
+    assert 0.998 < least < 1
+    q = pr.ResidualPolynomial(pr.select_roots(Lambda, 3, "least-squares", region=region))
+    assert np.sqrt((np.abs(q(z)) ** 2).mean()) == pytest.approx(least, rel=1e-10)
+
+
+@pytest.mark.parametrize("strategy", ["minimax", "chebyshev"])
+def test_a_slow_smoother_is_one(strategy: str) -> None:
+    """The periodic Laplacian at 128x128: Chebyshev's polynomial reaches 1 / T_4 on [2 - 2 cos(pi / 64), 8]."""
+    Lambda = pr.eigenvalues(LAPLACIAN, 128)
+    low = 2 - 2 * np.cos(np.pi / 64)
+    exact = 1 / np.cosh(4 * np.arccosh((8 + low) / (8 - low)))
+    found = pr.ResidualPolynomial(pr.select_roots(Lambda, 3, strategy)).diagnose(Lambda)
+    assert found.max_abs is not None
+    assert 1 - found.max_abs == pytest.approx(1 - exact, rel=1e-4)
+    assert found.best_bound is not None
+    assert found.best_bound <= exact
+    sentence = "The best polynomial with 4 roots reaches max|q| = 0.9904; none gets below 0.9904 (proven)."
+    assert sentence in found.sentences()
+
+
+def test_roots_far_from_the_optimum_are_no_optimum() -> None:
+    """Near 1 a measure is compared with the optimum's distance from 1: of 0.99 a hundredth more would be 1."""
+    target = Target.of([1, 2])
+    problem = OptimisationProblem("mine", RootRequest(1), target, target, 1)
+    measure = iter([0.9905, 0.99005])
+    with pytest.raises(pr.InputError, match=r"'mine' can reach 0\.99 here, but its roots in float64 only 0\.9905"):
+        problem.that_reach(0.99, lambda q: next(measure), [5 + 0j])
+    assert problem.that_reach(0.99, lambda q: next(measure), [5 + 0j]) == [5]

@@ -211,10 +211,11 @@ def test_figure_4_has_real_spectra_and_the_blocks_curves(small_A: None) -> None:
             q = np.prod([1 - expected / root for root in choice["roots"]], axis=0)
             assert choice["max_abs"] == pytest.approx(np.abs(q).max(), rel=1e-6)
         assert sorted(row["choices"][0]["roots"]) == pytest.approx([expected[0], expected[-1]])
-    # With eigenvalues on both sides of 0 no two roots damp all; on one side the last choice is the best one.
-    assert [row["choices"][3]["strategy"] for row in computed.data["rows"]] == ["least-squares", "minimax"]
-    bests = [choice["max_abs"] for choice in computed.data["rows"][1]["choices"]]
-    assert min(bests) == bests[3] < 1
+    # Two roots damp all eigenvalues, on one side of 0 or on both; the last choice is the best one.
+    for row, largest in zip(computed.data["rows"], (1, 0.9), strict=True):
+        assert row["choices"][3]["strategy"] == "minimax"
+        bests = [choice["max_abs"] for choice in row["choices"]]
+        assert min(bests) == bests[3] < largest
     panels = [axes for axes in pictures[""].axes if axes.lines]
     assert len(panels) == 8
     for axes, choice in zip(panels, [c for row in computed.data["rows"] for c in row["choices"]], strict=True):

@@ -25,8 +25,9 @@ from polyroots.polynomials.target import Target
 from polyroots.spectra import Convolution, Spectrum
 from polyroots.text import count_of, floored, share
 
-#: If no polynomial of a degree has a smaller max |q|, the strategies that optimise raise an error.
-USELESS = 0.99
+#: An optimum of at least this isn't told from 1, that of q = 1: the search knows it to 1e-7. The strategies that
+#: optimise raise an error then.
+USELESS = 1 - 1e-6
 
 T = TypeVar("T")
 

@@ -14,8 +14,9 @@ from polyroots.roots.fitting import ChosenRoots, RootRequest, expand_conjugates,
 from polyroots.roots.picking import EXTREMAL, pick_kinds, too_few_points
 from polyroots.text import count_of, floored
 
-# The measure of q from its roots in float64 may exceed that of the optimum by this factor and this absolute value.
-_MISSED, _NEGLIGIBLE = 1.01, 1e-8
+# The measure of q from its roots in float64 may exceed that of the optimum, which is between 0 and 1, by this share of
+# its distance from them and by this absolute value.
+_MISSED, _NEGLIGIBLE = 0.01, 1e-8
 # Relative to the start: a residual of smaller norm is rounding.
 _NOISE = 1e-13
 # Relative distance within which a root may be moved to an eigenvalue.
@@ -63,8 +64,18 @@ class OptimisationProblem:
             "distinct non-zero eigenvalues; use fewer blocks"
         )
 
+    def require_dimension(self, available: int) -> None:
+        """Raise InputError if the Krylov space has fewer dimensions than roots."""
+        if available >= self.count:
+            return
+        enough = (available + len(self.prior)) * self.power
+        raise InputError(
+            f"'{self.strategy}' has {count_of(enough, 'root')} here, and {self.request.count} are asked for: with "
+            f"these q(A) b is zero for the start b; use degree {enough - 1} or a lower one"
+        )
+
     def require_useful(self, value: float, what: str, *, proven: bool = False) -> None:
-        """Raise InputError if even the optimum is no smoother: its roots are then arbitrary, far from the spectrum."""
+        """Raise InputError if the optimum isn't told from that of q = 1: its roots are arbitrary then."""
         if value < USELESS:
             return
         reached = f"is {floored(value)} or more (proven)" if proven else f"is {floored(value)}"
@@ -139,7 +150,7 @@ class OptimisationProblem:
         for roots in candidates:
             q = ResidualPolynomial([*roots, *self.prior])
             found = measure(q)
-            if found <= _MISSED * value + _NEGLIGIBLE:
+            if found <= value + _MISSED * min(value, 1 - value) + _NEGLIGIBLE:
                 return roots
         raise InputError(
             f"'{self.strategy}' can reach {value:.4g} here, but its roots in float64 only {found:.4g}: some are "
@@ -232,9 +243,12 @@ def _rim(target: Target, blocks: Sequence[str], positive: tuple[bool, ...] = ())
 
 
 def _solve(optimise: Optimiser, problem: OptimisationProblem) -> list[complex]:
-    """Return the optimal roots: all distinct points if there are as many of them as roots."""
+    """Return the optimal roots: all distinct points if there are as many of them as roots.
+
+    That is so where |q| is measured on the spectrum. Of a defective A, q(A) isn't zero if q is zero on the spectrum.
+    """
     target = problem.target
-    if len(target.points) and problem.strategy != "chebyshev":
+    if len(target.points) and problem.strategy not in ("chebyshev", "harmonic-ritz"):
         left = np.abs(target.values_of(problem.prior)) > 0
         available = int(np.where(target.is_real, 1, 2)[left].sum())
         problem.require_points(available)

@@ -300,7 +300,7 @@ def harmonic_ritz(target: Target, request: RootRequest, *, seed: int = 7) -> Cho
             # Fixed roots are real: those of S or their squares, and those of L.
             start = start - product(start) / (root.real / unit)
         krylov = arnoldi(product, start, problem.count)
-        problem.require_points(krylov.H.shape[1])
+        problem.require_dimension(krylov.H.shape[1])
         s = krylov.residual(krylov.least())
         reached = float(np.linalg.norm(s))
         problem.require_useful(reached, "residual norm |q(A) b| / |b|")
