@@ -162,6 +162,6 @@ def test_a_krylov_space_with_too_few_dimensions_is_said() -> None:
     assert sorted(pr.select_roots(Lambda, 1, "harmonic-ritz").real) == pytest.approx([1, 2], rel=1e-12)
     with pytest.raises(
         pr.InputError,
-        match=r"'harmonic-ritz' has 2 roots here, and 4 are asked for: .* zero for the start b; use degree 1 or a lower",
+        match=r"'harmonic-ritz' has 2 roots here, and 4 are asked for: .* zero for the start b; use degree 1",
     ):
         pr.select_roots(Lambda, 3, "harmonic-ritz")
