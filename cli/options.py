@@ -34,6 +34,28 @@ class ImageSize(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gen
         return int(parts[0]), int(parts[-1])
 
 
+class ByLayer(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
+    """A whole number, or with `pairs` also one for each direction, for all layers or for those with such a name."""
+
+    def __init__(self, *, pairs: bool) -> None:
+        self.pairs = pairs
+        self.name = "[GLOB=]N[xN]" if pairs else "[GLOB=]N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int | tuple[int, int]]:
+        """Return the pattern, ``"*"`` if there is none, and the value."""
+        if isinstance(value, tuple):
+            return value
+        glob, _, text = str(value).rpartition("=")
+        parts = text.lower().split("x")
+        if len(parts) > 1 + self.pairs or not all(re.fullmatch("[1-9][0-9]{0,6}", part) for part in parts):
+            example = "2 or layer4.0.conv2=2" if self.pairs else "32 or layer4.*.conv2=32"
+            self.fail(f"expected a positive whole number such as {example}, got {value!r}", param, ctx)
+        numbers = [int(part) for part in parts]
+        return glob or "*", numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
 class Root(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
     """A complex number."""
 
@@ -55,6 +77,24 @@ class Root(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic 
 json_option: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of tables."
 )
+
+
+def geometry_options(function: F) -> F:
+    """Add --stride, --dilation and --groups of the layers of a state dict."""
+    for name, what in (
+        (
+            "groups",
+            "Groups of these layers; repeatable. [default: from their neighbours, else 1]",
+        ),
+        ("dilation", "Dilation of these layers; repeatable. [default: 1]"),
+        (
+            "stride",
+            "Stride, which a state dict doesn't contain, of all layers or of those like GLOB; repeatable. [default: 1]",
+        ),
+    ):
+        function = click.option(f"--{name}", type=ByLayer(pairs=name != "groups"), multiple=True, help=what)(function)
+    return function
+
 
 dataset_option: Callable[[F], F] = click.option(
     "--dataset",

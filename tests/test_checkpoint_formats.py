@@ -43,8 +43,8 @@ def test_prefixes_of_wrappers_are_left_out(tmp_path: Path, prefixes: tuple[str, 
 
 
 def test_prefixes_stay_where_names_would_become_one(tmp_path: Path) -> None:
-    torch.save({"module.a": torch.ones(1, 1, 1, 1), "a": torch.ones(1, 1, 1, 1)}, tmp_path / "w.pt")
-    assert [layer.name for layer in read_layers(tmp_path / "w.pt").layers] == ["module.a", "a"]
+    torch.save({"module.weight": torch.ones(1, 1, 1, 1), "weight": torch.ones(1, 1, 1, 1)}, tmp_path / "w.pt")
+    assert [layer.name for layer in read_layers(tmp_path / "w.pt").layers] == ["module.weight", "weight"]
 
 
 def test_a_real_compiled_and_parallel_model(tmp_path: Path) -> None:
@@ -58,7 +58,8 @@ def test_a_real_compiled_and_parallel_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_safetensors_are_read_one_by_one(tmp_path: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    from polyroots.checkpoints import safetensors as stored
+    from polyroots.checkpoints import safetensors as headers
+    from polyroots.checkpoints import weights as stored
 
     model = network().to(dtype)
     save_file(model.state_dict(), tmp_path / "w.safetensors")
@@ -69,7 +70,8 @@ def test_safetensors_are_read_one_by_one(tmp_path: Path, dtype: torch.dtype, mon
         opened.append(path)
         return safe_open(path, framework=framework)
 
-    monkeypatch.setattr(stored, "safe_open", recording)
+    for module in (headers, stored):
+        monkeypatch.setattr(module, "safe_open", recording)
     found = read_layers(tmp_path / "w.safetensors")
     assert len(opened) == 1  # the header only
     assert [(layer.name, layer.dtype) for layer in found.layers] == [
@@ -102,7 +104,7 @@ def test_the_older_format_of_torch(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_zip_files_are_mapped_and_not_read(tmp_path: Path) -> None:
     """Listing the layers of a file with 400 MB of weights takes little memory."""
-    torch.save({"w": torch.zeros(1024, 1024, 10, 10)}, tmp_path / "large.pt")
+    torch.save({"weight": torch.zeros(1024, 1024, 10, 10)}, tmp_path / "large.pt")
     code = f"""
 from polyroots.checkpoints import read_layers
 import polyroots.analysis

@@ -272,7 +272,7 @@ def test_files_and_directories_are_not_confused(tmp_path: Path) -> None:
 
 
 def test_too_little_memory_is_said(tmp_path: Path) -> None:
-    torch.save({"w": torch.ones(2, 2, 3, 3)}, tmp_path / "w.pt")
+    torch.save({"weight": torch.ones(2, 2, 3, 3)}, tmp_path / "w.pt")
     assert "not enough memory: " in fails("spectrum", tmp_path / "w.pt", "--size", 1_000_000)
 
 

@@ -264,16 +264,18 @@ def test_mistakes_are_one_sentence(
 
 def test_broken_layers_are_left_out_with_the_reason(tmp_path: Path) -> None:
     K = torch.eye(2)[:, :, None, None] * torch.tensor([[0, 0, 0], [0, 2.0, 0.5], [0, 0, 0]])
-    torch.save({"good": K, "zero": 0 * K, "nan": torch.nan * K, "b": torch.ones(4)}, tmp_path / "mixed.pt")
+    torch.save(
+        {"good.weight": K, "zero.weight": 0 * K, "nan.weight": torch.nan * K, "b": torch.ones(4)}, tmp_path / "mixed.pt"
+    )
     found = document(tmp_path / "mixed.pt", "--degree", 1, "--image-size", 8)
-    assert [level["title"] for level in found["levels"]] == ["good"]
+    assert [level["title"] for level in found["levels"]] == ["good.weight"]
     assert {row["name"]: row["reason"].split(":")[0].split(";")[0] for row in found["skipped"]} == {
-        "zero": "all eigenvalues are zero",
-        "nan": "36 of 36 entries are NaN or infinite",
+        "zero.weight": "all eigenvalues are zero",
+        "nan.weight": "36 of 36 entries are NaN or infinite",
     }
     message = fails("init", tmp_path / "mixed.pt", "--layer", "zero")
     assert "has no convolution named like zero to choose roots for" in message
-    assert "zero (all eigenvalues are zero: q = 1 there whatever the roots" in message
+    assert "zero.weight (all eigenvalues are zero: q = 1 there whatever the roots" in message
 
 
 def test_new_coefficients_of_a_trained_network_are_evaluated(trained: tuple[Path, str], tmp_path: Path) -> None:
@@ -353,7 +355,7 @@ def test_large_zero_padded_layers_have_harmonic_ritz_values(tmp_path: Path) -> N
     """With 5,184 unknowns no eigenvalues are computed, so only strategies that need none have roots."""
     K = 0.05 * np.random.default_rng(113).standard_normal((4, 4, 3, 3))
     K[range(4), range(4), 1, 1] += 1
-    torch.save({"w": torch.from_numpy(K)}, tmp_path / "w.pt")
+    torch.save({"weight": torch.from_numpy(K)}, tmp_path / "w.pt")
     arguments = (tmp_path / "w.pt", "--image-size", 36, "--spectrum-padding", "zeros", "--degree", 3)
     (level,) = document(*arguments, "--roots", "harmonic-ritz", "--plot", tmp_path / "none")["levels"]
     assert level["radius"] is None

@@ -71,9 +71,9 @@ def test_spectrum_of_others_says_what_it_assumes(tmp_path: Path) -> None:
 def test_numbers_of_the_table_are_those_of_numpy(tmp_path: Path) -> None:
     """The checkpoint holds a Laplacian, whose eigenvalues lie between 0 and 8."""
     K = torch.tensor(np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]]), dtype=torch.float32).reshape(1, 1, 3, 3)
-    torch.save({"laplacian": K}, tmp_path / "laplacian.pt")
+    torch.save({"laplacian.weight": K}, tmp_path / "laplacian.pt")
     printed = run("spectrum", tmp_path / "laplacian.pt", "--size", 8).stdout
-    assert re.search(r"laplacian +1x1x3x3 +8x8 +64 +8\.000 +0\.000 +8\.000 +0\.000", printed)
+    assert re.search(r"laplacian\.weight +1x1x3x3 +8x8 +64 +8\.000 +0\.000 +8\.000 +0\.000", printed)
 
 
 def test_pictures_of_layers_with_odd_names(tmp_path: Path) -> None:
@@ -82,10 +82,10 @@ def test_pictures_of_layers_with_odd_names(tmp_path: Path) -> None:
     assert len({*stems, "overview"}) == len(names) + 1
     assert all(re.fullmatch(r"[\w-][\w.-]{0,124}", stem) for stem in stems)
     assert stems[1] == "a_b.weight"
-    torch.save({name: torch.randn(2, 2, 3, 3) for name in ("a/b", "w$\\foo$")}, tmp_path / "odd.pt")
+    torch.save({f"{name}.weight": torch.randn(2, 2, 3, 3) for name in ("a/b", "w$\\foo$")}, tmp_path / "odd.pt")
     result = run("spectrum", tmp_path / "odd.pt", "--size", 4, "--plot", tmp_path / "pictures")
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 3  # and the overview
-    assert "a/b" in result.stdout
+    assert "a/b.weight" in result.stdout
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +111,13 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.ModuleDic
 def test_list_computes_nothing(theirs: tuple[Path, nn.ModuleDict]) -> None:
     path, _ = theirs
     printed = run("spectrum", path, "--list").stdout
-    assert re.search(r"square\.weight +4x4x3x3 +float32 +32x32 +1x1 +1x1 +1 +unknown", printed)
+    assert re.search(r"square\.weight +4x4x3x3 +float32 +at an assumed 32x32 +1x1 +1x1 +1 +unknown", printed)
     assert "radius" not in printed
     assert "stem.weight: not square: 4 output channels from 3; it has singular values" in printed
     assert "line.weight: its weight has 3 dimensions, as a Conv1d's" in printed
     assert "volume.weight: its weight has 5 dimensions, as a Conv3d's" in printed
     assert "up.weight: its bias has 4 entries for 8 rows of weights: a transposed convolution" in printed
-    assert "Assumed to be depthwise, one group a channel: depthwise.weight" in printed
+    assert "Depthwise: depthwise.weight" in printed
     document = json.loads(run("spectrum", path, "--list", "--json", "--kind", "singular").stdout)
     assert [layer["name"] for layer in document["layers"]] == [
         "depthwise.weight",
@@ -322,20 +322,24 @@ def test_globs_without_a_layer_are_said(theirs: tuple[Path, nn.ModuleDict]) -> N
 def test_doubtful_eigenvalues_are_said(tmp_path: Path) -> None:
     K = torch.zeros(2, 2, 1, 3, dtype=torch.float64)
     K[0, 0, 0], K[1, 1, 0], K[0, 1, 0, 1] = torch.tensor([1, 0, 0.1]), torch.tensor([0.1, 0, 1]), 1
-    torch.save({"w": K, "one": K[:1, :1]}, tmp_path / "w.pt")
+    torch.save({"w.weight": K, "one.weight": K[:1, :1]}, tmp_path / "w.pt")
     arguments = ("spectrum", tmp_path / "w.pt", "--size", "1x64", "--padding", "zeros")
     printed = run(*arguments).stdout
-    assert re.search(r"^w: far from normal, its eigenvalues are known to about \de\+?-?\d+ only$", printed, flags=re.M)
-    assert "one: far from normal" not in printed
+    assert re.search(
+        r"^w\.weight: far from normal, its eigenvalues are known to about \de\+?-?\d+ only$", printed, flags=re.M
+    )
+    assert "one.weight: far from normal" not in printed
     layers = {layer["name"]: layer for layer in json.loads(run(*arguments, "--json").stdout)["layers"]}
-    assert layers["one"]["radius"] == pytest.approx(2 * np.sqrt(0.1) * np.cos(np.pi / 65), rel=1e-7)  # 0.1 in float32
-    assert layers["one"]["error"] < 1e-13
+    assert layers["one.weight"]["radius"] == pytest.approx(
+        2 * np.sqrt(0.1) * np.cos(np.pi / 65), rel=1e-7
+    )  # 0.1 in float32
+    assert layers["one.weight"]["error"] < 1e-13
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_an_interrupt_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C within LAPACK prints the finished layers and one sentence, without a traceback, and no file is written."""
-    torch.save({"small": torch.randn(2, 2, 3, 3), "large": torch.randn(32, 32, 3, 3)}, tmp_path / "w.pt")
+    torch.save({"small.weight": torch.randn(2, 2, 3, 3), "large.weight": torch.randn(32, 32, 3, 3)}, tmp_path / "w.pt")
     # A shell starts background programs with SIGINT ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     begun = []
@@ -353,6 +357,6 @@ def test_an_interrupt_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     finally:
         signal.signal(signal.SIGINT, before)
     assert result.stderr == "Error: interrupted: 1 of 2 layers done, no file was written\n"
-    assert re.search(r"small +2x2x3x3 +32x32", result.stdout)
+    assert re.search(r"small\.weight +2x2x3x3 +32x32", result.stdout)
     assert not (tmp_path / "w.npz").exists()
     assert len(begun) < 16

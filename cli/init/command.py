@@ -14,6 +14,7 @@ from polyroots_cli.options import (
     Root,
     data_dir_option,
     dataset_option,
+    geometry_options,
     json_option,
     region_option,
     seed_option,
@@ -23,6 +24,7 @@ from polyroots_cli.options import (
 )
 
 if TYPE_CHECKING:
+    from polyroots.checkpoints import Rules
     from polyroots.initialization import InitRequest, InitResult
     from polyroots.models import ModelConfig
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 @click.option("--image-size", type=ImageSize(), help="Colour images of this size, without --dataset. [CHECKPOINT: 32]")
 @dataset_option
 @data_dir_option
+@geometry_options
 @click.option("--layer", "layers", multiple=True, metavar="GLOB", help="Of CHECKPOINT, only such layers; repeatable.")
 @seed_option("Of fresh weights and of strategies that draw.")
 @click.option("--compare", is_flag=True, help="Rank all strategies in one table.")
@@ -59,6 +62,9 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     image_size: tuple[int, int] | None,
     dataset: str,
     data_dir: Path | None,
+    stride: Rules,
+    dilation: Rules,
+    groups: Rules,
     layers: tuple[str, ...],
     seed: int,
     compare: bool,
@@ -86,7 +92,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
       polyroots init --model q2 --dataset folder --data-dir cifar10 --out init.pt
       polyroots init --blocks C,C --placement smoother --padding circular --a-init shifted --roots minimax
     """
-    from polyroots.checkpoints import save_checkpoint
+    from polyroots.checkpoints import Geometry, save_checkpoint
     from polyroots.files import make_directory
     from polyroots.initialization import InitRequest
     from polyroots_cli.init.report import draw, print_report, print_written
@@ -95,6 +101,9 @@ def init(  # noqa: PLR0913 - click passes each option by its name
         raise click.UsageError(f"--out {out} is the checkpoint itself, and would be overwritten; choose another file")
     with usage_errors():
         source = _source(checkpoint, request, image_size, dataset, data_dir, layers)
+        geometry = Geometry(stride, dilation, groups)
+        if checkpoint is None and geometry.rules:
+            raise click.UsageError(f"--{geometry.rules[0][0]} is of the layers of CHECKPOINT, and none is given")
         strategy, options = _strategy(request, given, keep_pairs, seed)
         is_left_to_roots = not request.names_blocks and request.origin_of_alphas.needs_spectrum
         asked = InitRequest(
@@ -111,6 +120,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
             free_blocks=is_left_to_roots,
             blocks=request.given_blocks if checkpoint is not None else None,
             image_size=image_size if checkpoint is not None else None,
+            geometry=geometry if geometry.rules else None,
             layers=layers,
             needs_network=out is not None,
         )

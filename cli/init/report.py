@@ -132,7 +132,8 @@ def _assumption(result: InitResult, request: InitRequest) -> str:
         return ""
     size = result.source.operators[0].convolution.size
     images = "" if request.image_size else f"images of {dimensions(size)} (--image-size chooses others), "
-    return f"A state dict doesn't say: {images}stride 1 and, but for depthwise layers, groups 1 are assumed."
+    notes = "".join(f" {name}: {note}." for name, note in result.source.notes.items())
+    return f"A state dict doesn't say: {images}stride 1 and, but for depthwise layers, groups 1 are assumed.{notes}"
 
 
 def _print_levels(result: InitResult, report: InitReport, title: str, legend: str) -> None:

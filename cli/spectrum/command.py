@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from polyroots_cli.options import PATH, ImageSize, json_option, usage_errors
+from polyroots_cli.options import PATH, ImageSize, geometry_options, json_option, usage_errors
+
+if TYPE_CHECKING:
+    from polyroots.checkpoints import Rules
 
 
 @click.command(short_help="Eigenvalues and singular values of a checkpoint's convolutions.")
@@ -17,6 +21,7 @@ from polyroots_cli.options import PATH, ImageSize, json_option, usage_errors
 @click.option(
     "--size", type=ImageSize(), help="Size of the layers' input in pixels. [default: the network's; 32 if unknown]"
 )
+@geometry_options
 @click.option(
     "--padding",
     type=click.Choice(["circular", "zeros"]),
@@ -46,6 +51,9 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     only_list: bool,
     globs: tuple[str, ...],
     size: tuple[int, int] | None,
+    stride: Rules,
+    dilation: Rules,
+    groups: Rules,
     padding: str,
     kind: str,
     k: int | None,
@@ -60,32 +68,44 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
 
     With circular padding, through the symbol: for an image of H x W pixels and c channels, H W matrices of c x c. With
     zero padding, from the operator itself: all eigenvalues of small ones, the extremes of large ones. CHECKPOINT is a
-    file of polyroots, which contains the image sizes, or any state dict in a file of torch.save or safetensors. With a
-    second checkpoint, OTHER, both are shown, with the distances by which the eigenvalues moved.
+    file of polyroots, which contains the image sizes, or any state dict in a file of torch.save or safetensors. A state
+    dict doesn't contain size, stride, dilation and groups: they are assumed, and marked, unless they are given by hand.
+    With a second checkpoint, OTHER, both are shown, with the distances by which the eigenvalues moved.
 
     \b
     Examples:
       polyroots spectrum runs/first/last.pt --plot spectra
       polyroots spectrum resnet50.safetensors --list
-      polyroots spectrum resnet50.pt --layer 'layer3.*.conv2' --size 14 --kind both --verify
+      polyroots spectrum resnet50.pt --layer 'layer3.[1-5].conv2' --size 14 --kind both --verify
+      polyroots spectrum resnext50.pt --size 28 --stride layer3.0.conv2=2 --groups '*.conv2=32' --kind both
       polyroots spectrum runs/first/best.pt runs/first/last.pt
     """
     from polyroots.analysis import Analysis
+    from polyroots.checkpoints import Geometry
     from polyroots_cli.console import print_json, say
     from polyroots_cli.spectrum.documents import document, list_document
-    from polyroots_cli.spectrum.findings import compute, read_layers_of, require_good, require_layers, require_names
+    from polyroots_cli.spectrum.findings import (
+        compute,
+        read_layers_of,
+        require_good,
+        require_layers,
+        require_names,
+        require_rules,
+    )
     from polyroots_cli.spectrum.outputs import Outputs
     from polyroots_cli.spectrum.tables import print_findings, print_list
 
     with usage_errors():
         analysis = Analysis(padding, kind, k, workers)
+        geometry = Geometry(stride, dilation, groups)
     paths = [checkpoint] if other is None else [checkpoint, other]
     outputs = Outputs(npz, csv_file, plot_dir)
     outputs.check_names(paths)
     if other is not None and other.resolve() == checkpoint.resolve():
         raise click.UsageError(f"{checkpoint} is given twice; give two checkpoints to compare")
-    findings = [read_layers_of(path, size, globs, analysis) for path in paths]
+    findings = [read_layers_of(path, size, geometry, globs, analysis) for path in paths]
     require_names(findings, globs)
+    require_rules(findings, geometry)
     if only_list:
         if as_json:
             print_json(list_document(findings))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +14,15 @@ import click
 
 from polyroots.errors import InputError
 from polyroots.spectra import departure_from_normality, require_finite
+from polyroots.text import count_of
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification
-    from polyroots.checkpoints import LayerSet
+    from polyroots.checkpoints import Geometry, LayerSet
+
+
+# Seconds of work from which on an estimate is printed.
+_LONG = 10.0
 
 
 @dataclass
@@ -54,12 +61,12 @@ class SpectrumReport:
 
 
 def read_layers_of(
-    path: Path, size: tuple[int, int] | None, globs: Sequence[str], analysis: Analysis
+    path: Path, size: tuple[int, int] | None, geometry: Geometry, globs: Sequence[str], analysis: Analysis
 ) -> SpectrumReport:
     """Read the list of a checkpoint's convolutions and choose those that can be analysed."""
     from polyroots.checkpoints import read_layers
 
-    found = read_layers(path, size)
+    found = read_layers(path, size, geometry=geometry)
     layers, skipped = found.choose(globs, analysis.why_not)
     return SpectrumReport(path, found, layers, skipped, found.unmatched(globs), size_given=size is not None)
 
@@ -74,12 +81,34 @@ def require_names(findings: Sequence[SpectrumReport], globs: Sequence[str]) -> N
         )
 
 
+def require_rules(findings: Sequence[SpectrumReport], geometry: Geometry) -> None:
+    """Raise InputError if a layer whose stride, dilation or groups are given is in none of the checkpoints."""
+    from polyroots.checkpoints import require_rules
+
+    require_rules(geometry, [item.found for item in findings])
+
+
 def require_layers(findings: Sequence[SpectrumReport]) -> None:
     """Raise InputError, with every reason, if no checkpoint has a layer to analyse."""
     if not any(item.layers for item in findings):
         item = findings[0]
         reasons = "; ".join(f"{name} ({reason})" for name, reason in item.skipped.items())
-        raise InputError(f"{item.path} holds nothing to analyse: {reasons}")
+        raise InputError(" ".join([f"{item.path} holds nothing to analyse: {reasons}.", *hints(item)]))
+
+
+def hints(item: SpectrumReport) -> list[str]:
+    """Return the options that answer the reasons for which layers are skipped."""
+    found = []
+    requested = [name for name in item.skipped if name in item.found.on_request]
+    if requested:
+        found.append(f"A tensor is taken for a kernel if its exact name is given: --layer {shlex.quote(requested[0])}")
+    for name, reason in item.skipped.items():
+        groups = re.search(r"perhaps (?:grouped|depthwise) \((\d+)\)", reason)
+        if groups:
+            rule = f"{name.removesuffix('.weight')}={groups[1]}"
+            found.append(f"Groups that a state dict doesn't contain are given by hand: --groups {shlex.quote(rule)}")
+            break
+    return found
 
 
 def require_good(findings: Sequence[SpectrumReport]) -> None:
@@ -97,6 +126,7 @@ def compute(findings: Sequence[SpectrumReport], analysis: Analysis, with_check: 
     from polyroots.analysis import analyse, verify
     from polyroots_cli.console import progress
 
+    _announce([layer for item in findings for layer in item.layers], analysis)
     with progress() as bar:
         layers = bar.add_task("layers", total=sum(len(item.layers) for item in findings))
         for item in findings:
@@ -111,6 +141,39 @@ def compute(findings: Sequence[SpectrumReport], analysis: Analysis, with_check: 
                     item.checks[layer.name] = verify(layer, analysis)
                 bar.remove_task(current)
                 bar.advance(layers)
+
+
+def _announce(layers: Sequence[Layer], analysis: Analysis) -> None:
+    """Say on stderr how long the work takes about, and which shapes take more than ten seconds of it."""
+    from polyroots.analysis import estimate
+    from polyroots_cli.console import console, dimensions, say
+
+    work = estimate(layers, analysis)
+    total = sum(part.seconds for part in work)
+    if total <= _LONG:
+        return
+    lines = [f"About {_duration(total)} of work (--extremes K computes fewer eigenvalues, --layer takes fewer layers)."]
+    for part in work:
+        if part.seconds > _LONG:
+            what = count_of(part.count, "layer")
+            size = dimensions(part.size)
+            lines.append(f"  {what} of shape {dimensions(part.shape)} at {size}: about {_duration(part.seconds)}")
+    say(*lines, screen=console(stderr=True))
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in seconds, minutes or hours.
+
+    >>> _duration(12.3), _duration(200), _duration(10_000)
+    ('12 s', '3.3 min', '2.8 h')
+    """
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.1f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def results_by_name(findings: Sequence[SpectrumReport]) -> dict[str, LayerResult]:

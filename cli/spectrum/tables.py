@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from polyroots_cli.console import dimensions, number, say, table
 from polyroots_cli.spectrum.documents import compared
-from polyroots_cli.spectrum.findings import SpectrumReport, departure, largest_condition, largest_error
+from polyroots_cli.spectrum.findings import SpectrumReport, departure, hints, largest_condition, largest_error
 
 if TYPE_CHECKING:
-    from polyroots.analysis import Analysis, LayerResult, Verification
+    from polyroots.analysis import Analysis, Layer, LayerResult, Verification
     from polyroots.spectra import Extremes
 
 
@@ -23,14 +23,14 @@ def print_list(findings: list[SpectrumReport]) -> None:
     for item in findings:
         if len(findings) > 1:
             say(f"\n{item.path}")
-        rows = table("convolution", "shape", "dtype", _size_heading(item), "stride", "dilation", "groups", "padding")
+        rows = table("convolution", "shape", "dtype", "size", "stride", "dilation", "groups", "padding")
         for layer in item.layers:
             conv = layer.conv
             rows.add_row(
-                layer.name,
+                _marked(layer),
                 dimensions(layer.shape),
                 layer.dtype,
-                dimensions(conv.size),
+                _size(item, layer),
                 dimensions(conv.stride),
                 dimensions(conv.dilation),
                 str(conv.groups),
@@ -46,35 +46,41 @@ def print_findings(findings: list[SpectrumReport], analysis: Analysis) -> None:
     for item in findings:
         if len(findings) > 1:
             say(f"\n{item.path}")
-        size = _size_heading(item)
         results = [result for result in item.results.values() if result.ends is not None]
         if results:
-            _print_eigenvalues(results, size)
+            _print_eigenvalues(item, results)
         for result in results:
             if analysis.k and result.extremes is not None:
                 _print_ends(result.name, result.extremes)
         singular = [result for result in item.results.values() if result.singular is not None]
         if singular:
-            _print_singular_values(singular, size)
+            _print_singular_values(item, singular)
         if item.checks:
-            _print_checks(item.checks)
+            _print_checks(item.checks, is_assumed=item.found.assumed)
         _print_boundary(item, analysis)
         _print_remarks(item)
     if len(findings) == 2:
         _print_comparison(compared(findings))
 
 
-def _size_heading(item: SpectrumReport) -> str:
-    return "size (assumed)" if item.found.assumed and not item.size_given else "size"
+def _size(item: SpectrumReport, layer: Layer) -> str:
+    """Return the grid of a layer, which a state dict doesn't contain."""
+    is_assumed = item.found.assumed and not item.size_given
+    return f"{'at an assumed ' if is_assumed else ''}{dimensions(layer.conv.size)}"
 
 
-def _print_eigenvalues(results: list[LayerResult], size: str) -> None:
+def _marked(layer: Layer) -> str:
+    """Return a layer's name, with a question mark where its geometry is doubtful."""
+    return f"{layer.name} ?" if "perhaps" in layer.note else layer.name
+
+
+def _print_eigenvalues(item: SpectrumReport, results: list[LayerResult]) -> None:
     has_conditions = any(result.padding == "zeros" for result in results)
     has_departures = not has_conditions and any(result.spectrum is not None for result in results)
     rows = table(
         "convolution",
         "shape",
-        size,
+        "size",
         "eigenvalues",
         "radius",
         "min Re",
@@ -87,9 +93,9 @@ def _print_eigenvalues(results: list[LayerResult], size: str) -> None:
         ends = result.ends
         assert ends is not None
         rows.add_row(
-            result.name,
+            _marked(result.layer),
             dimensions(result.layer.shape),
-            dimensions(result.layer.conv.size),
+            _size(item, result.layer),
             f"{result.layer.unknowns:,}" if result.spectrum is not None else f"ends of {result.layer.unknowns:,}",
             _known(ends.radius),
             *(_known(value, ends.radius) for value in (ends.min_real, ends.max_real, ends.max_imag)),
@@ -134,18 +140,18 @@ def _print_ends(name: str, extremes: Extremes) -> None:
     say(rows)
 
 
-def _print_singular_values(results: list[LayerResult], size: str) -> None:
+def _print_singular_values(item: SpectrumReport, results: list[LayerResult]) -> None:
     rows = table(
-        "convolution", "shape", size, "stride", "singular values", "norm", "smallest", "condition", "stable rank"
+        "convolution", "shape", "size", "stride", "singular values", "norm", "smallest", "condition", "stable rank"
     )
     for result in results:
         summary, conv = result.singular, result.layer.conv
         assert summary is not None
         count = len(result.sigma) if result.sigma is not None else None
         rows.add_row(
-            result.name,
+            _marked(result.layer),
             dimensions(result.layer.shape),
-            dimensions(conv.size),
+            _size(item, result.layer),
             dimensions(conv.stride),
             "largest only" if count is None else f"{count:,}",
             _known(summary.norm),
@@ -157,7 +163,7 @@ def _print_singular_values(results: list[LayerResult], size: str) -> None:
     say("stable rank: squared Frobenius norm / squared spectral norm.")
 
 
-def _print_checks(checks: dict[str, Verification]) -> None:
+def _print_checks(checks: dict[str, Verification], *, is_assumed: bool) -> None:
     rows = table("compared with torch", "kernel", "on", "eigenvalues", "singular values", "condition", "verdict")
     for name, check in checks.items():
         rows.add_row(
@@ -169,7 +175,9 @@ def _print_checks(checks: dict[str, Verification]) -> None:
             ("equal to rounding" if check.is_matched else "too ill-conditioned") if check.is_good else "DIFFERENT",
         )
     say(rows)
+    what = "" if not is_assumed else ": not size, stride, dilation and groups, which are assumed"
     say("Matched error, relative to the norm, against the explicit matrix that torch's conv2d gives.")
+    say(f"This checks the arithmetic on a small grid{what}.")
     if any(check.is_good and not check.is_matched for check in checks.values()):
         say(
             "Too ill-conditioned to be matched: each value is an eigenvalue of a matrix within 1e-11, the traces agree."
@@ -192,14 +200,13 @@ def _print_boundary(item: SpectrumReport, analysis: Analysis) -> None:
 def _print_assumptions(item: SpectrumReport) -> None:
     size = "" if item.size_given else "size 32x32 (give --size), "
     say(f"This checkpoint doesn't say how its layers are used: {size}stride 1, dilation 1 and groups 1 are assumed.")
-    for note, meaning in (
-        ("depthwise", "Assumed to be depthwise, one group a channel"),
-        ("perhaps depthwise", "Assumed to have one input channel, though it could be depthwise"),
-    ):
-        names = [layer.name for layer in item.layers if layer.note == note]
-        names += [layer.name for layer in item.found.layers if layer.note == note and layer.name in item.skipped]
-        if names:
-            say(f"{meaning}: {', '.join(names)}")
+    notes: dict[str, list[str]] = {}
+    named = {layer.name: layer for layer in [*item.layers, *(x for x in item.found.layers if x.name in item.skipped)]}
+    for layer in named.values():
+        for note in filter(None, layer.note.split("; ")):
+            notes.setdefault(note, []).append(layer.name)
+    for note, names in notes.items():
+        say(f"{note[0].upper()}{note[1:]}: {', '.join(names)}")
 
 
 def _print_remarks(item: SpectrumReport) -> None:
@@ -219,6 +226,8 @@ def _print_remarks(item: SpectrumReport) -> None:
         say(f"Skipped {len(item.skipped)}:")
         for name, reason in item.skipped.items():
             say(f"  {name}: {reason}")
+    for hint in hints(item):
+        say(hint)
 
 
 def _print_comparison(rows: list[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """Spectra of the convolutions of models and of files, their verification and export."""
 
+from polyroots.analysis.cost import Work, estimate
 from polyroots.analysis.export import SavedLayer, load_results, save_results, write_csv
 from polyroots.analysis.layers import (
     Analysis,
@@ -20,7 +21,9 @@ __all__ = [
     "ModelSpectra",
     "SavedLayer",
     "Verification",
+    "Work",
     "analyse",
+    "estimate",
     "layer_of",
     "load_results",
     "model_spectra",

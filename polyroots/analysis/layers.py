@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -342,7 +343,8 @@ def why_no_eigenvalues(layer: Layer) -> str | None:
     """Return why a layer doesn't map a space to itself; None if it does."""
     c_out, c_in = layer.shape[0], layer.shape[1] * layer.conv.groups
     if c_out != c_in:
-        return f"not square: {c_out} output channels from {c_in}"
+        groups = re.search(r"perhaps (grouped|depthwise) \(\d+\)", layer.note)
+        return f"not square: {c_out} output channels from {c_in}" + (f"; {groups[0]}" if groups else "")
     if layer.conv.stride != (1, 1):
         return f"stride {layer.conv.stride[0]}x{layer.conv.stride[1]}: it maps an image to a smaller one"
     return None

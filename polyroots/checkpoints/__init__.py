@@ -1,12 +1,17 @@
 """Checkpoints: polyroots' own format, and the convolutions in files of other programs."""
 
-from polyroots.checkpoints.foreign import LayerSet, read_layers
+from polyroots.checkpoints.foreign import read_layers
+from polyroots.checkpoints.geometry import Geometry, Rules, require_rules
+from polyroots.checkpoints.layer_set import LayerSet
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
 
 __all__ = [
     "Checkpoint",
+    "Geometry",
     "LayerSet",
+    "Rules",
     "load_checkpoint",
     "read_layers",
+    "require_rules",
     "save_checkpoint",
 ]

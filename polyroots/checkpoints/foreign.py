@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from polyroots.analysis import Layer, layer_of
-from polyroots.checkpoints.own import Checkpoint, checkpoint_of, is_own, kind_of
+from polyroots.checkpoints.geometry import Geometry
+from polyroots.checkpoints.groups import Channels
+from polyroots.checkpoints.layer_set import LayerSet
+from polyroots.checkpoints.naming import NO_WEIGHT_BY_NAME, Names, why_no_numbers
+from polyroots.checkpoints.own import checkpoint_of, is_own, kind_of
+from polyroots.checkpoints.parametrised import Parametrised, parametrised
 from polyroots.checkpoints.reading import read_document
-from polyroots.checkpoints.safetensors import FLOATING_POINT, StoredTensor, is_safetensors, read_safetensors
-from polyroots.errors import FileError
+from polyroots.checkpoints.safetensors import is_safetensors, read_safetensors
+from polyroots.checkpoints.weights import Weight, Weights, dtype_of, is_weight, reader_of, tensors_of
+from polyroots.errors import FileError, InputError
 from polyroots.models import TracedConvolution, convolutions, plain_name
 
 # Entries of checkpoints under which other programs store the state dict.
@@ -25,77 +27,15 @@ _NESTED = (
     *("state_dict", "model_state_dict", "model", "net", "module", "params", "generator"),
     *("ema", "state_dict_ema", "model_ema", "params_ema"),
 )
-# Names in torch of the parameters from which a reparametrised weight is computed.
-_FACTORS = re.compile(r"(^|\.)(weight_[vg]|weight_orig|parametrizations\.weight\.original\d?)$")
+# Size of the images of a state dict, which doesn't contain it.
+_ASSUMED_SIZE = (32, 32)
 
 
-@dataclass(frozen=True)
-class LayerSet:
-    """The convolutions of a checkpoint.
-
-    Attributes
-    ----------
-    layers : tuple of Layer
-        The two-dimensional convolutions; their weights are read when they are needed.
-    skipped : mapping of str to str
-        Reasons by name, for every other convolution.
-    assumed : bool
-        Whether stride 1, dilation 1 and groups 1 are assumptions, as for a bare state dict.
-    entry : str
-        Entry of the file that holds the state dict, such as ``"model"``; empty if the file is a state dict.
-    others : tuple of str
-        Entries with further state dicts, such as ``"ema"``, which were not read.
-    checkpoint : Checkpoint or None
-        Network and training in a file of polyroots.
-    """
-
-    layers: tuple[Layer, ...]
-    skipped: Mapping[str, str]
-    assumed: bool
-    entry: str = ""
-    others: tuple[str, ...] = ()
-    checkpoint: Checkpoint | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """Names of all convolutions, the skipped ones last."""
-        return [*(layer.name for layer in self.layers), *self.skipped]
-
-    def choose(
-        self, globs: Sequence[str], why_not: Callable[[Layer], str | None]
-    ) -> tuple[list[Layer], dict[str, str]]:
-        """Choose layers by name, and leave out those that can't be analysed.
-
-        Parameters
-        ----------
-        globs : sequence of str
-            Patterns of names, with or without ``.weight``; all layers are chosen if there is none.
-        why_not : callable
-            Returns why a layer can't be analysed, None if it can.
-
-        Returns
-        -------
-        list of Layer
-        dict
-            Reasons by name, of the layers with such a name that are left out.
-        """
-
-        def is_chosen(name: str) -> bool:
-            return not globs or any(_is_named(name, glob) for glob in globs)
-
-        chosen = [layer for layer in self.layers if is_chosen(layer.name)]
-        reasons = {layer.name: why_not(layer) for layer in chosen}
-        skipped = {name: reason for name, reason in self.skipped.items() if is_chosen(name)}
-        skipped |= {name: reason for name, reason in reasons.items() if reason}
-        return [layer for layer in chosen if not reasons[layer.name]], skipped
-
-    def unmatched(self, globs: Sequence[str]) -> list[str]:
-        """Return the patterns that match no name."""
-        return [glob for glob in globs if not any(_is_named(name, glob) for name in self.names)]
-
-
-def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerSet:
+def read_layers(path: str | Path, size: tuple[int, int] | None = None, *, geometry: Geometry | None = None) -> LayerSet:
     """Return the convolutions of a checkpoint; weights are read later, one by one, if the format allows it.
+
+    A convolution in a state dict is a four-dimensional tensor named ``weight`` or ``kernel``, or one that is computed
+    from the factors of a pruned, weight-normalised or spectrally normalised weight.
 
     Parameters
     ----------
@@ -105,6 +45,8 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerS
         ``module`` or ``ema``) or of safetensors. The prefixes ``module.`` and ``_orig_mod.`` are left out of names.
     size : (H, W), optional
         Grid of the convolutions in pixels: of a foreign checkpoint 32x32 by default, of ours in place of their own.
+    geometry : Geometry, optional
+        Strides, dilations and groups of layers by name, where they are not those of the file or those assumed.
 
     Returns
     -------
@@ -114,79 +56,128 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None) -> LayerS
     ------
     FileError
         If the file is missing, is no checkpoint, would run code, or holds no convolution.
+    InputError
+        If a layer's channels can't be split into the groups that are given, or the file contains the geometry.
     """
     document: Any = read_safetensors(path) if is_safetensors(path) else read_document(path, lazily=True)
-    checkpoint, entry, others = None, "", tuple[str, ...]()
+    geometry = geometry or Geometry()
     if is_own(document):
         checkpoint = checkpoint_of(path, document)
+        if geometry.rules:
+            what = geometry.rules[0][0]
+            raise InputError(
+                f"{path} is a file of polyroots and contains the geometry of its convolutions; leave {what} out",
+                fields=[what],
+            )
         known = {conv.name: conv for conv in convolutions(checkpoint.config)}
-        weights = checkpoint.weights
-    else:
-        known = {}
-        entry, weights, others = _state_dict(path, document)
-        weights = _without_prefixes(weights)
-
-    layers: list[Layer] = []
-    skipped: dict[str, str] = {}
-    owners: dict[Any, str] = {}
-    takes_colour = any(
-        isinstance(weight, Tensor | StoredTensor) and weight.ndim == 4 and weight.shape[1] == 3
-        for weight in weights.values()
-    )
-    for name, weight in weights.items():
-        if not isinstance(weight, Tensor | StoredTensor) or weight.ndim < 3:
-            continue
-        name = str(name)
-        reason = _why_no_convolution(name, weight, weights) or _why_tied(name, weight, owners)
-        if reason:
-            skipped[name] = reason
-            continue
-        conv = known.get(name) or TracedConvolution(name, (32, 32), (1, 1), (1, 1), 1)
-        note = ""
-        if not known and weight.shape[0] > 1 and weight.shape[1] == 1:
-            # One input channel per group means depthwise, except in a first convolution, whose images may be grey.
-            is_first = not takes_colour and (not layers or isinstance(weight, StoredTensor))
-            note = "perhaps depthwise" if is_first else "depthwise"
-            conv = conv if is_first else replace(conv, groups=weight.shape[0])
-        if size is not None:
-            conv = replace(conv, size=size)
-        layers.append(layer_of(conv, weight, note) if isinstance(weight, Tensor) else weight.layer(conv, note))
-    if not layers and not skipped:
-        names = ", ".join(str(name) for name in list(weights)[:4]) or "none"
+        layers = [
+            layer_of(_sized(conv, size), weight)
+            for name, conv in known.items()
+            if isinstance(weight := checkpoint.weights.get(name), Tensor)
+        ]
+        return LayerSet(tuple(layers), {}, assumed=False, checkpoint=checkpoint)
+    entry, document, others = _state_dict(path, document)
+    weights = tensors_of(_without_prefixes(document))
+    found = _Foreign(weights, size, geometry).layer_set(entry, others)
+    if not found.layers and not found.skipped:
+        names = ", ".join(str(name) for name in list(document)[:4]) or "none"
         raise FileError(
             f"{path} holds no convolution: expected a state dict with four-dimensional weights, "
-            f"got {len(weights)} entries without one, such as {names}"
+            f"got {len(document)} entries without one, such as {names}"
         )
-    return LayerSet(tuple(layers), skipped, not known, entry, others, checkpoint)
+    return found
 
 
-def _why_no_convolution(name: str, weight: Tensor | StoredTensor, weights: Mapping[str, Any]) -> str | None:
-    """Return why an entry is not a two-dimensional convolution that can be analysed; None if it is."""
-    if weight.ndim != 4:
-        kind = {3: ", as a Conv1d's", 5: ", as a Conv3d's"}.get(weight.ndim, "")
-        return f"its weight has {weight.ndim} dimensions{kind}; a convolution of images has 4"
-    if isinstance(weight, Tensor) and (weight.is_meta or weight.layout != torch.strided):
-        return "it holds no dense numbers"
-    if math.prod(weight.shape) == 0:
-        return f"it is empty, of shape {tuple(weight.shape)}"
-    dtype = str(weight.dtype).removeprefix("torch.")
-    if dtype not in FLOATING_POINT:
-        return f"its weights are {dtype}; expected {', '.join(FLOATING_POINT)}"
-    if _FACTORS.search(name):
-        return (
-            "a factor of a weight (weight_norm, spectral_norm), not the weight itself; save the model with its "
-            "parametrizations removed"
-        )
-    bias = weights.get(f"{name.removesuffix('weight')}bias") if name.endswith("weight") else None
-    if isinstance(bias, Tensor | StoredTensor) and bias.ndim == 1 and bias.shape[0] != weight.shape[0]:
-        return (
-            f"its bias has {bias.shape[0]} entries for {weight.shape[0]} rows of weights: a transposed convolution; "
-            "convolutions are analysed"
-        )
-    return None
+class _Foreign:
+    """The convolutions of a bare state dict.
+
+    Parameters
+    ----------
+    weights : mapping of str to Tensor, StoredTensor or ComputedTensor
+    size : (H, W) or None
+    geometry : Geometry
+    """
+
+    def __init__(self, weights: Weights, size: tuple[int, int] | None, geometry: Geometry) -> None:
+        self.size, self.geometry = size, geometry
+        self.computed: Parametrised = parametrised(weights)
+        self.weights: Weights = {**weights, **self.computed.weights}
+        # A computed weight stands where its first factor does.
+        names = [self.computed.factors.get(name, name) for name in weights]
+        self.names = [name for name in dict.fromkeys(names) if name in self.weights]
+
+    def layer_set(self, entry: str, others: tuple[str, ...]) -> LayerSet:
+        """Return the convolutions with their assumed geometry, and the reasons for all other tensors."""
+        names = Names(self.weights)
+        kernels: dict[str, tuple[int, ...]] = {}
+        skipped: dict[str, str] = {}
+        on_request: dict[str, Layer] = {}
+        for name in self.weights:
+            weight = self.weights[name]
+            if weight.ndim < 3:
+                continue
+            reason = why_no_numbers(weight) or self.computed.reasons.get(name)
+            reason = reason or names.why_no_convolution(name)
+            if reason is None:
+                kernels[name] = tuple(weight.shape)
+                continue
+            if name in self.names:
+                skipped[name] = reason
+            # Only its name, or a factor that is missing, says that it is none.
+            if reason in (NO_WEIGHT_BY_NAME, self.computed.reasons.get(name)):
+                on_request[name] = self._layer(name, weight, TracedConvolution(name, _ASSUMED_SIZE, (1, 1), (1, 1), 1))
+        layers = self._layers(kernels, names, skipped)
+        return LayerSet(tuple(layers), skipped, assumed=True, entry=entry, others=others, on_request=on_request)
+
+    def _layers(self, kernels: dict[str, tuple[int, ...]], names: Names, skipped: dict[str, str]) -> list[Layer]:
+        """Return the convolutions, and add the reasons for those that are left out to `skipped`."""
+        channels = Channels(kernels, self.weights)
+        owners: dict[Any, str] = {}
+        layers = []
+        for name in self.names:
+            if name not in kernels:
+                continue
+            tied = _why_tied(name, self.weights[name], owners)
+            if tied:
+                skipped[name] = tied
+                continue
+            layer = self._assumed(name, channels, names)
+            if isinstance(layer, str):
+                skipped[name] = layer
+            else:
+                layers.append(layer)
+        return layers
+
+    def _assumed(self, name: str, channels: Channels, names: Names) -> Layer | str:
+        """Return a convolution with the geometry that is assumed, or why no geometry can be."""
+        given = self.geometry.of_layer(name)
+        grouping = channels.grouping(name)
+        notes = [] if "stride" in given else names.doubts(name, given.get("groups", grouping.count))
+        if "groups" not in given:
+            if grouping.is_open:
+                return f"the layers before it have other channels than it takes; {grouping.note}"
+            notes.insert(0, grouping.note)
+        if name in self.computed.weights:
+            notes.insert(0, self.computed.weights[name].note)
+        conv = TracedConvolution(name, _ASSUMED_SIZE, (1, 1), (1, 1), grouping.count)
+        return self._layer(name, self.weights[name], conv, "; ".join(filter(None, notes)))
+
+    def _layer(self, name: str, weight: Weight, conv: TracedConvolution, note: str = "") -> Layer:
+        given = self.geometry.of_layer(name)
+        groups = given.get("groups", 1)
+        if weight.shape[0] % groups:
+            raise InputError(
+                f"{name}: {weight.shape[0]} output channels can't be split into {groups} groups", fields=["groups"]
+            )
+        conv = _sized(replace(conv, **given), self.size)
+        return Layer(conv, tuple(weight.shape), dtype_of(weight), reader_of(weight), note)
 
 
-def _why_tied(name: str, weight: Tensor | StoredTensor, owners: dict[Any, str]) -> str | None:
+def _sized(conv: TracedConvolution, size: tuple[int, int] | None) -> TracedConvolution:
+    return conv if size is None else replace(conv, size=size)
+
+
+def _why_tied(name: str, weight: Weight, owners: dict[Any, str]) -> str | None:
     """Return why a weight with several names is skipped under all but the first; None if this is the first."""
     if not isinstance(weight, Tensor):  # safetensors stores no tensor twice
         return None
@@ -215,15 +206,10 @@ def _state_dict(path: str | Path, document: Any) -> tuple[str, Mapping[str, Any]
 
 def _has_kernels(document: Mapping[Any, Any]) -> bool:
     """Return whether a mapping has weights of convolutions, rather than only tensors such as an epoch's number."""
-    return any(isinstance(value, Tensor | StoredTensor) and value.ndim >= 3 for value in document.values())
+    return any(is_weight(value) and value.ndim >= 3 for value in document.values())
 
 
 def _without_prefixes(weights: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """Return a state dict with plain names, or unchanged if two names would be equal."""
     plain = {plain_name(str(name)): value for name, value in weights.items()}
     return plain if len(plain) == len(weights) else weights
-
-
-def _is_named(name: str, glob: str) -> bool:
-    """Return whether a pattern matches a name, with or without ``.weight``."""
-    return fnmatchcase(name, glob) or fnmatchcase(name.removesuffix(".weight"), glob)

@@ -4,46 +4,19 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
-from polyroots.analysis import Layer
+from polyroots.checkpoints.weights import StoredTensor
 from polyroots.errors import FileError
 from polyroots.files import require_readable
-from polyroots.models import TracedConvolution
 
 # Names of floating-point types in safetensors and in torch.
 _DTYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 
 #: Types of weights that can be analysed.
 FLOATING_POINT = tuple(_DTYPES.values())
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """A tensor in a file of safetensors."""
-
-    path: Path
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return len(self.shape)
-
-    def read(self) -> Tensor:
-        """Return the tensor."""
-        with safe_open(self.path, framework="pt") as file:
-            return file.get_tensor(self.name)
-
-    def layer(self, conv: TracedConvolution, note: str) -> Layer:
-        """Return the layer of this weight."""
-        return Layer(conv, self.shape, self.dtype, self.read, note)
 
 
 def is_safetensors(path: str | Path) -> bool:

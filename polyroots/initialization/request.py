@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from polyroots.checkpoints import Geometry
 from polyroots.errors import InputError, unknown_name
 from polyroots.models import AlphaInit
 from polyroots.polynomials import require_degree
@@ -70,6 +71,8 @@ class InitRequest:
         Of the layers of a file: the blocks that the roots have to fit.
     image_size : (H, W), optional
         Of the layers of a file, see `polyroots.checkpoints.read_layers`.
+    geometry : Geometry, optional
+        Of the layers of a file: strides, dilations and groups that are given, see `polyroots.checkpoints.Geometry`.
     layers : tuple of str
         Of the layers of a file: patterns of names, such as ``"layer1.*"``; by default all.
     needs_network : bool
@@ -96,6 +99,7 @@ class InitRequest:
     free_blocks: bool = False
     blocks: tuple[str, ...] | None = None
     image_size: tuple[int, int] | None = None
+    geometry: Geometry | None = None
     layers: tuple[str, ...] = ()
     needs_network: bool = False
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from polyroots.analysis import why_no_eigenvalues
-from polyroots.checkpoints import Checkpoint, LayerSet, read_layers
+from polyroots.checkpoints import Checkpoint, LayerSet, read_layers, require_rules
 from polyroots.errors import InputError
 from polyroots.initialization.network import operators_to_damp, require_polynomial
 from polyroots.initialization.operators import OperatorToDamp
@@ -42,6 +42,8 @@ class InitSource:
         Whether stride, groups and image size of a file's layers are assumptions.
     training : dict or None
         `Checkpoint.training` of a network from a file.
+    notes : dict
+        Name -> assumption or doubt, of layers of a file.
     """
 
     operators: Sequence[OperatorToDamp]
@@ -51,6 +53,7 @@ class InitSource:
     skipped: dict[str, str] = field(default_factory=dict)
     is_assumed: bool = False
     training: dict[str, Any] | None = None
+    notes: dict[str, str] = field(default_factory=dict)
 
     def network_with(self, blocks: tuple[str, ...]) -> PolyMgNet | None:
         """Return the network with these blocks; a drawn one is drawn again, with the same convolutions."""
@@ -97,7 +100,7 @@ def open_source(
         return _of_network(require_polynomial(source), request, on_progress)
     if isinstance(source, ModelConfig):
         return _drawn(source, request, on_progress)
-    layers = read_layers(source, request.image_size)
+    layers = read_layers(source, request.image_size, geometry=request.geometry)
     if layers.checkpoint is not None and layers.checkpoint.config.is_polynomial:
         return _of_checkpoint(source, layers.checkpoint, request, on_progress)
     return _of_layers(source, layers, request, on_progress)
@@ -138,7 +141,12 @@ def _of_checkpoint(
     path: str | Path, checkpoint: Checkpoint, request: InitRequest, on_progress: OnProgress
 ) -> InitSource:
     """Return the operators of a Poly-MgNet in a file, which brings all that a request can say of layers."""
-    for name, fields in (("blocks", ("model", "blocks")), ("image_size", ("image_size",)), ("layers", ("layers",))):
+    for name, fields in (
+        ("blocks", ("model", "blocks")),
+        ("image_size", ("image_size",)),
+        ("geometry", ("stride", "dilation", "groups")),
+        ("layers", ("layers",)),
+    ):
         if getattr(request, name):
             raise RequestError(
                 f"{path} is a Poly-MgNet and brings its levels and blocks; leave {name} out", fields=fields
@@ -161,6 +169,8 @@ def _of_layers(path: str | Path, layers: LayerSet, request: InitRequest, on_prog
             fields=("signs",),
         )
     request.require_fit(request.blocks)
+    if request.geometry is not None:
+        require_rules(request.geometry, [layers])
     chosen, skipped = layers.choose(request.layers, why_no_eigenvalues)
     operators = []
     for number, layer in enumerate(chosen, 1):
@@ -176,4 +186,5 @@ def _of_layers(path: str | Path, layers: LayerSet, request: InitRequest, on_prog
         raise InputError(
             f"{path} has no convolution{named} to choose roots for, expected a square one with stride 1: {reasons}"
         )
-    return InitSource(operators, request.blocks, skipped=skipped, is_assumed=layers.assumed)
+    notes = {layer.name: layer.note for layer in chosen if layer.note}
+    return InitSource(operators, request.blocks, skipped=skipped, is_assumed=layers.assumed, notes=notes)
