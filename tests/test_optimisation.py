@@ -206,9 +206,9 @@ def test_the_null_space_is_left_out_of_the_start() -> None:
 
 def test_an_optimum_at_zero_is_refused() -> None:
     """A root of an optimiser that is zero relative to the spectrum is an error."""
-    with pytest.raises(pr.InputError, match="'mine' has a root at 2e-07, which is zero relative to the spectrum"):
-        optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda problem: [2e-7], "mine")
-    assert optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda problem: [4e-7], "mine").roots == [4e-7]
+    with pytest.raises(pr.InputError, match="'mine' has a root at 2e-13, which is zero relative to the spectrum"):
+        optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda problem: [2e-13], "mine")
+    assert optimise_roots(Target.of([1, 2, 3]), RootRequest(1), lambda problem: [4e-13], "mine").roots == [4e-13]
 
 
 def test_zero_on_the_edge_is_in_the_hull() -> None:

@@ -20,9 +20,9 @@ from polyroots.polynomials.blocks import (
     scaled,
 )
 from polyroots.polynomials.coefficients import close_conjugates
-from polyroots.polynomials.diagnosis import USELESS, Diagnosis, diagnose, magnitude, remedy
+from polyroots.polynomials.diagnosis import Diagnosis, diagnose, magnitude, remedy
 from polyroots.polynomials.leja import log_distances
-from polyroots.polynomials.minimax import Minimax, minimax
+from polyroots.polynomials.minimax import USELESS, Minimax, is_useless, minimax
 from polyroots.polynomials.operator_norm import residual_norm
 from polyroots.polynomials.partial_products import PartialProducts, ProductsInNorm, ProductsOnPoints
 from polyroots.polynomials.residual import ResidualPolynomial, moved_outwards, polynomial_of_blocks, roots_of_block
@@ -51,6 +51,7 @@ __all__ = [
     "degree_of",
     "diagnose",
     "factors_from_roots",
+    "is_useless",
     "join_blocks",
     "log_distances",
     "magnitude",

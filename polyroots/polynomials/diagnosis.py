@@ -19,15 +19,11 @@ from numpy.typing import ArrayLike
 
 from polyroots.errors import ConvergenceError
 from polyroots.polynomials.leja import extra_copies, prominence
-from polyroots.polynomials.minimax import Minimax, minimax
+from polyroots.polynomials.minimax import Minimax, is_useless, minimax
 from polyroots.polynomials.operator_norm import FactoredPolynomial, residual_norm
 from polyroots.polynomials.target import Target
 from polyroots.spectra import Convolution, Spectrum
 from polyroots.text import count_of, floored, share
-
-#: An optimum of at least this isn't told from 1, that of q = 1: the search knows it to 1e-7. The strategies that
-#: optimise raise an error then.
-USELESS = 1 - 1e-6
 
 T = TypeVar("T")
 
@@ -136,7 +132,7 @@ class Diagnosis:
             lines.append(f"{count} zero: q = 1 there whatever the roots, so {they} left out.")
         if self.best is None or self.best_bound is None:
             lines.append(f"The best max|q| that {roots} can reach was not found.")
-        elif self.best_bound >= USELESS:
+        elif is_useless(self.best, self.best_bound):
             lines.append(
                 f"No polynomial with {roots} gets max|q| below {floored(self.best_bound)} here (proven): {self.remedy}."
             )

@@ -35,8 +35,12 @@ from polyroots.polynomials.leja import log_distances
 from polyroots.polynomials.lower_bound import proven_lower_bound
 from polyroots.polynomials.target import Target
 
-# Relative gaps between the value and its bound: at the first the iteration ends, and above the second it has failed.
-_GAP, _OPTIMAL = 1e-7, 1e-4
+#: A max |q| of at least this isn't told from 1, that of q = 1.
+USELESS = 1 - 1e-9
+
+# Gaps between the value and its bound: at the first, relative to the distance from 0 and from 1, and at the second,
+# relative to the value, the iteration ends; above the third, relative to the value, it has failed.
+_GAP, _LEAST_GAP, _OPTIMAL = 1e-7, 1e-10, 1e-4
 _ROUNDS = 60
 # Values below this lose digits if q is computed as a difference of numbers near 1.
 _SMALL = 1e-8
@@ -64,6 +68,15 @@ class Minimax:
     krylov: KrylovBasis
     coordinates: Float64[np.ndarray, "m"]
     unit: float
+
+
+def is_useless(value: float, bound: float) -> bool:
+    """Return whether an optimum with its lower bound isn't told from 1.
+
+    >>> is_useless(0.9999, 0.9999), is_useless(0.9999, 0.9997)
+    (False, True)
+    """
+    return value >= USELESS or 1 - value <= value - bound
 
 
 def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minimax:
@@ -164,7 +177,7 @@ def _exchange(q: Complex128[np.ndarray, "N"], Phi: Complex128[np.ndarray, "N n"]
         values = np.abs(trial)
         if values.max() < best:
             best, q, change = float(values.max()), trial, change + scale * step
-        if best <= bound * (1 + _GAP):
+        if best - bound <= max(_GAP * min(best, 1 - best), _LEAST_GAP * best):
             break
         worst = np.argsort(-values)[: 4 * count + 4]
         fresh = np.setdiff1d(worst, chosen)

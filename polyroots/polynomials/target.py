@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike
 from polyroots.errors import InputError, unknown_name
 from polyroots.spectra import DENSE_LIMIT, Convolution, Spectrum, as_array, cluster_labels, norm_bound
 
-#: Relative to the spectral radius: an eigenvalue closer to zero counts as zero, one closer to the real axis as real,
-#: and two closer to each other as equal. A defective double eigenvalue is known to sqrt(eps) = 1.5e-8 only.
-RESOLUTION = 1e-7
+#: Relative to the spectral radius: the resolution of bare eigenvalues, whose operator and condition aren't known.
+BARE = 1e-13
 
-# Relative to the operator's norm: LAPACK returns eigenvalues up to this modulus for a zero operator.
-_NOISE = 1e-14
+# Relative to the spectral radius: points are put in order by their rounded parts, so that rounding errors of the
+# eigenvalues don't change it.
+_ORDER = 1e-7
 
 REGIONS = ("all", "high")
 
@@ -35,12 +35,15 @@ class Target:
         Distinct eigenvalues in the closed upper half-plane: each one off the real axis stands for its conjugate, too.
     weights : (n,) float64
         Share of the eigenvalues that each point and its conjugate stand for; the sum is 1.
+    errors : (n,) float64
+        Distance below which each point isn't told from another number: `Spectrum.resolution`, `BARE` times the radius
+        for bare eigenvalues.
     radius : float
         Spectral radius of the whole spectrum.
     count : int
         Number of eigenvalues to be damped, with multiplicity.
     null : int
-        Number of relatively zero eigenvalues, which are left out because q = 1 there whatever the roots.
+        Number of eigenvalues that aren't told from zero; they are left out because q = 1 there whatever the roots.
     region : ``"all"`` or ``"high"``
     spectrum : Spectrum or None
         None if the target was made from bare eigenvalues or from an operator.
@@ -50,6 +53,7 @@ class Target:
 
     points: Complex128[np.ndarray, "n"]
     weights: Float64[np.ndarray, "n"]
+    errors: Float64[np.ndarray, "n"]
     radius: float
     count: int
     null: int
@@ -87,26 +91,25 @@ class Target:
         if values.size == 0 or not np.isfinite(values).all():
             raise InputError("expected a spectrum of finite eigenvalues, got none or some that are not finite")
         radius = float(np.abs(values).max())
+        errors = np.full(len(values), BARE * radius) if known is None else known.resolution
         if region == "high":
             if known is None:
                 raise InputError(
                     "bare eigenvalues have no frequency: expected a Spectrum for the region 'high'; use the result of "
                     "eigenvalues, or the region 'all'"
                 )
-            values = values[known.is_high_frequency]
-        # The eigenvalues that LAPACK returns for a zero operator are rounding errors.
-        noise = 0.0 if known is None else _NOISE * norm_bound(known.convolution)
-        is_null = np.abs(values) <= max(RESOLUTION * radius, noise)
-        values = values[~is_null]
-        if not len(values):
+            values, errors = values[known.is_high_frequency], errors[known.is_high_frequency]
+        is_null = np.abs(values) <= errors
+        if is_null.all():
             raise InputError(
                 "all eigenvalues are zero: q = 1 there whatever the roots, so there is nothing to damp"
-                if radius <= noise or region == "all"
+                if region == "all"
                 else f"no eigenvalue of the region '{region}' is different from zero, so there is nothing to damp"
             )
-        points, weights = merge(_upper(values), radius)
+        points, errors, weights = merge(_upper(values[~is_null]), errors[~is_null])
         operator = known.convolution if known else None
-        return cls(points, weights, radius, len(values), int(is_null.sum()), region, known, operator)
+        count = len(values) - int(is_null.sum())
+        return cls(points, weights, errors, radius, count, int(is_null.sum()), region, known, operator)
 
     @classmethod
     def _without_points(cls, operator: Convolution, region: str) -> Target:
@@ -118,12 +121,12 @@ class Target:
             )
         empty = np.empty(0)
         bound = norm_bound(operator)
-        return cls(empty.astype(np.complex128), empty, bound, operator.shape[0], 0, region, None, operator)
+        return cls(empty.astype(np.complex128), empty, empty, bound, operator.shape[0], 0, region, None, operator)
 
     @property
-    def tolerance(self) -> float:
-        """Absolute distance below which numbers count as equal."""
-        return RESOLUTION * self.radius
+    def zero(self) -> float:
+        """Modulus up to which a number is zero relative to the spectrum: the resolution of its best known points."""
+        return float(self.errors.min(initial=BARE * self.radius))
 
     @cached_property
     def is_real(self) -> Bool[np.ndarray, "n"]:
@@ -149,8 +152,8 @@ class Target:
 
         The set is symmetric to the real axis, so a line that separates it from 0 can be taken to be vertical.
         """
-        low, high = self.points.real.min(initial=np.inf), self.points.real.max(initial=-np.inf)
-        return bool(low <= self.tolerance and high >= -self.tolerance)
+        low, high = self.points.real - self.errors, self.points.real + self.errors
+        return bool(low.min(initial=np.inf) <= 0 <= high.max(initial=-np.inf))
 
     @property
     def unit(self) -> float:
@@ -162,8 +165,11 @@ class Target:
         radius = (self.radius / self.unit) ** 2
         if not len(self.points):
             return replace(self, radius=radius)
-        points, weights = merge(_upper((self.points / self.unit) ** 2), radius, self.weights)
-        return replace(self, points=points, weights=weights, radius=radius)
+        scaled = self.points / self.unit
+        # The first-order error of z^2, and that of its rounding.
+        errors = 2 * np.abs(scaled) * (self.errors / self.unit) + BARE * np.abs(scaled) ** 2
+        points, errors, weights = merge(_upper(scaled**2), errors, self.weights)
+        return replace(self, points=points, weights=weights, errors=errors, radius=radius)
 
     def values_of(self, roots: Iterable[complex]) -> Complex128[np.ndarray, "n"]:
         """Return prod_i (1 - z / lambda_i) over some roots at the points z."""
@@ -174,33 +180,49 @@ class Target:
 
 
 def merge(
-    points: Complex128[np.ndarray, "N"], radius: float, weights: Float64[np.ndarray, "N"] | None = None
-) -> tuple[Complex128[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
-    """Merge points of the upper half-plane that are nearly equal, and put those that are nearly real on the axis.
+    points: Complex128[np.ndarray, "N"],
+    errors: Float64[np.ndarray, "N"],
+    weights: Float64[np.ndarray, "N"] | None = None,
+) -> tuple[Complex128[np.ndarray, "n"], Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
+    """Merge points of the upper half-plane that aren't told apart, and put those nearly real on the axis.
 
-    Nearly means within `RESOLUTION` times the radius.
+    Parameters
+    ----------
+    points : (N,) complex128
+    errors : (N,) float64
+        The distance from the axis below which a point is real, and, rounded up to a power of two, from
+        another point below which they are one.
+    weights : (N,) float64, optional
+        By default all points have the same weight.
 
     Returns
     -------
     points : (n,) complex128
         The first point of each cluster, in the order of their real parts, then of their imaginary parts.
+    errors : (n,) float64
+        The largest of each cluster.
     weights : (n,) float64
-        The sum of the weights in each cluster; by default all points have the same weight.
+        The sum of the weights in each cluster.
     """
     shares = np.full(len(points), 1 / len(points)) if weights is None else weights
-    points = np.where(np.abs(points.imag) <= RESOLUTION * radius, points.real + 0j, points)
-    # In units of the resolution. Rounding merges equal points first: all pairs of 65,536 of them don't fit into memory.
-    units = points / radius / RESOLUTION
-    _, first, cell = np.unique(np.round(units), return_index=True, return_inverse=True)
-    group = cluster_labels(units[first], 1.0)
+    points = np.where(np.abs(points.imag) <= errors, points.real + 0j, points)
+    # Divided by a power of two, so that squares of distances neither overflow nor vanish.
+    unit = 2.0 ** math.floor(math.log2(np.abs(points).max()))
+    widths = 2.0 ** np.ceil(np.log2(np.maximum(errors / unit, np.finfo(float).eps)))
+    # Rounding merges equal points first: all pairs of 65,536 of them don't fit into memory.
+    units = points / unit
+    cells = np.stack([np.round(units.real / widths), np.round(units.imag / widths), widths], axis=-1)
+    _, first, cell = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+    group = cluster_labels(units[first], widths[first])
     count = group.max() + 1
     leader = np.full(count, len(points))
     np.minimum.at(leader, group, first)
-    sums = np.bincount(group[cell.ravel()], weights=shares, minlength=count)
-    # Sorted after rounding, so that rounding errors of the eigenvalues don't change the order.
-    units = np.round(units[leader])
-    order = np.lexsort((units.imag, units.real))
-    return points[leader[order]], sums[order]
+    of_point = group[cell.ravel()]
+    sums, largest = np.bincount(of_point, weights=shares, minlength=count), np.zeros(count)
+    np.maximum.at(largest, of_point, errors)
+    rounded = np.round(units[leader] / _ORDER)
+    order = np.lexsort((rounded.imag, rounded.real))
+    return points[leader[order]], largest[order], sums[order]
 
 
 def _complex(values: Any) -> Complex128[np.ndarray, "N"]:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from polyroots.errors import InputError
-from polyroots.polynomials import USELESS, KrylovBasis, ResidualPolynomial, Target, join_blocks, remedy
+from polyroots.polynomials import KrylovBasis, ResidualPolynomial, Target, is_useless, join_blocks, remedy
 from polyroots.roots.fitting import ChosenRoots, RootRequest, expand_conjugates, fit, misfit, natural
 from polyroots.roots.picking import EXTREMAL, pick_kinds, too_few_points
 from polyroots.text import count_of, floored
@@ -74,11 +74,21 @@ class OptimisationProblem:
             f"these q(A) b is zero for the start b; use degree {enough - 1} or a lower one"
         )
 
-    def require_useful(self, value: float, what: str, *, proven: bool = False) -> None:
-        """Raise InputError if the optimum isn't told from that of q = 1: its roots are arbitrary then."""
-        if value < USELESS:
+    def require_useful(self, value: float, what: str, *, bound: float | None = None) -> None:
+        """Raise InputError if the optimum isn't told from that of q = 1: its roots are arbitrary then.
+
+        Parameters
+        ----------
+        value : float
+            The measure of the optimum.
+        what : str
+            Name of the measure, for messages.
+        bound : float, optional
+            A proven lower bound, where the optimum isn't known to all digits.
+        """
+        if not is_useless(value, value if bound is None else bound):
             return
-        reached = f"is {floored(value)} or more (proven)" if proven else f"is {floored(value)}"
+        reached = f"is {floored(value)}" if bound is None else f"is {floored(bound)} or more (proven)"
         roots = count_of(self.count * self.power, "root")
         if self.prior:
             raise InputError(
@@ -255,7 +265,7 @@ def _solve(optimise: Optimiser, problem: OptimisationProblem) -> list[complex]:
         if available == problem.count:
             return ResidualPolynomial(expand_conjugates(target.points[left].tolist())).roots.tolist()
     roots = [complex(root) for root in optimise(problem)]
-    near = [root for root in roots if abs(root) <= target.tolerance]
+    near = [root for root in roots if abs(root) <= target.zero]
     if near:
         raise InputError(
             f"'{problem.strategy}' has a root at {abs(near[0]):.1g}, which is zero relative to the spectrum and so "

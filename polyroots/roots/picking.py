@@ -14,7 +14,8 @@ from polyroots.polynomials import Target, join_blocks, log_distances, root_count
 from polyroots.roots.fitting import ChosenRoots, RootRequest, expand_conjugates, fit, natural
 from polyroots.text import count_of
 
-# Scores (logarithms) this close, relative to 1 or to the larger, are ties: those of mirrored points differ by rounding.
+# Scores (logarithms) this close, relative to 1 or to the larger, are ties, and so are reaches of points, relative to
+# the spectral radius: those of mirrored points differ by rounding.
 _TIE = 1e-9
 
 #: The candidates: real parts, positive real parts, moduli of real parts (for +- pairs), pairs off the real axis, or the
@@ -51,14 +52,15 @@ def farthest(candidates: Inexact[np.ndarray, "N"], before: Complex128[np.ndarray
 
 def _ends(kind: RootKind, target: Target, count: int) -> Sequence[complex]:
     """Return the extreme real parts, and the point with the largest imaginary part."""
-    points = target.points
+    points, errors = target.points, target.errors
 
-    def end(reach: Float64[np.ndarray, "N"]) -> complex:
+    def end(reach: Float64[np.ndarray, "N"]) -> np.intp:
         # Among ties up to rounding the point of largest modulus.
-        near = points[reach >= reach.max() - target.tolerance]
-        return complex(near[np.abs(near).argmax()])
+        near = np.flatnonzero(reach >= reach.max() - np.maximum(errors, _TIE * target.radius))
+        return near[np.abs(points[near]).argmax()]
 
-    low, high, top = end(-points.real), end(points.real), end(points.imag)
+    outermost = [end(-points.real), end(points.real), end(points.imag)]
+    low, high, top = (complex(point) for point in points[outermost])
     if kind == "pair":
         return [top]
     if kind == "any":
@@ -69,7 +71,7 @@ def _ends(kind: RootKind, target: Target, count: int) -> Sequence[complex]:
         return [complex(abs(end)) for end in ends]
     if kind == "positive":
         # In the right half-plane the same as for all real parts.
-        ends = [end for end in ends if end.real > target.tolerance]
+        ends = [z for z, error in zip(ends, errors[outermost], strict=False) if z.real > error]
     return sorted(ends, key=abs)[1:] if count == 1 else ends
 
 
@@ -162,35 +164,39 @@ def _take(
     """Pick at most `count` roots of a kind, without candidates that are relatively zero or equal to a picked one."""
     if not count:
         return [], []
-    candidates = _candidates(kind, target)
+    candidates, errors = _candidates(kind, target)
     if kind == "positive":
         # Other blocks may have taken real parts of this side.
         for root in known:
-            candidates = candidates[np.abs(candidates - root) > target.tolerance]
+            is_other = np.abs(candidates - root) > errors
+            candidates, errors = candidates[is_other], errors[is_other]
     first = list(rule.first(kind, target, count))
     before = np.array(known, dtype=np.complex128)
     roots: list[complex] = []
     remarks: list[str] = []
-    tolerance = target.tolerance
     if kind == "any":
         _require_fillable(candidates, count)
     while len(roots) < count and len(candidates):
-        options = candidates[_leaves_fillable(candidates, count - len(roots))] if kind == "any" else candidates
+        options = np.arange(len(candidates))
+        if kind == "any":
+            options = np.flatnonzero(_leaves_fillable(candidates, count - len(roots)))
         if not len(options):
             break
         if first:
-            best = options[np.argmin(np.abs(options - first[0]))]
+            best = options[np.argmin(np.abs(candidates[options] - first[0]))]
         else:
-            best = options[_first_of_the_best(rule.score(options, before), options)]
-        if abs(best) <= tolerance:
-            remarks.append(f"the candidate {abs(best):.1g} was left out: relative to the spectrum it is zero")
-            candidates = candidates[np.abs(candidates) > tolerance]
-            continue
-        first = first[1:]
-        fresh = _with_partner(kind, complex(best))
-        roots += fresh
-        before = np.append(before, fresh)
-        candidates = candidates[np.abs(candidates - best) > tolerance]
+            best = options[_first_of_the_best(rule.score(candidates[options], before), candidates[options])]
+        point = candidates[best]
+        if abs(point) <= errors[best]:
+            remarks.append(f"the candidate {abs(point):.1g} was left out: relative to the spectrum it is zero")
+            keep = np.abs(candidates) > errors
+        else:
+            first = first[1:]
+            fresh = _with_partner(kind, complex(point))
+            roots += fresh
+            before = np.append(before, fresh)
+            keep = np.abs(candidates - point) > np.maximum(errors, errors[best])
+        candidates, errors = candidates[keep], errors[keep]
     return roots, remarks
 
 
@@ -202,16 +208,17 @@ def _first_of_the_best(scores: Float64[np.ndarray, "N"], points: Inexact[np.ndar
     return ties[np.argmax(np.abs(points[ties]))]
 
 
-def _candidates(kind: RootKind, target: Target) -> Inexact[np.ndarray, "N"]:
-    """Return the points that roots of a kind are picked from."""
-    if kind == "real":
-        return np.unique(target.points.real)
+def _candidates(kind: RootKind, target: Target) -> tuple[Inexact[np.ndarray, "N"], Float64[np.ndarray, "N"]]:
+    """Return the points that roots of a kind are picked from, and the errors of these."""
+    if kind in ("pair", "any"):
+        chosen = ~target.is_real if kind == "pair" else slice(None)
+        return target.points[chosen], target.errors[chosen]
+    reals = np.abs(target.points.real) if kind == "symmetric" else target.points.real
+    reals, first = np.unique(reals, return_index=True)
+    errors = target.errors[first]
     if kind == "positive":
-        reals = np.unique(target.points.real)
-        return reals[reals > target.tolerance]
-    if kind == "symmetric":
-        return np.unique(np.abs(target.points.real))
-    return target.points[~target.is_real] if kind == "pair" else target.points
+        return reals[reals > errors], errors[reals > errors]
+    return reals, errors
 
 
 def _with_partner(kind: RootKind, point: complex) -> list[complex]:

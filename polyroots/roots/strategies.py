@@ -163,7 +163,7 @@ def given(target: Target, request: RootRequest, *, roots: Sequence[complex] = ()
     values = np.array(completed(roots))
     if not len(values) or not np.isfinite(values).all():
         raise InputError("'given' needs finite roots, such as --root 0.3 --root 0.1+0.2j (conjugates are completed)")
-    near = values[np.abs(values) <= target.tolerance]
+    near = values[np.abs(values) <= target.zero]
     if len(near):
         raise InputError(f"{near[0]:g} can't be a root: relative to the spectral radius {target.radius:.3g} it is zero")
     complete = values.tolist()
@@ -252,7 +252,7 @@ def minimax(target: Target, request: RootRequest) -> ChosenRoots:
     def optimise(problem: OptimisationProblem) -> list[complex]:
         best = minimax_polynomial(problem.target, problem.count, problem.prior)
         problem.require_points(best.krylov.H.shape[1])
-        problem.require_useful(best.bound, "max|q|", proven=True)
+        problem.require_useful(best.value, "max|q|", bound=best.bound)
         roots = problem.roots(best.krylov, best.coordinates, best.unit)
         return problem.that_reach(best.value, lambda q: float(problem.sizes(q).max()), roots, problem.beside(roots))
 

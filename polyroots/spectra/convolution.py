@@ -9,7 +9,7 @@ from operator import index as as_index
 from typing import Any
 
 import numpy as np
-from jaxtyping import Complex128, Float64, Int, Shaped
+from jaxtyping import Complex128, Float64, Inexact, Int, Shaped
 
 from polyroots.errors import InputError, unknown_name
 
@@ -289,8 +289,19 @@ def principal(k: Int[np.ndarray, "*shape"], n: int) -> Float64[np.ndarray, "*sha
 
 def norm_bound(operator: Convolution) -> float:
     """Return the upper bound sqrt(|A|_1 |A|_inf) of the 2-norm; 1 for the zero operator."""
+    # Normalised, so that the product neither overflows nor vanishes.
+    operator, scale = operator.normalized()
     taps = np.abs(operator.kernels)
-    return float(np.sqrt(taps.sum(axis=(2, 3, 4)).max() * taps.sum(axis=(1, 3, 4)).max())) or 1.0
+    return scale * float(np.sqrt(taps.sum(axis=(2, 3, 4)).max() * taps.sum(axis=(1, 3, 4)).max())) or 1.0
+
+
+def divided(values: Inexact[np.ndarray, "*shape"], scale: float) -> Inexact[np.ndarray, "*shape"]:
+    """Return values over a power of two: numpy divides complex numbers by way of a reciprocal, which can overflow."""
+    if not np.iscomplexobj(values):
+        return values / scale
+    quotient = np.empty_like(values)
+    quotient.real, quotient.imag = values.real / scale, values.imag / scale
+    return quotient
 
 
 def require_finite(weight: Any, name: str) -> None:

@@ -25,6 +25,7 @@ from numpy.typing import DTypeLike, NDArray
 from polyroots.errors import InputError
 from polyroots.files import reading_archive, replacing
 from polyroots.spectra.convolution import Convolution, principal
+from polyroots.spectra.resolution import resolution_of
 from polyroots.spectra.zero_padding import dense_eigenvalues
 from polyroots.threads import Progress, half_chunks, in_threads
 
@@ -90,6 +91,14 @@ class Spectrum:
     def max_imag(self) -> float:
         """Largest imaginary part."""
         return float(self.values.imag.max()) + 0.0  # no -0.0
+
+    @cached_property
+    def resolution(self) -> Float64[np.ndarray, "N"]:
+        """Distance below which each eigenvalue isn't told from another number, such as 0; an estimate.
+
+        It is eps times the operator's norm times the eigenvalue's condition, and at most 1e-7 times the norm.
+        """
+        return resolution_of(self.values, self.convolution, self.errors)
 
     @property
     def weight(self) -> Float64[np.ndarray, "c c_in_group kh kw"]:

@@ -1,0 +1,121 @@
+"""What counts as zero and as equal among computed eigenvalues: known spectra, and mpmath where they aren't."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.signal import convolve2d
+
+import polyroots as pr
+from polyroots.polynomials.target import Target
+from polyroots.spectra import cluster_labels
+from polyroots.spectra.resolution import resolution_of
+
+STENCIL = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]])
+
+
+def one_pixel(A: Any) -> pr.Spectrum:
+    """Return the spectrum of a matrix as a 1x1 convolution on one pixel."""
+    return pr.eigenvalues(np.asarray(A, dtype=float)[:, :, None, None], 1)
+
+
+def test_small_eigenvalues_of_the_biharmonic_are_not_zero() -> None:
+    """They are (4 - 2 cos x - 2 cos y)^2: one is zero, and the next 5.7e-9 of the radius."""
+    Lambda = pr.eigenvalues(convolve2d(STENCIL, STENCIL)[None, None], 256)
+    target = Target.of(Lambda)
+    cosine = 2 * np.cos(2 * np.pi * np.arange(256) / 256)
+    exact = ((4 - cosine[:, None] - cosine) ** 2).ravel()
+    assert target.null == 1
+    assert np.sort(target.points.real)[0] == pytest.approx(np.sort(exact)[1], rel=1e-6)
+    root = 64.0
+    found = pr.ResidualPolynomial([root]).diagnose(Lambda)
+    assert 1 - found.max_abs == pytest.approx(np.sort(exact)[1] / root, rel=1e-6)
+
+
+def test_eigenvalues_of_a_small_perturbation_of_the_identity_are_distinct() -> None:
+    """Those of I + 1e-6 N are 1 + 1e-6 times those of N, which 10 digits tell apart."""
+    rng = np.random.default_rng(11)
+    N = rng.standard_normal((8, 8, 3, 3)) / np.sqrt(72)
+    K = 1e-6 * N
+    K[range(8), range(8), 1, 1] += 1
+    target, expected = Target.of(pr.eigenvalues(K, 16)), Target.of(pr.eigenvalues(N, 16))
+    assert target.distinct == expected.distinct == 8 * 256
+    np.testing.assert_allclose(target.weights, 1 / len(target.points) * np.where(target.is_real, 0.5, 1), rtol=0.1)
+
+
+@pytest.mark.parametrize("padding", ["circular", "zeros"])
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_defective_eigenvalue_is_one(padding: str, value: float) -> None:
+    """A computed double eigenvalue of a Jordan block, in a random basis, is split by sqrt(eps)."""
+    rng = np.random.default_rng(13)
+    X = rng.standard_normal((3, 3))
+    M = X @ np.array([[value, 1, 0], [0, value, 0], [0, 0, 3]]) @ np.linalg.inv(X)
+    Lambda = pr.eigenvalues(M[:, :, None, None], 2, padding=padding)
+    assert np.abs(Lambda.values - value).min() > 1e-10
+    target = Target.of(Lambda)
+    assert target.distinct == (1 if value == 0 else 2)
+    assert target.null == (8 if value == 0 else 0)
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-5])
+def test_the_resolution_bounds_the_errors_of_nearly_defective_eigenvalues(gap: float) -> None:
+    """The reference is mpmath's with 60 digits, of the matrix in float64; LAPACK's error grows as 1 / gap."""
+    rng = np.random.default_rng(17)
+    errors, bounds = [], []
+    for _ in range(30):
+        X = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+        M = X @ np.array([[1, 1, 0, 0], [0, 1 + gap, 0, 0], [0, 0, 2, 1], [0, 0, 0, -2]]) @ X.T
+        Lambda = one_pixel(M)
+        with mpmath.workdps(60):
+            exact = np.array([complex(value) for value in mpmath.eig(mpmath.matrix(M.tolist()))[0]])
+        nearest = np.abs(Lambda.values[:, None] - exact).min(axis=1)
+        # Only eigenvalues with others nearby have a condition.
+        bounds.append(resolution_of(Lambda.values, Lambda.convolution, Lambda.errors))
+        errors.append(nearest)
+    assert (np.array(errors) <= np.array(bounds) + 1e-13 / gap).all()
+
+
+def test_normal_blocks_have_the_resolution_of_their_norm() -> None:
+    """Of a symmetric matrix with eigenvalues 1e-10 apart, which float64 tells apart, and of one 1e-16 apart."""
+    rng = np.random.default_rng(19)
+    X = np.linalg.qr(rng.standard_normal((5, 5)))[0]
+    for gap, distinct in ((1e-10, 5), (1e-16, 4)):
+        M = X @ np.diag([1, 1 + gap, 2, 3, 4.0]) @ X.T
+        target = Target.of(one_pixel((M + M.T) / 2))
+        assert target.distinct == distinct
+        assert target.errors.max() < 1e-12
+
+
+def test_single_precision_has_its_own_resolution() -> None:
+    K = STENCIL[None, None]
+    double, single = (pr.eigenvalues(K, 64, dtype=dtype) for dtype in (np.complex128, np.complex64))
+    ratio = float(np.finfo(np.float32).eps / np.finfo(np.float64).eps)
+    np.testing.assert_allclose(single.resolution, ratio * double.resolution, rtol=1e-12)
+    assert Target.of(single).null == 1
+
+
+@pytest.mark.parametrize("scale", [2.0**-900, 2.0**1000])
+def test_the_resolution_scales_with_the_operator(scale: float) -> None:
+    rng = np.random.default_rng(23)
+    K = rng.standard_normal((3, 3, 3, 3))
+    K -= K.mean(axis=(2, 3), keepdims=True)
+    plain, scaled = pr.eigenvalues(K, 6), pr.eigenvalues(K * scale, 6)
+    np.testing.assert_allclose(scaled.resolution / scale, plain.resolution, rtol=1e-12)
+    assert Target.of(scaled).null == Target.of(plain).null == 3
+
+
+def test_clusters_of_values_with_widths_of_their_own() -> None:
+    """The larger width counts, in brute force over all pairs and chains."""
+    rng = np.random.default_rng(29)
+    values = rng.random(60) + 1j * rng.random(60)
+    widths = rng.choice([0.01, 0.08, 0.2], 60, p=[0.5, 0.4, 0.1])
+    linked = np.abs(values[:, None] - values) <= np.maximum(widths[:, None], widths)
+    reached: NDArray[Any] = linked
+    for _ in range(6):
+        reached = (reached.astype(int) @ reached.astype(int)) > 0
+    labels = cluster_labels(values, widths)
+    np.testing.assert_array_equal(labels[:, None] == labels, reached)
