@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.models import TracedConvolution, trace_convolutions
+from polyroots.models import TracedConvolution, trace_convolutions, unwrapped
 from polyroots.spectra import (
     DENSE_LIMIT,
     PADDINGS,
@@ -206,6 +206,18 @@ class ModelSpectra:
     layers: Mapping[str, LayerResult]
     skipped: Mapping[str, str]
 
+    def __iter__(self) -> Iterator[LayerResult]:
+        """Iterate over the results of the layers."""
+        return iter(self.layers.values())
+
+    def __len__(self) -> int:
+        """Return the number of layers that were analysed."""
+        return len(self.layers)
+
+    def __getitem__(self, name: str) -> LayerResult:
+        """Return the result of a layer by its name."""
+        return self.layers[name]
+
     @property
     def spectra(self) -> dict[str, Spectrum]:
         """Spectra by name, of the layers whose eigenvalues were all computed."""
@@ -292,12 +304,13 @@ def model_layers(model: nn.Module, image_size: int | tuple[int, ...]) -> tuple[l
     images = torch.zeros(1, *shape, dtype=first.weight.dtype, device=first.weight.device)
     try:
         traced, skipped = trace_convolutions(model, images)
-    except (RuntimeError, ValueError, IndexError) as error:
+    except Exception as error:  # whatever a network of any author raises
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{type(model).__name__} doesn't take images of shape {shape}: {line}; give another image_size"
+            f"{type(unwrapped(model)).__name__} doesn't take images of shape {shape}: {line}; give another image_size",
+            fields=["image_size"],
         ) from error
-    return [layer_of(conv, module.weight, note) for conv, module, note in traced], skipped
+    return [layer_of(conv, weight, note) for conv, weight, note in traced], skipped
 
 
 def layer_of(conv: TracedConvolution, weight: Tensor, note: str = "") -> Layer:

@@ -11,10 +11,11 @@ from polyroots.models.network import MgNet, Network, PolyMgNet, plain_name
 from polyroots.models.operator import ConvOperator, Init
 from polyroots.models.placement import PLACEMENTS, Placement
 from polyroots.models.poly_block import PolyBlock
+from polyroots.models.recording import Recorder, record_convolutions, unwrapped
 from polyroots.models.rectified import Rectified, blocks_that_rectify_twice, rectified_coefficients
 from polyroots.models.registry import NAMED_BLOCKS, NAMES, blocks_of, name_for_blocks, name_for_degree, parse_scale
 from polyroots.models.step import ExtractorStep, PolyStep, Step
-from polyroots.models.tracing import TracedConvolution, convolutions, trace_convolutions
+from polyroots.models.tracing import TracedConvolution, convolutions, has_own_forward, trace_convolutions
 
 __all__ = [
     "NAMED_BLOCKS",
@@ -36,6 +37,7 @@ __all__ = [
     "PolyBlock",
     "PolyMgNet",
     "PolyStep",
+    "Recorder",
     "Rectified",
     "SmoothingLevel",
     "Step",
@@ -49,13 +51,16 @@ __all__ = [
     "convolutions",
     "cost",
     "count_weights",
+    "has_own_forward",
     "inert_coefficients",
     "model_config",
     "name_for_blocks",
     "name_for_degree",
     "parse_scale",
     "plain_name",
+    "record_convolutions",
     "rectified_coefficients",
     "set_coefficients",
     "trace_convolutions",
+    "unwrapped",
 ]

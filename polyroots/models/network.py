@@ -16,11 +16,12 @@ from polyroots.models.grid_transfer import FullTransition, Transition
 from polyroots.models.level import Level, MgLevel, SmoothingLevel
 from polyroots.models.operator import ConvOperator
 from polyroots.models.placement import PLACEMENTS, Placement
+from polyroots.models.recording import without_wrappers
 from polyroots.models.step import PolyStep
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
 
 # Data parallelism and torch.compile put these before names.
-_PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")
+_PREFIXES = re.compile(r"^(module\.)+")
 
 
 class Network(nn.Module, ABC):
@@ -166,7 +167,7 @@ def plain_name(name: str) -> str:
     >>> plain_name("module._orig_mod.levels.0._orig_mod.A.weight")
     'levels.0.A.weight'
     """
-    return _PREFIXES.sub("", name).replace("._orig_mod.", ".")
+    return without_wrappers(_PREFIXES.sub("", without_wrappers(name)))
 
 
 def _without_prefixes(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
