@@ -60,7 +60,7 @@ def _of_normalised(
     rows = operator.kernels.shape[1]
     if operator.padding != "circular" or rows == 1 or coarsest == finest:
         return found
-    is_close = _has_neighbour(values, finest, coarsest).reshape(-1, operator.groups * rows).any(axis=1)
+    is_close = _has_neighbour(values, finest, coarsest).reshape(-1, operator.groups * rows).max(axis=1)
     (H, W), (ky, kx, partner) = operator.size, conjugate_grid(*operator.size)
     # The symbol at -theta is the conjugate one.
     needed = np.flatnonzero((is_close | is_close[partner]) & (np.arange(H * W) <= partner))

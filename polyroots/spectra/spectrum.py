@@ -42,7 +42,8 @@ class Spectrum:
     convolution : Convolution
         The operator: kernel, image size and geometry.
     conditions : (N,) float64 or None
-        With zero padding: the condition 1 / |y* x| of each eigenvalue, its sensitivity to changes of the operator.
+        With zero padding: the condition 1 / |y* x| of each eigenvalue, its sensitivity to changes of the operator;
+        infinite where equal blocks of a block triangular operator are coupled, NaN where it isn't known.
     errors : (N,) float64 or None
         With zero padding: first-order estimate of the absolute error of each computed value.
 
@@ -237,7 +238,9 @@ def eigenvalues(
     result is closed under conjugation to the last bit. If the symbol has a shorter period than the image (1x1 kernels,
     dilations), one period is solved. LAPACK runs in `workers` threads with one BLAS thread each.
 
-    With zero padding the eigenvalues of the explicit matrix are computed, with their conditions.
+    With zero padding the eigenvalues of the explicit matrix are computed, with their conditions. Taps in a closed
+    half-plane, as of causal kernels, make it block triangular, and lines of pixels are solved; there is a formula for
+    those of one channel with three taps.
 
     Parameters
     ----------
@@ -261,7 +264,7 @@ def eigenvalues(
     ------
     InputError
         If the operator is not square, not finite, or size, dilation, groups, padding or dtype don't fit, or if its
-        zero-padded matrix has more than 4,096 unknowns.
+        zero-padded matrix, or a block of it, has more than 4,096 unknowns.
 
     See Also
     --------

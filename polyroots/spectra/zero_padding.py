@@ -21,6 +21,7 @@ from scipy.linalg import eig
 from scipy.optimize import minimize
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
+from polyroots.spectra.block_triangular import diagonal_blocks, is_tridiagonal, tridiagonal_eigenvalues
 from polyroots.spectra.clusters import cluster_labels
 from polyroots.spectra.convolution import Convolution, norm_bound
 from polyroots.spectra.matrix import explicit_matrix, fits, linear_operator
@@ -52,7 +53,7 @@ class Eigenpairs:
     values : (N,) complex128
     conditions : (N,) float64
         1 / |y* x| with left and right eigenvectors of the operator of unit length; the norm of the spectral projector
-        for a multiple eigenvalue. NaN where unknown.
+        for a multiple eigenvalue. Infinite for those of equal, coupled blocks, NaN where unknown.
     errors : (N,) float64
         First-order estimate of the absolute error of each value: the residual times the condition of the balanced
         operator. NaN where the condition is unknown.
@@ -81,8 +82,12 @@ def dense_eigenvalues(operator: Convolution) -> Eigenpairs:
 
 
 def is_direct(operator: Convolution) -> bool:
-    """Return whether the matrices of an operator are small enough for `dense_eigenvalues`."""
-    return all(_is_one_sided(group) or fits(_one_line(group)) for group in operator.by_group())
+    """Return whether all eigenvalues are computed by `dense_eigenvalues`: blocks are small enough, or tridiagonal."""
+    return all(
+        is_tridiagonal(block.operator) or fits(block.operator)
+        for group in operator.by_group()
+        for block in diagonal_blocks(group)
+    )
 
 
 def arnoldi_eigenvalues(operator: Convolution, k: int, which: str) -> Eigenpairs:
@@ -108,38 +113,29 @@ def arnoldi_eigenvalues(operator: Convolution, k: int, which: str) -> Eigenpairs
 def _all_of_group(operator: Convolution) -> Eigenpairs:
     """Return all eigenvalues of an operator of one group."""
     operator, scale = operator.normalized()
-    line = _one_line(operator)
-    found = _of_centre(line) if _is_one_sided(operator) else _dense(line)
-    found = replace(found, values=found.values * scale, errors=found.errors * scale)
-    # The other lines are independent of this one and equal to it.
-    return _join([found] * (operator.shape[0] // line.shape[0]))
+    parts = []
+    for block in diagonal_blocks(operator):
+        found = _tridiagonal(block.operator) if is_tridiagonal(block.operator) else _dense(block.operator)
+        if block.is_coupled:
+            # Equal blocks that are coupled by the other taps usually form Jordan chains.
+            conditions = np.full(len(found.values), np.inf if block.copies > 1 else np.nan)
+            found = replace(found, conditions=conditions)
+        found = replace(found, values=found.values * scale, errors=found.errors * scale)
+        parts += [found] * block.copies
+    return _join(parts)
 
 
-def _one_line(operator: Convolution) -> Convolution:
-    """Return the operator on one line of the image if it has one tap along an axis: its lines are independent."""
-    H, W = (1 if len(offsets) == 1 else n for n, offsets in zip(operator.size, operator.offsets, strict=True))
-    return replace(operator, size=(H, W))
-
-
-def _is_one_sided(operator: Convolution) -> bool:
-    """Return whether all taps but the centre lie in an open half-plane: A is block triangular in some pixel order."""
-    oy, ox = np.meshgrid(*operator.offsets, indexing="ij")
-    there = operator.weight.any(axis=(0, 1)) & ((oy != 0) | (ox != 0))
-    angles = np.sort(np.arctan2(oy[there], ox[there]))
-    gaps = np.diff(angles, append=angles[:1] + 2 * np.pi)
-    return len(angles) > 0 and bool(gaps.max() > np.pi + 1e-9)
-
-
-def _of_centre(operator: Convolution) -> Eigenpairs:
-    """Return the eigenvalues of a block triangular operator: those of the centre tap, repeated for each pixel."""
-    (oy, ox), pixels = operator.offsets, operator.size[0] * operator.size[1]
-    centre = np.zeros((operator.c_out, operator.c_in))
-    if 0 in oy and 0 in ox:
-        centre = operator.weight[:, :, list(oy).index(0), list(ox).index(0)]
-    found = _dense(replace(operator, weight=centre[:, :, None, None], size=(1, 1), dilation=(1, 1)))
-    # Diagonal blocks with the same eigenvalues, coupled by the other taps, usually form Jordan chains.
-    conditions = found.conditions if pixels == 1 else np.full(len(found.values), np.inf)
-    return _join([replace(found, conditions=conditions)] * pixels)
+def _tridiagonal(operator: Convolution) -> Eigenpairs:
+    """Return the eigenvalues of a tridiagonal line, which a diagonal similarity makes normal."""
+    values, conditions = tridiagonal_eigenvalues(operator)
+    eps = np.finfo(float).eps
+    return Eigenpairs(
+        values=values,
+        conditions=conditions,
+        errors=np.full(len(values), eps * np.abs(values).max()),
+        residuals=np.full(len(values), eps),
+        converged=np.ones(len(values), dtype=bool),
+    )
 
 
 def _join(parts: list[Eigenpairs]) -> Eigenpairs:
