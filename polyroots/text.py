@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def count_of(number: int, what: str, plural: str = "") -> str:
@@ -35,3 +36,13 @@ def floored(value: float) -> str:
         return "0"
     digits = 3 - math.floor(math.log10(value))
     return f"{math.floor(value * 10.0**digits) / 10.0**digits:#.4g}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return names with commas, the last ones cut, with their number.
+
+    >>> listed(["a", "b"], 3), listed(["a", "b", "c", "d", "e"], 3)
+    ('a, b', 'a, b, c, ... (5 in all)')
+    """
+    text = ", ".join(names[:most])
+    return text if len(names) <= most else f"{text}, ... ({len(names)} in all)"

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 @click.option(
     "--size", type=ImageSize(), help="Size of the layers' input in pixels. [default: the network's; 32 if unknown]"
 )
+@click.option(
+    "--arch",
+    metavar="NAME",
+    help="Geometry from the architecture: torchvision:NAME, timm:NAME, or module.path:callable, whose code is run.",
+)
+@click.option(
+    "--arch-option", "arch_options", multiple=True, metavar="NAME=VALUE", help="Keyword argument of it; repeatable."
+)
+@click.option("--image-size", type=ImageSize(), help="Images of the architecture. [default: 224]")
 @geometry_options
 @click.option(
     "--padding",
@@ -51,6 +60,9 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     only_list: bool,
     globs: tuple[str, ...],
     size: tuple[int, int] | None,
+    arch: str | None,
+    arch_options: tuple[str, ...],
+    image_size: tuple[int, int] | None,
     stride: Rules,
     dilation: Rules,
     groups: Rules,
@@ -69,7 +81,8 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     With circular padding, through the symbol: for an image of H x W pixels and c channels, H W matrices of c x c. With
     zero padding, from the operator itself: all eigenvalues of small ones, the extremes of large ones. CHECKPOINT is a
     file of polyroots, which contains the image sizes, or any state dict in a file of torch.save or safetensors. A state
-    dict doesn't contain size, stride, dilation and groups: they are assumed, and marked, unless they are given by hand.
+    dict doesn't contain size, stride, dilation and groups: they are assumed, and marked, unless --arch names the
+    architecture or they are given by hand.
     With a second checkpoint, OTHER, both are shown, with the distances by which the eigenvalues moved.
 
     \b
@@ -78,13 +91,16 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
       polyroots spectrum resnet50.safetensors --list
       polyroots spectrum resnet50.pt --layer 'layer3.[1-5].conv2' --size 14 --kind both --verify
       polyroots spectrum resnext50.pt --size 28 --stride layer3.0.conv2=2 --groups '*.conv2=32' --kind both
+      polyroots spectrum resnext50.pt --arch torchvision:resnext50_32x4d --image-size 64
       polyroots spectrum runs/first/best.pt runs/first/last.pt
     """
     from polyroots.analysis import Analysis
     from polyroots.checkpoints import Geometry
     from polyroots_cli.console import print_json, say
+    from polyroots_cli.spectrum.architecture import architecture_of
     from polyroots_cli.spectrum.documents import document, list_document
     from polyroots_cli.spectrum.findings import (
+        Given,
         compute,
         read_layers_of,
         require_good,
@@ -98,12 +114,14 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     with usage_errors():
         analysis = Analysis(padding, kind, k, workers)
         geometry = Geometry(stride, dilation, groups)
+        architecture = architecture_of(arch, arch_options, image_size, geometry, size)
+    given = Given(size, geometry, architecture)
     paths = [checkpoint] if other is None else [checkpoint, other]
     outputs = Outputs(npz, csv_file, plot_dir)
     outputs.check_names(paths)
     if other is not None and other.resolve() == checkpoint.resolve():
         raise click.UsageError(f"{checkpoint} is given twice; give two checkpoints to compare")
-    findings = [read_layers_of(path, size, geometry, globs, analysis) for path in paths]
+    findings = [read_layers_of(path, given, globs, analysis) for path in paths]
     require_names(findings, globs)
     require_rules(findings, geometry)
     if only_list:

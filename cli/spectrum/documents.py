@@ -44,6 +44,7 @@ def _head(item: SpectrumReport) -> dict[str, Any]:
         "entry": item.found.entry or None,
         "size_assumed": item.found.assumed and not item.size_given,
         "geometry_assumed": item.found.assumed,
+        "remark": item.found.remark or None,
         "skipped": [{"name": name, "reason": reason} for name, reason in item.skipped.items()],
     }
 

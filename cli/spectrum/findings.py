@@ -18,7 +18,7 @@ from polyroots.text import count_of
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification
-    from polyroots.checkpoints import Geometry, LayerSet
+    from polyroots.checkpoints import Architecture, Geometry, LayerSet
 
 
 # Seconds of work from which on an estimate is printed.
@@ -60,15 +60,29 @@ class SpectrumReport:
                 self.skipped[layer.name] = str(error).removeprefix(f"{layer.name}: ")
 
 
-def read_layers_of(
-    path: Path, size: tuple[int, int] | None, geometry: Geometry, globs: Sequence[str], analysis: Analysis
-) -> SpectrumReport:
+@dataclass(frozen=True)
+class Given:
+    """The geometry of layers that the options give.
+
+    Attributes
+    ----------
+    size : (H, W) or None
+    geometry : strides, dilations and groups by hand
+    architecture : the network that gives all of it, or None
+    """
+
+    size: tuple[int, int] | None
+    geometry: Geometry
+    architecture: Architecture | None
+
+
+def read_layers_of(path: Path, given: Given, globs: Sequence[str], analysis: Analysis) -> SpectrumReport:
     """Read the list of a checkpoint's convolutions and choose those that can be analysed."""
     from polyroots.checkpoints import read_layers
 
-    found = read_layers(path, size, geometry=geometry)
+    found = read_layers(path, given.size, geometry=given.geometry, architecture=given.architecture)
     layers, skipped = found.choose(globs, analysis.why_not)
-    return SpectrumReport(path, found, layers, skipped, found.unmatched(globs), size_given=size is not None)
+    return SpectrumReport(path, found, layers, skipped, found.unmatched(globs), size_given=given.size is not None)
 
 
 def require_names(findings: Sequence[SpectrumReport], globs: Sequence[str]) -> None:

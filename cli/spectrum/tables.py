@@ -11,6 +11,7 @@ from polyroots_cli.spectrum.findings import SpectrumReport, departure, hints, la
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification
+    from polyroots.checkpoints import LayerSet
     from polyroots.spectra import Extremes
 
 
@@ -209,12 +210,19 @@ def _print_assumptions(item: SpectrumReport) -> None:
         say(f"{note[0].upper()}{note[1:]}: {', '.join(names)}")
 
 
-def _print_remarks(item: SpectrumReport) -> None:
-    found = item.found
+def _print_origin(found: LayerSet) -> None:
+    """Print the part of the file that was read, and its differences from the architecture."""
     if found.entry:
         say(f"Read from the entry {found.entry!r} of the file.")
     if found.others:
         say(f"Not read: further weights in {', '.join(found.others)}")
+    if found.remark:
+        say(f"{found.remark}.")
+
+
+def _print_remarks(item: SpectrumReport) -> None:
+    found = item.found
+    _print_origin(found)
     if found.assumed:
         _print_assumptions(item)
     for glob in item.unmatched:

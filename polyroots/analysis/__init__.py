@@ -9,6 +9,7 @@ from polyroots.analysis.layers import (
     ModelSpectra,
     analyse,
     layer_of,
+    model_layers,
     model_spectra,
     why_no_eigenvalues,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "estimate",
     "layer_of",
     "load_results",
+    "model_layers",
     "model_spectra",
     "save_results",
     "verify",

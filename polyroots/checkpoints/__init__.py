@@ -1,16 +1,20 @@
 """Checkpoints: polyroots' own format, and the convolutions in files of other programs."""
 
+from polyroots.checkpoints.architecture import IMAGE_SIZE, Architecture, options_of
 from polyroots.checkpoints.foreign import read_layers
 from polyroots.checkpoints.geometry import Geometry, Rules, require_rules
 from polyroots.checkpoints.layer_set import LayerSet
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
 
 __all__ = [
+    "IMAGE_SIZE",
+    "Architecture",
     "Checkpoint",
     "Geometry",
     "LayerSet",
     "Rules",
     "load_checkpoint",
+    "options_of",
     "read_layers",
     "require_rules",
     "save_checkpoint",

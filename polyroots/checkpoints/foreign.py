@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from polyroots.analysis import Layer, layer_of
+from polyroots.checkpoints.architecture import Architecture, layers_of
 from polyroots.checkpoints.geometry import Geometry
 from polyroots.checkpoints.groups import Channels
 from polyroots.checkpoints.layer_set import LayerSet
@@ -31,7 +32,13 @@ _NESTED = (
 _ASSUMED_SIZE = (32, 32)
 
 
-def read_layers(path: str | Path, size: tuple[int, int] | None = None, *, geometry: Geometry | None = None) -> LayerSet:
+def read_layers(
+    path: str | Path,
+    size: tuple[int, int] | None = None,
+    *,
+    geometry: Geometry | None = None,
+    architecture: Architecture | None = None,
+) -> LayerSet:
     """Return the convolutions of a checkpoint; weights are read later, one by one, if the format allows it.
 
     A convolution in a state dict is a four-dimensional tensor named ``weight`` or ``kernel``, or one that is computed
@@ -47,6 +54,8 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None, *, geomet
         Grid of the convolutions in pixels: of a foreign checkpoint 32x32 by default, of ours in place of their own.
     geometry : Geometry, optional
         Strides, dilations and groups of layers by name, where they are not those of the file or those assumed.
+    architecture : Architecture, optional
+        The network of a state dict, of which one forward pass gives the geometry of all layers instead.
 
     Returns
     -------
@@ -63,8 +72,8 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None, *, geomet
     geometry = geometry or Geometry()
     if is_own(document):
         checkpoint = checkpoint_of(path, document)
-        if geometry.rules:
-            what = geometry.rules[0][0]
+        if geometry.rules or architecture:
+            what = geometry.rules[0][0] if geometry.rules else "arch"
             raise InputError(
                 f"{path} is a file of polyroots and contains the geometry of its convolutions; leave {what} out",
                 fields=[what],
@@ -78,6 +87,9 @@ def read_layers(path: str | Path, size: tuple[int, int] | None = None, *, geomet
         return LayerSet(tuple(layers), {}, assumed=False, checkpoint=checkpoint)
     entry, document, others = _state_dict(path, document)
     weights = tensors_of(_without_prefixes(document))
+    if architecture is not None:
+        layers, skipped, remark = layers_of(path, architecture, weights)
+        return LayerSet(tuple(layers), skipped, assumed=False, entry=entry, others=others, remark=remark)
     found = _Foreign(weights, size, geometry).layer_set(entry, others)
     if not found.layers and not found.skipped:
         names = ", ".join(str(name) for name in list(document)[:4]) or "none"

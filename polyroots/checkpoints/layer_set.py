@@ -30,6 +30,8 @@ class LayerSet:
         Network and training in a file of polyroots.
     on_request : mapping of str to Layer
         Four-dimensional tensors that are taken for kernels only if they are chosen by their exact names.
+    remark : str
+        Names that only the file or only the architecture has, of which the geometry is; may be empty.
     """
 
     layers: tuple[Layer, ...]
@@ -39,6 +41,7 @@ class LayerSet:
     others: tuple[str, ...] = ()
     checkpoint: Checkpoint | None = None
     on_request: Mapping[str, Layer] = field(default_factory=dict)
+    remark: str = ""
 
     @property
     def names(self) -> list[str]:

@@ -1,0 +1,51 @@
+"""The architecture that the options of ``polyroots spectrum`` name."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from polyroots.checkpoints import Architecture, Geometry
+
+
+def architecture_of(
+    name: str | None,
+    options: tuple[str, ...],
+    image_size: tuple[int, int] | None,
+    geometry: Geometry,
+    size: tuple[int, int] | None,
+) -> Architecture | None:
+    """Return the architecture, after a line on stderr if it is code of the user's own; None if there is none.
+
+    Raises
+    ------
+    click.UsageError
+        If options contradict each other.
+    """
+    from polyroots.checkpoints import IMAGE_SIZE, Architecture, options_of
+    from polyroots_cli.console import console, say
+
+    if name is None:
+        if options or image_size:
+            what = "--arch-option" if options else "--image-size"
+            raise click.UsageError(f"{what} is of the architecture, and --arch names none; --size is of the layers")
+        return None
+    if size is not None or geometry.rules:
+        what = "size" if size is not None else geometry.rules[0][0]
+        raise click.UsageError(f"--arch {name} gives the geometry of every layer; leave --{what} out")
+    pairs = {}
+    for option in options:
+        key, separator, value = option.partition("=")
+        if not separator or not key.isidentifier():
+            raise click.UsageError(f"--arch-option: expected NAME=VALUE such as num_classes=100, got {option!r}")
+        pairs[key] = value
+    found = Architecture(name, options_of(pairs), image_size or IMAGE_SIZE)
+    if found.is_own_code and ":" in name:
+        # As 'python -m' does, so that modules of the working directory are found.
+        sys.path.insert(0, str(Path.cwd()))
+        say(f"--arch {name} runs the code of {name.partition(':')[0]}.", screen=console(stderr=True))
+    return found
