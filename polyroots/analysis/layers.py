@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.models import TracedConvolution, trace_convolutions, unwrapped
+from polyroots.models import TracedConvolution, record_convolutions, trace_convolutions, unwrapped
 from polyroots.spectra import (
     DENSE_LIMIT,
     PADDINGS,
@@ -311,6 +311,11 @@ def model_layers(model: nn.Module, image_size: int | tuple[int, ...]) -> tuple[l
             fields=["image_size"],
         ) from error
     return [layer_of(conv, weight, note) for conv, weight, note in traced], skipped
+
+
+def applied_kernel(module: nn.Module, images: Tensor) -> Tensor:
+    """Return the kernel that the forward pass of one convolution uses, such as a standardised weight."""
+    return record_convolutions(module, images).uses[module][0].calls[0].weight.detach()
 
 
 def layer_of(conv: TracedConvolution, weight: Tensor, note: str = "") -> Layer:

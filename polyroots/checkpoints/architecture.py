@@ -14,12 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from polyroots.analysis import Layer, model_layers
+from polyroots.analysis import Layer, applied_kernel, model_layers
 from polyroots.checkpoints.naming import why_no_numbers
 from polyroots.checkpoints.parametrised import parametrised
 from polyroots.checkpoints.weights import ComputedTensor, Weight, Weights, dtype_of, reader_of
 from polyroots.errors import InputError, unknown_name
-from polyroots.models import record_convolutions
 from polyroots.text import listed
 
 #: Size of the images of an architecture, unless one is given.
@@ -229,8 +228,7 @@ class _Applied:
         twin.load_state_dict(state)
         conv = self.layer.conv
         images = torch.zeros(1, self.layer.shape[1] * conv.groups, *conv.size, dtype=next(twin.parameters()).dtype)
-        (use, *_) = record_convolutions(twin, images).uses[twin]
-        return use.calls[0].weight.detach()
+        return applied_kernel(twin, images)
 
 
 def _differences(

@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 
 from polyroots.checkpoints.layer_set import LayerSet, is_named
 from polyroots.errors import InputError
-from polyroots.spectra import pair, whole
 
 Rules: TypeAlias = Sequence[tuple[str, int | tuple[int, int]]]
 
@@ -41,9 +40,9 @@ class Geometry:
     def __post_init__(self) -> None:
         for what in ("stride", "dilation", "groups"):
             for _, value in getattr(self, what):
-                numbers = [whole(value, what)] if what == "groups" else pair(value, what)
-                if min(numbers) < 1:
-                    raise InputError(f"expected {what} of at least 1, got {value}", fields=[what])
+                numbers = value if isinstance(value, tuple) and what != "groups" else (value, value)
+                if len(numbers) != 2 or not all(isinstance(n, int) and n > 0 for n in numbers):
+                    raise InputError(f"expected {what} of at least 1, got {value!r}", fields=[what])
 
     @property
     def rules(self) -> list[tuple[str, str]]:
@@ -56,7 +55,7 @@ class Geometry:
         for what in ("stride", "dilation", "groups"):
             for glob, value in getattr(self, what):
                 if is_named(name, glob):
-                    found[what] = whole(value, what) if what == "groups" else pair(value, what)
+                    found[what] = value if isinstance(value, tuple) or what == "groups" else (value, value)
         return found
 
 
