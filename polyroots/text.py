@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import ROUND_FLOOR, Context
 
 
 def count_of(number: int, what: str, plural: str = "") -> str:
@@ -29,13 +30,12 @@ def share(value: float) -> str:
 def floored(value: float) -> str:
     """Return a lower bound with four digits, rounded down.
 
-    >>> floored(0.99999), floored(0.5)
-    ('0.9999', '0.5000')
+    >>> floored(0.99999), floored(0.5), floored(1.23456e-310)
+    ('0.9999', '0.5000', '1.234e-310')
     """
     if value == 0:
         return "0"
-    digits = 3 - math.floor(math.log10(value))
-    return f"{math.floor(value * 10.0**digits) / 10.0**digits:#.4g}"
+    return f"{float(Context(prec=4, rounding=ROUND_FLOOR).create_decimal_from_float(value)):#.4g}"
 
 
 def listed(names: Sequence[str], most: int) -> str:

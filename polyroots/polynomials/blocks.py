@@ -19,6 +19,8 @@ from polyroots.text import count_of
 #: The relative tolerance to which a root counts as real and two roots as conjugates of each other.
 PAIRING_TOLERANCE = 1e-12
 
+_SMALL = 2.0**-1000
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -42,7 +44,7 @@ class Linear:
     def __call__(self, t: Any) -> Any:
         """Evaluate q(t)."""
         # Not 1 - t / lam: numpy divides complex numbers by way of a reciprocal, and 1 - lam / lam would not be 0.
-        return (self.lam - t) / self.lam
+        return _quotient(self.lam - t, self.lam)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class RealPair:
 
     def __call__(self, t: Any) -> Any:
         """Evaluate q(t)."""
-        return (self.l1 - t) / self.l1 * ((self.l2 - t) / self.l2)
+        return _quotient(self.l1 - t, self.l1) * _quotient(self.l2 - t, self.l2)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class SymmetricPair:
 
     def __call__(self, t: Any) -> Any:
         """Evaluate q(t)."""
-        return (self.lam - t) / self.lam * ((self.lam + t) / self.lam)
+        return _quotient(self.lam - t, self.lam) * _quotient(self.lam + t, self.lam)
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,8 @@ class ComplexPair:
         if np.iscomplexobj(t):
             # This product is exactly zero at the roots.
             upper, lower = self.roots
-            return (t - upper) / modulus * ((t - lower) / modulus)
-        s, re, im = (t - self.a) / modulus, self.a / modulus, self.b / modulus
+            return _quotient(t - upper, modulus) * _quotient(t - lower, modulus)
+        s, re, im = _quotient(t - self.a, modulus), self.a / modulus, self.b / modulus
         return (s * s + im * im) / (re * re + im * im)
 
 
@@ -261,6 +263,20 @@ def factors_from_roots(blocks: Iterable[str], roots: Sequence[complex]) -> tuple
         factors.append(factor_of_block(letter, roots[start:stop]))
         start = stop
     return tuple(factors)
+
+
+def _quotient(value: Any, size: float) -> Any:
+    """Return a quotient; numpy's reciprocal of a very small or very large real number overflows or loses digits."""
+    if not _SMALL < abs(size) < 1 / _SMALL:
+        shift = 2.0**200 if abs(size) < 1 else 2.0**-200
+        value, size = value * shift, size * shift
+    return value / size
+
+
+def multiplied(product: Any, factor: Any) -> Any:
+    """Return a product of arrays in which zero times an infinite value is zero: a root of q stays one."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where((product == 0) | (factor == 0), 0, product * factor)
 
 
 def scaled(factor: Factor, scale: float) -> Factor:

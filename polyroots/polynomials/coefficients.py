@@ -32,7 +32,8 @@ def alphas_of(factors: Sequence[Factor]) -> Float64[np.ndarray, "n"]:
     for factor in factors:
         p = np.zeros(max(factor.powers) + 1)
         p[list(factor.powers)] = factor.coefficients
-        q = np.convolve(q, [1.0, *(-p)])
+        with np.errstate(over="ignore", invalid="ignore"):
+            q = np.convolve(q, [1.0, *(-p)])
     return -q[1:]
 
 

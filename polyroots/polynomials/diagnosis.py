@@ -18,6 +18,7 @@ from jaxtyping import Complex128, Float64
 from numpy.typing import ArrayLike
 
 from polyroots.errors import ConvergenceError
+from polyroots.polynomials.blocks import multiplied
 from polyroots.polynomials.leja import extra_copies, prominence
 from polyroots.polynomials.minimax import Minimax, is_useless, minimax
 from polyroots.polynomials.operator_norm import FactoredPolynomial, residual_norm
@@ -253,7 +254,7 @@ def _growth(q: PolynomialWithRoots, target: Target) -> float:
     product, growth = np.ones_like(target.points), 1.0
     with np.errstate(over="ignore", invalid="ignore"):
         for factor in q.factors:
-            product = product * factor(target.points)
+            product = multiplied(product, factor(target.points))
             growth = max(growth, float(np.abs(product).max()))
     return growth
 

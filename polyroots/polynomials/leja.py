@@ -57,8 +57,9 @@ def prominence(roots: Complex128[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
 
     The other factors amplify an error in the factor of lambda_j by this product [3]_.
     """
+    # Differences of logarithms: quotients of roots can overflow.
     with np.errstate(divide="ignore"):
-        factors = np.log10(np.abs(1 - roots[:, None] / roots[None, :]))
+        factors = np.log10(np.abs(roots / 2 - roots[:, None] / 2)) - np.log10(np.abs(roots) / 2)
     np.fill_diagonal(factors, 0.0)
     return factors.sum(axis=1)
 

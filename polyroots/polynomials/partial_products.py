@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Complex128, Inexact, Int
 
-from polyroots.polynomials.blocks import Factor, scaled
+from polyroots.polynomials.blocks import Factor, multiplied, scaled
 from polyroots.polynomials.operator_norm import matrix_of, norm_of_matrix
 from polyroots.spectra import DENSE_IS_FASTER, Convolution, SymbolBlocks, explicit_matrix, normalized_convolution
 
@@ -48,7 +48,7 @@ class ProductsOnPoints:
         product = np.ones_like(self.points)
         with np.errstate(over="ignore", invalid="ignore"):
             for factor in factors:
-                product = product * factor(self.points)
+                product = multiplied(product, factor(self.points))
                 if not (np.abs(product) <= bound).all():
                     return True
         return False

@@ -21,6 +21,7 @@ from polyroots.polynomials.blocks import (
     PAIRING_TOLERANCE,
     ComplexPair,
     Linear,
+    multiplied,
     require_relaxation_weight,
 )
 from polyroots.polynomials.coefficients import alphas_of, condition_of, roots_of
@@ -87,8 +88,33 @@ class ResidualPolynomial:
 
     @property
     def alphas(self) -> Float64[np.ndarray, "n"]:
-        """Coefficients of p(t) = sum_i alpha_i t^i, for reading and for low degree; evaluation uses the factors."""
-        return alphas_of(self._factors)
+        """Coefficients of p(t) = sum_i alpha_i t^i, for reading and for low degree; evaluation uses the factors.
+
+        Raises
+        ------
+        InputError
+            If one overflows float64.
+        """
+        alphas = alphas_of(self._factors)
+        if not np.isfinite(alphas).all():
+            raise self._overflow()
+        return alphas
+
+    def _overflow(self) -> InputError:
+        """Return the error for coefficients that overflow."""
+        least = np.abs(self.roots).min()
+        return InputError(
+            f"coefficients alpha of p overflow float64: the smallest root has the modulus {least:.3g}; scale A, and "
+            "the roots scale with it"
+        )
+
+    def _coefficients(self) -> list[tuple[float, ...]]:
+        """Return the coefficients of each factor's p, or raise InputError if one overflows."""
+        with np.errstate(over="ignore"):
+            coefficients = [factor.coefficients for factor in self._factors]
+        if not all(np.isfinite(values).all() for values in coefficients):
+            raise self._overflow()
+        return coefficients
 
     @property
     def root_conditions(self) -> Float64[np.ndarray, "n"]:
@@ -222,7 +248,7 @@ class ResidualPolynomial:
         Raises
         ------
         InputError
-            If A can be neither called nor multiplied with.
+            If A can be neither called nor multiplied with, or a coefficient of p overflows float64.
 
         Examples
         --------
@@ -233,13 +259,13 @@ class ResidualPolynomial:
         product = _product(A)
         r = f if u is None else f - product(u)
         last = len(self._factors) - 1
-        for index, factor in enumerate(self._factors):
+        for index, coefficients in enumerate(self._coefficients()):
             # A^k r serves the step with alpha_k, and after one more product with A the change of the residual.
             power, delta, change = r, None, None
-            for place, coefficient in enumerate(factor.coefficients):
+            for place, coefficient in enumerate(coefficients):
                 step = coefficient * power
                 delta = step if delta is None else delta + step
-                if index == last and place == len(factor.coefficients) - 1:
+                if index == last and place == len(coefficients) - 1:
                     break
                 power = product(power)
                 step = coefficient * power
@@ -284,17 +310,24 @@ class ResidualPolynomial:
         z = np.asarray(z)
         q = np.ones_like(z, dtype=np.result_type(z, np.float64))
         for factor in self._factors:
-            q = q * factor(z)
-        return q
+            with np.errstate(over="ignore", invalid="ignore"):
+                q = multiplied(q, factor(z))
+        return q[()]
 
     def p(self, z: ArrayLike) -> Any:
-        """Return p(z) = (1 - q(z)) / z, elementwise, by a recurrence without a division, so z = 0 is allowed."""
+        """Return p(z) = (1 - q(z)) / z, elementwise, by a recurrence without a division, so z = 0 is allowed.
+
+        Raises
+        ------
+        InputError
+            If a coefficient of p overflows float64.
+        """
         z = np.asarray(z)
         p = np.zeros_like(z, dtype=np.result_type(z, np.float64))
         q = np.ones_like(p)
-        for factor in self._factors:
+        for factor, coefficients in zip(self._factors, self._coefficients(), strict=True):
             # 1 - z (p + q p_j) = (1 - z p)(1 - z p_j) with q = 1 - z p.
-            p = p + q * sum(c * z**k for k, c in zip(factor.powers, factor.coefficients, strict=True))
+            p = p + q * sum(c * z**k for k, c in zip(factor.powers, coefficients, strict=True))
             q = q * factor(z)
         return p
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +12,7 @@ from jaxtyping import Bool, Complex128, Float64
 from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.spectra import DENSE_LIMIT, Convolution, Spectrum, as_array, cluster_labels, norm_bound
+from polyroots.spectra import DENSE_LIMIT, Convolution, Spectrum, as_array, cluster_labels, norm_bound, power_of_two
 
 #: Relative to the spectral radius: the resolution of bare eigenvalues, whose operator and condition aren't known.
 BARE = 1e-13
@@ -158,7 +157,7 @@ class Target:
     @property
     def unit(self) -> float:
         """The power of two next below the radius: dividing by it is exact, and squares then don't overflow."""
-        return 2.0 ** math.floor(math.log2(self.radius))
+        return power_of_two(self.radius)
 
     def squared(self) -> Target:
         """Return the target of (A / unit)^2."""
@@ -207,7 +206,7 @@ def merge(
     shares = np.full(len(points), 1 / len(points)) if weights is None else weights
     points = np.where(np.abs(points.imag) <= errors, points.real + 0j, points)
     # Divided by a power of two, so that squares of distances neither overflow nor vanish.
-    unit = 2.0 ** math.floor(math.log2(np.abs(points).max()))
+    unit = power_of_two(float(np.abs(points).max()))
     widths = 2.0 ** np.ceil(np.log2(np.maximum(errors / unit, np.finfo(float).eps)))
     # Rounding merges equal points first: all pairs of 65,536 of them don't fit into memory.
     units = points / unit

@@ -9,7 +9,7 @@ from operator import index as as_index
 from typing import Any
 
 import numpy as np
-from jaxtyping import Complex128, Float64, Inexact, Int, Shaped
+from jaxtyping import Complex128, Float64, Int, Shaped
 
 from polyroots.errors import InputError, unknown_name
 
@@ -153,7 +153,7 @@ class Convolution:
         The division is exact, and squares of the entries neither overflow nor vanish.
         """
         largest = float(np.abs(self.weight).max())
-        scale = 2.0 ** math.floor(math.log2(largest)) if largest else 1.0
+        scale = power_of_two(largest) if largest else 1.0
         return replace(self, weight=self.weight / scale), scale
 
     def by_group(self) -> list[Convolution]:
@@ -295,13 +295,9 @@ def norm_bound(operator: Convolution) -> float:
     return scale * float(np.sqrt(taps.sum(axis=(2, 3, 4)).max() * taps.sum(axis=(1, 3, 4)).max())) or 1.0
 
 
-def divided(values: Inexact[np.ndarray, "*shape"], scale: float) -> Inexact[np.ndarray, "*shape"]:
-    """Return values over a power of two: numpy divides complex numbers by way of a reciprocal, which can overflow."""
-    if not np.iscomplexobj(values):
-        return values / scale
-    quotient = np.empty_like(values)
-    quotient.real, quotient.imag = values.real / scale, values.imag / scale
-    return quotient
+def power_of_two(size: float) -> float:
+    """Return the power of two next below a positive number; at least 2^-1022, as its reciprocal doesn't overflow."""
+    return 2.0 ** max(math.floor(math.log2(size)), -1022)
 
 
 def require_finite(weight: Any, name: str) -> None:

@@ -174,6 +174,9 @@ def departure_from_normality(spectrum: Spectrum) -> float:
         return 0.0
     departure = 1 - float((np.abs(spectrum.values / scale) ** 2).sum()) / total
     rounding = 1e-14 if spectrum.values.dtype == np.complex128 else 1e-6
+    if spectrum.radius:
+        # Eigenvalues below 1e-308 have fewer digits.
+        rounding = max(rounding, 64 * float(np.spacing(spectrum.radius)) / spectrum.radius)
     return float(np.sqrt(departure)) if departure > rounding else 0.0
 
 

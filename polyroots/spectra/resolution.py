@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Complex, Complex128, Float64, Int
 from scipy.spatial import cKDTree
 
-from polyroots.spectra.convolution import Convolution, conjugate_grid, divided, norm_bound
+from polyroots.spectra.convolution import Convolution, conjugate_grid, norm_bound
 from polyroots.threads import chunks, in_threads
 
 # Rounding errors of the symbol and of LAPACK, in units of eps times the norm.
@@ -44,7 +44,7 @@ def resolution_of(
     (N,) float64
     """
     operator, scale = operator.normalized()
-    return scale * _of_normalised(divided(values, scale), operator, None if errors is None else errors / scale)
+    return scale * _of_normalised(values / scale, operator, None if errors is None else errors / scale)
 
 
 def _of_normalised(

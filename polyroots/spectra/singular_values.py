@@ -170,11 +170,13 @@ def singular_values_of(
     precision = np.dtype(dtype)
     if precision not in (np.float64, np.float32):
         raise InputError(f"{convolution.name}: singular values are float64 or float32, got dtype {precision}")
+    # Normalised, so that intermediate results neither overflow nor lose digits.
+    convolution, scale = convolution.normalized()
     if has_symbol(convolution):
         sigma = _from_symbol(convolution, precision, workers, on_progress)
     else:
         sigma = np.linalg.svd(explicit_matrix(convolution).astype(precision), compute_uv=False)
-    return np.sort(sigma)[::-1]
+    return np.sort(sigma)[::-1] * scale
 
 
 def largest_singular_values(operator: Convolution, k: int) -> LargestSingularValues:

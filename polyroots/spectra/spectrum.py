@@ -332,6 +332,8 @@ def _solve_symbol(
     on_progress: Progress | None,
 ) -> Complex[np.ndarray, "N"]:
     """Return the eigenvalues at all frequencies, in the order (frequency, group, value)."""
+    # Normalised, so that intermediate results neither overflow nor lose digits.
+    operator, scale = operator.normalized()
     groups, m, _, _, _ = operator.kernels.shape
     (H, W), (period_h, period_w) = operator.size, operator.period
     ky, kx, partner = operator.one_period()
@@ -347,7 +349,7 @@ def _solve_symbol(
     in_threads(solve, half_chunks(partner, (groups, m, m), workers), workers, on_progress)
     if (period_h, period_w) != (H, W):
         values = np.tile(values.reshape(period_h, period_w, groups, m), (H // period_h, W // period_w, 1, 1))
-    return values.reshape(-1)
+    return values.reshape(-1) * scale
 
 
 def normalized_convolution(spectrum: Any, what: str) -> tuple[Convolution, float]:
