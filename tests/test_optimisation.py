@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.optimize import differential_evolution
 from spectra import max_abs, shifted
 
 import polyroots as pr
@@ -194,6 +195,42 @@ def test_the_best_ellipse_beside_zero_is_found(seed: int) -> None:
         best, (_, centre, focus_squared), width = min(best, found[0]), found, width / 3
     assert best < 1
     assert reached <= best + 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("points", [[1 + 1j, 2 + 0.5j, 3], [1 + 2j, 1.2 + 0.1j, 5 + 1j], [-0.1 + 3j, -4 + 3j, -2]])
+def test_the_best_ellipse_does_not_depend_on_the_scale(points: list[complex]) -> None:
+    """A search that begins at a circle stays there at some scales; the minimum is a differential evolution's."""
+    z = np.array(points)
+    side = np.sign(z.real[0])
+    bounds = [(0.1, 8), (-400, 100)]
+    least = differential_evolution(
+        lambda x: ellipse_factor(z, side * x[0], x[1]), bounds, seed=1, tol=1e-10, popsize=40, maxiter=500
+    )
+    for scale in (1, 3, 7.7, 1e-5, 1e-150, 1e150):
+        ours = best_ellipse(z * scale)
+        assert ours.centre / scale == pytest.approx(side * least.x[0], rel=1e-4)
+        reached = ellipse_factor(z, ours.centre / scale, ours.focus_squared / scale**2)
+        assert reached <= least.fun * (1 + 1e-9)
+
+
+def test_chebyshev_of_scaled_spectra_has_scaled_roots() -> None:
+    """17 roots for an ellipse with the factor 0.66869117, on whose rim all three points are."""
+    z = np.array([1 - 1j, 2 - 0.5j, 3])
+    plain = pr.select_roots(z, 16, "chebyshev")
+    for scale in (7.7, 1e120):
+        scaled = pr.select_roots(z * scale, 16, "chebyshev")
+        np.testing.assert_allclose(scaled / scale, plain, rtol=1e-6)
+        assert max_abs(scaled, z * scale) == pytest.approx(0.66869117**17, rel=1e-6)
+
+
+def test_points_inside_of_the_hull_do_not_change_the_ellipse() -> None:
+    rng = np.random.default_rng(53)
+    rim = 4 + 2 * np.exp(1j * np.linspace(0, np.pi, 40))
+    inside = 4 + 1.9 * rng.uniform(0, 1, 500) * np.exp(1j * rng.uniform(0, np.pi, 500))
+    some, all_points = best_ellipse(rim), best_ellipse(np.concatenate([rim, inside]))
+    assert some.factor(rim) == pytest.approx(0.5, rel=1e-3)  # r / c of the circle
+    assert all_points.factor(rim) == pytest.approx(some.factor(rim), rel=1e-9)
 
 
 def test_the_null_space_is_left_out_of_the_start() -> None:

@@ -9,14 +9,18 @@ References
 from __future__ import annotations
 
 import cmath
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Complex128, Float64, Inexact
 from scipy.optimize import minimize
+from scipy.spatial import ConvexHull, QhullError
 
 from polyroots.polynomials import close_conjugates
+
+# Number of points of a grid from which a search begins, the best ones.
+_STARTS = 4
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Ellipse:
 
     def factor(self, points: Complex128[np.ndarray, "n"]) -> float:
         """Return the asymptotic factor by which each further root reduces max |q| on these points."""
-        return float(self._growth(points).max() / self._growth(np.zeros(1))[0])
+        return float(self.growth(points).max() / self.growth(np.zeros(1))[0])
 
     def roots(self, count: int) -> Complex128[np.ndarray, "n"]:
         """Return the roots of the Chebyshev polynomial, which lie between the foci."""
@@ -44,7 +48,7 @@ class Ellipse:
         offsets = (offsets - offsets[::-1]) / 2
         return close_conjugates(self.centre + cmath.sqrt(self.focus_squared) * offsets, 0.0)
 
-    def _growth(self, points: Inexact[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    def growth(self, points: Inexact[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
         """Return the sum of the semi-axes of the ellipse through each point."""
         focus = cmath.sqrt(self.focus_squared)
         axis = np.abs(points - self.centre - focus) + np.abs(points - self.centre + focus)
@@ -63,21 +67,55 @@ def best_ellipse(points: Complex128[np.ndarray, "n"]) -> Ellipse:
     -------
     Ellipse
     """
-    low, high = float(points.real.min()), float(points.real.max())
     top = float(points.imag.max())
-    centre, half = (low + high) / 2, (high - low) / 2
-    start = Ellipse(centre, half**2 - top**2)
+    low, high = float(points.real.min()), float(points.real.max())
     if top == 0:
-        return start
-    unit = math.hypot(half, top)
+        return Ellipse((low + high) / 2, ((high - low) / 2) ** 2)
+    # In units of the largest modulus, so that the search doesn't depend on the scale of the spectrum.
+    unit = float(np.abs(points).max())
+    rim_and_zero = np.append(_rim(points / unit), 0)
 
     def factor(x: Float64[np.ndarray, "2"]) -> float:
-        return Ellipse(centre + unit * x[0], unit**2 * x[1]).factor(points)
+        growth = Ellipse(float(x[0]), float(x[1])).growth(rim_and_zero)
+        return float(growth[:-1].max() / growth[-1])
 
-    best = np.array([0.0, start.focus_squared / unit**2])
-    # The factor has kinks where the outermost point changes. A simplex search can stop there too early, so it is
-    # restarted from its result.
-    for _ in range(4):
-        found = minimize(factor, best, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-13, "maxiter": 2000})
-        best = found.x
-    return Ellipse(centre + unit * float(best[0]), unit**2 * float(best[1]))
+    starts = sorted(_starts(low / unit, high / unit, top / unit), key=factor)[:_STARTS]
+    found = [_search(factor, start) for start in starts]
+    centre, focus_squared = min(found, key=factor)
+    return Ellipse(unit * float(centre), unit**2 * float(focus_squared))
+
+
+def _starts(low: float, high: float, top: float) -> list[Float64[np.ndarray, "2"]]:
+    """Return centres and squared foci on a grid: wide and high ellipses around and beside the spectrum, and circles."""
+    sign = 1.0 if low + high > 0 else -1.0
+    centres = np.append(np.linspace(low, high, 9), (low + high) / 2 + sign * top * np.geomspace(0.05, 2, 5))
+    sizes = ((high - low) / 2) ** 2 + top**2
+    foci = sizes * np.concatenate([[0.0], *(side * np.geomspace(1e-3, 1e3, 13) for side in (1, -1))])
+    return [np.array([centre, focus]) for centre in centres for focus in foci]
+
+
+def _search(
+    factor: Callable[[Float64[np.ndarray, "2"]], float], start: Float64[np.ndarray, "2"]
+) -> Float64[np.ndarray, "2"]:
+    """Return a minimum by a simplex search, restarted from its result.
+
+    The factor has kinks where the outermost point changes and at circles, and a simplex can stop there too early.
+    """
+    best = start
+    for step in (0.1, 0.03, 0.01, 0.1):
+        steps = step * np.maximum(np.abs(best), 0.1)
+        simplex = best + np.array([[0, 0], [steps[0], 0], [0, steps[1]]])
+        options = {"xatol": 1e-10, "fatol": 1e-13, "maxiter": 2000, "initial_simplex": simplex}
+        best = minimize(factor, best, method="Nelder-Mead", options=options).x
+    return best
+
+
+def _rim(points: Complex128[np.ndarray, "n"]) -> Complex128[np.ndarray, "m"]:
+    """Return the corners of the convex hull of points and their conjugates: an ellipse around them holds all points."""
+    both = np.unique(np.concatenate([points, points.conj()]))
+    try:
+        corners = both[ConvexHull(np.stack([both.real, both.imag], axis=-1)).vertices]
+    except QhullError:
+        # Fewer than three points, or points on a line.
+        return points
+    return corners[corners.imag >= 0]
