@@ -57,7 +57,7 @@ def test_training_starts_with_any_strategy(tmp_path: Path, strategy: str) -> Non
     text = run(
         "train", "--roots", strategy, "--channels", "4", "--limit", 20, "--epochs", 1, "--out", tmp_path / "run"
     ).stdout
-    assert f"roots '{strategy}', degree 3" in text
+    assert f"roots '{strategy}', relaxed 'auto', signs by the placement, degree 3" in text
     assert "best possible" in text
 
 

@@ -23,6 +23,7 @@ from polyroots_figures import FIGURES, Request
 def study(tmp_path: Path, trained: tuple[Path, str]) -> Path:
     """Write run directories without training: two networks, two widths, three seeds; one run is unfinished."""
     config = json.loads((trained[0] / "config.json").read_text())
+    config["config"] |= {"relax": "none", "signs": "paper"}
     for name in ("q4", "q2"):
         for width in (4, 8):
             for seed in (11, 12, 13):

@@ -33,7 +33,7 @@ def study(tmp_path: Path, trained: tuple[Path, str]) -> Path:
         for seed in SEEDS:
             directory = tmp_path / "study" / f"{name}-{seed}"
             directory.mkdir(parents=True)
-            config = document["config"] | {"seed": seed} | fields
+            config = document["config"] | {"seed": seed, "signs": "paper"} | fields
             (directory / "config.json").write_text(json.dumps(document | {"config": config}))
             (directory / "init.json").write_text(json.dumps(init | {"levels": levels}))
             scores = {"test_accuracy": accuracy + (seed - 12) / 100}
@@ -42,7 +42,7 @@ def study(tmp_path: Path, trained: tuple[Path, str]) -> Path:
     for relax, weights, accuracy in CHOICES:
         levels = [level | {"relaxation": w} for level, w in zip(init["levels"], weights, strict=True)]
         write(relax.replace(":", "-"), accuracy, levels, relax=relax)
-    write("xavier", 0.6, init["levels"], alpha_init="xavier")
+    write("xavier", 0.6, init["levels"], alpha_init="xavier", relax="none")
     return tmp_path / "study"
 
 

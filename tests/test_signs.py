@@ -85,11 +85,10 @@ def test_extremal_takes_the_largest_real_part_and_then_leja() -> None:
     np.testing.assert_allclose(pr.select_roots(values, blocks="L,L", positive=(False, False)), [-2, 1])
 
 
-def test_the_papers_choice_is_unchanged_and_the_default() -> None:
+def test_the_papers_choice_is_unchanged() -> None:
     model = network()
-    paper = pr.initialize(model, signs="paper")
+    paper = pr.initialize(model, relax="none", signs="paper")
     assert [block.roots[0][0] < 0 for block in paper.levels[0].blocks[:2]] == [True, False]
-    assert paper.levels == pr.initialize(model).levels
     assert list(paper.rectified) == [Rectified(1, 1, "L"), Rectified(2, 1, "L")] == rectified_coefficients(model)
 
 
@@ -123,7 +122,7 @@ def test_no_positive_real_part_is_said() -> None:
 
 def test_roots_by_hand_stay_and_are_warned_of() -> None:
     model = network()
-    report = pr.initialize(model, strategy="given", roots=[0.5, -0.5, 0.3 + 0.4j], signs="placement")
+    report = pr.initialize(model, strategy="given", roots=[0.5, -0.5, 0.3 + 0.4j], relax="none")
     assert [block.roots[0][0] for block in report.levels[0].blocks[:2]] == [0.5, -0.5]
     assert list(report.rectified) == [Rectified(1, 2, "L"), Rectified(2, 2, "L")]
 
@@ -160,8 +159,8 @@ def test_the_commands_follow_the_placement_and_warn(tmp_path: Path) -> None:
     hand = run("init", "--root", -0.5, "--root", 0.5, "--root", "0.1+0.4j", *options).stdout
     assert "Warning: the placement rectifies a negative coefficient" in hand
     small = ("--limit", 20, "--epochs", 1)
-    assert warned.search(run("train", *options, *small, "--out", tmp_path / "paper").stdout)
-    said = run("train", *options, *small, "--signs", "placement", "--out", tmp_path / "run").stdout
+    assert warned.search(run("train", *options, *small, "--signs", "paper", "--out", tmp_path / "paper").stdout)
+    said = run("train", *options, *small, "--out", tmp_path / "run").stdout
     assert "Warning" not in said
     run("train", "--init", tmp_path / "init.pt", *small, "--seed", 3, "--out", tmp_path / "again")
     for name in ("run", "again"):

@@ -106,7 +106,10 @@ def test_runs_of_another_configuration_are_not_taken_for_these(done: tuple[Path,
     before = (out / "plan.json").read_bytes()
     path = four(tmp_path, epochs=3)
     line = fails("study", "run", path, "--out", out, "--device", "cpu")
-    assert "is a run with epochs 2, the study now has 3; choose another directory, or remove that run (--out)" in line
+    assert (
+        "is a run with epochs 2, the study now has 3; write the setting into the file, choose another directory, or "
+        in line
+    )
     path = four(tmp_path, text=FOUR.replace("[4, 8]", "[4, 4]"))
     line = fails("study", "run", path, "--out", out, "--device", "cpu")
     assert "is a run with model channels 4,8, the study now has channels 4,4; " in line

@@ -67,7 +67,7 @@ def test_networks_with_several_or_no_polynomials_are_tracked(tmp_path: Path) -> 
 
 def test_tracking_changes_nothing_of_the_training(tmp_path: Path, tracked: Path) -> None:
     source = open_data("digits")
-    result = train(small(source, limit=100, epochs=5), source, tmp_path / "run")
+    result = train(small(source, limit=100, epochs=5, relax="none", signs="paper"), source, tmp_path / "run")
     one, other = load_checkpoint(result.run.last).weights, load_checkpoint(tracked / "last.pt").weights
     assert all(torch.equal(one[key], other[key]) for key in one)
 

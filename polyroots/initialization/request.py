@@ -18,7 +18,7 @@ OnProgress = Callable[[str, int, int], None]
 
 
 #: Fields of `InitRequest` for networks that are to be trained, in `initialize` and in training.
-FOR_TRAINING = {"relax": "none", "signs": "paper"}
+FOR_TRAINING = {"relax": "auto", "signs": "placement"}
 
 #: The signs of real roots: as the strategy chooses them, or as the placement of batch norm and ReLU asks for.
 Signs = Literal["paper", "placement"]

@@ -85,7 +85,7 @@ def select_roots(
         Damp the whole spectrum, or the high frequencies only, as a multigrid smoother does.
     relax : str or float
         Move the roots outwards, see `ResidualPolynomial.relaxed`: by a weight w in (0, 1]; ``"auto"`` by the largest
-        one with which the blocks amplify no residual by more than 1.1 times, ``"auto:BOUND"`` than the bound; by
+        one with which the blocks amplify no residual by more than 2 times, ``"auto:BOUND"`` than the bound; by
         default ``"none"``.
     positive : sequence of bool
         For each block whether it is an L that needs a positive root, as those of a network do that rectify twice

@@ -83,7 +83,7 @@ class StudyDirectory:
         FileError
             If the directory can't be written.
         """
-        plan = self._with_existing_names(plan)
+        plan = self._with_existing_names(self._as_it_began(plan, text))
         for planned in plan.runs:
             self._require_same(planned)
         with replacing(self.description) as temporary:
@@ -135,6 +135,21 @@ class StudyDirectory:
                 f"{self.plan} is damaged; 'polyroots study run' with the study file writes it again"
             ) from error
 
+    def _as_it_began(self, plan: Plan, text: str) -> Plan:
+        """Take the configurations of the stored plan if it was made from the same text.
+
+        What the file leaves open is as it was when the study began, also where defaults have changed since then.
+        """
+        if not (self.plan.exists() and self.description.exists() and self.description.read_text("utf-8") == text):
+            return plan
+        stored = {run.name: run.config for run in self.read().runs}
+        runs = []
+        for run in plan.runs:
+            machine = {name: getattr(run.config, name) for name in (*CHANGEABLE, "devices", "num_nodes")}
+            config = stored.get(run.name, run.config).model_copy(update=machine)
+            runs.append(replace(run, config=config))
+        return replace(plan, runs=tuple(runs))
+
     def _with_existing_names(self, plan: Plan) -> Plan:
         """Give planned runs the names of existing runs of the same configuration, which another file may have named."""
         existing: dict[str, str] = {}
@@ -163,8 +178,8 @@ class StudyDirectory:
             if name not in CHANGEABLE and there[name] != value:
                 was, now = _difference(there[name], value), _difference(value, there[name])
                 raise InputError(
-                    f"{run.path} is a run with {name} {was}, the study now has {now}; choose another directory, or "
-                    "remove that run",
+                    f"{run.path} is a run with {name} {was}, the study now has {now}; write the setting into the "
+                    "file, choose another directory, or remove that run",
                     fields=["out"],
                 )
 
