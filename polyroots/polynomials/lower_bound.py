@@ -22,8 +22,6 @@ import flint
 import numpy as np
 from jaxtyping import Complex128, Float64
 
-from polyroots.spectra import power_of_two
-
 # Working precision in bits: at first, and for each root; the monomials of n roots are nearly dependent. It is doubled
 # until the ball is small.
 _BITS, _BITS_A_ROOT, _DOUBLINGS = 128, 16, 3
@@ -66,11 +64,9 @@ def proven_lower_bound(
     points, weights = points[is_used], weights[is_used]
     if not len(points) or not np.isfinite(weights).all():
         return 0.0
-    # Divisions by a power of two are exact.
-    unit = power_of_two(float(np.abs(points).max()))
     for doubling in range(_DOUBLINGS + 1):
         with flint.ctx.workprec((_BITS + _BITS_A_ROOT * count) << doubling):
-            squared = _least_square(points / unit, weights, count, [root / unit for root in prior])
+            squared = _least_square(points, weights, count, prior)
             if squared is not None:
                 lower = float(squared.sqrt().lower())
                 return max(0.0, float(np.nextafter(lower, -1.0)))

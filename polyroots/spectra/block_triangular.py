@@ -140,7 +140,7 @@ def _lengths(size: tuple[int, int], step: Int[np.ndarray, "2"]) -> Int[np.ndarra
 
 
 def _line(
-    operator: Convolution, kernel: Float64[np.ndarray, "c c n"], positions: Int[np.ndarray, "n"], length: int
+    operator: Convolution, kernel: Float64[np.ndarray, "c_out c_in n"], positions: Int[np.ndarray, "n"], length: int
 ) -> Convolution:
     """Return the convolution of a line of pixels with taps at some positions along it."""
     reach = int(np.abs(positions).max(initial=0))

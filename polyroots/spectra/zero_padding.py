@@ -82,7 +82,10 @@ def dense_eigenvalues(operator: Convolution) -> Eigenpairs:
 
 
 def is_direct(operator: Convolution) -> bool:
-    """Return whether all eigenvalues are computed by `dense_eigenvalues`: blocks are small enough, or tridiagonal."""
+    """Return whether `dense_eigenvalues` computes all eigenvalues of a square operator, by its diagonal blocks.
+
+    They have to be small enough for dense solvers, or tridiagonal.
+    """
     return all(
         is_tridiagonal(block.operator) or fits(block.operator)
         for group in operator.by_group()
