@@ -24,8 +24,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 #: Fields of `polyroots.training.TrainConfig` by recipe; they take precedence over the data set's.
 RECIPES: dict[str, dict[str, Any]] = {
     # The settings of the authors' code for CIFAR-10: the rate changes once an epoch, the coefficients are decayed as
-    # well, and images are normalised by the numbers in the code instead of their exact mean and deviation.
+    # well, and images are normalised by the numbers in the code instead of their exact mean and deviation. Roots are
+    # those of the paper.
     "paper": {
+        "relax": "none",
+        "signs": "paper",
         "epochs": 400,
         "batch_size": 128,
         "lr": 0.1,
