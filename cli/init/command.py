@@ -92,11 +92,13 @@ def init(  # noqa: PLR0913 - click passes each option by its name
       polyroots init --model q2 --dataset folder --data-dir cifar10 --out init.pt
       polyroots init --blocks C,C --placement smoother --padding circular --a-init shifted --roots minimax
     """
-    from polyroots.checkpoints import Geometry, save_checkpoint
+    from polyroots.checkpoints import Geometry, checkpoint_in, save_checkpoint
     from polyroots.files import make_directory
     from polyroots.initialization import InitRequest
     from polyroots_cli.init.report import draw, print_report, print_written
 
+    if checkpoint is not None:
+        checkpoint = checkpoint_in(checkpoint)
     if checkpoint is not None and out is not None and out.resolve() == checkpoint.resolve():
         raise click.UsageError(f"--out {out} is the checkpoint itself, and would be overwritten; choose another file")
     with usage_errors():

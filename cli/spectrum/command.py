@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--size", type=ImageSize(), help="Size of the layers' input in pixels. [default: the network's; 32 if unknown]"
 )
+@click.option("--entry", metavar="NAME", help="The network to read in a file of several, such as teacher.")
 @click.option(
     "--arch",
     metavar="NAME",
@@ -60,6 +61,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     only_list: bool,
     globs: tuple[str, ...],
     size: tuple[int, int] | None,
+    entry: str | None,
     arch: str | None,
     arch_options: tuple[str, ...],
     image_size: tuple[int, int] | None,
@@ -115,7 +117,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
         analysis = Analysis(padding, kind, k, workers)
         geometry = Geometry(stride, dilation, groups)
         architecture = architecture_of(arch, arch_options, image_size, geometry, size)
-    given = Given(size, geometry, architecture)
+    given = Given(size, geometry, architecture, entry)
     paths = [checkpoint] if other is None else [checkpoint, other]
     outputs = Outputs(npz, csv_file, plot_dir)
     outputs.check_names(paths)

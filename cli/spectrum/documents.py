@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from polyroots.errors import InputError
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification
     from polyroots.spectra import Extremes
 
+# Names of the modules around a network.
+_PREFIXES = re.compile(r"^((module|_orig_mod|_fsdp_wrapped_module|model|net|backbone)\.)+")
 _ENDS = ("radius", "min_real", "max_real", "max_imag")
 
 
@@ -121,7 +124,7 @@ def _extremes(extremes: Extremes) -> dict[str, Any]:
 
 def compared(findings: list[SpectrumReport]) -> list[dict[str, Any]]:
     """Return the changes from the first checkpoint to the second, one document for each layer."""
-    first, second = (item.results for item in findings)
+    first, second = matched_by_name([item.results for item in findings])
     rows = []
     for name in dict.fromkeys([*first, *second]):
         row: dict[str, Any] = {"name": name, "reason": None, "mean_moved": None, "max_moved": None}
@@ -131,6 +134,22 @@ def compared(findings: list[SpectrumReport]) -> list[dict[str, Any]]:
             row["reason"] = f"only in {findings[name not in first].path}"
         rows.append(without_infinity(row))
     return rows
+
+
+def matched_by_name(results: list[dict[str, LayerResult]]) -> list[dict[str, LayerResult]]:
+    """Return the results of two checkpoints under equal names, without prefixes such as ``backbone.`` where unique.
+
+    A name that both have stays. One that only the second has becomes that of the first which has the same rest.
+    """
+    first, second = results
+    rests = [[_PREFIXES.sub("", name) for name in part if name not in set(first) & set(second)] for part in results]
+    lone = {rest for rest in rests[0] if all(part.count(rest) == 1 for part in rests)}
+    names = {_PREFIXES.sub("", name): name for name in first if name not in second}
+    renamed = {
+        name: names[_PREFIXES.sub("", name)] if name not in first and _PREFIXES.sub("", name) in lone else name
+        for name in second
+    }
+    return [first, {renamed[name]: result for name, result in second.items()}]
 
 
 def _change(a: LayerResult, b: LayerResult) -> dict[str, Any]:

@@ -69,18 +69,20 @@ class Given:
     size : (H, W) or None
     geometry : strides, dilations and groups by hand
     architecture : the network that gives all of it, or None
+    entry : name of the state dict in a file of several, or None
     """
 
     size: tuple[int, int] | None
     geometry: Geometry
     architecture: Architecture | None
+    entry: str | None = None
 
 
 def read_layers_of(path: Path, given: Given, globs: Sequence[str], analysis: Analysis) -> SpectrumReport:
     """Read the list of a checkpoint's convolutions and choose those that can be analysed."""
     from polyroots.checkpoints import read_layers
 
-    found = read_layers(path, given.size, geometry=given.geometry, architecture=given.architecture)
+    found = read_layers(path, given.size, geometry=given.geometry, architecture=given.architecture, entry=given.entry)
     layers, skipped = found.choose(globs, analysis.why_not)
     return SpectrumReport(path, found, layers, skipped, found.unmatched(globs), size_given=given.size is not None)
 

@@ -215,7 +215,7 @@ def _print_origin(found: LayerSet) -> None:
     if found.entry:
         say(f"Read from the entry {found.entry!r} of the file.")
     if found.others:
-        say(f"Not read: further weights in {', '.join(found.others)}")
+        say(f"Not read: further weights in {', '.join(found.others)}; --entry NAME reads them")
     if found.remark:
         say(f"{found.remark}.")
 

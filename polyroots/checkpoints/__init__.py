@@ -5,6 +5,7 @@ from polyroots.checkpoints.foreign import read_layers
 from polyroots.checkpoints.geometry import Geometry, Rules, require_rules
 from polyroots.checkpoints.layer_set import LayerSet
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
+from polyroots.checkpoints.reading import checkpoint_in
 
 __all__ = [
     "IMAGE_SIZE",
@@ -13,6 +14,7 @@ __all__ = [
     "Geometry",
     "LayerSet",
     "Rules",
+    "checkpoint_in",
     "load_checkpoint",
     "options_of",
     "read_layers",

@@ -11,23 +11,20 @@ from torch import Tensor
 
 from polyroots.analysis import Layer, layer_of
 from polyroots.checkpoints.architecture import Architecture, layers_of
+from polyroots.checkpoints.entries import choose_entry
 from polyroots.checkpoints.geometry import Geometry
 from polyroots.checkpoints.groups import Channels
 from polyroots.checkpoints.layer_set import LayerSet
 from polyroots.checkpoints.naming import NO_WEIGHT_BY_NAME, Names, why_no_numbers
-from polyroots.checkpoints.own import checkpoint_of, is_own, kind_of
+from polyroots.checkpoints.own import checkpoint_of, is_own
 from polyroots.checkpoints.parametrised import Parametrised, parametrised
-from polyroots.checkpoints.reading import read_document
-from polyroots.checkpoints.safetensors import is_safetensors, read_safetensors
-from polyroots.checkpoints.weights import Weight, Weights, dtype_of, is_weight, reader_of, tensors_of
+from polyroots.checkpoints.reading import checkpoint_in, read_document
+from polyroots.checkpoints.safetensors import is_safetensors, read_safetensors, read_shards
+from polyroots.checkpoints.torchscript import is_torchscript, read_torchscript
+from polyroots.checkpoints.weights import Weight, Weights, dtype_of, reader_of, tensors_of
 from polyroots.errors import FileError, InputError
 from polyroots.models import TracedConvolution, convolutions, plain_name
 
-# Entries of checkpoints under which other programs store the state dict.
-_NESTED = (
-    *("state_dict", "model_state_dict", "model", "net", "module", "params", "generator"),
-    *("ema", "state_dict_ema", "model_ema", "params_ema"),
-)
 # Size of the images of a state dict, which doesn't contain it.
 _ASSUMED_SIZE = (32, 32)
 
@@ -38,6 +35,7 @@ def read_layers(
     *,
     geometry: Geometry | None = None,
     architecture: Architecture | None = None,
+    entry: str | None = None,
 ) -> LayerSet:
     """Return the convolutions of a checkpoint; weights are read later, one by one, if the format allows it.
 
@@ -48,14 +46,16 @@ def read_layers(
     ----------
     path : str or Path
         A checkpoint of polyroots, which has each convolution's grid, or the state dict of any model in a file of
-        ``torch.save`` (zip or legacy; bare, or under ``state_dict``, ``model_state_dict``, ``model``, ``net``,
-        ``module`` or ``ema``) or of safetensors. The prefixes ``module.`` and ``_orig_mod.`` are left out of names.
+        ``torch.save`` (zip or legacy; bare, or in any entry) or of safetensors (also in shards). A run's directory
+        stands for its ``last.pt``. The prefixes ``module.`` and ``_orig_mod.`` are left out of names.
     size : (H, W), optional
         Grid of the convolutions in pixels: of a foreign checkpoint 32x32 by default, of ours in place of their own.
     geometry : Geometry, optional
         Strides, dilations and groups of layers by name, where they are not those of the file or those assumed.
     architecture : Architecture, optional
         The network of a state dict, of which one forward pass gives the geometry of all layers instead.
+    entry : str, optional
+        Name of the state dict in a file of several networks, such as ``"teacher"`` or ``"ema.module"``.
 
     Returns
     -------
@@ -68,14 +68,20 @@ def read_layers(
     InputError
         If a layer's channels can't be split into the groups that are given, or the file contains the geometry.
     """
-    document: Any = read_safetensors(path) if is_safetensors(path) else read_document(path, lazily=True)
+    path = checkpoint_in(path)
+    if path.name.endswith(".json"):
+        document: Any = read_shards(path)
+    elif is_torchscript(path):
+        document = read_torchscript(path)
+    else:
+        document = read_safetensors(path) if is_safetensors(path) else read_document(path, lazily=True)
     geometry = geometry or Geometry()
     if is_own(document):
         checkpoint = checkpoint_of(path, document)
-        if geometry.rules or architecture:
-            what = geometry.rules[0][0] if geometry.rules else "arch"
+        if geometry.rules or architecture or entry is not None:
+            what = geometry.rules[0][0] if geometry.rules else "arch" if architecture else "entry"
             raise InputError(
-                f"{path} is a file of polyroots and contains the geometry of its convolutions; leave {what} out",
+                f"{path} is a file of polyroots and contains one network with its geometry; leave {what} out",
                 fields=[what],
             )
         known = {conv.name: conv for conv in convolutions(checkpoint.config)}
@@ -85,12 +91,13 @@ def read_layers(
             if isinstance(weight := checkpoint.weights.get(name), Tensor)
         ]
         return LayerSet(tuple(layers), {}, assumed=False, checkpoint=checkpoint)
-    entry, document, others = _state_dict(path, document)
-    weights = tensors_of(_without_prefixes(document))
+    chosen, further = choose_entry(path, document, entry)
+    weights = tensors_of(_without_prefixes(chosen.tensors))
+    others = tuple(str(other) for other in further)
     if architecture is not None:
         layers, skipped, remark = layers_of(path, architecture, weights)
-        return LayerSet(tuple(layers), skipped, assumed=False, entry=entry, others=others, remark=remark)
-    found = _Foreign(weights, size, geometry).layer_set(entry, others)
+        return LayerSet(tuple(layers), skipped, assumed=False, entry=chosen.name, others=others, remark=remark)
+    found = replace(_Foreign(weights, size, geometry).layer_set(), entry=chosen.name, others=others)
     if not found.layers and not found.skipped:
         names = ", ".join(str(name) for name in list(document)[:4]) or "none"
         raise FileError(
@@ -118,7 +125,7 @@ class _Foreign:
         names = [self.computed.factors.get(name, name) for name in weights]
         self.names = [name for name in dict.fromkeys(names) if name in self.weights]
 
-    def layer_set(self, entry: str, others: tuple[str, ...]) -> LayerSet:
+    def layer_set(self) -> LayerSet:
         """Return the convolutions with their assumed geometry, and the reasons for all other tensors."""
         names = Names(self.weights)
         kernels: dict[str, tuple[int, ...]] = {}
@@ -139,7 +146,7 @@ class _Foreign:
             if reason in (NO_WEIGHT_BY_NAME, self.computed.reasons.get(name)):
                 on_request[name] = self._layer(name, weight, TracedConvolution(name, _ASSUMED_SIZE, (1, 1), (1, 1), 1))
         layers = self._layers(kernels, names, skipped)
-        return LayerSet(tuple(layers), skipped, assumed=True, entry=entry, others=others, on_request=on_request)
+        return LayerSet(tuple(layers), skipped, assumed=True, on_request=on_request)
 
     def _layers(self, kernels: dict[str, tuple[int, ...]], names: Names, skipped: dict[str, str]) -> list[Layer]:
         """Return the convolutions, and add the reasons for those that are left out to `skipped`."""
@@ -196,29 +203,6 @@ def _why_tied(name: str, weight: Weight, owners: dict[Any, str]) -> str | None:
     place = (weight.untyped_storage().data_ptr(), weight.storage_offset(), tuple(weight.shape), weight.stride())
     owner = owners.setdefault(place, name)
     return None if owner == name else f"tied: the same weights as {owner}"
-
-
-def _state_dict(path: str | Path, document: Any) -> tuple[str, Mapping[str, Any], tuple[str, ...]]:
-    """Return the entry that holds the state dict, the state dict, and other entries that could be one."""
-    entries: list[str] = []
-    others: tuple[str, ...] = ()
-    for _ in _NESTED:  # a bound on the nesting
-        if not isinstance(document, Mapping):
-            break
-        holders = [key for key, value in document.items() if isinstance(value, Mapping) and _has_kernels(value)]
-        known = [key for key in _NESTED if isinstance(document.get(key), Mapping)]
-        inner = known or (holders if len(holders) == 1 else [])
-        if _has_kernels(document) or not inner:
-            return ".".join(entries), document, others or tuple(map(str, holders))
-        others = others or tuple(str(key) for key in dict.fromkeys([*inner, *holders]) if key != inner[0])
-        entries.append(str(inner[0]))
-        document = document[inner[0]]
-    raise FileError(f"{path} holds no state dict: expected a mapping of names to tensors, got {kind_of(document)}")
-
-
-def _has_kernels(document: Mapping[Any, Any]) -> bool:
-    """Return whether a mapping has weights of convolutions, rather than only tensors such as an epoch's number."""
-    return any(is_weight(value) and value.ndim >= 3 for value in document.values())
 
 
 def _without_prefixes(weights: Mapping[Any, Any]) -> Mapping[Any, Any]:

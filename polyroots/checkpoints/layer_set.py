@@ -25,7 +25,7 @@ class LayerSet:
     entry : str
         Entry of the file that holds the state dict, such as ``"model"``; empty if the file is a state dict.
     others : tuple of str
-        Entries with further state dicts, such as ``"ema"``, which were not read.
+        Entries with further state dicts and their numbers of convolutions, which were not read.
     checkpoint : Checkpoint or None
         Network and training in a file of polyroots.
     on_request : mapping of str to Layer

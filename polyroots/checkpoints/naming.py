@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from polyroots.checkpoints.safetensors import FLOATING_POINT
-from polyroots.checkpoints.weights import ComputedTensor, Weight, Weights, dtype_of, in_module, split_name
+from polyroots.checkpoints.weights import ComputedTensor, Weight, Weights, dtype_of, in_module, is_sharded, split_name
 
 #: Reason for tensors that ``--layer`` with their exact name takes all the same.
 NO_WEIGHT_BY_NAME = "four-dimensional, but no weight of a convolution by its name"
@@ -158,6 +158,11 @@ def why_no_numbers(weight: Weight) -> str | None:
     if weight.ndim != 4:
         kind = {3: ", as a Conv1d's", 5: ", as a Conv3d's"}.get(weight.ndim, "")
         return f"its weight has {weight.ndim} dimensions{kind}; a convolution of images has 4"
+    if is_sharded(weight):
+        return (
+            "it is a part of a DTensor (FSDP2), as one process has it; save whole tensors, which "
+            "torch.distributed.checkpoint.state_dict.get_model_state_dict gives with full_state_dict=True"
+        )
     if isinstance(weight, Tensor) and (weight.is_meta or weight.layout != torch.strided):
         return "it holds no dense numbers"
     if math.prod(weight.shape) == 0:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib
+import logging
 import pathlib
 import pickle
 import re
+import types
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,10 @@ from zipfile import is_zipfile
 import numpy as np
 import torch
 
+from polyroots.checkpoints.formats import other_format
 from polyroots.errors import FileError
 from polyroots.files import require_readable
+from polyroots.text import listed
 
 
 def read_document(path: str | Path, *, lazily: bool = False) -> Any:
@@ -38,7 +43,7 @@ def read_document(path: str | Path, *, lazily: bool = False) -> Any:
     FileError
         If the file is missing, damaged, or holds other objects than tensors and plain data.
     """
-    path = Path(path)
+    path = checkpoint_in(path)
     require_readable(path)
     try:
         with warnings.catch_warnings():
@@ -46,13 +51,14 @@ def read_document(path: str | Path, *, lazily: bool = False) -> Any:
             # torch.load maps zip files only.
             mmap = lazily and is_zipfile(path)
             with torch.serialization.safe_globals(_plain_data()):
-                return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+                return _load(path, mmap=mmap)
     except pickle.UnpicklingError as error:
         refused = re.search(r"GLOBAL (\S+)|got <class '(\S+)'>", str(error))
-        if refused is None:
+        if refused is None or other_format(path):
             raise _no_checkpoint(path) from error
+        kind = refused[1] or refused[2]
         raise FileError(
-            f"{path} holds {refused[1] or refused[2]}, and reading anything but tensors and plain data could run code: "
+            f"{path} holds {kind}, and reading anything but tensors and plain data could run code: "
             "expected a checkpoint with a state dict and no other objects; save model.state_dict() by itself"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
@@ -60,17 +66,97 @@ def read_document(path: str | Path, *, lazily: bool = False) -> Any:
         raise _no_checkpoint(path) from error
 
 
+def _load(path: Path, *, mmap: bool) -> Any:
+    """Return the content of a file; the class of sharded tensors is imported if the file holds some."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        if "to load DTensors" not in str(error):
+            raise
+    importlib.import_module("torch.distributed.tensor")
+    # That no group of processes is there is no concern of a reader.
+    logger = logging.getLogger("torch.distributed.device_mesh")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    finally:
+        logger.setLevel(level)
+
+
+def checkpoint_in(path: str | Path) -> Path:
+    """Return the file that a path stands for: of a run's directory its ``last.pt``, of sharded safetensors the index.
+
+    Raises
+    ------
+    FileError
+        If a directory holds no such file, or several.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if (path / "last.pt").is_file():
+        return path / "last.pt"
+    for pattern in ("*.safetensors.index.json", "*.safetensors"):
+        found = sorted(path.glob(pattern))
+        if len(found) == 1:
+            return found[0]
+    there = sorted(
+        file.name for file in path.iterdir() if file.suffix in (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+    )
+    which = f"it holds {listed(there, 5)}" if there else "it holds no checkpoint"
+    raise FileError(f"{path} is a directory: expected a run with last.pt, or a checkpoint; {which}")
+
+
+def _without_factory(*_: Any) -> dict[Any, Any]:
+    """Return an empty dict in place of a defaultdict, whose factory isn't kept."""
+    return {}
+
+
 def _plain_data() -> list[Any]:
-    """Return the types of plain data that training scripts store beside a state dict."""
-    numbers = [type(np.dtype(kind)) for kind in ("?", "i1", "i2", "i4", "i8", "u1", "f2", "f4", "f8")]
+    """Return the types of plain data that training scripts store beside a state dict; none of them runs code.
+
+    Other names are given for classes of other versions and packages.
+    """
+    kinds = [*np.typecodes["AllInteger"], *np.typecodes["AllFloat"], "?", "S", "U", "M", "m"]
+    numbers = list({type(np.dtype(kind)) for kind in kinds})
+    # numpy 1 has them in numpy.core, numpy 2 in numpy._core.
     scalar = np.float64(0).__reduce__()[0]
     array = np.zeros(0).__reduce__()[0]
-    paths = [pathlib.PurePosixPath, pathlib.PosixPath, pathlib.PureWindowsPath]
-    times = [datetime.datetime, datetime.date, datetime.timedelta]
-    return [argparse.Namespace, scalar, array, np.ndarray, np.dtype, *numbers, *paths, *times]
+    named = [
+        (function, f"numpy.{core}.multiarray.{name}")
+        for function, name in ((scalar, "scalar"), (array, "_reconstruct"))
+        for core in ("core", "_core")
+    ]
+    # Paths of another system are no paths here.
+    kinds_of_path = {"PosixPath": pathlib.PurePosixPath, "WindowsPath": pathlib.PureWindowsPath}
+    paths = [
+        (kind, f"{module}.{prefix}{name}")
+        for name, kind in kinds_of_path.items()
+        for prefix in ("", "Pure")
+        for module in ("pathlib", "pathlib._local")
+    ]
+    times = [datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone]
+    containers = [dict, list, set, tuple, int, float, str, bool, types.SimpleNamespace]
+    dicts: list[Any] = [(_without_factory, "collections.defaultdict")]
+    # Lightning's hyperparameters are a dict.
+    dicts += [
+        (dict, f"{package}.AttributeDict")
+        for package in (
+            "pytorch_lightning.utilities.parsing",
+            "lightning.pytorch.utilities.parsing",
+            "lightning_fabric.utilities.data",
+            "lightning.fabric.utilities.data",
+        )
+    ]
+    plain = [argparse.Namespace, np.ndarray, np.dtype, *numbers, *times, *containers]
+    return [*plain, *named, *paths, *dicts]
 
 
 def _no_checkpoint(path: Path) -> FileError:
+    what = other_format(path)
+    if what:
+        return FileError(f"{path} is no checkpoint but {what}")
     return FileError(
         f"{path} is no checkpoint: expected a file with a state dict that torch.save or safetensors wrote, whole"
     )

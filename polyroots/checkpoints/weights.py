@@ -66,6 +66,11 @@ def is_weight(value: Any) -> bool:
     return isinstance(value, Tensor | StoredTensor | ComputedTensor)
 
 
+def is_sharded(value: Any) -> bool:
+    """Return whether a tensor is a DTensor, of which one process has a part."""
+    return type(value).__name__ == "DTensor"
+
+
 def tensors_of(document: Mapping[Any, Any]) -> dict[str, Weight]:
     """Return the tensors among the entries of a mapping, by name."""
     return {str(name): value for name, value in document.items() if is_weight(value)}
