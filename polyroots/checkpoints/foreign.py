@@ -9,20 +9,20 @@ from typing import Any
 
 from torch import Tensor
 
-from polyroots.analysis import Layer, layer_of
 from polyroots.checkpoints.architecture import Architecture, layers_of
 from polyroots.checkpoints.entries import choose_entry
 from polyroots.checkpoints.geometry import Geometry
 from polyroots.checkpoints.groups import Channels
-from polyroots.checkpoints.layer_set import LayerSet
+from polyroots.checkpoints.layer_set import Layer, LayerSet, stored_layer
 from polyroots.checkpoints.naming import NO_WEIGHT_BY_NAME, Names, why_no_numbers
 from polyroots.checkpoints.own import checkpoint_of, is_own
 from polyroots.checkpoints.parametrised import Parametrised, parametrised
 from polyroots.checkpoints.reading import checkpoint_in, read_document
 from polyroots.checkpoints.safetensors import is_safetensors, read_safetensors, read_shards
 from polyroots.checkpoints.torchscript import is_torchscript, read_torchscript
-from polyroots.checkpoints.weights import Weight, Weights, dtype_of, reader_of, tensors_of
+from polyroots.checkpoints.weights import Weight, Weights, tensors_of
 from polyroots.errors import FileError, InputError
+from polyroots.files import require_readable
 from polyroots.models import TracedConvolution, convolutions, plain_name
 
 # Size of the images of a state dict, which doesn't contain it.
@@ -69,6 +69,7 @@ def read_layers(
         If a layer's channels can't be split into the groups that are given, or the file contains the geometry.
     """
     path = checkpoint_in(path)
+    require_readable(path)
     if path.name.endswith(".json"):
         document: Any = read_shards(path)
     elif is_torchscript(path):
@@ -86,7 +87,7 @@ def read_layers(
             )
         known = {conv.name: conv for conv in convolutions(checkpoint.config)}
         layers = [
-            layer_of(_sized(conv, size), weight)
+            stored_layer(_sized(conv, size), weight)
             for name, conv in known.items()
             if isinstance(weight := checkpoint.weights.get(name), Tensor)
         ]
@@ -189,7 +190,7 @@ class _Foreign:
                 f"{name}: {weight.shape[0]} output channels can't be split into {groups} groups", fields=["groups"]
             )
         conv = _sized(replace(conv, **given), self.size)
-        return Layer(conv, tuple(weight.shape), dtype_of(weight), reader_of(weight), note)
+        return stored_layer(conv, weight, note)
 
 
 def _sized(conv: TracedConvolution, size: tuple[int, int] | None) -> TracedConvolution:

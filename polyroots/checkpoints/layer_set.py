@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 from polyroots.analysis import Layer
 from polyroots.checkpoints.own import Checkpoint
+from polyroots.checkpoints.weights import Weight, dtype_of, reader_of
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ class LayerSet:
             for glob in globs
             if glob not in self.on_request and not any(is_named(name, glob) for name in self.names)
         ]
+
+
+def stored_layer(conv: Any, weight: Weight, note: str = "") -> Layer:
+    """Return the layer of a tensor in memory or in a file, with a geometry, a `polyroots.models.TracedConvolution`."""
+    return Layer(conv, tuple(weight.shape), dtype_of(weight), reader_of(weight), note)
 
 
 def is_named(name: str, glob: str) -> bool:
