@@ -46,3 +46,16 @@ def listed(names: Sequence[str], most: int) -> str:
     """
     text = ", ".join(names[:most])
     return text if len(names) <= most else f"{text}, ... ({len(names)} in all)"
+
+
+def within(parts: Sequence[str], most: int) -> str:
+    """Return parts with semicolons, at least one, as many as fit into a number of characters, with their number.
+
+    >>> within(["one", "two", "three"], 99), within(["one", "two", "three"], 8)
+    ('one; two; three', 'one; two; ... (3 in all)')
+    """
+    kept = list(parts[:1])
+    while len(kept) < len(parts) and len("; ".join([*kept, parts[len(kept)]])) <= most:
+        kept.append(parts[len(kept)])
+    text = "; ".join(kept)
+    return text if len(kept) == len(parts) else f"{text}; ... ({len(parts)} in all)"

@@ -139,3 +139,14 @@ def test_the_estimate_is_near_the_time(kind: str) -> None:
     analyse(layers[0], analysis)
     took = time.perf_counter() - start
     assert took / 8 < work.seconds < took * 8
+
+
+@pytest.mark.parametrize("command", ["spectrum", "init"])
+def test_a_message_about_many_layers_is_one_short_line(tmp_path: Path, command: str) -> None:
+    names = [f"stage{k // 10}.block{k % 10}.conv.weight" for k in range(60)]
+    torch.save({name: torch.ones(5, 3, 3, 3) for name in names}, tmp_path / "w.pt")
+    message = fails(command, tmp_path / "w.pt")
+    assert len(message) - len(str(tmp_path)) <= 400
+    assert "stage0.block0.conv.weight (not square: 5 output channels from 3" in message
+    assert "(60 in all)" in message
+    assert command == "init" or "--kind singular computes singular values." in message

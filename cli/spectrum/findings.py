@@ -14,7 +14,7 @@ import click
 
 from polyroots.errors import InputError
 from polyroots.spectra import departure_from_normality, require_finite
-from polyroots.text import count_of
+from polyroots.text import count_of, within
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification
@@ -108,8 +108,10 @@ def require_layers(findings: Sequence[SpectrumReport]) -> None:
     """Raise InputError, with every reason, if no checkpoint has a layer to analyse."""
     if not any(item.layers for item in findings):
         item = findings[0]
-        reasons = "; ".join(f"{name} ({reason})" for name, reason in item.skipped.items())
-        raise InputError(" ".join([f"{item.path} holds nothing to analyse: {reasons}.", *hints(item)]))
+        reasons = within([f"{name} ({reason})" for name, reason in item.skipped.items()], 200)
+        singular = any(reason.endswith("it has singular values") for reason in item.skipped.values())
+        also = ["--kind singular computes singular values."] if singular else []
+        raise InputError(" ".join([f"{item.path} holds nothing to analyse: {reasons}.", *also, *hints(item)]))
 
 
 def hints(item: SpectrumReport) -> list[str]:

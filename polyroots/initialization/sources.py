@@ -18,6 +18,7 @@ from polyroots.initialization.operators import OperatorToDamp
 from polyroots.initialization.request import InitRequest, OnProgress, RequestError
 from polyroots.models import ModelConfig, PolyMgNet, build, name_for_blocks
 from polyroots.polynomials import ResidualPolynomial
+from polyroots.text import within
 
 # Entry of `Checkpoint.training` with the optimizer and the generators, which only the same run can use.
 _STATE_OF_TRAINING = "state"
@@ -182,7 +183,7 @@ def _of_layers(path: str | Path, layers: LayerSet, request: InitRequest, on_prog
         on_progress("eigenvalues", number, len(chosen))
     if not operators:
         named = f" named like {' or '.join(request.layers)}" if request.layers else ""
-        reasons = "; ".join(f"{name} ({reason})" for name, reason in skipped.items()) or "no layer has such a name"
+        reasons = within([f"{name} ({reason})" for name, reason in skipped.items()], 200) or "no layer has such a name"
         raise InputError(
             f"{path} has no convolution{named} to choose roots for, expected a square one with stride 1: {reasons}"
         )
