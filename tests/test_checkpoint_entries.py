@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from commands import fails, run
+from dense import dense_operator
 from safetensors.torch import save_file
 from torch import nn
 
@@ -279,6 +280,9 @@ def test_names_are_compared_without_prefixes(tmp_path: Path, prefix: str) -> Non
     second[f"{prefix}1.weight"][range(2), range(2), 1, 1] += 0.5
     rows = compared(tmp_path, weights(2), second)
     assert {name: round(row["max_moved"], 5) for name, row in rows.items()} == {"0.weight": 0, "1.weight": 0.5}
+    A = dense_operator(weights(2)["1.weight"].double().numpy(), (4, 4))
+    norms = [np.linalg.norm(A, 2), np.linalg.norm(A + 0.5 * np.eye(32), 2)]
+    assert rows["1.weight"]["norm"] == pytest.approx(norms, rel=1e-6)
     rows = compared(tmp_path, second, weights(2))
     assert [round(row["max_moved"], 5) for row in rows.values()] == [0, 0.5]
 

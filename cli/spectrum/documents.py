@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyroots.errors import InputError
 from polyroots.files import without_infinity
-from polyroots.spectra import moved
+from polyroots.spectra import moved, singular_values_of
 from polyroots_cli.spectrum.findings import SpectrumReport, departure, largest_condition, largest_error
 
 if TYPE_CHECKING:
@@ -152,10 +152,19 @@ def matched_by_name(results: list[dict[str, LayerResult]]) -> list[dict[str, Lay
     return [first, {renamed[name]: result for name, result in second.items()}]
 
 
+def _norm(result: LayerResult) -> float | None:
+    """Return the norm of a layer's operator; None where neither singular values nor all eigenvalues were computed."""
+    if result.singular is not None:
+        return result.singular.norm
+    if result.spectrum is None:
+        return None
+    return float(singular_values_of(result.spectrum.convolution)[0])
+
+
 def _change(a: LayerResult, b: LayerResult) -> dict[str, Any]:
     """Return the change from one result of a layer to another: pairs of values, and distances of the eigenvalues."""
     row: dict[str, Any] = {what: [None if x.ends is None else getattr(x.ends, what) for x in (a, b)] for what in _ENDS}
-    row["norm"] = [None if x.singular is None else x.singular.norm for x in (a, b)]
+    row["norm"] = [_norm(x) for x in (a, b)]
     if a.spectrum is not None and b.spectrum is not None:
         try:
             distances = moved(a.spectrum, b.spectrum)
