@@ -40,8 +40,9 @@ def compute(request: Request) -> list[Computed]:
         points = [_point(relax, of_relax) for relax, of_relax in by_relax.items()]
         points.sort(key=lambda point: point["weight"])
         is_drawn = results[0].config.alpha_init != "spectrum"
-        series.append({"label": found.label, "points": points, "is_drawn": is_drawn})
-        words += [_sentence(found.label, point, is_drawn) for point in points]
+        label = _short(found.label, is_drawn)
+        series.append({"label": label, "points": points, "is_drawn": is_drawn})
+        words += [_sentence(label, point, is_drawn) for point in points]
     if all(one["is_drawn"] for one in series):
         raise FileError(
             f"{request.study} holds no finished run whose roots come from a spectrum: expected some with 'relax' among "
@@ -81,14 +82,14 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     with style(width):
         figure = Figure(figsize=(width, 3.2 + 0.16 * lines), layout="constrained")
         axes = figure.add_subplot()
-        names: dict[str, str] = {}
+        colours: dict[str, str] = {}
         for index, series in enumerate(curves):
             colour = COLOURS[index % len(COLOURS)]
-            names.setdefault(_network(series["label"]), colour)
+            colours[series["label"]] = colour
             _draw_curve(axes, series, colour, wrapped(series["label"], 0.85 * width))
         for series in drawn:
             (point,) = series["points"]
-            colour = names.get(_network(series["label"]), REFERENCE)
+            colour = _colour_of(series["label"], colours)
             label = wrapped(series["label"], 0.85 * width)
             axes.axhline(100 * point["accuracies"].mean(), color=colour, linestyle=":", linewidth=1, label=label)
         _mark_weights(axes, [point["weight"] for series in curves for point in series["points"]])
@@ -138,9 +139,19 @@ def _mark_weights(axes: Axes, weights: Sequence[float]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def _network(label: str) -> str:
-    """Name of the network at the beginning of a label."""
-    return label.split(", ")[0]
+def _short(label: str, is_drawn: bool) -> str:
+    """Return a label without what the kind of line says: drawn coefficients have neither roots nor their signs."""
+    implied = ("roots ", "signs ") if is_drawn else ("alpha-init spectrum",)
+    return ", ".join(part for part in label.split(", ") if not part.startswith(implied))
+
+
+def _colour_of(label: str, curves: Mapping[str, str]) -> str:
+    """Return the colour of the curve of the same network that has most in common with drawn coefficients."""
+    parts = label.split(", ")
+    same = [curve for curve in curves if curve.split(", ")[0] == parts[0]]
+    if not same:
+        return REFERENCE
+    return curves[max(same, key=lambda curve: len(set(curve.split(", ")) & set(parts)))]
 
 
 def _sentence(label: str, point: Mapping[str, Any], is_drawn: bool) -> str:

@@ -52,8 +52,8 @@ def test_each_network_has_a_curve_and_drawn_coefficients_a_line(study: Path) -> 
     assert [point["relax"] for point in curve["points"]] == ["auto:1.5", "0.25", "none"]
     # The geometric mean of 0.1 and 0.4.
     assert [point["weight"] for point in curve["points"]] == pytest.approx([0.2, 0.25, 1.0])
-    assert (curve["label"], drawn["label"]) == ("q4, alpha-init spectrum", "q4, alpha-init xavier")
-    assert "q4, alpha-init spectrum, relax auto:1.5, w = 0.2: 80.00 +- 1.00 % (3 seeds)." in computed.words
+    assert (curve["label"], drawn["label"]) == ("q4", "q4, alpha-init xavier")
+    assert "q4, relax auto:1.5, w = 0.2: 80.00 +- 1.00 % (3 seeds)." in computed.words
     assert "q4, alpha-init xavier: 60.00 +- 1.00 % (3 seeds)." in computed.words
     for width in WIDTHS.values():
         figure = FIGURES["relaxation"].draw(computed.data, width)[""]
