@@ -136,6 +136,7 @@ def test_missing_and_broken_checkpoints_are_said(tmp_path: Path, init_file: Path
     assert "has not been trained yet" in fails("evaluate", init_file)
 
 
+@pytest.mark.slow
 def test_nan_names_the_layer(tmp_path: Path, init_file: Path) -> None:
     checkpoint = load_checkpoint(init_file)
     weights = {key: value.clone() for key, value in checkpoint.weights.items()}

@@ -104,6 +104,7 @@ def test_a_file_with_new_coefficients_trains_and_has_spectra(
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("given", "complex")])
+@pytest.mark.slow
 def test_every_strategy_initialises_a_network(shifted_file: Path, strategy: str) -> None:
     found = document(shifted_file, "--roots", strategy)
     assert found["strategy"] == strategy
@@ -170,6 +171,7 @@ def test_jacobi_from_the_command(poisson: Path) -> None:
     assert diagnosis["best"] == pytest.approx(0.6)
 
 
+@pytest.mark.slow
 def test_all_strategies_are_ranked(shifted_file: Path, poisson: Path) -> None:
     found = document(shifted_file, "--compare")
     rows = found["comparison"]

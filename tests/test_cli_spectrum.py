@@ -76,6 +76,7 @@ def test_numbers_of_the_table_are_those_of_numpy(tmp_path: Path) -> None:
     assert re.search(r"laplacian\.weight +1x1x3x3 +8x8 +64 +8\.000 +0\.000 +8\.000 +0\.000", printed)
 
 
+@pytest.mark.slow
 def test_pictures_of_layers_with_odd_names(tmp_path: Path) -> None:
     names = ["a/b.weight", "a_b.weight", "a b.weight", "w$\\foo$", "", ".hidden", "x" * 300, "overview"]
     stems = [file_stem(name, number) for number, name in enumerate(names)]
@@ -195,6 +196,7 @@ def test_values_that_have_not_converged_are_said(
     assert [value["converged"] for value in layer["extremes"]["max_real"]] == [False, True]
 
 
+@pytest.mark.slow
 def test_extremes(theirs: tuple[Path, nn.ModuleDict]) -> None:
     path, model = theirs
     arguments = ("spectrum", path, "--layer", "square", "--size", 300, "--extremes", 3)

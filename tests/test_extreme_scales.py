@@ -23,6 +23,7 @@ def kernel() -> np.ndarray:
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("padding", ["circular", "zeros"])
 @pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.slow
 def test_roots_and_diagnosis_of_a_kernel_scale_with_it(scale: float, padding: str) -> None:
     """A kernel of 1e-310 has 13 digits, so that a scaled one agrees to these."""
     plain, scaled = (pr.eigenvalues(factor * kernel(), 5, padding=padding) for factor in (1, scale))

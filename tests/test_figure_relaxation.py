@@ -77,6 +77,7 @@ def test_a_study_without_roots_is_said(study: Path, tmp_path: Path) -> None:
     assert "holds no finished run whose roots come from a spectrum" in line
 
 
+@pytest.mark.slow
 def test_runs_with_one_relaxation_are_left_out_unless_asked_for(study: Path, tmp_path: Path) -> None:
     for relax in ("0.25", "auto-1.5"):
         for seed in SEEDS:

@@ -61,6 +61,7 @@ def small(name: str, **config: Any) -> Any:
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("padding", ["zeros", "circular"])
 @pytest.mark.parametrize("name", [*MULTIGRID, "R,C", "C,L"])
+@pytest.mark.slow
 def test_carried_residual_is_the_textbook_network(name: str, padding: Any, training: bool) -> None:
     assert_equal_formulations(small(name, padding=padding), textbook, training)
 
@@ -69,6 +70,7 @@ def test_carried_residual_is_the_textbook_network(name: str, padding: Any, train
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("blocks", ["L,L", "S", "R", "C,R", "L,S,C"])
 @pytest.mark.parametrize("placement", [name for name in PLACEMENTS if not name.startswith("A-")])
+@pytest.mark.slow
 def test_every_placement_is_the_textbook_network(placement: str, blocks: str, training: bool, padding: Any) -> None:
     assert_equal_formulations(small(blocks, placement=placement, padding=padding), textbook, training)
 
@@ -76,6 +78,7 @@ def test_every_placement_is_the_textbook_network(placement: str, blocks: str, tr
 @pytest.mark.parametrize("padding", ["zeros", "circular"])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("quadratic", [*PLACEMENTS, "bn,A:relu,bn-relu@level"])
+@pytest.mark.slow
 def test_every_placement_of_quadratic_blocks_is_the_textbook_network(
     quadratic: str, training: bool, padding: Any
 ) -> None:
@@ -85,6 +88,7 @@ def test_every_placement_of_quadratic_blocks_is_the_textbook_network(
 @pytest.mark.parametrize("placement", [None, "smoother", "relu-outside"])
 @pytest.mark.parametrize("per", [1, 2, 3])
 @pytest.mark.parametrize("name", ["mgnet-ab", "mgnet-a", "mgnet-hx", "L,S,C,L,R"])
+@pytest.mark.slow
 def test_other_sharing_is_the_textbook_network(name: str, per: int, placement: str | None) -> None:
     options = {"steps": 5} if name.startswith("mgnet") else {}
     model = small(name, steps_per_A=per, placement=placement, **options)

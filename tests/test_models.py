@@ -40,6 +40,7 @@ def test_weights_are_counted(name: str, weights: int) -> None:
     ("size", "channels", "classes"),
     [(8, 1, 10), ((28, 28), 1, 10), (32, 3, 100), ((64, 64), 3, 200), ((32, 48), 3, 7), (3, 2, 2)],
 )
+@pytest.mark.slow
 def test_networks_for_other_images(name: str, size: int | tuple[int, int], channels: int, classes: int) -> None:
     with torch.device("meta"):
         model: Any = pr.models.build(name, image_size=size, in_channels=channels, num_classes=classes)

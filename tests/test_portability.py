@@ -13,6 +13,8 @@ from torch import Tensor, nn
 import polyroots as pr
 from polyroots.models import NAMES
 
+pytestmark = pytest.mark.slow
+
 CASES: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in (*NAMES, "R,C,S,L")]
 CASES += [
     ("q4", {"placement": "smoother", "padding": "circular"}),
@@ -38,7 +40,6 @@ def gradients(model: Any, images: Tensor) -> tuple[Tensor, list[Tensor]]:
     return logits.detach(), [p.grad.detach().clone() for p in model.parameters()]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "config"), KINDS)
 @pytest.mark.usefixtures("types_unchecked")
 def test_compiled_as_one_graph(name: str, config: dict[str, Any]) -> None:
@@ -57,7 +58,6 @@ def test_compiled_as_one_graph(name: str, config: dict[str, Any]) -> None:
             torch.testing.assert_close(a, b)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 @pytest.mark.usefixtures("types_unchecked")
 def test_compiled_to_code() -> None:

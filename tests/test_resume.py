@@ -67,6 +67,7 @@ class Signals(Reporter):
 
 
 @pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, 6), (signal.SIGINT, 9), (signal.SIGHUP, 8)])
+@pytest.mark.slow
 def test_a_signal_saves_and_stops_at_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path, number: int, step: int
 ) -> None:

@@ -93,6 +93,7 @@ def test_the_papers_choice_is_unchanged() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["minimax", "least-squares", "chebyshev"])
+@pytest.mark.slow
 def test_optimal_roots_keep_their_signs_on_a_shifted_operator(strategy: str) -> None:
     """All real parts are positive there, and the rule changes nothing."""
     name = "L,L" if strategy == "chebyshev" else "q4"
