@@ -50,6 +50,10 @@ def operators_to_damp(
     on_operator : callable, optional
         Called with each operator as soon as its spectrum is computed.
 
+    Returns
+    -------
+    list of OperatorToDamp
+
     Raises
     ------
     InputError

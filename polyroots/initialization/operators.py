@@ -124,6 +124,11 @@ def choose_for_all(
     relaxation : Relaxation, optional
         Of the roots of each operator by itself.
 
+    Returns
+    -------
+    list of RootChoice
+        One for each operator, in their order.
+
     Raises
     ------
     InputError

@@ -74,6 +74,11 @@ def rank(
         Of all strategies' roots.
     on_row : callable, optional
         Called after each strategy with its result, the number of strategies that are done, and that of all.
+
+    Returns
+    -------
+    list of RankedStrategy
+        The best strategy first.
     """
     rows = []
     if present:

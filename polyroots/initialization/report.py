@@ -169,6 +169,10 @@ def report_on(
         The network whose coefficients the roots make.
     on_level : callable, optional
         Called with the report of each operator as soon as it is done.
+
+    Returns
+    -------
+    InitReport
     """
     reports = (_of_choice(operator, choice) for operator, choice in zip(operators, choices, strict=True))
     levels = _watched(reports, on_level)
@@ -204,6 +208,10 @@ def report_as_is(
         What set the coefficients.
     on_level : callable, optional
         Called with the report of each operator as soon as it is done.
+
+    Returns
+    -------
+    InitReport
 
     Raises
     ------

@@ -152,6 +152,10 @@ class OptimisationProblem:
         *candidates : list of complex
             Roots, the same up to rounding.
 
+        Returns
+        -------
+        list of complex
+
         Raises
         ------
         InputError
@@ -187,6 +191,10 @@ def optimise_roots(target: Target, request: RootRequest, optimise: Optimiser, st
         Returns the optimal roots of an `OptimisationProblem`.
     strategy : str
         Name of the strategy, for messages.
+
+    Returns
+    -------
+    ChosenRoots
 
     Raises
     ------

@@ -91,6 +91,10 @@ def pick_eigenvalues(
     rule : PickingRule
     by_kind : PickingRule, optional
         The rule for picking by kind, if it is another one.
+
+    Returns
+    -------
+    ChosenRoots
     """
     try:
         roots, remarks = _take("any", target, request.count, rule)
