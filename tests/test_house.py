@@ -194,6 +194,14 @@ def test_rooms_are_few_and_entered_by_the_door() -> None:
     assert len(between) < 110
 
 
+def test_files_are_short() -> None:
+    """A file that outgrows 400 lines holds two subjects."""
+    root = Path(__file__).resolve().parent.parent
+    paths = [path for room in ("polyroots", "cli", "figures", "tests") for path in (root / room).rglob("*.py")]
+    assert len(paths) > 200
+    assert {str(path): n for path in paths if (n := path.read_text("utf-8").count("\n")) > 400} == {}
+
+
 def test_the_gate_runs_the_readmes_command() -> None:
     readme = (ROOT / "README.md").read_text()
     assert "pip install -e . && polyroots train" in readme

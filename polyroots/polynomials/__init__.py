@@ -1,6 +1,7 @@
 """Residual polynomials: blocks, Leja order, coefficients, the best possible maximum on a spectrum, diagnosis."""
 
 from polyroots.polynomials.arnoldi import KrylovBasis, arnoldi
+from polyroots.polynomials.block_roots import polynomial_of_blocks, roots_of_block
 from polyroots.polynomials.blocks import (
     BLOCKS,
     PAIRING_TOLERANCE,
@@ -25,7 +26,7 @@ from polyroots.polynomials.leja import log_distances
 from polyroots.polynomials.minimax import USELESS, Minimax, is_useless, minimax
 from polyroots.polynomials.operator_norm import residual_norm
 from polyroots.polynomials.partial_products import PartialProducts, ProductsInNorm, ProductsOnPoints
-from polyroots.polynomials.residual import ResidualPolynomial, moved_outwards, polynomial_of_blocks, roots_of_block
+from polyroots.polynomials.residual import ResidualPolynomial, moved_outwards
 from polyroots.polynomials.target import Target
 
 __all__ = [

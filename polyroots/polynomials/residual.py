@@ -8,7 +8,7 @@ monomial coefficients lose their digits as the degree grows, factors in Leja ord
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError, PrecisionWarning
 from polyroots.polynomials.blocks import (
-    BLOCKS,
     PAIRING_TOLERANCE,
     ComplexPair,
     Linear,
@@ -338,46 +337,6 @@ class ResidualPolynomial:
 def moved_outwards(roots: Complex128[np.ndarray, "n"], w: float) -> Complex128[np.ndarray, "n"]:
     """Return roots over w; conjugates and symmetric pairs stay so to the last bit."""
     return np.array([complex(root.real / w, root.imag / w) for root in roots.tolist()], dtype=np.complex128)
-
-
-def roots_of_block(letter: str, alphas: Sequence[float]) -> list[complex]:
-    """Return the roots of a block's factor of q.
-
-    Parameters
-    ----------
-    letter : str
-        A letter of `polyroots.polynomials.BLOCKS`.
-    alphas : sequence of float
-        The block's coefficients in the order of its powers.
-
-    Returns
-    -------
-    list of complex
-        As many as the block has, fewer if its leading coefficient is zero.
-
-    Raises
-    ------
-    InputError
-        If all coefficients are zero: then p = 0 and q = 1 has no roots.
-    """
-    powers = BLOCKS[letter].powers
-    coefficients = [0.0] * (max(powers) + 1)
-    for power, alpha in zip(powers, alphas, strict=True):
-        coefficients[power] = alpha
-    # Without the warning of `from_alphas`: a double root, which coefficients may begin with, is ill-conditioned.
-    roots: list[complex] = ResidualPolynomial(roots_of(coefficients)).roots.tolist()
-    return roots
-
-
-def polynomial_of_blocks(blocks: Iterable[tuple[str, Sequence[float]]]) -> ResidualPolynomial:
-    """Return the residual polynomial of blocks with the same A, each given by its letter and its coefficients.
-
-    Raises
-    ------
-    InputError
-        If all coefficients of a block are zero.
-    """
-    return ResidualPolynomial([root for letter, alphas in blocks for root in roots_of_block(letter, alphas)])
 
 
 def _product(A: Any) -> Callable[[Any], Any]:
