@@ -77,10 +77,12 @@ def test_an_interrupt_ends_the_threads_soon(monkeypatch: pytest.MonkeyPatch, rng
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
+    # torch.compile keeps a pool of threads of its own for the rest of the process.
+    before = set(threading.enumerate())
     with pytest.raises(KeyboardInterrupt):
         eigenvalues_of(pr.Convolution.of(K, 64), workers=2, on_progress=interrupt)
     assert sum(begun) < 64 * 33 // 2
-    assert not any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate())
+    assert set(threading.enumerate()) <= before
     assert len(pr.eigenvalues(K, 4)) == 512
 
 
