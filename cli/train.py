@@ -74,9 +74,7 @@ def train(  # noqa: PLR0913 - click passes each option by its name
       polyroots train --dataset cifar10 --data-dir data --model q2 --recipe paper --precision bf16 --compile
       polyroots train --blocks L,C,C --placement smoother --padding circular --a-init shifted --roots minimax
     """
-    from polyroots.training import CHANGEABLE
-    from polyroots.training import resume as resume_training
-    from polyroots.training import train as run_training
+    from polyroots.training import CHANGEABLE, resume as resume_training, train as run_training
     from polyroots_cli.reporter import ConsoleReporter
 
     # Fabric logs each process that joins.

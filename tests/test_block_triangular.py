@@ -8,8 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 from dense import dense_operator, matched_error
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import polyroots as pr
 from polyroots.spectra.block_triangular import diagonal_blocks

@@ -58,8 +58,7 @@ def test_a_real_compiled_and_parallel_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_safetensors_are_read_one_by_one(tmp_path: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    from polyroots.checkpoints import safetensors as headers
-    from polyroots.checkpoints import weights as stored
+    from polyroots.checkpoints import safetensors as headers, weights as stored
 
     model = network().to(dtype)
     save_file(model.state_dict(), tmp_path / "w.safetensors")

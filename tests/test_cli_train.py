@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import fails, run
-from forked import command as start_command
-from forked import status_of
+from forked import command as start_command, status_of
 from small_runs import wait_for_lines
 
 from polyroots.checkpoints.own import load_checkpoint

@@ -8,8 +8,7 @@ import flint
 import numpy as np
 import pytest
 from dense import dense_operator
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 import polyroots as pr

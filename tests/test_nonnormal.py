@@ -5,8 +5,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from dense import dense_operator
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from scipy.linalg import schur
 from scipy.sparse.linalg import ArpackNoConvergence

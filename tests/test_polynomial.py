@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 from dense import dense_operator
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator

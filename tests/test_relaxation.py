@@ -12,8 +12,7 @@ import pytest
 import torch
 from commands import fails, run
 from dense import dense_operator
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 import polyroots as pr

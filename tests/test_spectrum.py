@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 from dense import dense_operator, matched_error
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 from scipy.linalg import eig
 

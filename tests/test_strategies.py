@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from dense import dense_operator
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from spectra import max_abs, shifted
 
 import polyroots as pr

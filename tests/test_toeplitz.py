@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dense import dense_operator, matched_error
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.linalg import eig
 from scipy.sparse.linalg import ArpackNoConvergence
 

@@ -12,8 +12,15 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.polynomials import Factor, PartialProducts, ProductsInNorm, ProductsOnPoints, Target, scaled
-from polyroots.polynomials import require_relaxation_weight as require_weight
+from polyroots.polynomials import (
+    Factor,
+    PartialProducts,
+    ProductsInNorm,
+    ProductsOnPoints,
+    Target,
+    require_relaxation_weight as require_weight,
+    scaled,
+)
 
 #: The largest factor by which a level may amplify a residual with the relaxation "auto". By the study in
 #: docs/results.md, networks train about equally well with bounds from 1.1 to 2, and worse without one.

@@ -12,8 +12,15 @@ import numpy as np
 from jaxtyping import Float64
 
 from polyroots.errors import InputError
-from polyroots.polynomials import ResidualPolynomial, Target, arnoldi, blocks_for_degree, join_blocks, log_distances
-from polyroots.polynomials import minimax as minimax_polynomial
+from polyroots.polynomials import (
+    ResidualPolynomial,
+    Target,
+    arnoldi,
+    blocks_for_degree,
+    join_blocks,
+    log_distances,
+    minimax as minimax_polynomial,
+)
 from polyroots.roots.chebyshev_ellipse import best_ellipse
 from polyroots.roots.fitting import ChosenRoots, RootRequest, completed, fit, natural
 from polyroots.roots.optimal import OptimisationProblem, optimise_roots
