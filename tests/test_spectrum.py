@@ -192,7 +192,7 @@ def test_no_file_and_no_spectrum_are_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "size", "options", "message"),
     [
-        ((3, 3), 8, {}, r"shape \(c_out, c_in, kh, kw\), got shape \(3, 3\)"),
+        ((3, 3, 3), 8, {}, r"shape \(c_out, c_in, kh, kw\), a stencil .*, got shape \(3, 3, 3\)"),
         ((4, 2, 3, 3), 8, {}, "as many output as input channels, got 4 from 2"),
         ((2, 2, 3, 3), 0, {}, "at least 1x1 pixels, got 0x0"),
         ((2, 2, 3, 3), 8, {"dilation": 0}, "dilation of at least 1"),

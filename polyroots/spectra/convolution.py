@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Complex128, Float64, Int, Shaped
 
 from polyroots.errors import InputError, unknown_name
+from polyroots.spectra.layer import is_conv2d, unpacked
 
 PADDINGS = ("circular", "zeros")
 
@@ -67,8 +68,9 @@ class Convolution:
 
         Parameters
         ----------
-        weight : (c_out, c_in // groups, kh, kw) array or tensor, any real dtype
-            On any device; stored as float64.
+        weight : (c_out, c_in // groups, kh, kw) or (kh, kw) array or tensor, any real dtype; or torch.nn.Conv2d
+            On any device; stored as float64. (kh, kw) is a stencil of one channel. A layer brings its stride, dilation
+            and groups; its padding has to be "same", and its bias is left out.
         size : int or (H, W)
             The input image in pixels.
         stride, dilation : int or (int, int)
@@ -84,12 +86,24 @@ class Convolution:
         Raises
         ------
         InputError
-            If the weight is not a finite, real, four-dimensional array, or size, stride, dilation, groups or padding
+            If the weight is not a finite, real array of these dimensions, or size, stride, dilation, groups or padding
             don't fit.
         """
+        if is_conv2d(weight):
+            weight, own = unpacked(weight, name, stride=stride, dilation=dilation, groups=groups)
+            stride, dilation, groups = own["stride"], own["dilation"], own["groups"]
+        if hasattr(weight, "forward"):
+            raise InputError(
+                f"{name}: expected an array, a tensor or a torch.nn.Conv2d, got {type(weight).__name__}; of a network "
+                "model_spectra takes all convolutions",
+            )
         K = as_float64(weight, name)
+        K = K[None, None] if K.ndim == 2 else K
         if K.ndim != 4 or K.size == 0:
-            raise InputError(f"{name}: expected a kernel of shape (c_out, c_in, kh, kw), got shape {K.shape}")
+            raise InputError(
+                f"{name}: expected a kernel of shape (c_out, c_in, kh, kw), a stencil (kh, kw) or a torch.nn.Conv2d, "
+                f"got shape {K.shape}"
+            )
         _require_finite(K, name)
         if padding not in PADDINGS:
             raise unknown_name("padding", str(padding), PADDINGS)
@@ -226,8 +240,8 @@ def symbol(
 
     Parameters
     ----------
-    weight : (c_out, c_in // groups, kh, kw) array or tensor, any real dtype
-        The kernel, as ``torch.nn.Conv2d`` holds it (cross-correlation).
+    weight : (c_out, c_in // groups, kh, kw) or (kh, kw) array or tensor, any real dtype; or torch.nn.Conv2d
+        The kernel, as ``torch.nn.Conv2d`` holds it (cross-correlation); see `Convolution.of`.
     size : int or (H, W)
         The image in pixels.
     dilation : int or (int, int)
@@ -243,7 +257,7 @@ def symbol(
     Raises
     ------
     InputError
-        If the weight is not a finite four-dimensional array, or size, dilation or groups don't fit.
+        If the weight is not a finite array of these dimensions, has a stride, or size, dilation or groups don't fit.
 
     See Also
     --------
@@ -263,6 +277,10 @@ def symbol(
     array([ 1.+0.j,  0.+1.j, -1.+0.j])
     """
     operator = Convolution.of(weight, size, dilation=dilation, groups=groups)
+    if operator.stride != (1, 1):
+        raise InputError(
+            f"weight: the symbol of one frequency needs stride 1, the Conv2d has {operator.stride}; give its weight",
+        )
     H, W = operator.size
     ky, kx = np.divmod(np.arange(H * (W // 2 + 1)), W // 2 + 1)
     blocks = operator.symbol_at(ky, kx)

@@ -120,7 +120,7 @@ def extreme_eigenvalues(
 
     Parameters
     ----------
-    weight : (c, c // groups, kh, kw) array or tensor, any real dtype
+    weight : (c, c // groups, kh, kw) or (kh, kw) array or tensor, any real dtype; or torch.nn.Conv2d
         The kernel; computed in float64.
     size : int or (H, W)
         The image in pixels; with circular padding the cost doesn't depend on it.

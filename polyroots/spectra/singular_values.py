@@ -101,7 +101,7 @@ def singular_values(
 
     Parameters
     ----------
-    weight : (c_out, c_in // groups, kh, kw) array or tensor, any real dtype
+    weight : (c_out, c_in // groups, kh, kw) or (kh, kw) array or tensor, any real dtype; or torch.nn.Conv2d
         The kernel; computed in float64.
     size : int or (H, W)
         The input image in pixels.

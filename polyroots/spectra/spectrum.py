@@ -244,7 +244,7 @@ def eigenvalues(
 
     Parameters
     ----------
-    weight : (c, c // groups, kh, kw) array or tensor, any real dtype
+    weight : (c, c // groups, kh, kw) or (kh, kw) array or tensor, any real dtype; or torch.nn.Conv2d
         The kernel; computed in float64.
     size : int or (H, W)
         The image in pixels.
