@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from polyroots.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
     from polyroots.errors import ConvergenceError, FileError, InputError, PolyrootsError, PrecisionWarning
     from polyroots.initialization import InitReport, initialize
+    from polyroots.models import EffectiveOperator, effective_operator
     from polyroots.polynomials import Diagnosis, ResidualPolynomial, residual_norm
     from polyroots.report import write_report
     from polyroots.roots import select_roots
@@ -40,6 +41,7 @@ _PACKAGES = {
     "ConvergenceError": "errors",
     "Convolution": "spectra",
     "Diagnosis": "polynomials",
+    "EffectiveOperator": "models",
     "FileError": "errors",
     "InitReport": "initialization",
     "InputError": "errors",
@@ -49,6 +51,7 @@ _PACKAGES = {
     "ResidualPolynomial": "polynomials",
     "Spectrum": "spectra",
     "departure_from_normality": "spectra",
+    "effective_operator": "models",
     "eigenvalues": "spectra",
     "extreme_eigenvalues": "spectra",
     "initialize": "initialization",
@@ -74,6 +77,7 @@ __all__ = [
     "ConvergenceError",
     "Convolution",
     "Diagnosis",
+    "EffectiveOperator",
     "FileError",
     "InitReport",
     "InputError",
@@ -83,6 +87,7 @@ __all__ = [
     "ResidualPolynomial",
     "Spectrum",
     "departure_from_normality",
+    "effective_operator",
     "eigenvalues",
     "extreme_eigenvalues",
     "initialize",

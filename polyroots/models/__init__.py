@@ -4,6 +4,7 @@ from polyroots.models.build import build, build_empty, channels_last, count_weig
 from polyroots.models.coefficient_init import AlphaInit
 from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.cost import Cost, cost
+from polyroots.models.effective import EffectiveOperator, effective_operator
 from polyroots.models.grid_transfer import FullTransition, Transition
 from polyroots.models.inert import Inert, inert_coefficients
 from polyroots.models.level import Level, MgLevel, SmoothingLevel, set_coefficients
@@ -24,6 +25,7 @@ __all__ = [
     "AlphaInit",
     "ConvOperator",
     "Cost",
+    "EffectiveOperator",
     "ExtractorStep",
     "FullTransition",
     "Inert",
@@ -51,6 +53,7 @@ __all__ = [
     "convolutions",
     "cost",
     "count_weights",
+    "effective_operator",
     "has_own_forward",
     "inert_coefficients",
     "model_config",
