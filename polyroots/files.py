@@ -27,7 +27,7 @@ def require_readable(path: str | Path) -> None:
     if not path.exists():
         raise FileError(f"no file {path}: expected a checkpoint")
     if path.is_dir():
-        raise FileError(f"{path} is a directory: expected a checkpoint such as {path / 'last.pt'}")
+        raise FileError(f"{path} is a directory: expected a checkpoint")
     if not path.is_file():
         raise FileError(f"{path} is no regular file: expected a checkpoint")
     try:

@@ -26,6 +26,7 @@ from torch import nn
 
 import polyroots as pr
 from polyroots.checkpoints import read_layers
+from polyroots.checkpoints.reading import read_document
 
 
 def weights(count: int = 1, prefix: str = "") -> dict[str, torch.Tensor]:
@@ -98,6 +99,11 @@ def test_plain_data_is_no_reason_to_refuse(tmp_path: Path) -> None:
             random.getstate(),
             np.random.RandomState(1).get_state(),
             np.random.default_rng(1).bit_generator.state,
+            random.Random(1),
+            np.random.RandomState(1),
+            np.random.SeedSequence(1),
+            *(np.random.Generator(kind(1)) for kind in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937)),
+            *(kind(1) for kind in (np.random.Philox, np.random.SFC64)),
         ],
         "torch": torch.get_rng_state(),
         "ordered": OrderedDict(a=1),
@@ -111,6 +117,17 @@ def test_plain_data_is_no_reason_to_refuse(tmp_path: Path) -> None:
     torch.save(document, tmp_path / "run.pt")
     found = read_layers(tmp_path / "run.pt")
     assert (found.entry, len(found.layers)) == ("state_dict", 2)
+
+
+def test_generators_in_a_file_are_not_made(tmp_path: Path) -> None:
+    """They are read as objects without a state, and no code of numpy runs for them."""
+    torch.save({"state_dict": weights(2), "rng": np.random.default_rng(1)}, tmp_path / "run.pt")
+    assert type(read_document(tmp_path / "run.pt")["rng"]).__module__ == "polyroots.checkpoints.reading"
+
+
+def test_later_protocols_of_pickle_are_said(tmp_path: Path) -> None:
+    torch.save(weights(2), tmp_path / "w.pt", pickle_protocol=4)
+    assert "was saved with a pickle protocol above 3" in fails("spectrum", tmp_path / "w.pt")
 
 
 @pytest.mark.parametrize("module", ["pytorch_lightning.utilities.parsing", "lightning_fabric.utilities.data"])
@@ -188,8 +205,8 @@ def test_a_run_stands_for_its_last_checkpoint(trained: tuple[Path, str], tmp_pat
         "spectrum", tmp_path / "other"
     )
     torch.save(weights(1), tmp_path / "other" / "best.pt")
-    for command in ("spectrum", "evaluate", "init"):
-        assert "it holds best.pt" in fails(command, tmp_path / "other")
+    for arguments in (("spectrum",), ("evaluate",), ("init",), ("figures", "--out", tmp_path / "f", "--checkpoint")):
+        assert "it holds best.pt" in fails(*arguments, tmp_path / "other")
 
 
 def archive(path: Path, **files: bytes) -> None:

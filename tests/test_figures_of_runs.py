@@ -130,6 +130,20 @@ def test_spectra_of_a_checkpoint_are_one_moment(init_file: Path, tmp_path: Path,
 # What is stored
 
 
+@pytest.mark.slow
+def test_a_run_stands_for_its_checkpoint(trained: tuple[Path, str], tmp_path: Path, rough_pictures: None) -> None:
+    for name in ("", "last.pt"):
+        run("figures", "--only", "spectra", "--checkpoint", trained[0] / name, "--out", tmp_path / f"of-{name}")
+    values = []
+    for name in ("", "last.pt"):
+        found = store.load(tmp_path / f"of-{name}" / "spectra.npz")
+        assert found is not None
+        levels = found[1]["levels"]
+        values.append([moment["values"] for level in levels for moment in level["moments"].values()])
+    assert len(values[0]) == 2
+    assert all(np.array_equal(*pair) for pair in zip(*values, strict=True))
+
+
 def test_data_is_stored_under_its_names(tmp_path: Path) -> None:
     data: dict[str, Any] = {
         "title": "a $b$",

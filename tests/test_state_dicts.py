@@ -240,6 +240,17 @@ def test_groups_are_those_of_the_network_or_open(tmp_path: Path, name: str) -> N
             {"0.weight": (48, 3, 3, 3), "3.weight": (48, 12, 3, 3)},
             "not square: 48 output channels from 12; perhaps grouped (4)",
         ),
+        # Squeeze and excitation takes the channels that a depthwise layer with two outputs a channel made.
+        (
+            {"stage.0.weight": (32, 3, 3, 3), "final.se.fc2.weight": (64, 8, 1, 1), "final.kxk.weight": (64, 1, 3, 3)},
+            "not square: 64 output channels from 1; perhaps depthwise (64)",
+        ),
+        # As does one that stands alone after a stage, where both numbers of channels are.
+        (
+            {"stage.0.weight": (32, 3, 3, 3), "stage.1.weight": (64, 32, 1, 1), "stage.2.weight": (32, 64, 1, 1)}
+            | {"final.kxk.weight": (64, 1, 3, 3)},
+            "not square: 64 output channels from 1; perhaps depthwise (64)",
+        ),
     ],
 )
 def test_operators_that_may_not_exist_have_no_eigenvalues(
@@ -257,6 +268,16 @@ def test_square_by_its_shape_but_not_by_the_layer_before(tmp_path: Path) -> None
     )
     found = saved(tmp_path, model)
     assert "perhaps grouped (2)" in found.skipped["3.weight"]
+
+
+def test_a_shortcut_of_a_block_around_a_convolution_s_marks_it(tmp_path: Path) -> None:
+    layers = {"block1-0.proj.0": (8, 8, 1, 1), "block1-0.f.b.0": (8, 8, 3, 3), "block1-1.f.b.0": (8, 8, 3, 3)}
+    found = saved(tmp_path, {f"trunk.block1.{name}.weight": random(*shape) for name, shape in layers.items()})
+    assert [layer.note for layer in found.layers] == [
+        "perhaps strided, as a convolution in a shortcut",
+        "perhaps strided, as its block has a convolution in its shortcut",
+        "",
+    ]
 
 
 @pytest.mark.parametrize("name", ["deconv1", "up", "up2.0", "convT", "decoder.upsample.0", "conv_transpose"])

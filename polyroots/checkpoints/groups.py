@@ -16,6 +16,8 @@ from polyroots.checkpoints.weights import Weights, in_module, split_name
 
 # Stems of numbered names, such as conv2, that are one after another; branch2 stands beside branch1.
 _CONV = re.compile(r"conv|^c$|^[dp]w_?$", flags=re.IGNORECASE)
+# The layers of squeeze and excitation scale channels and make none.
+_EXCITATION = re.compile(r"(^|[._])(se|se_module|squeeze_excit\w*)[._]", flags=re.IGNORECASE)
 # A pixel shuffle divides the channels by a square, a split or a gate by two: not told from groups.
 _RESHAPED = (2, 4, 9, 16)
 
@@ -86,8 +88,9 @@ class Channels:
                 return Grouping(n, f"depthwise, {c_out // n} outputs a channel")
             if not has_one or before.is_certain:
                 return Grouping(c_out, "depthwise")
-        # Layers that halve the image may double the channels of each group.
-        may_double = STRIDED.search(name) and c_out % 2 == 0 and self._has_source(name, c_out // 2)
+        # Layers that halve the image, or stand alone after a stage, may double the channels of each group.
+        may_double = c_out % 2 == 0 and self._has_source(name, c_out // 2)
+        may_double = may_double and bool(STRIDED.search(name) or not self._has_source(name, c_out, is_near=True))
         if not has_one and not may_double and self._has_source(name, c_out):
             return Grouping(c_out, "depthwise")
         return Grouping(1, f"perhaps depthwise ({c_out})")
@@ -97,10 +100,16 @@ class Channels:
         """Whether a convolution takes images of three channels."""
         return any(shape[1] == 3 for shape in self.kernels.values())
 
-    def _has_source(self, name: str, channels: int) -> bool:
-        """Return whether another layer, unless it may be depthwise, has this number of output channels."""
-        module = split_name(name)[0]
-        return any(split_name(other)[0] != module for other in self._sources.get(channels, ()))
+    def _has_source(self, name: str, channels: int, *, is_near: bool = False) -> bool:
+        """Return whether another layer, or one in the same part of the network, makes this number of channels.
+
+        Layers that may be depthwise don't count.
+        """
+        module, part = split_name(name)[0], name.partition(".")[0]
+        return any(
+            split_name(other)[0] != module and (not is_near or other.partition(".")[0] == part)
+            for other in self._sources.get(channels, ())
+        )
 
     @cached_property
     def _sources(self) -> dict[int, list[str]]:
@@ -108,7 +117,7 @@ class Channels:
         for name, weight in self.weights.items():
             module, parameter = split_name(name)
             kernel = self.kernels.get(in_module(module, "weight"))
-            if kernel is not None and kernel[1] == 1 and kernel[0] > 1:
+            if (kernel is not None and kernel[1] == 1 and kernel[0] > 1) or _EXCITATION.search(name):
                 continue
             is_bias = weight.ndim == 1 and parameter == "bias" and in_module(module, "running_mean") not in self.weights
             if is_bias or name in self.kernels or (weight.ndim == 2 and parameter == "weight"):

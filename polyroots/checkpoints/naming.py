@@ -95,11 +95,22 @@ class Names:
             found.append("perhaps strided, by its even kernel")
         elif any(part in _SHORTCUTS for part in module.split(".")):
             found.append("perhaps strided, as a convolution in a shortcut")
-        elif max(weight.shape[2:]) > 1 and any(in_module(block, part) in self.modules for part in _SHORTCUTS):
+        elif max(weight.shape[2:]) > 1 and self._has_shortcut(block):
             found.append("perhaps strided, as its block has a convolution in its shortcut")
-        elif max(weight.shape[2:]) > 1 and groups == weight.shape[0] > 1:
+        elif groups == weight.shape[0] > 1:
             found.append("perhaps strided, as some depthwise convolutions of mobile networks are")
         return found
+
+    def _has_shortcut(self, block: str) -> bool:
+        """Return whether a block, or one of the two around it, has a convolution in its shortcut."""
+        for _ in range(3):
+            if any(in_module(block, part) in self.modules for part in _SHORTCUTS):
+                return True
+            # The whole network is no block.
+            block = split_name(block)[0]
+            if not block:
+                return False
+        return False
 
     def _why_other_layout(self, name: str, weight: Weight) -> str | None:
         """Return why a kernel is not laid out as torch does."""

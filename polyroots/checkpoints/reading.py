@@ -53,6 +53,11 @@ def read_document(path: str | Path, *, lazily: bool = False) -> Any:
             with torch.serialization.safe_globals(_plain_data()):
                 return _load(path, mmap=mmap)
     except pickle.UnpicklingError as error:
+        if f"Unsupported operand {pickle.FRAME[0]}" in str(error) and not other_format(path):
+            raise FileError(
+                f"{path} can't be read without running code: it was saved with a pickle protocol above 3; expected "
+                "torch.save with its own protocol, 2; load it with torch and save model.state_dict() so"
+            ) from error
         refused = re.search(r"GLOBAL (\S+)|got <class '(\S+)'>", str(error))
         if refused is None or other_format(path):
             raise _no_checkpoint(path) from error
@@ -113,6 +118,26 @@ def _without_factory(*_: Any) -> dict[Any, Any]:
     return {}
 
 
+class _RandomState:
+    """Stands in a document for a generator of random numbers, whose state isn't kept."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+# Classes and functions under which numpy and Python pickle generators of random numbers.
+_GENERATORS = (
+    "random.Random",
+    *(f"numpy.random._pickle.__{kind}_ctor" for kind in ("randomstate", "generator", "bit_generator")),
+    *(f"numpy.random._{file}" for file in ("mt19937.MT19937", "philox.Philox", "sfc64.SFC64")),
+    *(f"numpy.random._pcg64.PCG64{kind}" for kind in ("", "DXSM")),
+    *(f"numpy.random.bit_generator.{prefix}SeedSequence" for prefix in ("", "__pyx_unpickle_")),
+)
+
+
 def _plain_data() -> list[Any]:
     """Return the types of plain data that training scripts store beside a state dict; none of them runs code.
 
@@ -149,8 +174,9 @@ def _plain_data() -> list[Any]:
             "lightning.fabric.utilities.data",
         )
     ]
+    generators = [(_RandomState, name) for name in _GENERATORS]
     plain = [argparse.Namespace, np.ndarray, np.dtype, *numbers, *times, *containers]
-    return [*plain, *named, *paths, *dicts]
+    return [*plain, *named, *paths, *dicts, *generators]
 
 
 def _no_checkpoint(path: Path) -> FileError:
