@@ -100,7 +100,7 @@ def _document(config: ModelConfig, found: Cost) -> dict[str, Any]:
 
 
 def _table(rows: list[tuple[ModelConfig, Cost]]) -> Table:
-    from polyroots_cli.console import table
+    from polyroots.tables import table
 
     result = table(
         *("model", "blocks", "channels", "degree", "weights", "% by level", "A", "multiply-adds", "inert"), left=3
@@ -122,7 +122,8 @@ def _table(rows: list[tuple[ModelConfig, Cost]]) -> Table:
 
 def _print_placements(as_json: bool) -> None:
     from polyroots.models import PLACEMENTS
-    from polyroots_cli.console import print_json, say, table
+    from polyroots.tables import table
+    from polyroots_cli.console import print_json, say
 
     if as_json:
         print_json(

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from polyroots.initialization import (
+    inert_sentences,
+    levels_tables,
+    origin_of,
+    rectified_sentences,
+    start_sentences,
+)
+from polyroots.tables import dimensions
 from polyroots.text import count_of
 from polyroots.training import Beginning, Reporter
-from polyroots_cli.console import console, dimensions, say
-from polyroots_cli.network import inert_sentences, levels_tables, origin_of, rectified_sentences, start_sentences
+from polyroots_cli.console import console, say
 from polyroots_cli.options import is_first_process
 
 if TYPE_CHECKING:
@@ -94,7 +101,7 @@ class ConsoleReporter(Reporter):
             say(
                 *levels_tables(init),
                 *start_sentences(init),
-                *rectified_sentences(init),
+                *rectified_sentences(init, "--signs placement"),
                 *inert_sentences(init),
                 screen=self.console,
             )

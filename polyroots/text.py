@@ -1,9 +1,14 @@
-"""Numbers as text: counts with their nouns, shares and bounds rounded down."""
+"""Numbers as text: counts with their nouns, shares and bounds rounded down; objects that are shown as tables."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
 from decimal import ROUND_FLOOR, Context
 
 
@@ -59,3 +64,21 @@ def within(parts: Sequence[str], most: int) -> str:
         kept.append(parts[len(kept)])
     text = "; ".join(kept)
     return text if len(kept) == len(parts) else f"{text}; ... ({len(parts)} in all)"
+
+
+class Shown(ABC):
+    """An object that ``print`` and notebooks show as tables and sentences."""
+
+    @abstractmethod
+    def parts(self) -> list[str | Table]:
+        """Return the tables and sentences, from top to bottom."""
+
+    def __str__(self) -> str:
+        from polyroots.tables import as_text
+
+        return as_text(*self.parts())
+
+    def _repr_html_(self) -> str:
+        from polyroots.tables import as_html
+
+        return as_html(*self.parts())

@@ -125,6 +125,7 @@ def test_public_functions_are_not_hidden_by_their_modules() -> None:
 #: The packages of the library, from the lowest to the highest: each imports from those before it only.
 ROOMS = (
     "errors",
+    "tables",
     "text",
     "files",
     "threads",
@@ -145,7 +146,7 @@ ROOMS = (
     "study",
     "report",
 )
-LEAVES = ("errors", "text", "files", "threads")
+LEAVES = ("errors", "tables", "text", "files", "threads")
 
 
 def room_of(module: str) -> str:

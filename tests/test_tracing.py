@@ -99,7 +99,7 @@ def test_a_subclass_is_analysed_by_the_weight_that_it_uses() -> None:
         Standardised(4, 4, 3, padding=1), PaddedFirst(4, 4, 3), Twofold(4, 4, 3, padding=1), Standardised(4, 4, 3)
     )
     found = pr.model_spectra(model, (6, 5), padding="own")
-    assert [result.name for result in found] == ["0.weight", "1.weight"]
+    assert [result.name for result in found.values()] == ["0.weight", "1.weight"]
     W = model[0].weight.detach().double()
     W = (W - W.mean((1, 2, 3), keepdim=True)) / (W.std((1, 2, 3), keepdim=True) + 1e-5)
     expected = np.linalg.eigvals(dense_operator(W.numpy(), (6, 5), padding="zeros"))

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyroots.files import without_infinity
-from polyroots.polynomials import ResidualPolynomial, join_blocks
-from polyroots.text import count_of
-from polyroots_cli.console import dimensions, print_json, progress, say
-from polyroots_cli.network import (
-    diagnosis_cells,
-    diagnosis_table,
+from polyroots.initialization import (
     inert_sentences,
     levels_tables,
     origin_of,
     rectified_sentences,
     start_sentences,
 )
+from polyroots.polynomials import ResidualPolynomial, diagnosis_cells, diagnosis_table, join_blocks
+from polyroots.tables import dimensions
+from polyroots.text import count_of
+from polyroots_cli.console import print_json, progress, say
 
 if TYPE_CHECKING:
     from polyroots.initialization import InitReport, InitRequest, InitResult, RankedStrategy
@@ -149,7 +148,7 @@ def _print_levels(result: InitResult, report: InitReport, title: str, legend: st
     )
     say(*levels_tables(document))
     say(legend)
-    say(*start_sentences(document), *rectified_sentences(document), *inert_sentences(document))
+    say(*start_sentences(document), *rectified_sentences(document, "--signs placement"), *inert_sentences(document))
     _say_in_words(document["levels"])
 
 

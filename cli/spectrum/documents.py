@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from polyroots.analysis import departure, largest_condition, largest_error
 from polyroots.errors import InputError
 from polyroots.files import without_infinity
 from polyroots.spectra import moved, singular_values_of
-from polyroots_cli.spectrum.findings import SpectrumReport, departure, largest_condition, largest_error
+from polyroots_cli.spectrum.findings import SpectrumReport
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyroots.errors import InputError
-from polyroots.spectra import departure_from_normality, require_finite
+from polyroots.spectra import require_finite
 from polyroots.text import count_of, within
 
 if TYPE_CHECKING:
@@ -164,7 +163,8 @@ def compute(findings: Sequence[SpectrumReport], analysis: Analysis, with_check: 
 def _announce(layers: Sequence[Layer], analysis: Analysis) -> None:
     """Say on stderr how long the work takes about, and which shapes take more than ten seconds of it."""
     from polyroots.analysis import estimate
-    from polyroots_cli.console import console, dimensions, say
+    from polyroots.tables import dimensions
+    from polyroots_cli.console import console, say
 
     work = estimate(layers, analysis)
     total = sum(part.seconds for part in work)
@@ -202,25 +202,3 @@ def results_by_name(findings: Sequence[SpectrumReport]) -> dict[str, LayerResult
         for item in findings
         for name, result in item.results.items()
     }
-
-
-def largest_condition(result: LayerResult) -> float:
-    """Largest known eigenvalue condition; NaN without one."""
-    if result.spectrum is not None and result.spectrum.conditions is not None:
-        return float(result.spectrum.conditions.max())
-    if result.extremes is not None:
-        known = [float(x) for end in result.extremes.ends.values() for x in end.conditions if not math.isnan(x)]
-        return max(known, default=math.nan)
-    return math.nan
-
-
-def largest_error(result: LayerResult) -> float:
-    """Largest estimated error of an eigenvalue; NaN where none is known."""
-    if result.spectrum is None or result.spectrum.errors is None:
-        return math.nan
-    return float(result.spectrum.errors.max())
-
-
-def departure(result: LayerResult) -> float:
-    """Henrici's departure from normality; NaN without all eigenvalues."""
-    return math.nan if result.spectrum is None else departure_from_normality(result.spectrum)

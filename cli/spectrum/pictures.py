@@ -10,7 +10,8 @@ import numpy as np
 
 from polyroots.plotting import LayerExtent, draw_overview, draw_singular_values, draw_spectrum, save_figure
 from polyroots.spectra import numerical_range
-from polyroots_cli.console import dimensions, progress
+from polyroots.tables import dimensions
+from polyroots_cli.console import progress
 
 if TYPE_CHECKING:
     from polyroots.analysis import LayerResult

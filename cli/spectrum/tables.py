@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from polyroots_cli.console import dimensions, number, say, table
+from polyroots.analysis import eigenvalues_table, largest_error, singular_values_table
+from polyroots.tables import dimensions, known, number, table
+from polyroots_cli.console import say
 from polyroots_cli.spectrum.documents import compared
-from polyroots_cli.spectrum.findings import SpectrumReport, departure, hints, largest_condition, largest_error
+from polyroots_cli.spectrum.findings import SpectrumReport, hints
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification
@@ -76,38 +79,8 @@ def _marked(layer: Layer) -> str:
 
 
 def _print_eigenvalues(item: SpectrumReport, results: list[LayerResult]) -> None:
-    has_conditions = any(result.padding == "zeros" for result in results)
-    has_departures = not has_conditions and any(result.spectrum is not None for result in results)
-    rows = table(
-        "convolution",
-        "shape",
-        "size",
-        "eigenvalues",
-        "radius",
-        "min Re",
-        "max Re",
-        "max Im",
-        *(["condition"] if has_conditions else []),
-        *(["departure"] if has_departures else []),
-    )
-    for result in results:
-        ends = result.ends
-        assert ends is not None
-        rows.add_row(
-            _marked(result.layer),
-            dimensions(result.layer.shape),
-            _size(item, result.layer),
-            f"{result.layer.unknowns:,}" if result.spectrum is not None else f"ends of {result.layer.unknowns:,}",
-            _known(ends.radius),
-            *(_known(value, ends.radius) for value in (ends.min_real, ends.max_real, ends.max_imag)),
-            *([_known(largest_condition(result))] if has_conditions else []),
-            *([_known(departure(result))] if has_departures else []),
-        )
-    say(rows)
-    if has_conditions:
-        say("condition: largest 1 / |y* x| of an eigenvalue.")
-    if has_departures:
-        say("departure: Henrici's from normality, relative; 0 is normal.")
+    rows, lines = eigenvalues_table(results, _marked, partial(_size, item))
+    say(rows, *lines)
     for method in dict.fromkeys(r.extremes.method for r in results if r.extremes is not None):
         say(method)
     for result in results:
@@ -132,7 +105,7 @@ def _print_ends(name: str, extremes: Extremes) -> None:
                 residual, condition = float(end.residuals[k]), float(end.conditions[k])
                 columns = [
                     "-" if math.isnan(residual) else f"{residual:.1e}",
-                    _known(condition),
+                    known(condition),
                     "yes" if end.converged[k] else "NO",
                 ]
             rows.add_row(where.replace("_", " "), _complex(complex(value), extremes.radius), *columns)
@@ -142,26 +115,8 @@ def _print_ends(name: str, extremes: Extremes) -> None:
 
 
 def _print_singular_values(item: SpectrumReport, results: list[LayerResult]) -> None:
-    rows = table(
-        "convolution", "shape", "size", "stride", "singular values", "norm", "smallest", "condition", "stable rank"
-    )
-    for result in results:
-        summary, conv = result.singular, result.layer.conv
-        assert summary is not None
-        count = len(result.sigma) if result.sigma is not None else None
-        rows.add_row(
-            _marked(result.layer),
-            dimensions(result.layer.shape),
-            _size(item, result.layer),
-            dimensions(conv.stride),
-            "largest only" if count is None else f"{count:,}",
-            _known(summary.norm),
-            _known(summary.smallest, summary.norm),
-            _known(summary.condition),
-            _known(summary.stable_rank),
-        )
-    say(rows)
-    say("stable rank: squared Frobenius norm / squared spectral norm.")
+    rows, lines = singular_values_table(results, _marked, partial(_size, item))
+    say(rows, *lines)
 
 
 def _print_checks(checks: dict[str, Verification], *, is_assumed: bool) -> None:
@@ -273,11 +228,6 @@ def _unconverged(result: LayerResult) -> str:
         elif not len(end.values):
             parts.append(f"all at {name.replace('_', ' ')}")
     return f"not converged, and left out above: {', '.join(parts)}" if parts else ""
-
-
-def _known(value: float, scale: float = 0.0) -> str:
-    """Return a number as text; a dash for an unknown one."""
-    return "-" if math.isnan(value) else "inf" if math.isinf(value) else number(value, scale)
 
 
 def _complex(value: complex, scale: float) -> str:

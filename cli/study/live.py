@@ -9,7 +9,8 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from polyroots_cli.console import console, say, table
+from polyroots.tables import table
+from polyroots_cli.console import console, say
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -87,7 +87,7 @@ def _document(planned: Plan, timed: Estimate | None) -> dict[str, Any]:
 
 def _table(planned: Plan, seconds: dict[str, float]) -> Table:
     from polyroots.study import text_of
-    from polyroots_cli.console import table
+    from polyroots.tables import table
 
     is_epochs_shown = "epochs" in planned.keys
     heads = [

@@ -57,7 +57,8 @@ def table(
       polyroots study table quick --format latex > table.tex
     """
     from polyroots.study import StudyDirectory, formats, study_table
-    from polyroots_cli.console import say, table as text_table
+    from polyroots.tables import table as text_table
+    from polyroots_cli.console import say
 
     if was_given("measure") and not columns:
         raise click.UsageError("--measure is for --columns; without these both the last and the best epoch are shown.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
+from polyroots.analysis.tables import ModelSpectra
 from polyroots.errors import InputError, unknown_name
 from polyroots.models import TracedConvolution, record_convolutions, trace_convolutions, unwrapped
 from polyroots.spectra import (
@@ -185,43 +186,6 @@ class LayerResult:
         converged = self.largest.values[self.largest.converged]
         norm = float(converged.max(initial=-math.inf)) if len(converged) else math.nan
         return SingularSummary(norm, math.nan, math.nan, self.largest.stable_rank)
-
-
-@dataclass(frozen=True, eq=False)
-class ModelSpectra:
-    """The spectra of a model's convolutions.
-
-    Attributes
-    ----------
-    layers : mapping of str to LayerResult
-        Results by name, in the order of the modules.
-    skipped : mapping of str to str
-        Reasons by name, for each other convolution.
-
-    See Also
-    --------
-    model_spectra
-    """
-
-    layers: Mapping[str, LayerResult]
-    skipped: Mapping[str, str]
-
-    def __iter__(self) -> Iterator[LayerResult]:
-        """Iterate over the results of the layers."""
-        return iter(self.layers.values())
-
-    def __len__(self) -> int:
-        """Return the number of layers that were analysed."""
-        return len(self.layers)
-
-    def __getitem__(self, name: str) -> LayerResult:
-        """Return the result of a layer by its name."""
-        return self.layers[name]
-
-    @property
-    def spectra(self) -> dict[str, Spectrum]:
-        """Spectra by name, of the layers whose eigenvalues were all computed."""
-        return {name: result.spectrum for name, result in self.layers.items() if result.spectrum is not None}
 
 
 def model_spectra(

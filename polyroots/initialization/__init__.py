@@ -6,6 +6,13 @@ from polyroots.initialization.ranking import RankedStrategy, rank
 from polyroots.initialization.report import BlockReport, InitReport, LevelReport, report_as_is, report_on
 from polyroots.initialization.request import FOR_TRAINING, InitRequest, RequestError, Signs
 from polyroots.initialization.run import InitResult, initialize, initialize_from
+from polyroots.initialization.tables import (
+    inert_sentences,
+    levels_tables,
+    origin_of,
+    rectified_sentences,
+    start_sentences,
+)
 
 __all__ = [
     "FOR_TRAINING",
@@ -20,12 +27,17 @@ __all__ = [
     "Signs",
     "choose_for_all",
     "draw_alphas",
+    "inert_sentences",
     "initialize",
     "initialize_from",
+    "levels_tables",
     "operators_to_damp",
+    "origin_of",
     "rank",
+    "rectified_sentences",
     "report_as_is",
     "report_on",
     "require_polynomial",
     "set_roots",
+    "start_sentences",
 ]

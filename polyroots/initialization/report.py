@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polyroots.files import without_infinity
 from polyroots.initialization.operators import OperatorToDamp
 from polyroots.initialization.request import InitRequest
+from polyroots.initialization.tables import (
+    inert_sentences,
+    levels_tables,
+    origin_of,
+    rectified_sentences,
+    start_sentences,
+)
 from polyroots.models import Inert, PolyMgNet, PolyStep, Rectified, inert_coefficients, rectified_coefficients
 from polyroots.polynomials import Diagnosis, ResidualPolynomial, factors_from_roots, roots_of_block
 from polyroots.roots import RootChoice
+from polyroots.text import Shown, count_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # The monomial coefficients of p lose their digits when there are more roots than this.
 _MOST_ROOTS = 9
@@ -90,8 +101,8 @@ class LevelReport:
     unrelaxed_norm: float | None = None
 
 
-@dataclass(frozen=True)
-class InitReport:
+@dataclass(frozen=True, repr=False)
+class InitReport(Shown):
     """Result of `initialize`.
 
     Attributes
@@ -138,6 +149,22 @@ class InitReport:
     relax: str = "none"
     signs: str = "paper"
     rectified: tuple[Rectified, ...] = ()
+
+    def __repr__(self) -> str:
+        where = count_of(len(self.levels), "operator")
+        return f"InitReport({origin_of(self.to_dict())}, degree {self.degree}, {where})"
+
+    def parts(self) -> list[str | Table]:
+        """Return the tables of the levels, and the sentences on the start and on inert and rectified coefficients."""
+        document = self.to_dict()
+        origin = origin_of(document)
+        return [
+            f"{origin[0].upper()}{origin[1:]}, degree {self.degree}, {self.padding} padding",
+            *levels_tables(document),
+            *start_sentences(document),
+            *rectified_sentences(document),
+            *inert_sentences(document),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON: given roots as pairs (re, im), infinity as None."""

@@ -27,6 +27,7 @@ from polyroots.polynomials.minimax import USELESS, Minimax, is_useless, minimax
 from polyroots.polynomials.operator_norm import residual_norm
 from polyroots.polynomials.partial_products import PartialProducts, ProductsInNorm, ProductsOnPoints
 from polyroots.polynomials.residual import ResidualPolynomial, moved_outwards
+from polyroots.polynomials.tables import diagnosis_cells, diagnosis_table
 from polyroots.polynomials.target import Target
 
 __all__ = [
@@ -51,6 +52,8 @@ __all__ = [
     "close_conjugates",
     "degree_of",
     "diagnose",
+    "diagnosis_cells",
+    "diagnosis_table",
     "factors_from_roots",
     "is_useless",
     "join_blocks",

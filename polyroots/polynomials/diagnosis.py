@@ -10,8 +10,8 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Complex128, Float64
@@ -22,9 +22,13 @@ from polyroots.polynomials.blocks import multiplied
 from polyroots.polynomials.leja import extra_copies, prominence
 from polyroots.polynomials.minimax import Minimax, is_useless, minimax
 from polyroots.polynomials.operator_norm import FactoredPolynomial, residual_norm
+from polyroots.polynomials.tables import diagnosis_cells, diagnosis_table
 from polyroots.polynomials.target import Target
 from polyroots.spectra import Convolution, Spectrum
-from polyroots.text import count_of, floored, share
+from polyroots.text import Shown, count_of, floored, share
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 T = TypeVar("T")
 
@@ -46,8 +50,8 @@ class PolynomialWithRoots(FactoredPolynomial, Protocol):
         """Return q(z)."""
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Shown):
     """The effect of a residual polynomial on a spectrum, without the zero eigenvalues, where q = 1.
 
     All numbers that need eigenvalues are None if these were not computed.
@@ -109,6 +113,16 @@ class Diagnosis:
     prominence: float
     copies: int
     remedy: str
+
+    def __repr__(self) -> str:
+        largest = "unknown" if self.max_abs is None else f"{self.max_abs:.4g}"
+        return f"Diagnosis({count_of(self.roots, 'root')}, max|q| {largest} on {self.eigenvalues:,} eigenvalues)"
+
+    def parts(self) -> list[str | Table]:
+        """Return the table of the numbers, and the sentences."""
+        rows = diagnosis_table("roots", "region")
+        rows.add_row(str(self.roots), self.region, *diagnosis_cells([asdict(self)]))
+        return [rows, *self.sentences()]
 
     def sentences(self) -> list[str]:
         """Return sentences on the meaning of the numbers, and on remedies."""
