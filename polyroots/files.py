@@ -177,7 +177,7 @@ def read_json(path: Path, what: str) -> Any:
         raise FileError(f"no file {path}: expected {what}") from error
     except OSError as error:
         raise cannot_read(path, error) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FileError(f"{path} is damaged: expected {what} as JSON, {error}") from error
 
 

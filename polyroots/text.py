@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from decimal import ROUND_FLOOR, Context
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
-from decimal import ROUND_FLOOR, Context
 
 
 def count_of(number: int, what: str, plural: str = "") -> str:
@@ -64,6 +64,24 @@ def within(parts: Sequence[str], most: int) -> str:
         kept.append(parts[len(kept)])
     text = "; ".join(kept)
     return text if len(kept) == len(parts) else f"{text}; ... ({len(parts)} in all)"
+
+
+def text_of(value: Any) -> str:
+    """Return the value of a setting as text.
+
+    >>> text_of(0.05), text_of(0.1234567), text_of([16, 32]), text_of(True), text_of(None)
+    ('0.05', '0.1234567', '16,32', 'true', '-')
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(map(text_of, value))
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
 
 
 class Shown(ABC):

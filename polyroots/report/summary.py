@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from polyroots.errors import InputError
+from polyroots.errors import FileError, InputError
 from polyroots.initialization import operators_to_damp, report_as_is
 from polyroots.models import PolyMgNet, count_weights
 from polyroots.training import LoadedRun, Snapshot, TrackedOperator
@@ -104,7 +104,7 @@ def summarise(run: LoadedRun) -> RunSummary:
                 snapshots[when] = run.beginning if when == BEFORE else run.end
             except InputError as error:
                 remarks.append(f"The network {what} is not shown: {error}.")
-        reports[BEFORE] = (run.init or {}).get("levels", ())
+        reports[BEFORE] = _reports_of_beginning(run, snapshots)
         if AFTER in snapshots:
             reports[AFTER] = _reports_of_end(run, remarks)
     epochs = (run.result or {}).get("epochs", 0)
@@ -120,6 +120,19 @@ def summarise(run: LoadedRun) -> RunSummary:
         (run.init or {}).get("padding", "circular"),
         tuple(remarks),
     )
+
+
+def _reports_of_beginning(run: LoadedRun, snapshots: Mapping[str, Snapshot]) -> Sequence[Mapping[str, Any]]:
+    """Roots, coefficients and diagnosis of the first network; raise FileError if they are of another network."""
+    levels: Sequence[Mapping[str, Any]] = (run.init or {}).get("levels", ())
+    for snapshot in snapshots.values():
+        letters = [A.letters for A in snapshot.operators]
+        if levels and letters != [tuple(block["letter"] for block in level["blocks"]) for level in levels]:
+            raise FileError(
+                f"{run.run.init} is of another network than {run.run.last}: remove it, and 'polyroots train --resume' "
+                "writes it again"
+            )
+    return levels
 
 
 def _reports_of_end(run: LoadedRun, remarks: list[str]) -> Sequence[Mapping[str, Any]]:

@@ -4,12 +4,13 @@ from polyroots.study.cluster import Resources, SlurmRunner, minutes_of
 from polyroots.study.conduct import Outcome, StartedStudy, require_data, run_study, start_study, unfinished
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.local import LocalRunner
-from polyroots.study.plan import Plan, PlannedRun, make_plan, text_of
+from polyroots.study.plan import Plan, PlannedRun, make_plan
 from polyroots.study.progress import Phase, Runner, RunProgress
 from polyroots.study.results import Point, Result, Results, Series, results_of, series_of
 from polyroots.study.settings import SETTINGS, Machine
 from polyroots.study.table import Difference, Sample, StudyRow, StudyTable, study_table
 from polyroots.study.timing import Estimate, estimate
+from polyroots.text import text_of
 
 __all__ = [
     "SETTINGS",

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from polyroots.errors import FileError, InputError, one_sentence
 from polyroots.files import held, make_directory, read_json, replacing, write_json
-from polyroots.study.plan import Plan, PlannedRun, text_of
-from polyroots.training import CHANGEABLE, Run, TrainConfig, load_config
+from polyroots.study.plan import Plan, PlannedRun
+from polyroots.training import CHANGEABLE, Run, TrainConfig, differences, load_config
 
 # Seconds to wait for a command that is ending.
 _PATIENCE = 2.0
@@ -173,24 +172,14 @@ class StudyDirectory:
         run = self.run(planned.name)
         if not run.config.exists():
             return
-        there, wanted = (config.model_dump(mode="json") for config in (load_config(run), planned.config))
-        for name, value in wanted.items():
-            if name not in CHANGEABLE and there[name] != value:
-                was, now = _difference(there[name], value), _difference(value, there[name])
-                raise InputError(
-                    f"{run.path} is a run with {name} {was}, the study now has {now}; write the setting into the "
-                    "file, choose another directory, or remove that run",
-                    fields=["out"],
-                )
+        for name, was, now in differences(load_config(run), planned.config, CHANGEABLE):
+            raise InputError(
+                f"{run.path} is a run with {name} {was}, the study now has {now}; write the setting into the file, "
+                "choose another directory, or remove that run",
+                fields=["out"],
+            )
 
 
 def _identity(config: TrainConfig) -> str:
     """Return a text that is equal for two configurations if they give the same run on any machine."""
     return config.model_dump_json(exclude=set(CHANGEABLE))
-
-
-def _difference(value: Any, other: Any) -> str:
-    """Return the text of a field; of a network, the fields in which it differs from another one."""
-    if not isinstance(value, dict) or not isinstance(other, dict):
-        return text_of(value)
-    return ", ".join(f"{name} {text_of(value[name])}" for name in value if value[name] != other.get(name))

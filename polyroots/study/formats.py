@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from polyroots.errors import InputError
-from polyroots.study.plan import text_of
 from polyroots.study.table import MEASURES, Difference, Measure, Sample, StudyRow, StudyTable
+from polyroots.text import text_of
 
 T = TypeVar("T")
 

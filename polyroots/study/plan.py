@@ -14,6 +14,7 @@ from polyroots.errors import FileError, InputError
 from polyroots.models import ModelConfig, build_empty, count_weights
 from polyroots.study.description import Combination, Description, read_description
 from polyroots.study.settings import Machine, config_of, value_of
+from polyroots.text import text_of
 from polyroots.training import TrainConfig
 
 # File systems allow 255 bytes; names of this length still fit on a line.
@@ -130,26 +131,6 @@ def make_plan(path: str | Path, machine: Machine | None = None) -> tuple[Plan, D
         seen |= identities
         runs.append(run)
     return Plan(description.title, description.question, keys, tuple(runs)), description
-
-
-def text_of(value: Any) -> str:
-    """Return the value of a setting as text.
-
-    Examples
-    --------
-    >>> text_of(0.05), text_of(0.1234567), text_of([16, 32]), text_of(True), text_of(None)
-    ('0.05', '0.1234567', '16,32', 'true', '-')
-    """
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return ",".join(map(text_of, value))
-    if isinstance(value, float):
-        short = f"{value:g}"
-        return short if float(short) == value else repr(value)
-    return str(value)
 
 
 def _checked(description: Description, combination: Combination, seed: int, machine: Machine) -> TrainConfig:

@@ -92,7 +92,7 @@ def progress_of(directory: StudyDirectory, planned: PlannedRun, phase: Phase) ->
             rows = list(csv.DictReader(stream))
         accuracy = float(rows[-1]["test_accuracy"]) if rows and rows[-1]["test_accuracy"] else None
         return RunProgress(planned, phase, len(rows), accuracy)
-    except (OSError, ValueError, KeyError, TypeError):  # no file yet, or an incomplete last line
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):  # no file yet, or an incomplete last line
         return RunProgress(planned, phase, 0, None)
 
 

@@ -13,8 +13,9 @@ from scipy import stats
 from polyroots.errors import InputError, unknown_name
 from polyroots.files import read_json
 from polyroots.study.directory import StudyDirectory
-from polyroots.study.plan import Plan, PlannedRun, text_of
+from polyroots.study.plan import Plan, PlannedRun
 from polyroots.study.results import accuracies_of
+from polyroots.text import text_of
 
 #: Which epoch's accuracy; that of the best one is optimistic where the test images chose it.
 Measure = Literal["last", "best"]

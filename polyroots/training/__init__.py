@@ -14,6 +14,7 @@ from polyroots.training.loop.optimizer import make_optimizer
 from polyroots.training.loop.reporter import Beginning, Reporter
 from polyroots.training.recipes import RECIPES
 from polyroots.training.runs.directory import Run, load_config
+from polyroots.training.runs.identity import differences
 from polyroots.training.runs.loaded import LoadedRun, load_run
 from polyroots.training.runs.logs import require_tensorboard
 from polyroots.training.runs.tracking import Snapshot, TrackedOperator
@@ -66,6 +67,7 @@ __all__ = [
     "TrainResult",
     "describe",
     "describe_data",
+    "differences",
     "evaluate",
     "evaluate_checkpoint",
     "load_config",

@@ -25,6 +25,7 @@ from polyroots.training.loop.reporter import Reporter
 from polyroots.training.loop.trainer import Trainer, TrainResult
 from polyroots.training.runs.directory import Run, begin, begin_anew, load_config
 from polyroots.training.runs.environment import environment
+from polyroots.training.runs.identity import digest_of, identity_of, require_same
 
 
 def train(
@@ -106,6 +107,7 @@ def train(
     document = {
         "config": config.model_dump(mode="json"),
         "starts_from_a_network": start is not None,
+        **_identity(config.model_dump(mode="json"), start),
         **_provenance(fabric),
     }
     interruption = Interruption()
@@ -187,10 +189,13 @@ def resume(
                     f"{run.path} was killed before the network to start from was copied: nothing was trained; remove "
                     "it and begin again"
                 )
+            start = load_checkpoint(run.start) if run.start.exists() else None
+            # Runs that version 0.1.0 began have no identity.
+            document = _identity(document["config"], start) | document
+            saved = _load_own(run, config, document, start)
             resumed = [*document.get("resumed", []), {"changes": given, **_provenance(fabric)}]
             write_json(run.config, document | {"resumed": resumed})
-            saved = _load_last(run) if run.last.exists() else None
-            return saved, load_checkpoint(run.start) if saved is None and run.start.exists() else None
+            return saved, start if saved is None else None
 
         saved, start = in_first(fabric, claim)
         return Trainer(config, source, run, fabric, reporter, interruption, start=start, saved=saved).complete()
@@ -214,14 +219,34 @@ def _data_of(config: TrainConfig, run: Run, download: bool) -> Source:
     return source
 
 
-def _load_last(run: Run) -> Checkpoint:
-    """Return the checkpoint to resume from."""
+def _load_own(
+    run: Run, config: TrainConfig, document: Mapping[str, Any], start: Checkpoint | None
+) -> Checkpoint | None:
+    """Return the checkpoint to resume from, if there is one, after checking that all are of this run."""
+    if start is not None and document["start_digest"] != digest_of(start):
+        raise FileError(f"{run.start} is not the network that {run.path} began with; restore it, or begin a new run")
+    if run.best.exists():
+        try:
+            best = load_checkpoint(run.best)
+        except FileError as error:
+            raise FileError(f"{error}; restore it, or remove it to go on without it") from error
+        require_same(run.best, best, run.config, config, document["identity"])
+    if not run.last.exists():
+        return None
     try:
-        return load_checkpoint(run.last)
+        saved = load_checkpoint(run.last)
     except FileError as error:
         raise FileError(
             f"{error}; without it the run can't go on, but a new one can start from {run.best}", fields=["start"]
         ) from error
+    require_same(run.last, saved, run.config, config, document["identity"])
+    return saved
+
+
+def _identity(config: Mapping[str, Any], start: Checkpoint | None) -> dict[str, Any]:
+    """Return the entries of config.json by which the files of a run are known."""
+    digest = None if start is None else digest_of(start)
+    return {"identity": identity_of(config, digest), "start_digest": digest}
 
 
 def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:

@@ -134,11 +134,6 @@ class Trainer:
         network = compiled(self.model, fabric.device) if config.compile else self.model
         network, self.optimizer = fabric.setup(network, make_optimizer(self.model, config))
 
-        self.state = RunState()
-        self.is_fresh = saved is None
-        if saved is not None:
-            self.state = RunState.restore((saved.training or {}).get("state", {}), self.optimizer)
-        self.kept = "no checkpoint was written yet" if self.is_fresh else _kept(run, self.state)
         self.tracker = Tracker(run) if config.track_spectrum and is_first else None
         self.loop = EpochLoop(
             config,
@@ -151,6 +146,12 @@ class Trainer:
             self.reporter,
             interruption,
         )
+        self.state = RunState()
+        self.is_fresh = saved is None
+        if saved is not None:
+            self.state = RunState.restore((saved.training or {}).get("state", {}), self.optimizer)
+            self.state.require_within(config.epochs, self.loop.steps)
+        self.kept = "no checkpoint was written yet" if self.is_fresh else _kept(run, self.state)
 
     def complete(self) -> TrainResult:
         """Train the epochs that are left and return the result; the errors are those of `polyroots.training.train`."""
@@ -262,6 +263,7 @@ class Trainer:
             "epoch": self.state.epoch,
             "step": self.state.step,
             "config": self.config.model_dump(mode="json"),
+            "identity": self.run.identity,
             "classes": list(self.source.classes),
             "images": self.fingerprint,
             "mean": list(self.normalise.mean),
@@ -343,6 +345,7 @@ class Trainer:
         seconds = sum(row["train_seconds"] for row in state.history)
         rate = state.epoch * len(self.data.train) / seconds
         document = {
+            "identity": self.run.identity,
             "data": self.source.title,
             "epochs": state.epoch,
             "last": {"epoch": state.epoch, "test_loss": last["test_loss"], "test_accuracy": last["test_accuracy"]},
@@ -355,7 +358,7 @@ class Trainer:
             "chosen_on": chosen_on,
             "images_per_second": rate,
         }
-        in_first(self.fabric, lambda: write_json(self.run.result, document))
+        self._in_first(lambda: write_json(self.run.result, document))
         return TrainResult(
             self.run,
             self.config,

@@ -10,6 +10,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from polyroots.errors import FileError, one_sentence
 from polyroots.files import cannot_write, create_json, held, make_directory, read_json, replacing
 from polyroots.training.config import TrainConfig
+from polyroots.training.runs.identity import require_unchanged
 
 #: Columns of metrics.csv, which has a line for each epoch. Losses are mean cross entropies, accuracies are shares of
 #: images; a value that was not measured in an epoch is empty.
@@ -102,6 +104,12 @@ class Run:
         """Directory of TensorBoard's logs."""
         return self.path / "tensorboard"
 
+    @cached_property
+    def identity(self) -> str | None:
+        """The identity in config.json, see `polyroots.training.runs.identity`; None if version 0.1.0 wrote it."""
+        identity: str | None = self.read_config().get("identity")
+        return identity
+
     @property
     def resume_command(self) -> str:
         """The command that resumes the run."""
@@ -131,7 +139,11 @@ class Run:
         if not self.path.is_dir():
             raise FileError(f"no directory {self.path}: expected a run of 'polyroots train'")
         document = read_json(self.config, "the configuration of a run of 'polyroots train'")
-        if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
+        kinds = {"config": dict, "command": list, "environment": dict, "resumed": list}
+        is_whole = isinstance(document, dict) and all(
+            isinstance(document.get(name, kind()), kind) for name, kind in kinds.items()
+        )
+        if not is_whole or "config" not in document:
             raise FileError(
                 f"{self.config} holds no configuration of a run: expected a file that 'polyroots train' wrote"
             )
@@ -221,9 +233,12 @@ def load_config(run: Run) -> TrainConfig:
     Raises
     ------
     FileError
-        If the directory holds no run, or this version can't read its configuration.
+        If the directory holds no run, or this version can't read its configuration, or that was changed.
     """
+    document = run.read_config()
     try:
-        return TrainConfig(**run.read_config()["config"])
+        config = TrainConfig(**document["config"])
     except ValidationError as error:
         raise FileError(f"{run.config} holds a configuration that can't be used: {one_sentence(error)}") from error
+    require_unchanged(run.config, document, config)
+    return config

@@ -17,10 +17,12 @@ from torch import nn
 
 from polyroots.checkpoints import Checkpoint, load_checkpoint
 from polyroots.errors import FileError, InputError
-from polyroots.files import cannot_read, read_json
+from polyroots.files import cannot_read
 from polyroots.training.config import TrainConfig
 from polyroots.training.runs.directory import COLUMNS, Run, load_config
+from polyroots.training.runs.documents import InitDocument, ResultDocument, damaged, read_part
 from polyroots.training.runs.first_network import network_at_start
+from polyroots.training.runs.identity import require_same
 from polyroots.training.runs.tracking import Snapshot, snapshots_of
 
 
@@ -54,23 +56,28 @@ class LoadedRun:
     @cached_property
     def last(self) -> Checkpoint:
         """The checkpoint that `model` is made from."""
-        return load_checkpoint(self.run.last)
+        return self._own(self.run.last)
 
     @cached_property
     def best(self) -> Checkpoint:
         """The checkpoint of the best epoch."""
-        return load_checkpoint(self.run.best)
+        return self._own(self.run.best)
 
     @cached_property
     def init(self) -> dict[str, Any] | None:
         """Spectra, roots and coefficients before the first step; None for a network without them."""
-        document: dict[str, Any] | None = read_json(self.run.init, "a report") if self.run.init.exists() else None
-        return document
+        return read_part(self.run.init, InitDocument)
 
     @cached_property
     def result(self) -> dict[str, Any] | None:
         """Accuracies of the last and of the best epoch; None before the run is finished."""
-        document: dict[str, Any] | None = read_json(self.run.result, "a result") if self.run.result.exists() else None
+        document = read_part(self.run.result, ResultDocument)
+        identity = (document or {}).get("identity")
+        if identity is not None and identity != self.run.identity:
+            raise FileError(
+                f"{self.run.result} is the result of another run than {self.run.config}: their identities differ; "
+                f"restore it, or remove it and write it again by: {self.run.resume_command}"
+            )
         return document
 
     @cached_property
@@ -97,14 +104,20 @@ class LoadedRun:
             )
         return Snapshot.of(network, 0)
 
+    def _own(self, path: Path) -> Checkpoint:
+        """Return a checkpoint of this run; raise FileError for one of another run."""
+        checkpoint = load_checkpoint(path)
+        require_same(path, checkpoint, self.run.config, self.config, self.run.identity)
+        return checkpoint
+
     def _began_with(self, init: dict[str, Any] | None) -> bool:
         """Whether a network drawn again is the first one, by the radii of its spectra or the version of torch."""
         if init is None or self.init is None:
             return bool(self.run.read_config().get("environment", {}).get("torch") == version("torch"))
-        pairs = zip(self.init["levels"], init["levels"], strict=True)
-        return all(
-            first["radius"] is None or math.isclose(first["radius"], again["radius"], rel_tol=1e-6)
-            for first, again in pairs
+        levels, again = self.init["levels"], init["levels"]
+        return len(levels) == len(again) and all(
+            first["radius"] is None or math.isclose(first["radius"], second["radius"], rel_tol=1e-6)
+            for first, second in zip(levels, again, strict=True)
         )
 
     def inert_blocks(self, index: int) -> tuple[str, ...]:
@@ -167,10 +180,15 @@ def _read_metrics(run: Run) -> dict[str, Float64[np.ndarray, "epochs"]]:
     try:
         with run.metrics.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in COLUMNS}
+        metrics = {name: np.array([float(row[name] or "nan") for row in rows]) for name in COLUMNS}
+        if any(np.isinf(column).any() for column in metrics.values()):
+            raise ValueError("and finite numbers")
+        if metrics["epoch"].tolist() != list(range(1, len(rows) + 1)):
+            raise ValueError("and the epochs 1, 2, ...")
+        return metrics
     except FileNotFoundError:  # killed before its first step
         return {name: np.empty(0) for name in COLUMNS}
     except OSError as error:
         raise cannot_read(run.metrics, error) from error
-    except (KeyError, ValueError, TypeError) as error:
-        raise FileError(f"{run.metrics} is damaged: expected the columns {', '.join(COLUMNS)}, {error}") from error
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise damaged(run.metrics, f"expected the columns {', '.join(COLUMNS)}, {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from polyroots.errors import FileError
+from polyroots.text import count_of
+from polyroots.training.runs.directory import COLUMNS
 
 
 @dataclass
@@ -78,6 +81,7 @@ class RunState:
         try:
             names = ("epoch", "step", "history", "sums", "seconds")
             state = cls(**{name: document[name] for name in names})
+            state._require_consistent()
             optimizer.load_state_dict(document["optimizer"])
             set_random_states(document["random"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -87,6 +91,33 @@ class RunState:
                 fields=["start"],
             ) from error
         return state
+
+    def require_within(self, epochs: int, steps: int) -> None:
+        """Raise FileError unless the progress is within a number of epochs, of a number of steps each."""
+        if self.epoch > epochs or self.step > steps or (self.epoch == epochs and self.step):
+            raise FileError(
+                f"the checkpoint holds epoch {self.epoch} and {count_of(self.step, 'step')}, of a run of "
+                f"{count_of(epochs, 'epoch')} with {count_of(steps, 'step')} each: it is damaged or of another run; "
+                "start a new run from it",
+                fields=["start"],
+            )
+
+    def _require_consistent(self) -> None:
+        """Raise ValueError unless the attributes have their types, and the history has a row for each epoch."""
+        numbers = [self.epoch, self.step]
+        if any(type(number) is not int or number < 0 for number in numbers):
+            raise ValueError(f"epoch {self.epoch!r}, step {self.step!r}")
+        if not isinstance(self.seconds, float | int) or not math.isfinite(self.seconds):
+            raise ValueError(f"seconds {self.seconds!r}")
+        if not isinstance(self.sums, Tensor) or self.sums.shape != (2, self.step):
+            raise ValueError(f"sums that are not those of {count_of(self.step, 'step')}")
+        if [row["epoch"] for row in self.history] != list(range(1, self.epoch + 1)):
+            raise ValueError(f"a history that is not that of {count_of(self.epoch, 'epoch')}")
+        for row in self.history:
+            if not row.keys() <= set(COLUMNS) or not all(isinstance(value, float | int) for value in row.values()):
+                raise ValueError(f"the history's row {row!r}"[:200])
+            if not row.keys() & {"val_accuracy", "test_accuracy"} or "train_seconds" not in row:
+                raise ValueError(f"no accuracy of epoch {row['epoch']}")
 
 
 def random_states() -> dict[str, Any]:
