@@ -24,7 +24,7 @@ from polyroots.polynomials.minimax import Minimax, is_useless, minimax
 from polyroots.polynomials.operator_norm import FactoredPolynomial, residual_norm
 from polyroots.polynomials.tables import diagnosis_cells, diagnosis_table
 from polyroots.polynomials.target import Target
-from polyroots.spectra import Convolution, Spectrum
+from polyroots.spectra import Convolution, GeneralOperator, OperatorSpectrum, Spectrum
 from polyroots.text import Shown, count_of, floored, share
 
 if TYPE_CHECKING:
@@ -90,6 +90,11 @@ class Diagnosis(Shown):
         Number of extra copies of roots by the product-of-factors rule.
     remedy : str
         What can help if no polynomial with as many roots is a smoother.
+    ritz_values : bool
+        Whether Ritz values stand for the eigenvalues of a large operator: all numbers are over these, and neither
+        max_abs nor best_bound holds for the operator.
+    notes : tuple of str
+        Sentences on what is not known of the spectrum.
 
     See Also
     --------
@@ -113,6 +118,8 @@ class Diagnosis(Shown):
     prominence: float
     copies: int
     remedy: str
+    ritz_values: bool = False
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         largest = "unknown" if self.max_abs is None else f"{self.max_abs:.4g}"
@@ -130,6 +137,7 @@ class Diagnosis(Shown):
             known = "" if self.norm is None else f"; one step multiplies a residual by {self.norm:.4g} at most"
             return [f"The {self.eigenvalues:,} eigenvalues were not computed{known}.", *self._about_copies()]
         what = "the high frequencies" if self.region == "high" else "the spectrum"
+        what, here = ("the Ritz values", "on the Ritz values") if self.ritz_values else (what, "here")
         roots, damp = count_of(self.roots, "root"), "damps" if self.roots == 1 else "damp"
         if self.damped == 1:
             largest = f"{self.max_abs:.4g}" if self.max_abs < 0.99995 else f"1 - {1 - self.max_abs:.1g}"
@@ -149,7 +157,8 @@ class Diagnosis(Shown):
             lines.append(f"The best max|q| that {roots} can reach was not found.")
         elif is_useless(self.best, self.best_bound):
             lines.append(
-                f"No polynomial with {roots} gets max|q| below {floored(self.best_bound)} here (proven): {self.remedy}."
+                f"No polynomial with {roots} gets max|q| below {floored(self.best_bound)} {here} (proven): "
+                f"{self.remedy}."
             )
         elif self.best_bound < _CLOSE * self.best:
             lines.append(
@@ -158,8 +167,8 @@ class Diagnosis(Shown):
             )
         else:
             lines.append(
-                f"The best polynomial with {roots} reaches max|q| = {self.best:.4g}; none gets below "
-                f"{floored(self.best_bound)} (proven)."
+                f"The best polynomial with {roots} reaches max|q| = {self.best:.4g}"
+                f"{f' {here}' if self.ritz_values else ''}; none gets below {floored(self.best_bound)} (proven)."
             )
         if self.holds_zero:
             lines.append("0 lies in the convex hull of the eigenvalues: no single root damps everything.")
@@ -167,7 +176,7 @@ class Diagnosis(Shown):
             lines.append(
                 f"A is far from normal: one step can multiply a residual by {self.norm:.3g}, more than max|q| says."
             )
-        return lines + self._about_copies()
+        return lines + [f"{note}." for note in self.notes] + self._about_copies()
 
     def _about_copies(self) -> list[str]:
         """Return the sentence on prominent roots, if there are any."""
@@ -182,7 +191,7 @@ class Diagnosis(Shown):
 
 def diagnose(
     q: PolynomialWithRoots,
-    spectrum: Spectrum | Convolution | ArrayLike | Target,
+    spectrum: Spectrum | OperatorSpectrum | Convolution | GeneralOperator | ArrayLike | Target,
     *,
     region: str = "all",
     best: Minimax | None = None,
@@ -192,7 +201,7 @@ def diagnose(
     Parameters
     ----------
     q : ResidualPolynomial
-    spectrum : Spectrum, Convolution, (N,) array_like of complex, or Target
+    spectrum : Spectrum, OperatorSpectrum, Convolution, GeneralOperator, (N,) array_like of complex, or Target
         With a target `region` is ignored: it has one of its own.
     region : ``"all"`` or ``"high"``
     best : Minimax, optional
@@ -205,7 +214,7 @@ def diagnose(
     target = spectrum if isinstance(spectrum, Target) else Target.of(spectrum, region)
     count = len(q.roots)
     operator = target.operator
-    norm = None if operator is None else _unless_it_fails(lambda: residual_norm(operator, q))
+    norm = _unless_it_fails(lambda: residual_norm(operator, q)) if operator is not None and target.has_norm else None
     scores = prominence(q.roots)
     of_values: dict[str, Any] = dict.fromkeys(
         ("max_abs", "mean_abs", "rms", "damped", "smoothing_factor", "holds_zero", "best", "best_bound", "growth")
@@ -234,6 +243,8 @@ def diagnose(
         prominence=float(scores.max()),
         copies=sum(extra_copies(score) for score in scores),
         remedy=remedy(target),
+        ritz_values=target.are_ritz_values,
+        notes=target.notes,
         **of_values,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float64, Inexact, Int
+from jaxtyping import Inexact, Int
 from scipy.sparse.linalg import LinearOperator
 
 from polyroots.errors import InputError
@@ -14,14 +14,19 @@ from polyroots.polynomials.blocks import Factor, scaled
 from polyroots.spectra import (
     DENSE_IS_FASTER,
     Convolution,
+    GeneralOperator,
+    OperatorSpectrum,
     Spectrum,
     SymbolBlocks,
     explicit_matrix,
     largest_eigenvalue,
-    linear_operator,
     normalized_convolution,
+    products_of,
 )
 from polyroots.threads import in_threads
+
+# Of Lanczos' method, for convolutions and for general operators, which may be far larger: four digits are shown.
+_TOLERANCE, _SPARSE_TOLERANCE = 1e-11, 1e-5
 
 
 @runtime_checkable
@@ -33,16 +38,21 @@ class FactoredPolynomial(Protocol):
         """Factors of q in a stable order."""
 
 
-def residual_norm(spectrum: Spectrum | Convolution, q: FactoredPolynomial, *, workers: int | None = None) -> float:
+def residual_norm(
+    spectrum: Spectrum | Convolution | OperatorSpectrum | GeneralOperator,
+    q: FactoredPolynomial,
+    *,
+    workers: int | None = None,
+) -> float:
     """Return the spectral norm of q(A), the largest factor by which one step of a smoother multiplies a residual.
 
     It is at least max |q(Lambda)|, with equality for a normal A. With circular padding it is the largest norm of
-    q(A^(theta)), computed at every frequency; with zero padding it comes from the explicit matrix, or from Lanczos'
-    method if that is large.
+    q(A^(theta)), computed at every frequency; with zero padding, and for other operators, it comes from the explicit
+    matrix, or from Lanczos' method if that is large.
 
     Parameters
     ----------
-    spectrum : Spectrum or Convolution
+    spectrum : Spectrum, Convolution, OperatorSpectrum or GeneralOperator
         A, or a spectrum that was computed from it.
     q : ResidualPolynomial
     workers : int, optional
@@ -56,9 +66,9 @@ def residual_norm(spectrum: Spectrum | Convolution, q: FactoredPolynomial, *, wo
     Raises
     ------
     InputError
-        If bare eigenvalues are given.
+        If bare eigenvalues are given, or a large operator has no products with its adjoint.
     ConvergenceError
-        If Lanczos' method fails on a large zero-padded operator.
+        If Lanczos' method fails on a large operator.
 
     See Also
     --------
@@ -73,12 +83,17 @@ def residual_norm(spectrum: Spectrum | Convolution, q: FactoredPolynomial, *, wo
     >>> print(round(residual_norm(Convolution.of(K, 8), ResidualPolynomial([5])), 12))
     1.0
     """
-    operator, scale = normalized_convolution(spectrum, "the norm of q(A)")
+    operator: Convolution | GeneralOperator
+    if isinstance(spectrum, OperatorSpectrum | GeneralOperator):
+        general = spectrum.operator if isinstance(spectrum, OperatorSpectrum) else spectrum
+        operator, scale = general.normalized()
+    else:
+        operator, scale = normalized_convolution(spectrum, "the norm of q(A)")
     if not isinstance(q, FactoredPolynomial):
         raise InputError(f"expected a ResidualPolynomial, got {type(q).__name__}; make it from the roots")
     # q(s A) is the polynomial of A with the roots over s.
     factors = tuple(scaled(factor, 1 / scale) for factor in q.factors)
-    if operator.padding == "zeros":
+    if isinstance(operator, GeneralOperator) or operator.padding == "zeros":
         return norm_of_matrix(operator, factors)
     blocks, norms = SymbolBlocks(operator), []
 
@@ -89,15 +104,27 @@ def residual_norm(spectrum: Spectrum | Convolution, q: FactoredPolynomial, *, wo
     return max(norms)
 
 
-def norm_of_matrix(operator: Convolution, factors: Sequence[Factor]) -> float:
-    """Return the norm of a product of factors of A for zero padding."""
-    n = operator.shape[0]
-    if n <= DENSE_IS_FASTER:
-        return _largest_norm(_apply_to(factors, explicit_matrix(operator)[None]))
-    A = linear_operator(operator)
+def matrix_blocks(operator: Convolution | GeneralOperator) -> Inexact[np.ndarray, "k m m"] | None:
+    """Return the matrix of an operator, or the blocks of its symbol; None if Lanczos' method is faster."""
+    if isinstance(operator, GeneralOperator):
+        return operator.blocks() if operator.has_symbol or operator.shape[0] <= DENSE_IS_FASTER else None
+    return explicit_matrix(operator)[None] if operator.shape[0] <= DENSE_IS_FASTER else None
 
-    def product(u: Float64[np.ndarray, "N"], A: LinearOperator) -> Float64[np.ndarray, "N"]:
-        # The factors commute, so q(A)^T = q(A^T) is applied in the same order.
+
+def norm_of_matrix(operator: Convolution | GeneralOperator, factors: Sequence[Factor]) -> float:
+    """Return the norm of a product of factors of A from its matrix, or from products with A and its adjoint."""
+    n, blocks = operator.shape[0], matrix_blocks(operator)
+    if blocks is not None:
+        return _largest_norm(_apply_to(factors, blocks))
+    if isinstance(operator, GeneralOperator) and not operator.has_adjoint:
+        raise InputError(
+            f"the norm of q(A) of {n:,} unknowns needs products with the adjoint of A; give the LinearOperator an "
+            "rmatvec"
+        )
+    A = products_of(operator)
+
+    def product(u: Inexact[np.ndarray, "N"], A: LinearOperator) -> Inexact[np.ndarray, "N"]:
+        # The factors commute and are real, so q(A)* = q(A*) is applied in the same order.
         for factor in factors:
             power, total = u, u
             for coefficient in factor.coefficients:
@@ -107,10 +134,11 @@ def norm_of_matrix(operator: Convolution, factors: Sequence[Factor]) -> float:
         return u
 
     with np.errstate(over="ignore", invalid="ignore"):
-        if not np.isfinite(product(product(np.ones(n), A), A.T)).all():
+        if not np.isfinite(product(product(np.ones(n, dtype=A.dtype), A), A.H)).all():
             return np.inf
-    gram = LinearOperator((n, n), matvec=lambda u: product(product(u.ravel(), A), A.T), dtype=np.float64)
-    tops, _ = largest_eigenvalue(gram, "the norm of q(A)")
+    gram = LinearOperator((n, n), matvec=lambda u: product(product(u.ravel(), A), A.H), dtype=A.dtype)
+    tolerance = _SPARSE_TOLERANCE if isinstance(operator, GeneralOperator) else _TOLERANCE
+    tops, _ = largest_eigenvalue(gram, "the norm of q(A)", tolerance)
     return float(np.sqrt(max(tops[0], 0.0)))
 
 

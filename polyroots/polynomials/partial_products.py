@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Complex128, Inexact, Int
 
 from polyroots.polynomials.blocks import Factor, multiplied, scaled
-from polyroots.polynomials.operator_norm import matrix_of, norm_of_matrix
-from polyroots.spectra import DENSE_IS_FASTER, Convolution, SymbolBlocks, explicit_matrix, normalized_convolution
+from polyroots.polynomials.operator_norm import matrix_blocks, matrix_of, norm_of_matrix
+from polyroots.spectra import Convolution, GeneralOperator, SymbolBlocks, normalized_convolution
 
 # Entries of the matrices that are tested at once: a few large ones, so that the first that exceeds ends the test soon.
 _ENTRIES = 2**16
@@ -63,16 +63,22 @@ class ProductsInNorm:
 
     Parameters
     ----------
-    operator : Convolution
-        Square. One with zero padding is taken as an explicit matrix, or if that is large Lanczos' method is used.
+    operator : Convolution or GeneralOperator
+        Square. One with zero padding, or a general one, is taken as an explicit matrix, or if that is large Lanczos'
+        method is used.
     """
 
-    def __init__(self, operator: Convolution) -> None:
-        self.operator, self.scale = normalized_convolution(operator, "the norm of partial products")
-        self._blocks = SymbolBlocks(self.operator) if self.operator.padding == "circular" else None
-        if self._blocks is not None:
+    def __init__(self, operator: Convolution | GeneralOperator) -> None:
+        self._blocks: SymbolBlocks | None = None
+        self.operator: Convolution | GeneralOperator
+        if isinstance(operator, GeneralOperator):
+            self.operator, self.scale = operator.normalized()
+            return
+        self.operator, self.scale = convolution, _ = normalized_convolution(operator, "the norm of partial products")
+        if convolution.padding == "circular":
+            self._blocks = SymbolBlocks(convolution)
             count = len(self._blocks.ky)
-            entries = count * self.operator.groups * self._blocks.rows**2
+            entries = count * convolution.groups * self._blocks.rows**2
             self._others = np.array_split(np.arange(count), min(count, 1 + entries // _ENTRIES))
             self._known: list[Int[np.ndarray, "_"]] = []
 
@@ -82,16 +88,17 @@ class ProductsInNorm:
         Raises
         ------
         ConvergenceError
-            If Lanczos' method fails on a large zero-padded operator.
+            If Lanczos' method fails on a large operator.
         """
         # q(s A) is the polynomial of A with the roots over s.
         factors = tuple(scaled(factor, 1 / self.scale) for factor in factors)
         if self._blocks is None:
-            if self.operator.shape[0] > DENSE_IS_FASTER:
+            blocks = matrix_blocks(self.operator)
+            if blocks is None:
                 return any(
                     not norm_of_matrix(self.operator, factors[:count]) <= bound for count in range(1, len(factors) + 1)
                 )
-            return _exceed(explicit_matrix(self.operator)[None], factors, bound)
+            return _exceed(blocks, factors, bound)
         if any(_exceed(self._blocks.stack(chosen), factors, bound) for chosen in self._known):
             return True
         if known_only:

@@ -26,7 +26,7 @@ from polyroots.polynomials.blocks import (
 from polyroots.polynomials.coefficients import alphas_of, condition_of, roots_of
 from polyroots.polynomials.diagnosis import Diagnosis, diagnose
 from polyroots.polynomials.leja import extra_copies, leja_order, prominence
-from polyroots.spectra import Convolution, Spectrum
+from polyroots.spectra import spectrum_or_operator
 
 # Above this condition float64 coefficients determine fewer than four digits of a root.
 _ILL_CONDITIONED = 1e12
@@ -274,15 +274,18 @@ class ResidualPolynomial:
                 r = r - change
         return u
 
-    def diagnose(self, spectrum: Spectrum | Convolution | ArrayLike, *, region: str = "all") -> Diagnosis:
+    def diagnose(self, spectrum: Any, *, region: str = "all", size: int | tuple[int, ...] | None = None) -> Diagnosis:
         """Return how well q damps a spectrum, and the best that as many roots can reach there.
 
         Parameters
         ----------
-        spectrum : Spectrum, Convolution or (N,) array_like of complex
-            Bare eigenvalues have no norm of q(A) and no smoothing factor; an operator alone has the norm only.
+        spectrum : Spectrum, OperatorSpectrum, Convolution, (N,) array_like of complex, or operator
+            Bare eigenvalues have no norm of q(A) and no smoothing factor; a `Convolution` alone has the norm only. Of
+            other operators, see `polyroots.select_roots`, the eigenvalues are computed.
         region : ``"all"`` or ``"high"``
             Measure |q| on the whole spectrum, or on the high frequencies only.
+        size : int or tuple of int, optional
+            Of a stencil, a layer or a function, see `polyroots.as_operator`.
 
         Returns
         -------
@@ -302,7 +305,7 @@ class ResidualPolynomial:
         >>> print(round(ResidualPolynomial([5]).diagnose(eigenvalues(K, 8)).smoothing_factor, 12))
         0.6
         """
-        return diagnose(self, spectrum, region=region)
+        return diagnose(self, spectrum_or_operator(spectrum, size, needs_eigenvalues=True), region=region)
 
     def __call__(self, z: ArrayLike) -> Any:
         """Return q(z), elementwise; real for real z."""

@@ -12,7 +12,17 @@ from jaxtyping import Bool, Complex128, Float64
 from numpy.typing import ArrayLike
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.spectra import DENSE_LIMIT, Convolution, Spectrum, as_array, cluster_labels, norm_bound, power_of_two
+from polyroots.spectra import (
+    DENSE_LIMIT,
+    Convolution,
+    GeneralOperator,
+    OperatorSpectrum,
+    Spectrum,
+    as_array,
+    cluster_labels,
+    norm_bound,
+    power_of_two,
+)
 
 #: Relative to the spectral radius: the resolution of bare eigenvalues, whose operator and condition aren't known.
 BARE = 1e-13
@@ -44,9 +54,9 @@ class Target:
     null : int
         Number of eigenvalues that aren't told from zero; they are left out because q = 1 there whatever the roots.
     region : ``"all"`` or ``"high"``
-    spectrum : Spectrum or None
+    spectrum : Spectrum, OperatorSpectrum or None
         None if the target was made from bare eigenvalues or from an operator.
-    operator : Convolution or None
+    operator : Convolution, GeneralOperator or None
         None if the target was made from bare eigenvalues.
     """
 
@@ -57,18 +67,23 @@ class Target:
     count: int
     null: int
     region: str
-    spectrum: Spectrum | None
-    operator: Convolution | None
+    spectrum: Spectrum | OperatorSpectrum | None
+    operator: Convolution | GeneralOperator | None
 
     @classmethod
-    def of(cls, spectrum: Spectrum | Convolution | ArrayLike, region: str = "all") -> Target:
+    def of(
+        cls,
+        spectrum: Spectrum | OperatorSpectrum | Convolution | GeneralOperator | ArrayLike,
+        region: str = "all",
+    ) -> Target:
         """Return the target of a spectrum.
 
         Parameters
         ----------
-        spectrum : Spectrum, Convolution or (N,) array_like of complex
-            Bare values in the lower half-plane are reflected into the upper one. The target of an operator has no
-            points, and a bound for its radius: it is meant for operators too large for their eigenvalues.
+        spectrum : Spectrum, OperatorSpectrum, Convolution, GeneralOperator or (N,) array_like of complex
+            Values in the lower half-plane are reflected into the upper one: q is real, and |q| is the same there. The
+            target of an operator has no points, and a bound for its radius: it is meant for operators too large for
+            their eigenvalues.
         region : ``"all"`` or ``"high"``
             ``"high"`` leaves out the low frequencies, |theta| < pi / 2 in both directions, which a coarser grid damps.
 
@@ -83,9 +98,9 @@ class Target:
         """
         if region not in REGIONS:
             raise unknown_name("region", str(region), REGIONS)
-        if isinstance(spectrum, Convolution):
+        if isinstance(spectrum, Convolution | GeneralOperator):
             return cls._without_points(spectrum, region)
-        known = spectrum if isinstance(spectrum, Spectrum) else None
+        known = spectrum if isinstance(spectrum, Spectrum | OperatorSpectrum) else None
         values = _complex(known.values if known else spectrum)
         if values.size == 0 or not np.isfinite(values).all():
             raise InputError("expected a spectrum of finite eigenvalues, got none or some that are not finite")
@@ -106,12 +121,12 @@ class Target:
                 else f"no eigenvalue of the region '{region}' is different from zero, so there is nothing to damp"
             )
         points, errors, weights = merge(_upper(values[~is_null]), errors[~is_null])
-        operator = known.convolution if known else None
+        operator = known.operator if isinstance(known, OperatorSpectrum) else known.convolution if known else None
         count = len(values) - int(is_null.sum())
         return cls(points, weights, errors, radius, count, int(is_null.sum()), region, known, operator)
 
     @classmethod
-    def _without_points(cls, operator: Convolution, region: str) -> Target:
+    def _without_points(cls, operator: Convolution | GeneralOperator, region: str) -> Target:
         """Return the target of an operator whose eigenvalues are not computed."""
         operator.require_square("roots")
         if region != "all":
@@ -119,13 +134,29 @@ class Target:
                 f"{operator.name}: frequencies need eigenvalues, which were not computed; use region 'all'"
             )
         empty = np.empty(0)
-        bound = norm_bound(operator)
+        bound = operator.norm_bound if isinstance(operator, GeneralOperator) else norm_bound(operator)
         return cls(empty.astype(np.complex128), empty, empty, bound, operator.shape[0], 0, region, None, operator)
 
     @property
     def zero(self) -> float:
         """Modulus up to which a number is zero relative to the spectrum: the resolution of its best known points."""
         return float(self.errors.min(initial=BARE * self.radius))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what is not known of the spectrum."""
+        return tuple(self.spectrum.notes()) if isinstance(self.spectrum, OperatorSpectrum) else ()
+
+    @property
+    def has_norm(self) -> bool:
+        """Whether norms of polynomials of the operator can be computed."""
+        operator = self.operator
+        return operator is not None and (not isinstance(operator, GeneralOperator) or operator.has_norm)
+
+    @property
+    def are_ritz_values(self) -> bool:
+        """Whether the points are Ritz values, fewer than the operator has eigenvalues."""
+        return isinstance(self.spectrum, OperatorSpectrum) and not self.spectrum.is_complete
 
     @cached_property
     def is_real(self) -> Bool[np.ndarray, "n"]:

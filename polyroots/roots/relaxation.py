@@ -135,7 +135,13 @@ def largest_weight(
         the grid, which are 4 % apart.
     """
     if criterion is None:
-        criterion = "spectrum" if target.operator is None else "norm"
+        criterion = "norm" if target.has_norm else "spectrum"
+        if criterion == "spectrum" and not len(target.points):
+            raise InputError(
+                "the relaxation needs eigenvalues of A or products with its adjoint: give the LinearOperator an "
+                "rmatvec, or use another strategy",
+                fields=("relax",),
+            )
     products: PartialProducts
     if criterion == "norm":
         assert target.operator is not None

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Complex128
-from numpy.typing import ArrayLike
 
-from polyroots.errors import InputError, unknown_name
+from polyroots.errors import InputError, PrecisionWarning, unknown_name
 from polyroots.polynomials import Target, degree_of, factors_from_roots, moved_outwards, parse_blocks, require_degree
 from polyroots.roots.fitting import ChosenRoots, RootRequest, completed
 from polyroots.roots.relaxation import Relaxation
 from polyroots.roots.strategies import NEED_NO_EIGENVALUES, STRATEGIES
-from polyroots.spectra import Convolution, Spectrum, whole
+from polyroots.spectra import spectrum_or_operator, whole
 
 DEFAULT_DEGREE = 3
 
@@ -58,7 +58,7 @@ class RootChoice:
 
 
 def select_roots(
-    spectrum: Spectrum | Convolution | ArrayLike,
+    spectrum: Any,
     degree: int | None = None,
     strategy: str = "extremal",
     blocks: str | Iterable[str] | None = None,
@@ -66,15 +66,19 @@ def select_roots(
     region: str = "all",
     relax: str | float = "none",
     positive: Sequence[bool] = (),
+    size: int | tuple[int, ...] | None = None,
     **options: Any,
 ) -> Complex128[np.ndarray, "n"]:
-    """Return the roots of a residual polynomial, chosen from a spectrum.
+    """Return the roots of a residual polynomial, chosen from a spectrum or for an operator.
 
     Parameters
     ----------
-    spectrum : Spectrum, (N,) array_like of complex, or Convolution
-        Eigenvalues. Bare values in the lower half-plane are reflected into the upper one. A convolution is enough for
-        ``"harmonic-ritz"`` and ``"given"``, which need no eigenvalues.
+    spectrum : Spectrum, OperatorSpectrum, (N,) array_like of complex, Convolution, or operator
+        Eigenvalues; values in the lower half-plane are reflected into the upper one. Or what `as_operator` takes: a
+        square matrix (dense or sparse, real or complex), a ``scipy.sparse.linalg.LinearOperator``, and with a `size` a
+        stencil, a function x -> A x or a ``torch.nn.Conv2d``. ``"harmonic-ritz"`` and ``"given"`` use its products
+        only; for the others `operator_eigenvalues` computes its eigenvalues, or Ritz values if it is large, which a
+        warning says. A `Convolution` is enough for those that need no eigenvalues; of others give its spectrum.
     degree : int, optional
         Degree d of p, 3 by default: d + 1 roots are chosen.
     strategy : str
@@ -90,19 +94,28 @@ def select_roots(
     positive : sequence of bool
         For each block whether it is an L that needs a positive root, as those of a network do that rectify twice
         (`polyroots.models.blocks_that_rectify_twice`). Roots by hand are left as they are.
+    size : int or tuple of int, optional
+        The grid of a stencil or a layer (circular padding), or the size of what a function takes, see `as_operator`.
     **options
         Options of the strategy: ``project`` (extremal), ``seed`` (random, harmonic-ritz), ``roots`` (given).
 
     Returns
     -------
     (degree + 1,) complex128
-        Non-zero, closed under conjugation, in the order of the blocks.
+        Non-zero, closed under conjugation, in the order of the blocks. They are so for complex operators as well: q
+        has real coefficients, and |q| is the same at an eigenvalue and at its conjugate.
+
+    Warns
+    -----
+    PrecisionWarning
+        If Ritz values stand for the eigenvalues of a large operator.
 
     Raises
     ------
     InputError
-        If the degree is negative or not that of the blocks, a name or the relaxation is unknown, the spectrum has too
-        few distinct non-zero points or none that fit, or no polynomial of the degree is a smoother there
+        If the operator is none, or not square, or its size is missing, the degree is negative or not that of the
+        blocks, a name or the relaxation is unknown, the spectrum has too few distinct non-zero points or none that fit,
+        or no polynomial of the degree is a smoother there
         (``"harmonic-ritz"``, ``"least-squares"``, ``"minimax"``).
 
     See Also
@@ -115,14 +128,26 @@ def select_roots(
     [1.+0.j 4.+0.j 2.+1.j 2.-1.j]
     >>> print(select_roots([1, 3], degree=1, strategy="chebyshev").real.round(4))
     [2.7071 1.2929]
+
+    Of a sparse matrix, here the Laplacian in one dimension:
+
+    >>> from scipy.sparse import diags_array
+    >>> A = diags_array([-1, 2, -1], offsets=[-1, 0, 1], shape=(50, 50))
+    >>> print(select_roots(A, degree=1, strategy="minimax").real.round(4))
+    [3.4125 0.5875]
     """
-    return choose_roots(
-        spectrum, degree, strategy, blocks, region=region, relax=relax, positive=positive, **options
-    ).roots
+    known = spectrum
+    if not isinstance(spectrum, Target):
+        # The roots of some blocks are picked from eigenvalues whatever the strategy.
+        needed = strategy not in NEED_NO_EIGENVALUES or (blocks is not None and strategy != "given")
+        known = Target.of(spectrum_or_operator(spectrum, size, needs_eigenvalues=needed), region)
+    if known.are_ritz_values:
+        warnings.warn(f"{known.notes[0]}.", PrecisionWarning, stacklevel=2)
+    return choose_roots(known, degree, strategy, blocks, relax=relax, positive=positive, **options).roots
 
 
 def choose_roots(
-    spectrum: Spectrum | Convolution | ArrayLike | Target,
+    spectrum: Any,
     degree: int | None = None,
     strategy: str = "extremal",
     blocks: str | Iterable[str] | None = None,
@@ -136,7 +161,7 @@ def choose_roots(
 
     Parameters
     ----------
-    spectrum : Spectrum, Convolution, (N,) array_like of complex, or Target
+    spectrum : Spectrum, OperatorSpectrum, Convolution, GeneralOperator, (N,) array_like of complex, or Target
         With a target `region` is ignored: it has one of its own.
     degree, strategy, blocks, region, relax, positive, **options
         As for `select_roots`.
@@ -173,7 +198,7 @@ def choose_roots(
             "another strategy such as 'extremal', or signs 'paper'",
             fields=("signs",),
         )
-    return RootChoice.of(chosen, strategy).relaxed(relaxation, target)
+    return RootChoice.of(chosen, strategy, target.notes).relaxed(relaxation, target)
 
 
 def require_strategy(strategy: str) -> None:

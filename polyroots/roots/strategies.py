@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Inexact
 
 from polyroots.errors import InputError
 from polyroots.polynomials import (
@@ -34,7 +34,7 @@ from polyroots.roots.picking import (
     pick_kinds,
     too_few_points,
 )
-from polyroots.spectra import Convolution, linear_operator, whole
+from polyroots.spectra import Convolution, GeneralOperator, products_of, whole
 from polyroots.text import count_of
 
 Strategy = Callable[..., ChosenRoots]
@@ -271,7 +271,8 @@ def harmonic_ritz(target: Target, request: RootRequest, *, seed: int = 7) -> Cho
 
     The method needs no eigenvalues, takes the non-normality of A into account, and works with any padding. For the
     region of high frequencies the start has no low ones (circular padding only). If A is singular the start is in its
-    range, which leaves the null space out unless zero is a defective eigenvalue.
+    range, which leaves the null space out unless zero is a defective eigenvalue. For a complex A the residual norm is
+    the least among q with real coefficients.
 
     References
     ----------
@@ -285,10 +286,11 @@ def harmonic_ritz(target: Target, request: RootRequest, *, seed: int = 7) -> Cho
             "result of eigenvalues, or 'least-squares'"
         )
     operator, scale = target.operator.normalized()
-    A = linear_operator(operator)
+    A = products_of(operator)
     b = np.random.default_rng(require_seed(seed)).standard_normal(A.shape[0])
     if target.region == "high":
         b = high_frequency_part(b, operator)
+    b = b.astype(A.dtype)
     if target.null:
         b = A.matvec(b)
     b /= np.linalg.norm(b)
@@ -297,7 +299,7 @@ def harmonic_ritz(target: Target, request: RootRequest, *, seed: int = 7) -> Cho
         # The roots of a problem over A^2 are those of (A / unit)^2.
         unit = scale if problem.power == 1 else (scale / target.unit) ** 2
 
-        def product(x: Float64[np.ndarray, "N"]) -> Float64[np.ndarray, "N"]:
+        def product(x: Inexact[np.ndarray, "N"]) -> Inexact[np.ndarray, "N"]:
             for _ in range(problem.power):
                 x = A.matvec(x)
             return x
@@ -346,12 +348,14 @@ def require_seed(seed: int) -> int:
     return seed
 
 
-def high_frequency_part(b: Float64[np.ndarray, "N"], operator: Convolution) -> Float64[np.ndarray, "N"]:
-    """Return a vector without its low frequencies, those with |theta| < pi / 2 in both directions."""
-    H, W = operator.size
-    ky, kx = np.abs(np.fft.fftfreq(H)), np.abs(np.fft.fftfreq(W))
-    is_high = (ky[:, None] >= 0.25) | (kx[None, :] >= 0.25)
-    return np.fft.ifft2(np.fft.fft2(b.reshape(-1, H, W)) * is_high).real.ravel()
+def high_frequency_part(
+    b: Float64[np.ndarray, "N"], operator: Convolution | GeneralOperator
+) -> Float64[np.ndarray, "N"]:
+    """Return a vector without its low frequencies, those with |theta| < pi / 2 along every axis of the grid."""
+    size = operator.grid if isinstance(operator, GeneralOperator) else operator.size
+    along = np.meshgrid(*(np.abs(np.fft.fftfreq(n)) for n in size), indexing="ij")
+    is_high, axes = np.any([f >= 0.25 for f in along], axis=0), tuple(range(1, len(size) + 1))
+    return np.fft.ifftn(np.fft.fftn(b.reshape(-1, *size), axes=axes) * is_high, axes=axes).real.ravel()
 
 
 #: The strategies that work without eigenvalues.

@@ -14,10 +14,12 @@ from polyroots.spectra.convolution import (
     whole,
 )
 from polyroots.spectra.extreme_eigenvalues import End, Extremes, extreme_eigenvalues, extreme_eigenvalues_of
+from polyroots.spectra.general_operator import GeneralOperator, as_operator, products_of
 from polyroots.spectra.lanczos import DENSE_IS_FASTER, largest_eigenvalue
 from polyroots.spectra.matching import match, moved
 from polyroots.spectra.matrix import DENSE_LIMIT, explicit_matrix, fits, linear_operator
 from polyroots.spectra.nonnormality import NumericalRange, departure_from_normality, numerical_range, pseudospectrum
+from polyroots.spectra.operator_spectrum import OperatorSpectrum, operator_eigenvalues, spectrum_or_operator
 from polyroots.spectra.singular_values import (
     LargestSingularValues,
     SingularSummary,
@@ -38,13 +40,16 @@ __all__ = [
     "Convolution",
     "End",
     "Extremes",
+    "GeneralOperator",
     "LargestSingularValues",
     "NumericalRange",
+    "OperatorSpectrum",
     "SingularSummary",
     "Spectrum",
     "SymbolBlocks",
     "as_array",
     "as_float64",
+    "as_operator",
     "cluster_labels",
     "departure_from_normality",
     "eigenvalues",
@@ -63,12 +68,15 @@ __all__ = [
     "norm_bound",
     "normalized_convolution",
     "numerical_range",
+    "operator_eigenvalues",
     "pair",
     "power_of_two",
+    "products_of",
     "pseudospectrum",
     "require_finite",
     "singular_values",
     "singular_values_of",
+    "spectrum_or_operator",
     "summarize",
     "symbol",
     "whole",

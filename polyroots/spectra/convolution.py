@@ -149,7 +149,7 @@ class Convolution:
     def offsets(self) -> tuple[Int[np.ndarray, "kh"], Int[np.ndarray, "kw"]]:
         """Offsets (y, x) of the taps from the output pixel, as torch's padding="same" places them."""
         kh, kw = self.weight.shape[2:]
-        return _tap_offsets(kh, self.dilation[0]), _tap_offsets(kw, self.dilation[1])
+        return tap_offsets(kh, self.dilation[0]), tap_offsets(kw, self.dilation[1])
 
     @property
     def period(self) -> tuple[int, int]:
@@ -198,7 +198,7 @@ class Convolution:
     ) -> Complex128[np.ndarray, "F groups m_out m_in"]:
         """Return the symbol of each group at the frequencies 2 pi (ky / H, kx / W)."""
         (H, W), (oy, ox) = self.size, self.offsets
-        return self._combine(_phases(ky, oy, H), _phases(kx, ox, W))
+        return self._combine(phases(ky, oy, H), phases(kx, ox, W))
 
     def symbol_at_angles(self, theta: Float64[np.ndarray, "F 2"]) -> Complex128[np.ndarray, "F groups m_out m_in"]:
         """Return the symbol of each group at frequencies theta = (theta_y, theta_x) in radians."""
@@ -332,11 +332,12 @@ def _require_finite(array: Float64[np.ndarray, "*shape"], name: str) -> None:
         )
 
 
-def _tap_offsets(k: int, dilation: int) -> Int[np.ndarray, "k"]:
+def tap_offsets(k: int, dilation: int) -> Int[np.ndarray, "k"]:
+    """Return the offsets of the taps of a "same" convolution from the output pixel along one axis."""
     return dilation * np.arange(k) - dilation * (k - 1) // 2
 
 
-def _phases(k: Int[np.ndarray, "F"], offsets: Int[np.ndarray, "taps"], n: int) -> Complex128[np.ndarray, "F taps"]:
+def phases(k: Int[np.ndarray, "F"], offsets: Int[np.ndarray, "taps"], n: int) -> Complex128[np.ndarray, "F taps"]:
     """Return exp(2 pi i k o / n), with the angle reduced exactly in integers."""
     angle = principal(np.outer(k, offsets), n)
     # The symbol at theta = pi is a real matrix; sin(pi) is not 0 in floating point.

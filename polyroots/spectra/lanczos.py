@@ -12,8 +12,12 @@ from polyroots.errors import ConvergenceError
 DENSE_IS_FASTER = 300
 
 
-def largest_eigenvalue(A: LinearOperator, what: str) -> tuple[Inexact[np.ndarray, "1"], Inexact[np.ndarray, "n 1"]]:
+def largest_eigenvalue(
+    A: LinearOperator, what: str, tolerance: float = 1e-11
+) -> tuple[Inexact[np.ndarray, "1"], Inexact[np.ndarray, "n 1"]]:
     """Return the largest eigenvalue of a Hermitian operator, (1,), and its eigenvector, (n, 1).
+
+    The eigenvalue is accurate to the tolerance times the norm, and usually to its square.
 
     Raises
     ------
@@ -24,6 +28,6 @@ def largest_eigenvalue(A: LinearOperator, what: str) -> tuple[Inexact[np.ndarray
     if not A.matvec(start).any():  # ARPACK rejects the zero operator
         return np.zeros(1), start[:, None]
     try:
-        return eigsh(A, k=1, which="LA", v0=start, tol=1e-11, ncv=min(A.shape[0], 40), maxiter=300)
+        return eigsh(A, k=1, which="LA", v0=start, tol=tolerance, ncv=min(A.shape[0], 40), maxiter=300)
     except ArpackError as error:
         raise ConvergenceError(f"{what} has not converged: Lanczos' method found no largest eigenvalue") from error

@@ -22,6 +22,7 @@ from polyroots.errors import InputError
 from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.lanczos import DENSE_IS_FASTER, largest_eigenvalue
 from polyroots.spectra.matrix import explicit_matrix, linear_operator
+from polyroots.spectra.operator_spectrum import OperatorSpectrum
 from polyroots.spectra.singular_values import squared_frobenius_norm
 from polyroots.spectra.spectrum import Spectrum, normalized_convolution
 from polyroots.spectra.symbol_blocks import SymbolBlocks
@@ -56,7 +57,7 @@ class NumericalRange:
 
 
 def numerical_range(
-    spectrum: Spectrum, angles: int = 64, *, every: int = 1, workers: int | None = None
+    spectrum: Spectrum | OperatorSpectrum, angles: int = 64, *, every: int = 1, workers: int | None = None
 ) -> NumericalRange:
     """Return boundary points of the numerical range of a spectrum's operator.
 
@@ -66,7 +67,7 @@ def numerical_range(
 
     Parameters
     ----------
-    spectrum : Spectrum
+    spectrum : Spectrum, or OperatorSpectrum of a real matrix
     angles : int
         Number of directions, even.
     every : int
@@ -133,7 +134,7 @@ def numerical_range(
     return NumericalRange(phi, support * scale, points * scale)
 
 
-def departure_from_normality(spectrum: Spectrum) -> float:
+def departure_from_normality(spectrum: Spectrum | OperatorSpectrum) -> float:
     """Return Henrici's relative departure from normality, sqrt(|A|_F^2 - sum |lambda|^2) / |A|_F.
 
     It is 0 for a normal operator and 1 for a nilpotent one. The difference of squares has an accuracy of 1e-7, or 1e-3
@@ -141,7 +142,7 @@ def departure_from_normality(spectrum: Spectrum) -> float:
 
     Parameters
     ----------
-    spectrum : Spectrum
+    spectrum : Spectrum, or OperatorSpectrum of a real matrix
 
     Returns
     -------
@@ -181,7 +182,7 @@ def departure_from_normality(spectrum: Spectrum) -> float:
 
 
 def pseudospectrum(
-    spectrum: Spectrum, points: ArrayLike, *, workers: int | None = None
+    spectrum: Spectrum | OperatorSpectrum, points: ArrayLike, *, workers: int | None = None
 ) -> Float64[np.ndarray, "*shape"]:
     """Return the smallest singular value of z - A at each point z, the reciprocal norm of the resolvent.
 
@@ -190,7 +191,7 @@ def pseudospectrum(
 
     Parameters
     ----------
-    spectrum : Spectrum
+    spectrum : Spectrum, or OperatorSpectrum of a real matrix
     points : array_like of complex, any shape
     workers : int, optional
         Threads; by default one for each core that this process may use.

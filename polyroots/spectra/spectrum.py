@@ -25,13 +25,15 @@ from numpy.typing import DTypeLike, NDArray
 from polyroots.errors import InputError
 from polyroots.files import reading_archive, replacing
 from polyroots.spectra.convolution import Convolution, principal
+from polyroots.spectra.general_operator import GeneralOperator
 from polyroots.spectra.resolution import resolution_of
+from polyroots.spectra.values import EigenvalueSet, is_high
 from polyroots.spectra.zero_padding import dense_eigenvalues
 from polyroots.threads import Progress, half_chunks, in_threads
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(EigenvalueSet):
     """The eigenvalues of a convolution, with the convolution.
 
     Attributes
@@ -63,35 +65,12 @@ class Spectrum:
     conditions: Float64[np.ndarray, "N"] | None = None
     errors: Float64[np.ndarray, "N"] | None = None
 
-    def __len__(self) -> int:
-        return len(self.values)
-
     def __repr__(self) -> str:
         shape = "x".join(str(n) for n in self.weight.shape)
         return (
             f"Spectrum({len(self)} eigenvalues of {shape} at {self.size[0]}x{self.size[1]}, {self.padding}, "
             f"radius {self.radius:.6g})"
         )
-
-    @cached_property
-    def radius(self) -> float:
-        """Spectral radius, the largest modulus."""
-        return float(np.abs(self.values).max())
-
-    @cached_property
-    def min_real(self) -> float:
-        """Smallest real part."""
-        return float(self.values.real.min()) + 0.0  # no -0.0
-
-    @cached_property
-    def max_real(self) -> float:
-        """Largest real part."""
-        return float(self.values.real.max()) + 0.0  # no -0.0
-
-    @cached_property
-    def max_imag(self) -> float:
-        """Largest imaginary part."""
-        return float(self.values.imag.max()) + 0.0  # no -0.0
 
     @cached_property
     def resolution(self) -> Float64[np.ndarray, "N"]:
@@ -151,7 +130,7 @@ class Spectrum:
         """
         if self.frequencies is None:
             raise InputError("eigenvalues with zero padding have no frequency; compute them with circular padding")
-        return (np.abs(self.frequencies) >= np.pi / 2).any(axis=1)
+        return is_high(self.frequencies)
 
     @property
     def per_group(self) -> Complex[np.ndarray, "groups n"]:
@@ -358,10 +337,14 @@ def normalized_convolution(spectrum: Any, what: str) -> tuple[Convolution, float
     Raises
     ------
     InputError
-        If bare eigenvalues are given; the message begins with `what`.
+        If bare eigenvalues are given (the message begins with `what`), or an operator that is no convolution and
+        complex or large.
     """
-    if isinstance(spectrum, Convolution):
-        return spectrum.normalized()
+    operator = getattr(spectrum, "operator", spectrum)
+    if isinstance(operator, GeneralOperator):
+        operator = operator.as_convolution()
+    if isinstance(operator, Convolution):
+        return operator.normalized()
     if not isinstance(spectrum, Spectrum):
         raise InputError(
             f"{what} needs the operator, eigenvalues alone don't determine it: expected a Spectrum, "
