@@ -123,7 +123,8 @@ class Diagnosis(Shown):
 
     def __repr__(self) -> str:
         largest = "unknown" if self.max_abs is None else f"{self.max_abs:.4g}"
-        return f"Diagnosis({count_of(self.roots, 'root')}, max|q| {largest} on {self.eigenvalues:,} eigenvalues)"
+        what = "Ritz values" if self.ritz_values else "eigenvalues"
+        return f"Diagnosis({count_of(self.roots, 'root')}, max|q| {largest} on {self.eigenvalues:,} {what})"
 
     def parts(self) -> list[str | Table]:
         """Return the table of the numbers, and the sentences."""

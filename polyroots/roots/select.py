@@ -132,7 +132,7 @@ def select_roots(
     Of a sparse matrix, here the Laplacian in one dimension:
 
     >>> from scipy.sparse import diags_array
-    >>> A = diags_array([-1, 2, -1], offsets=[-1, 0, 1], shape=(50, 50))
+    >>> A = diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(50, 50))
     >>> print(select_roots(A, degree=1, strategy="minimax").real.round(4))
     [3.4125 0.5875]
     """
