@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -69,7 +70,7 @@ def in_threads(
 
 
 def chunks(
-    indices: NDArray[np.intp], block: tuple[int, int, int], workers: int | None = None
+    indices: NDArray[np.intp], block: tuple[int, int, int], workers: int | None = None, multiple: int = 1
 ) -> list[NDArray[np.intp]]:
     """Return frequencies split into tasks, several for each worker.
 
@@ -80,6 +81,8 @@ def chunks(
         Groups, rows and columns of the matrices at a frequency.
     workers : int, optional
         As for `in_threads`.
+    multiple : int
+        The number of matrices in each task but the last is a multiple of it.
 
     Returns
     -------
@@ -90,11 +93,13 @@ def chunks(
     # Smaller tasks would hold the interpreter's lock and run one after the other.
     least = -(-_LOCKED_BELOW // (groups * min(rows, columns)))
     length = max(1, least, min(_CHUNK_BYTES // (16 * groups * rows * columns), fair))
+    multiple //= math.gcd(multiple, groups)
+    length = -(-length // multiple) * multiple
     return [indices[start : start + length] for start in range(0, len(indices), length)]
 
 
 def half_chunks(
-    partner: NDArray[np.intp], block: tuple[int, int, int], workers: int | None = None
+    partner: NDArray[np.intp], block: tuple[int, int, int], workers: int | None = None, multiple: int = 1
 ) -> list[NDArray[np.intp]]:
     """Return one frequency of each conjugate pair split into tasks, those with complex matrices first.
 
@@ -102,7 +107,7 @@ def half_chunks(
     ----------
     partner : (F,) int
         Position of each frequency's conjugate; self-conjugate frequencies have separate tasks.
-    block, workers
+    block, workers, multiple
         As for `chunks`.
 
     Returns
@@ -110,7 +115,8 @@ def half_chunks(
     list of (n,) int arrays
     """
     index = np.arange(len(partner))
-    return chunks(index[index < partner], block, workers) + chunks(index[index == partner], block, workers)
+    pairs = chunks(index[index < partner], block, workers, multiple)
+    return pairs + chunks(index[index == partner], block, workers)
 
 
 def usable_cores() -> int:

@@ -187,12 +187,16 @@ def test_imports_run_downwards() -> None:
 
 
 def test_rooms_are_few_and_entered_by_the_door() -> None:
-    """A package imports from the `__init__` of another one only, and there are few such imports."""
+    """A package imports from the `__init__` of another one only, and there are few such imports: one in 205 lines.
+
+    That is fewer than 110 for the 22,560 lines of version 0.1.0.
+    """
     between = [item for item in imports_between_rooms() if room_of(item[2]) not in LEAVES]
     between = [item for item in between if item[1].split(".")[0] != item[2].split(".")[1]]
     for path, _, module in between:
         assert module.count(".") == 1, f"{path} imports {module}"
-    assert len(between) < 110
+    lines = sum(path.read_text("utf-8").count("\n") for path in (ROOT / "polyroots").rglob("*.py"))
+    assert len(between) < lines / 205
 
 
 def test_files_are_short() -> None:

@@ -1,4 +1,4 @@
-"""How long the analysis of layers takes, estimated before the work from one small eigenvalue problem."""
+"""How long the analysis of layers takes, estimated before the work from two small eigenvalue problems."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from polyroots.analysis.layers import Analysis, Layer, why_no_eigenvalues
+from polyroots.spectra import LANES, eigvals
 from polyroots.threads import usable_cores
 
 # Seconds for n^3 operations of LAPACK's eigenvalues of a complex n x n matrix on a slow core; where they promise less
@@ -18,6 +20,13 @@ _SLOW = 2e-8
 _PROBE = 128
 # Shares of that time which singular values, and real eigenvalues with vectors, take.
 _SINGULAR, _DENSE = 0.2, 0.7
+
+
+class Operations(NamedTuple):
+    """Operations in units of n^3 for the eigenvalues of a complex n x n matrix: of a stack of them, and of LAPACK."""
+
+    stacked: float
+    by_lapack: float
 
 
 @dataclass(frozen=True)
@@ -55,20 +64,22 @@ def estimate(layers: Sequence[Layer], analysis: Analysis) -> list[Work]:
     -------
     list of Work
     """
-    operations: dict[tuple[tuple[int, ...], tuple[int, int]], list[float]] = {}
+    operations: dict[tuple[tuple[int, ...], tuple[int, int]], list[Operations]] = {}
     for layer in layers:
         operations.setdefault((layer.shape, layer.conv.size), []).append(_operations(layer, analysis))
-    total = sum(map(sum, operations.values()))
     workers = min(analysis.workers or usable_cores(), usable_cores())
-    rate = (_measured() if total * _SLOW / workers > 1 else _SLOW) / workers
-    found = [Work(shape, size, len(each), rate * sum(each)) for (shape, size), each in operations.items()]
-    return sorted(found, key=lambda work: -work.seconds)
+    total = sum(sum(each) for found in operations.values() for each in found)
+    stacked, by_lapack = _measured() if total * _SLOW / workers > 1 else (_SLOW, _SLOW)
+    work = []
+    for (shape, size), found in operations.items():
+        seconds = sum(stacked * each.stacked + by_lapack * each.by_lapack for each in found) / workers
+        work.append(Work(shape, size, len(found), seconds))
+    return sorted(work, key=lambda work: -work.seconds)
 
 
-def _operations(layer: Layer, analysis: Analysis) -> float:
-    """Return the cost of a layer in units of n^3 for the eigenvalues of a complex n x n matrix."""
+def _operations(layer: Layer, analysis: Analysis) -> Operations:
     if analysis.k:
-        return 0.0
+        return Operations(0, 0)
     conv, groups = layer.conv, layer.conv.groups
     padding = analysis.padding_for(layer)
     # A kernel of zeros, because the weight is not to be read yet.
@@ -77,22 +88,25 @@ def _operations(layer: Layer, analysis: Analysis) -> float:
     has_eigenvalues = analysis.kind != "singular" and not why_no_eigenvalues(layer)
     if padding == "circular":
         matrices = groups * math.prod(operator.period) / 2
-        cost = matrices * rows**3 if has_eigenvalues else 0.0
+        singular = 0.0
         if analysis.kind != "eigenvalues":
             s = math.prod(conv.stride)
-            cost += _SINGULAR * matrices / s * min(rows, columns * s) ** 2 * max(rows, columns * s)
-        return cost
+            singular = _SINGULAR * matrices / s * min(rows, columns * s) ** 2 * max(rows, columns * s)
+        return Operations(matrices * rows**3 if has_eigenvalues else 0.0, singular)
     n = columns * math.prod(conv.size)
-    return groups * n**3 * (_DENSE * has_eigenvalues + _SINGULAR * (analysis.kind != "eigenvalues"))
+    return Operations(0, groups * n**3 * (_DENSE * has_eigenvalues + _SINGULAR * (analysis.kind != "eigenvalues")))
 
 
-def _measured() -> float:
-    """Return the measured seconds for n^3 operations of a complex eigenvalue problem."""
+def _measured() -> tuple[float, float]:
+    """Return the measured seconds for n^3 operations of a stack of complex eigenvalue problems, and of LAPACK's."""
     rng = np.random.default_rng(0)
-    A = rng.standard_normal((_PROBE, _PROBE)) + 1j * rng.standard_normal((_PROBE, _PROBE))
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        np.linalg.eigvals(A)
-        times.append(time.perf_counter() - start)
-    return min(times) / _PROBE**3
+    stack = rng.standard_normal((LANES, _PROBE, _PROBE)) + 1j * rng.standard_normal((LANES, _PROBE, _PROBE))
+    seconds = []
+    for solve in (lambda: eigvals(stack), lambda: np.linalg.eigvals(stack[0])):
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            solve()
+            times.append(time.perf_counter() - start)
+        seconds.append(min(times))
+    return seconds[0] / LANES / _PROBE**3, seconds[1] / _PROBE**3

@@ -16,7 +16,7 @@ from polyroots.errors import InputError, unknown_name
 from polyroots.models.linear_part import LinearStep, linear_steps, plain_steps, relu_gains
 from polyroots.models.network import MgNet
 from polyroots.models.operator import ConvOperator
-from polyroots.spectra import DENSE_LIMIT, PADDINGS, Convolution, explicit_matrix, whole
+from polyroots.spectra import DENSE_LIMIT, LANES, PADDINGS, Convolution, eigvals, explicit_matrix, whole
 from polyroots.threads import half_chunks, in_threads
 
 Stack = Inexact[np.ndarray, "k n n"]
@@ -254,7 +254,7 @@ class _Problem:
             found[chosen] = values
             norms.append(of_maps)
 
-        in_threads(solve, half_chunks(partner, (1, A.c_in, A.c_in), workers), workers)
+        in_threads(solve, half_chunks(partner, (1, A.c_in, A.c_in), workers, LANES), workers)
         norm, feature_norm = np.max(norms, axis=0).tolist()
         return found.reshape(-1), norm, feature_norm
 
@@ -266,7 +266,7 @@ class _Problem:
             of_features = self._residual(stacks, identity, zero) if self.has_features else zero
         if not (np.isfinite(of_residual).all() and np.isfinite(of_features).all()):
             raise InputError(f"{self.title}: its operator overflows float64; its weights or coefficients are too large")
-        values = np.linalg.eigvals(of_residual).astype(np.complex128)
+        values = eigvals(of_residual).astype(np.complex128)
         return values, _largest_norm(of_residual), _largest_norm(of_features) if self.has_features else 0.0
 
     def _residual(self, stacks: Mapping[ConvOperator, Stack], u: Stack, r: Stack) -> Stack:

@@ -1,5 +1,6 @@
 """Convolutions as operators, their symbols, eigenvalues and singular values, and how far they are from normal."""
 
+from polyroots.spectra.batched_qr import LANES, eigvals
 from polyroots.spectra.clusters import cluster_labels
 from polyroots.spectra.convolution import (
     PADDINGS,
@@ -36,6 +37,7 @@ from polyroots.spectra.zero_padding import is_direct
 __all__ = [
     "DENSE_IS_FASTER",
     "DENSE_LIMIT",
+    "LANES",
     "PADDINGS",
     "Convolution",
     "End",
@@ -54,6 +56,7 @@ __all__ = [
     "departure_from_normality",
     "eigenvalues",
     "eigenvalues_of",
+    "eigvals",
     "explicit_matrix",
     "extreme_eigenvalues",
     "extreme_eigenvalues_of",

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float64, Int
-from numpy.linalg import eigvals
 from numpy.typing import DTypeLike, NDArray
 
 from polyroots.errors import InputError
 from polyroots.files import reading_archive, replacing
+from polyroots.spectra.batched_qr import LANES, eigvals
 from polyroots.spectra.convolution import Convolution, principal
 from polyroots.spectra.general_operator import GeneralOperator
 from polyroots.spectra.resolution import resolution_of
@@ -215,7 +215,8 @@ def eigenvalues(
     With circular padding the eigenvalues of the symbol are computed at half of the frequencies, and at the others by
     conjugation. The symbol at the self-conjugate frequencies (at most four) is real and solved as such, so that the
     result is closed under conjugation to the last bit. If the symbol has a shorter period than the image (1x1 kernels,
-    dilations), one period is solved. LAPACK runs in `workers` threads with one BLAS thread each.
+    dilations), one period is solved. Several matrices at once are solved by a QR algorithm in the processor's vector
+    units, and by LAPACK where that was not built or they are large; in `workers` threads with one BLAS thread each.
 
     With zero padding the eigenvalues of the explicit matrix are computed, with their conditions. Taps in a closed
     half-plane, as of causal kernels, make it block triangular, and lines of pixels are solved; there is a formula for
@@ -231,7 +232,8 @@ def eigenvalues(
     dilation : int or (int, int)
     groups : int
     dtype : complex128 or complex64
-        Precision of the solver with circular padding; complex64 needs half of the memory and gives 5 to 6 digits.
+        Precision of the solver with circular padding; complex64 takes half of the memory and the time, and gives 5 to 6
+        digits.
     workers : int, optional
         Threads; by default one for each core that this process may use.
 
@@ -325,7 +327,7 @@ def _solve_symbol(
         values[partner[chosen]] = Lambda.conj()
         values[chosen] = Lambda
 
-    in_threads(solve, half_chunks(partner, (groups, m, m), workers), workers, on_progress)
+    in_threads(solve, half_chunks(partner, (groups, m, m), workers, LANES), workers, on_progress)
     if (period_h, period_w) != (H, W):
         values = np.tile(values.reshape(period_h, period_w, groups, m), (H // period_h, W // period_w, 1, 1))
     return values.reshape(-1) * scale

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Complex128, Float64, Inexact, Int
 from numpy.typing import NDArray
 
+from polyroots.spectra.batched_qr import LANES, eigvals
 from polyroots.spectra.convolution import Convolution, principal
 from polyroots.threads import chunks, in_threads
 
@@ -186,10 +187,10 @@ class SymbolSearch:
         result = np.empty((total, self.operator.c_in), dtype=np.complex128)
 
         def solve(chosen: Int[np.ndarray, "f"]) -> None:
-            result[chosen] = np.linalg.eigvals(symbols(chosen)).reshape(len(chosen), -1)
+            result[chosen] = eigvals(symbols(chosen)).reshape(len(chosen), -1)
 
         groups, m, _, _, _ = self.operator.kernels.shape
-        in_threads(solve, chunks(np.arange(total), (groups, m, m), self.workers), self.workers)
+        in_threads(solve, chunks(np.arange(total), (groups, m, m), self.workers, LANES), self.workers)
         return result
 
     def _theta(self, indices: Int[np.ndarray, "F 2"]) -> Float64[np.ndarray, "F 2"]:
