@@ -1,15 +1,11 @@
-"""Numbers as text: counts with their nouns, shares and bounds rounded down; objects that are shown as tables."""
+"""Numbers as text: counts with their nouns, shares and bounds rounded down."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Context
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from typing import Any
 
 
 def count_of(number: int, what: str, plural: str = "") -> str:
@@ -82,21 +78,3 @@ def text_of(value: Any) -> str:
         short = f"{value:g}"
         return short if float(short) == value else repr(value)
     return str(value)
-
-
-class Shown(ABC):
-    """An object that ``print`` and notebooks show as tables and sentences."""
-
-    @abstractmethod
-    def parts(self) -> list[str | Table]:
-        """Return the tables and sentences, from top to bottom."""
-
-    def __str__(self) -> str:
-        from polyroots.tables import as_text
-
-        return as_text(*self.parts())
-
-    def _repr_html_(self) -> str:
-        from polyroots.tables import as_html
-
-        return as_html(*self.parts())

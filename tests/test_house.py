@@ -126,6 +126,7 @@ def test_public_functions_are_not_hidden_by_their_modules() -> None:
 ROOMS = (
     "errors",
     "tables",
+    "display",
     "text",
     "files",
     "threads",
@@ -146,7 +147,7 @@ ROOMS = (
     "study",
     "report",
 )
-LEAVES = ("errors", "tables", "text", "files", "threads")
+LEAVES = ("errors", "tables", "display", "text", "files", "threads")
 
 
 def room_of(module: str) -> str:

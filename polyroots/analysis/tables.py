@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from polyroots.display import Shown
 from polyroots.spectra import Spectrum, departure_from_normality
 from polyroots.tables import dimensions, known, table
-from polyroots.text import Shown, count_of
+from polyroots.text import count_of
 
 if TYPE_CHECKING:
     from polyroots.analysis.layers import Layer, LayerResult

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from polyroots.display import Shown
 from polyroots.files import without_infinity
 from polyroots.initialization.operators import OperatorToDamp
 from polyroots.initialization.request import InitRequest
@@ -19,7 +20,7 @@ from polyroots.initialization.tables import (
 from polyroots.models import Inert, PolyMgNet, PolyStep, Rectified, inert_coefficients, rectified_coefficients
 from polyroots.polynomials import Diagnosis, ResidualPolynomial, factors_from_roots, roots_of_block
 from polyroots.roots import RootChoice
-from polyroots.text import Shown, count_of
+from polyroots.text import count_of
 
 if TYPE_CHECKING:
     from rich.table import Table

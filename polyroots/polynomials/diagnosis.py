@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Complex128, Float64
 from numpy.typing import ArrayLike
 
+from polyroots.display import Shown
 from polyroots.errors import ConvergenceError
 from polyroots.polynomials.blocks import multiplied
 from polyroots.polynomials.leja import extra_copies, prominence
@@ -25,7 +26,7 @@ from polyroots.polynomials.operator_norm import FactoredPolynomial, residual_nor
 from polyroots.polynomials.tables import diagnosis_cells, diagnosis_table
 from polyroots.polynomials.target import Target
 from polyroots.spectra import Convolution, GeneralOperator, OperatorSpectrum, Spectrum
-from polyroots.text import Shown, count_of, floored, share
+from polyroots.text import count_of, floored, share
 
 if TYPE_CHECKING:
     from rich.table import Table

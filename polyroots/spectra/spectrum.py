@@ -26,6 +26,7 @@ from polyroots.files import reading_archive, replacing
 from polyroots.spectra.batched_qr import LANES, eigvals
 from polyroots.spectra.convolution import Convolution, principal
 from polyroots.spectra.general_operator import GeneralOperator
+from polyroots.spectra.labelled import Labelled
 from polyroots.spectra.resolution import resolution_of
 from polyroots.spectra.values import EigenvalueSet, is_high
 from polyroots.spectra.zero_padding import dense_eigenvalues
@@ -33,8 +34,11 @@ from polyroots.threads import Progress, half_chunks, in_threads
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum(EigenvalueSet):
+class Spectrum(Labelled):
     """The eigenvalues of a convolution, with the convolution.
+
+    ``np.asarray(Lambda)`` is `values`; iteration, ``Lambda[:5]`` and masks take from them. A notebook shows a spectrum as
+    a picture.
 
     Attributes
     ----------
@@ -52,10 +56,13 @@ class Spectrum(EigenvalueSet):
     See Also
     --------
     eigenvalues : compute a spectrum
+    to_pandas, to_xarray, plot : for other libraries, and as a picture
 
     Examples
     --------
     >>> Lambda = eigenvalues(np.arange(9).reshape(1, 1, 3, 3), 4)
+    >>> np.asarray(Lambda).shape, Lambda[0]
+    ((16,), np.complex128(36+0j))
     >>> Lambda, Lambda.values[Lambda.is_high_frequency].size
     (Spectrum(16 eigenvalues of 1x1x3x3 at 4x4, circular, radius 36), 15)
     """
