@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from polyroots.errors import InputError
-from polyroots.plotting import COLOURS, EIGENVALUE, REFERENCE, ROOT, WIDTHS, style, wrapped
+from polyroots.plotting import COLOURS, WIDTHS, Curve, draw_curves, style, wrapped
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import select_roots
 from polyroots.spectra import Convolution, Spectrum, eigenvalues_of
@@ -108,42 +108,18 @@ def _written(value: float) -> str:
 
 
 def _draw_choice(axes: Axes, values: Float64[np.ndarray, "N"], choice: Mapping[str, Any]) -> None:
-    margin = 0.06 * float(np.ptp(values))
-    left, right = min(float(values.min()), 0.0) - margin, max(float(values.max()), 0.0) + margin
-    t = np.linspace(left, right, 801)
-    blocks = [1 - t / root for root in choice["roots"]]
-    axes.axhspan(-1, 1, color=REFERENCE, alpha=0.1, linewidth=0, label="$|q| \\leq 1$")
-    axes.axhline(0, color=REFERENCE, linewidth=0.4)
-    for number, (block, colour, line) in enumerate(zip(blocks, COLOURS[2:4], ("--", "-."), strict=True), 1):
-        axes.plot(
-            t, block, line, color=colour, linewidth=0.9, label=f"block {number}: $1 - \\lambda/\\lambda_{number}$"
+    curves = [
+        Curve(
+            ResidualPolynomial([root]),
+            {"color": colour, "linestyle": line, "linewidth": 0.9}
+            | {"label": f"block {number}: $1 - \\lambda/\\lambda_{number}$"},
         )
-    axes.plot(t, blocks[0] * blocks[1], "-", color="black", linewidth=1.3, label="$q_2$, their product")
-    # Marks on the axis at every n-th eigenvalue: marks at all of many would merge to a bar.
-    shown = np.sort(values)[:: max(1, len(values) // 400)]
-    axes.plot(
-        shown,
-        np.full(len(shown), 0.035),
-        "|",
-        transform=axes.get_xaxis_transform(),
-        color=EIGENVALUE,
-        markersize=5,
-        markeredgewidth=0.3,
-        rasterized=True,
-        label="eigenvalues",
+        for number, (root, colour, line) in enumerate(zip(choice["roots"], COLOURS[2:4], ("--", "-."), strict=True), 1)
+    ]
+    product = Curve(
+        ResidualPolynomial(choice["roots"]), {"color": "black", "linewidth": 1.3, "label": "$q_2$, their product"}
     )
-    axes.plot(
-        choice["roots"],
-        [0, 0],
-        "o",
-        markerfacecolor=ROOT,
-        markeredgecolor="white",
-        markersize=5,
-        zorder=4,
-        label="roots",
-    )
-    axes.set_xlim(left, right)
+    draw_curves(axes, values, [*curves, product], choice["roots"])
     axes.set_ylim(-_LIMIT, _LIMIT)
     axes.set_yticks([-1, 0, 1])
     axes.set_title(f"{_WORDS[choice['strategy']]}\nmax$|q|$ = {_written(choice['max_abs'])}", fontsize="medium")
-    axes.spines[["top", "right"]].set_visible(False)

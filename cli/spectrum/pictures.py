@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polyroots.plotting import LayerExtent, draw_overview, draw_singular_values, draw_spectrum, save_figure
+from polyroots.plotting import draw_overview, draw_singular_values, draw_spectrum, save_figure
 from polyroots.spectra import numerical_range
 from polyroots.tables import dimensions
 from polyroots_cli.console import progress
@@ -32,9 +32,7 @@ def draw_all(results: dict[str, LayerResult], directory: Path, title: str, worke
         for number, (name, result) in enumerate(results.items(), 1):
             _draw_layer(directory / file_stem(name, number), name, result, workers)
             bar.advance(task)
-        save_figure(
-            draw_overview([_row(name, result) for name, result in results.items()], title), directory / "overview"
-        )
+        save_figure(draw_overview(results, title), directory / "overview")
         bar.advance(task)
 
 
@@ -48,7 +46,7 @@ def _draw_layer(stem: Path, name: str, result: LayerResult, workers: int | None)
         every = 1 + _multiplications(result.spectrum) // _AFFORDABLE
         boundary = numerical_range(result.spectrum, _ANGLES, every=every, workers=workers).points
         label = "numerical range" if every == 1 else f"numerical range, 1/{every} of the frequencies"
-        figure = draw_spectrum(result.spectrum.values, title, numerical_range=boundary, range_label=label)
+        figure = draw_spectrum(result.spectrum, title, numerical_range=boundary, range_label=label)
         save_figure(figure, stem)
     elif result.extremes is not None:
         values = np.concatenate([end.values[end.converged] for end in result.extremes.ends.values()])
@@ -71,14 +69,6 @@ def _multiplications(spectrum: Spectrum) -> int:
     H, W = spectrum.convolution.period
     groups, rows, _, _, _ = spectrum.convolution.kernels.shape
     return H * W // 2 * groups * rows**3 // 3
-
-
-def _row(name: str, result: LayerResult) -> LayerExtent:
-    ends, singular = result.ends, result.singular
-    norm = None if singular is None else singular.norm
-    if ends is None:
-        return LayerExtent(name, norm=norm)
-    return LayerExtent(name, (ends.min_real, ends.max_real), ends.max_imag, ends.radius, norm)
 
 
 def file_stem(name: str, number: int) -> str:

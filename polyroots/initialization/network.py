@@ -14,7 +14,6 @@ from polyroots.initialization.request import Signs
 from polyroots.models import AlphaInit, PolyMgNet, PolyStep, blocks_that_rectify_twice, set_coefficients
 from polyroots.polynomials import factors_from_roots
 from polyroots.roots import RootChoice
-from polyroots.spectra import Convolution
 
 
 def require_polynomial(model: nn.Module) -> PolyMgNet:
@@ -74,7 +73,7 @@ def operators_to_damp(
                 first = last + 1
             if A.weight.is_meta:
                 raise InputError(f"{title}: A has no numbers yet, it is on the meta device; give it weights first")
-            convolution = Convolution.of(A.weight, size, padding=padding, name=f"{names[A]}.weight")
+            convolution = A.convolution(size, padding, f"{names[A]}.weight")
             blocks = tuple(step.letter for step in steps) if has_fixed_blocks else None
             positive = own if signs == "placement" and blocks is not None else ()
             operators.append(OperatorToDamp(number, title, convolution, region, blocks, positive))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.spectra import singular_values, whole
+from polyroots.spectra import Convolution, Spectrum, eigenvalues_of, singular_values, whole
 
 Padding = Literal["zeros", "circular"]
 Init = Literal["kaiming", "shifted"]
@@ -77,6 +77,14 @@ class ConvOperator(nn.Conv2d):
         if self.padding_mode == "circular":
             return conv2d(pad(u, (1, 1, 1, 1), mode="circular"), kernel)
         return conv2d(u, kernel, padding=1)
+
+    def convolution(self, size: int | tuple[int, int], padding: str = "circular", name: str = "A") -> Convolution:
+        """Return the operator on a grid, for spectra; the name is for messages."""
+        return Convolution.of(self.weight, size, padding=padding, name=name)
+
+    def spectrum(self, size: int | tuple[int, int], name: str = "A") -> Spectrum:
+        """Return the eigenvalues on a grid, with circular padding."""
+        return eigenvalues_of(self.convolution(size, name=name))
 
 
 @torch.no_grad()

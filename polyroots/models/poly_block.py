@@ -15,7 +15,6 @@ from polyroots.models.placement import Placement
 from polyroots.models.step import Alphas
 from polyroots.polynomials import require_degree
 from polyroots.roots import choose_roots
-from polyroots.spectra import Convolution, eigenvalues_of
 
 
 class BlockOptions(TypedDict, total=False):
@@ -89,7 +88,7 @@ class PolyBlock(nn.Module):
                 raise InputError(
                     f"the strategy '{roots}' needs the size of the grid that A's spectrum is taken on; give size"
                 )
-            choice = choose_roots(eigenvalues_of(Convolution.of(A.weight, size, name="A")), degree, roots, blocks)
+            choice = choose_roots(A.spectrum(size), degree, roots, blocks)
             blocks, roots = choice.blocks, choice.roots
         self.level = Level(
             channels,

@@ -1,4 +1,4 @@
-"""Pictures of spectra and residual polynomials, drawn from arrays by matplotlib."""
+"""Pictures of spectra and residual polynomials, drawn by matplotlib."""
 
 from polyroots.plotting.contours import bounds_between, draw_bands, draw_contours
 from polyroots.plotting.decay import draw_singular_values
@@ -6,6 +6,7 @@ from polyroots.plotting.flow import SpectrumAtEpoch, draw_flow
 from polyroots.plotting.labels import End, label_ends, spread
 from polyroots.plotting.overview import LayerExtent, draw_overview
 from polyroots.plotting.plane import draw_spectrum, frame
+from polyroots.plotting.real_axis import Curve, draw_curves, draw_real
 from polyroots.plotting.style import (
     COLOUR_MAP,
     COLOURS,
@@ -15,6 +16,7 @@ from polyroots.plotting.style import (
     START,
     STRATEGY_LINES,
     WIDTHS,
+    new_axes,
     save_figure,
     style,
     wrapped,
@@ -31,14 +33,17 @@ __all__ = [
     "START",
     "STRATEGY_LINES",
     "WIDTHS",
+    "Curve",
     "End",
     "LayerExtent",
     "SpectrumAtEpoch",
     "bounds_between",
     "draw_bands",
     "draw_contours",
+    "draw_curves",
     "draw_flow",
     "draw_overview",
+    "draw_real",
     "draw_singular_values",
     "draw_spectrum",
     "draw_surface",
@@ -46,6 +51,7 @@ __all__ = [
     "frame",
     "hull",
     "label_ends",
+    "new_axes",
     "save_figure",
     "spread",
     "style",

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
-from polyroots.plotting.plane import frame, legend_below
-from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style, wrapped
+from polyroots.plotting.plane import add_legend, frame
+from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, canvas, wrapped
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.text import count_of
 
@@ -29,19 +30,20 @@ _WIDEST = 5.6
 
 
 def draw_contours(
-    values: Complex[np.ndarray, "N"],
+    spectrum: ArrayLike,
     q: ResidualPolynomial,
-    title: str,
+    title: str = "",
     *,
     chosen: Bool[np.ndarray, "N"] | None = None,
     max_points: int = 4000,
     width: float | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Return a picture of |q| in the complex plane: bands, the line |q| = 1, eigenvalues and roots.
 
     Parameters
     ----------
-    values : (N,) complex
+    spectrum : Spectrum, or (N,) array_like of complex
         Eigenvalues.
     q : ResidualPolynomial
     title : str
@@ -52,6 +54,8 @@ def draw_contours(
         An even subset of this size is drawn of more eigenvalues.
     width : float, optional
         In inches, for print, with letters of the size that they have on paper.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw in; by default those of a new figure.
 
     Returns
     -------
@@ -67,6 +71,7 @@ def draw_contours(
     >>> figure.get_suptitle()
     'one root'
     """
+    values = np.asarray(spectrum, dtype=complex)
     every = max(1, -(-len(values) // max_points))
     others = np.empty(0, dtype=complex) if chosen is None else values[~chosen][::every]
     damped = values if chosen is None else values[chosen]
@@ -75,14 +80,12 @@ def draw_contours(
     limits = frame(np.concatenate([points, others, values[[values.real.argmin(), values.real.argmax()]], near]))
     low, high, top = limits
 
-    with style(width):
-        # Across two columns it would fill the page.
-        across = min(width or 5.6, _WIDEST)
-        # Inches for a title of two lines and a legend of one or two, and for the colour bar.
-        around = (1.6 if chosen is None else 1.8) if width is None else 1.25
-        beside = 1.7 if width is None else 1.2
-        figure = Figure(figsize=(across, (across - beside) * 2 * top / (high - low) + around), layout="constrained")
-        axes = figure.add_subplot()
+    # Across two columns it would fill the page.
+    across = min(width or 5.6, _WIDEST)
+    # Inches for a title of two lines and a legend of one or two, and for the colour bar.
+    around = (1.6 if chosen is None else 1.8) if width is None else 1.25
+    beside = 1.7 if width is None else 1.2
+    with canvas(ax, (across, (across - beside) * 2 * top / (high - low) + around), width) as (figure, axes):
         largest = float(np.abs(q(damped)).max())
         bounds = BANDS if 0.2 <= largest <= BANDS[-1] else bounds_between(min(BANDS[0], largest / 50), largest)
         bands = _draw_magnitude(axes, q, limits, bounds)
@@ -115,10 +118,13 @@ def draw_contours(
         axes.set_aspect("equal")
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
-        figure.suptitle(wrapped(title, across))
+        if title and ax is None:
+            figure.suptitle(wrapped(title, across))
+        elif title:
+            axes.set_title(title)
         bar = figure.colorbar(bands, ax=axes, shrink=0.9, pad=0.02, ticks=bounds, format="%g")
         bar.set_label("$|q|$")
-        legend_below(figure, 3)
+        add_legend(figure if ax is None else axes, 3)
     return figure
 
 

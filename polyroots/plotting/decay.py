@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float64
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, style
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, canvas
 
 
-def draw_singular_values(sigma: Float64[np.ndarray, "N"], title: str) -> Figure:
+def draw_singular_values(sigma: Float64[np.ndarray, "N"], title: str = "", *, ax: Axes | None = None) -> Figure:
     """Return a picture of singular values against their rank, on a logarithmic scale.
 
     Parameters
@@ -17,6 +18,8 @@ def draw_singular_values(sigma: Float64[np.ndarray, "N"], title: str) -> Figure:
     sigma : (N,) float64, descending
         Values that are zero to rounding are left out; the picture gives their number.
     title : str
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw in; by default those of a new figure.
 
     Returns
     -------
@@ -24,9 +27,7 @@ def draw_singular_values(sigma: Float64[np.ndarray, "N"], title: str) -> Figure:
     """
     floor = len(sigma) * np.finfo(float).eps * float(sigma[0])
     shown = sigma[sigma > floor]
-    with style():
-        figure = Figure(figsize=(4.6, 3.2), layout="constrained")
-        axes = figure.add_subplot()
+    with canvas(ax, (4.6, 3.2)) as (figure, axes):
         rank = np.arange(1, len(shown) + 1) / len(sigma)
         line = "-" if len(shown) > 30 else ".-"
         axes.plot(rank, shown, line, color=EIGENVALUE, linewidth=1.2, rasterized=len(shown) > 10_000)
@@ -36,5 +37,6 @@ def draw_singular_values(sigma: Float64[np.ndarray, "N"], title: str) -> Figure:
         zeros = len(sigma) - len(shown)
         axes.set_xlabel(f"rank / {len(sigma):,}" + (f"; {zeros:,} are zero to rounding" if zeros else ""))
         axes.set_ylabel("singular value")
-        axes.set_title(title)
+        if title:
+            axes.set_title(title)
     return figure

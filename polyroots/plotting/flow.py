@@ -10,7 +10,7 @@ from jaxtyping import Complex, Complex128
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from scipy.optimize import linear_sum_assignment
 
@@ -37,7 +37,14 @@ class SpectrumAtEpoch(NamedTuple):
     q: ResidualPolynomial | None
 
 
-def draw_flow(spectra: Sequence[SpectrumAtEpoch], title: str, remark: str = "", width: float | None = None) -> Figure:
+def draw_flow(
+    spectra: Sequence[SpectrumAtEpoch],
+    title: str = "",
+    remark: str = "",
+    width: float | None = None,
+    *,
+    fig: Figure | SubFigure | None = None,
+) -> Figure:
     """Return a picture of the spectra's outlines and the roots' paths in the plane, and of |q| over the epochs.
 
     Parameters
@@ -50,6 +57,8 @@ def draw_flow(spectra: Sequence[SpectrumAtEpoch], title: str, remark: str = "", 
         A note on the polynomials below the title, such as that batch norm cancels the size of coefficients.
     width : float, optional
         In inches, for print.
+    fig : matplotlib.figure.Figure or SubFigure, optional
+        An empty figure to draw in, with constrained layout; by default a new one.
 
     Returns
     -------
@@ -65,7 +74,11 @@ def draw_flow(spectra: Sequence[SpectrumAtEpoch], title: str, remark: str = "", 
     with style(width):
         is_narrow = width is not None and width < _NARROW
         across = width or 9.2
-        figure = Figure(figsize=(across, 1.65 * across if is_narrow else 0.48 * across), layout="constrained")
+        figure: Figure | SubFigure = (
+            Figure(figsize=(across, 1.65 * across if is_narrow else 0.48 * across), layout="constrained")
+            if fig is None
+            else fig
+        )
         if is_narrow:
             plane, over_epochs = figure.subplots(2, 1, height_ratios=(1.25, 1))
         else:
@@ -83,8 +96,11 @@ def draw_flow(spectra: Sequence[SpectrumAtEpoch], title: str, remark: str = "", 
         over_epochs.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         over_epochs.set_xlim(spectra[0].epoch, spectra[-1].epoch)
         over_epochs.spines[["top", "right"]].set_visible(False)
-        figure.suptitle(wrapped(f"{title}\n{remark}" if remark else title, across))
-    return figure
+        if title or remark:
+            figure.suptitle(wrapped(f"{title}\n{remark}".strip(), across))
+    root = plane.get_figure(root=True)
+    assert root is not None
+    return root
 
 
 def _draw_plane(axes: Axes, spectra: Sequence[SpectrumAtEpoch], colours: ScalarMappable) -> None:

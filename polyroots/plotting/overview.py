@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style
+from polyroots.plotting.plane import add_legend
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas
 
 # Letters of a layer's name that leave room for the picture. A longer name is cut at its beginning, as its end
 # distinguishes layers.
@@ -33,12 +36,35 @@ class LayerExtent:
     radius: float | None = None
     norm: float | None = None
 
+    @classmethod
+    def of(cls, name: str, result: Any) -> LayerExtent:
+        """Return the extent of a `polyroots.analysis.LayerResult`."""
+        ends, singular = result.ends, result.singular
+        norm = None if singular is None else singular.norm
+        if ends is None:
+            return cls(name, norm=norm)
+        return cls(name, (ends.min_real, ends.max_real), ends.max_imag, ends.radius, norm)
 
-def draw_overview(layers: Sequence[LayerExtent], title: str) -> Figure:
-    """Return a picture with a line for each layer: interval of real parts, largest imaginary part, radius and norm."""
-    with style():
-        figure = Figure(figsize=(6.4, 0.21 * len(layers) + 1.5), layout="constrained")
-        axes = figure.add_subplot()
+
+def draw_overview(
+    layers: Sequence[LayerExtent] | Mapping[str, Any], title: str = "", *, ax: Axes | None = None
+) -> Figure:
+    """Return a picture with a line for each layer: interval of real parts, largest imaginary part, radius and norm.
+
+    Parameters
+    ----------
+    layers : ModelSpectra, or another mapping of names to `polyroots.analysis.LayerResult`, or sequence of LayerExtent
+    title : str
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw in; by default those of a new figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    if isinstance(layers, Mapping):
+        layers = [LayerExtent.of(name, result) for name, result in layers.items()]
+    with canvas(ax, (6.4, 0.21 * len(layers) + 1.5)) as (figure, axes):
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
         reach = max((abs(x) for layer in layers for x in _numbers(layer)), default=1.0)
         if reach >= 0.5:
@@ -74,8 +100,9 @@ def draw_overview(layers: Sequence[LayerExtent], title: str) -> Figure:
         axes.grid(axis="y", color=REFERENCE, alpha=0.15, linewidth=0.5)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("value")
-        axes.set_title(title.replace("$", r"\$"))
-        figure.legend(loc="outside lower center", ncols=3, columnspacing=1.2, handletextpad=0.4)
+        if title:
+            axes.set_title(title.replace("$", r"\$"))
+        add_legend(figure if ax is None else axes, 3)
     return figure
 
 

@@ -7,20 +7,23 @@ from jaxtyping import Complex, Complex128
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas
 
 # More points than this hide each other: their density is drawn instead.
 _MANY = 20_000
 
 
 def draw_spectrum(
-    values: Complex[np.ndarray, "N"],
-    title: str,
+    spectrum: ArrayLike,
+    title: str = "",
     *,
     numerical_range: Complex128[np.ndarray, "n"] | None = None,
     range_label: str = "numerical range",
     remark: str = "",
+    ax: Axes | None = None,
 ) -> Figure:
     """Return a picture of eigenvalues in the complex plane: points, or their density where there are many.
 
@@ -29,7 +32,7 @@ def draw_spectrum(
 
     Parameters
     ----------
-    values : (N,) complex
+    spectrum : Spectrum, or (N,) array_like of complex
     title : str
     numerical_range : (n,) complex128, optional
         Points of the numerical range's boundary, in order.
@@ -37,6 +40,8 @@ def draw_spectrum(
         Its name in the legend.
     remark : str
         A note below the real axis, such as that the values are a few extreme ones only.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw in; by default those of a new figure.
 
     Returns
     -------
@@ -53,18 +58,17 @@ def draw_spectrum(
     >>> figure.axes[0].get_title()
     'a shift'
     """
+    values = np.asarray(spectrum, dtype=complex)
     boundary = np.empty(0, dtype=complex) if numerical_range is None else numerical_range
     shown = np.concatenate([values, boundary])
     reach = float(np.abs(shown).max()) or 1.0
     rim = 1.0 if 0.5 <= reach <= 1 else 0.0
     low, high, top = frame(np.append(shown, [-rim, rim, 1j * rim]))
 
-    with style():
-        is_dense = len(values) > _MANY
-        width = 5.5 if is_dense else 4.6
-        plot_width = width - (1.6 if is_dense else 0.7)
-        figure = Figure(figsize=(width, plot_width * 2 * top / (high - low) + 1.4), layout="constrained")
-        axes = figure.add_subplot()
+    is_dense = len(values) > _MANY
+    width = 5.5 if is_dense else 4.6
+    plot_width = width - (1.6 if is_dense else 0.7)
+    with canvas(ax, (width, plot_width * 2 * top / (high - low) + 1.4)) as (figure, axes):
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
         if is_dense:
@@ -83,8 +87,9 @@ def draw_spectrum(
         axes.set_aspect("equal")
         axes.set_xlabel("Re $\\lambda$" + (f"\n{remark}" if remark else ""))
         axes.set_ylabel("Im $\\lambda$")
-        axes.set_title(title)
-        legend_below(figure, 2)
+        if title:
+            axes.set_title(title)
+        add_legend(figure if ax is None else axes, 2)
     return figure
 
 
@@ -120,11 +125,14 @@ def _mark_extremes(axes: Axes, values: Complex[np.ndarray, "N"], radius: float) 
     )
 
 
-def legend_below(figure: Figure, columns: int) -> None:
-    """Add a legend below the picture, with opaque symbols also for translucent points."""
-    legend = figure.legend(loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.4)
+def add_legend(place: Figure | Axes, columns: int) -> None:
+    """Add a legend below a figure, or within given axes, with opaque symbols also for translucent points."""
+    if isinstance(place, Axes):
+        legend = place.legend(fontsize="small")
+    else:
+        legend = place.legend(loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.4)
     for handle in legend.legend_handles:
-        if handle is not None:
+        if isinstance(handle, Line2D):
             handle.set_alpha(1)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -87,6 +88,37 @@ def style(width: float | None = None) -> Iterator[None]:
     }
     with mpl.rc_context(settings):
         yield
+
+
+@contextmanager
+def canvas(ax: Axes | None, size: tuple[float, float], width: float | None = None) -> Iterator[tuple[Figure, Axes]]:
+    """Yield a figure with axes to draw in: new ones in the project's style, or given axes in the style of their figure.
+
+    Parameters
+    ----------
+    ax : Axes, optional
+    size : (float, float)
+        Width and height of a new figure, in inches.
+    width : float, optional
+        As for `style`.
+    """
+    if ax is not None:
+        figure = ax.get_figure(root=True)
+        assert figure is not None
+        yield figure, ax
+        return
+    with style(width):
+        figure = Figure(figsize=size, layout="constrained")
+        yield figure, figure.add_subplot()
+
+
+def new_axes(*, in_space: bool = False) -> Axes:
+    """Return axes of a new figure of pyplot, which a notebook shows and ``plt.show()`` opens."""
+    from matplotlib import pyplot
+
+    kind = {"projection": "3d"} if in_space else {}
+    with style():
+        return pyplot.figure(layout="constrained").add_subplot(**kind)
 
 
 def wrapped(title: str, width: float) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Complex128, Float64
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 from scipy.spatial import ConvexHull, QhullError
 
 from polyroots.errors import InputError
@@ -28,11 +31,14 @@ FAR_BELOW = 0.4
 
 
 def draw_surface(
-    values: Complex128[np.ndarray, "N"],
+    spectrum: ArrayLike,
     q: ResidualPolynomial,
-    title: str,
+    title: str = "",
     max_points: int = 4000,
     width: float | None = None,
+    *,
+    fig: Figure | SubFigure | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Return a picture of the surface of |q| over the convex hull of a spectrum.
 
@@ -41,7 +47,7 @@ def draw_surface(
 
     Parameters
     ----------
-    values : (N,) complex128
+    spectrum : Spectrum, or (N,) array_like of complex
         Eigenvalues.
     q : ResidualPolynomial
     title : str
@@ -49,6 +55,10 @@ def draw_surface(
         An even subset of this size is drawn of more eigenvalues; the hull is that of all.
     width : float, optional
         In inches, for print, with letters of the size that they have on paper.
+    fig : matplotlib.figure.Figure or SubFigure, optional
+        An empty figure to draw in; by default a new one.
+    ax : three-dimensional Axes, optional
+        Axes to draw in, with a colour bar beside them; by default those of a new figure.
 
     Returns
     -------
@@ -57,12 +67,14 @@ def draw_surface(
     Raises
     ------
     InputError
-        If the eigenvalues lie on a line, so that their hull has no area.
+        If the eigenvalues lie on a line, so that their hull has no area, or `ax` is not three-dimensional.
 
     See Also
     --------
     draw_contours : The same as bands in the plane.
     """
+    values = np.asarray(spectrum, dtype=complex)
+    _require_space(ax)
     boundary = hull(values)
     grid = fill(boundary)
     height = np.abs(q(grid))
@@ -71,11 +83,12 @@ def draw_surface(
     top = max(float(height.max()), 1.0) if has_plane else float(height.max())
     floor = -0.35 * top
 
-    with style(width):
+    with nullcontext() if ax is not None else style(width):
         across = width or 6.4
         is_small = across < _SMALL
-        figure = Figure(figsize=(across, (0.95 if is_small else 0.8) * across))
-        axes = _add_axes(figure, boundary, (floor, top), is_small)
+        figure = fig or (Figure(figsize=(across, (0.95 if is_small else 0.8) * across)) if ax is None else ax.figure)
+        axes: Any = _add_axes(figure, is_small) if ax is None else ax
+        _set_limits(axes, boundary, (floor, top))
         norm = Normalize(0, float(height.max()))
         axes.contourf(
             grid.real, grid.imag, height, levels=12, zdir="z", offset=floor, cmap=COLOUR_MAP, norm=norm, zorder=0
@@ -96,28 +109,40 @@ def draw_surface(
         axes.set_zticks([tick for tick in axes.get_zticks() if 0 <= tick <= top])
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
-        lines = wrapped(title, across)
-        figure.suptitle(lines, y=0.985)
         shown = f"eigenvalues ({len(points):,} of {len(values):,})" if len(points) < len(values) else "eigenvalues"
-        _add_legend(figure, axes, shown, has_plane, lines.count("\n"), is_small)
-        bar = figure.add_axes((0.85, 0.25, 0.022, 0.42) if is_small else (0.89, 0.28, 0.022, 0.5))
+        handles = _handles(axes, shown, has_plane)
         name = f"$|q_{{{len(q.roots)}}}(\\lambda)|$"
-        figure.colorbar(ScalarMappable(norm, COLOUR_MAP), cax=bar, label="" if is_small else name)
-        if is_small:
-            bar.set_title(name)
-    return figure
+        colours = ScalarMappable(norm, COLOUR_MAP)
+        if ax is not None:
+            axes.legend(handles=handles, loc="upper left", fontsize="small")
+            figure.colorbar(colours, ax=axes, shrink=0.6, pad=0.12, label=name)
+            if title:
+                axes.set_title(title)
+        else:
+            lines = wrapped(title, across)
+            if title:
+                figure.suptitle(lines, y=0.985)
+            _add_legend(figure, handles, lines.count("\n"), is_small)
+            bar = figure.add_axes((0.85, 0.25, 0.022, 0.42) if is_small else (0.89, 0.28, 0.022, 0.5))
+            figure.colorbar(colours, cax=bar, label="" if is_small else name)
+            if is_small:
+                bar.set_title(name)
+    root: Figure = axes.get_figure(root=True)
+    return root
+
+
+def _require_space(ax: Axes | None) -> None:
+    """Raise InputError unless axes are three-dimensional."""
+    if ax is not None and ax.name != "3d":
+        raise InputError("a surface needs three-dimensional axes; make them with projection='3d', or leave ax out")
 
 
 # Any: matplotlib types three-dimensional axes as two-dimensional ones.
-def _add_axes(
-    figure: Figure, boundary: Complex128[np.ndarray, "M"], heights: tuple[float, float], is_small: bool
-) -> Any:
-    """Add axes around a hull from the floor to the top, in an orthographic view."""
+def _add_axes(figure: Figure | SubFigure, is_small: bool) -> Any:
+    """Add axes in an orthographic view."""
     # In a small picture letters have their printed size, and so take a larger part of it.
     place = (-0.08, 0.02, 0.94, 0.8) if is_small else (-0.03, 0.0, 0.92, 0.92)
     axes: Any = figure.add_axes(place, projection="3d", computed_zorder=False)
-    axes.set_proj_type("ortho")
-    axes.view_init(elev=_ELEVATION, azim=_AZIMUTH)
     axes.set_box_aspect(_BOX, zoom=0.96 if is_small else 0.92)
     if is_small:
         for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
@@ -125,11 +150,18 @@ def _add_axes(
             axis.set_tick_params(pad=-3)
             axis.labelpad = -5
         axes.zaxis.set_tick_params(pad=1)
+    return axes
+
+
+def _set_limits(axes: Any, boundary: Complex128[np.ndarray, "M"], heights: tuple[float, float]) -> None:
+    """Set the limits around a hull from the floor to the top, and the view with which hidden points are found."""
+    axes.computed_zorder = False
+    axes.set_proj_type("ortho")
+    axes.view_init(elev=_ELEVATION, azim=_AZIMUTH)
     floor, top = heights
     axes.set_xlim(*_padded(boundary.real))
     axes.set_ylim(*_padded(boundary.imag))
     axes.set_zlim(floor, 1.02 * top)
-    return axes
 
 
 class _Layer(NamedTuple):
@@ -193,12 +225,17 @@ def _draw_roots(
             )
 
 
-def _add_legend(figure: Figure, axes: Any, shown: str, has_plane: bool, line_breaks: int, is_small: bool) -> None:
-    """Add a legend at the upper left, below a title with some line breaks."""
+def _handles(axes: Any, shown: str, has_plane: bool) -> list[Any]:
+    """Return the entries of the legend."""
     handles = [Line2D([], [], linestyle="", marker=".", color=EIGENVALUE, markersize=4, label=shown)]
     handles += axes.get_legend_handles_labels()[0]
     if has_plane:
         handles.append(Line2D([], [], color=REFERENCE, linewidth=4, alpha=0.35, label="$|q| = 1$"))
+    return handles
+
+
+def _add_legend(figure: Figure | SubFigure, handles: list[Any], line_breaks: int, is_small: bool) -> None:
+    """Add a legend at the upper left, below a title with some line breaks."""
     # There is room for a title of two lines.
     more = max(0, line_breaks - 1)
     figure.legend(

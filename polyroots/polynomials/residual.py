@@ -25,6 +25,7 @@ from polyroots.polynomials.blocks import (
 )
 from polyroots.polynomials.coefficients import alphas_of, condition_of, roots_of
 from polyroots.polynomials.diagnosis import Diagnosis, diagnose
+from polyroots.polynomials.drawn import Drawn
 from polyroots.polynomials.leja import extra_copies, leja_order, prominence
 from polyroots.spectra import spectrum_or_operator
 
@@ -32,7 +33,7 @@ from polyroots.spectra import spectrum_or_operator
 _ILL_CONDITIONED = 1e12
 
 
-class ResidualPolynomial:
+class ResidualPolynomial(Drawn):
     """The residual polynomial q(t) = prod_i (1 - t / lambda_i) with real coefficients, and p(t) = (1 - q(t)) / t.
 
     Parameters

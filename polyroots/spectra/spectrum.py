@@ -28,7 +28,7 @@ from polyroots.spectra.convolution import Convolution, principal
 from polyroots.spectra.general_operator import GeneralOperator
 from polyroots.spectra.labelled import Labelled
 from polyroots.spectra.resolution import resolution_of
-from polyroots.spectra.values import EigenvalueSet, is_high
+from polyroots.spectra.values import is_high
 from polyroots.spectra.zero_padding import dense_eigenvalues
 from polyroots.threads import Progress, half_chunks, in_threads
 
@@ -37,8 +37,8 @@ from polyroots.threads import Progress, half_chunks, in_threads
 class Spectrum(Labelled):
     """The eigenvalues of a convolution, with the convolution.
 
-    ``np.asarray(Lambda)`` is `values`; iteration, ``Lambda[:5]`` and masks take from them. A notebook shows a spectrum as
-    a picture.
+    ``np.asarray(Lambda)`` is `values`; iteration, ``Lambda[:5]`` and masks take from them. A notebook shows a spectrum
+    as a picture.
 
     Attributes
     ----------

@@ -26,7 +26,6 @@ from polyroots.errors import FileError, InputError
 from polyroots.files import reading_archive, replacing
 from polyroots.models import MgNet, PolyMgNet, PolyStep, SmoothingLevel
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
-from polyroots.spectra import Convolution, eigenvalues_of
 from polyroots.training.runs.directory import Run
 
 _NAME = re.compile(r"epoch-(\d+)")
@@ -128,7 +127,7 @@ class Snapshot:
                     TrackedOperator(
                         number,
                         names[A],
-                        eigenvalues_of(Convolution.of(A.weight, size, name=names[A])).values,
+                        A.spectrum(size, names[A]).values,
                         tuple(step.letter for step in blocks),
                         tuple(step.alphas.detach().double().numpy() for step in blocks),
                     )
