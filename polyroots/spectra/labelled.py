@@ -1,48 +1,27 @@
-"""Eigenvalues as an array, as tables of other libraries, and as a picture."""
+"""Eigenvalues with their frequencies, as tables of other libraries."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator
-from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Complex, Float64
-from numpy.typing import DTypeLike
+from jaxtyping import Float64
 
-from polyroots.display import plotting, png_of
 from polyroots.errors import InputError
+from polyroots.spectra.values import EigenvalueSet
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from polyroots.spectra.convolution import Convolution
 
 
-class Labelled:
-    """Base class of `polyroots.Spectrum`: its values as an array, with frequencies as labels, and as a picture."""
+class Labelled(EigenvalueSet):
+    """Base class of `polyroots.Spectrum`: tables with the frequencies as labels."""
 
-    values: Complex[np.ndarray, "N"]
     convolution: Convolution
     conditions: Float64[np.ndarray, "N"] | None
     errors: Float64[np.ndarray, "N"] | None
     frequencies: Any
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __iter__(self) -> Iterator[complex]:
-        return iter(self.values.tolist())
-
-    def __getitem__(self, index: Any) -> Any:
-        """Return the values that an index, a slice or a mask takes from `values`."""
-        return self.values[index]
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Any:
-        """Return `values` as numpy asks for them: converted to a type, and copied if need be or never."""
-        return np.array(self.values, dtype=dtype, copy=copy)
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame with a row for each eigenvalue.
@@ -99,38 +78,6 @@ class Labelled:
                 "groups": convolution.groups,
             },
         )
-
-    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
-        """Draw the eigenvalues in the complex plane, and return the axes.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            By default those of a new figure of pyplot, which a notebook shows and ``plt.show()`` opens.
-        **options
-            Of `polyroots.plotting.draw_spectrum`, such as a title.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-        """
-        package = plotting()
-        axes: Axes = package.new_axes() if ax is None else ax
-        package.draw_spectrum(self, ax=axes, **options)
-        return axes
-
-    @cached_property
-    def _picture(self) -> bytes:
-        return png_of(plotting().draw_spectrum(self))
-
-    def _repr_png_(self) -> bytes:
-        return self._picture
-
-    def _repr_html_(self) -> str:
-        from polyroots.tables import as_html
-
-        picture = base64.b64encode(self._picture).decode()
-        return f'{as_html(repr(self))}<img alt="eigenvalues in the plane" src="data:image/png;base64,{picture}">'
 
 
 def _library(name: str, what: str) -> Any:
