@@ -16,7 +16,8 @@ def report(run: Path, out: Path | None) -> None:
     """Write a RUN as one HTML page that needs no network.
 
     The page has the configuration, the results, the training curves and, for each convolution A before and after
-    training, its spectrum with the roots, the surface of |q| to turn, and tables of roots, coefficients and diagnoses.
+    training, its spectrum with the roots, the surface of |q| to turn, tables of roots, coefficients and diagnoses, and
+    what the level applies with its batch norms.
     For a run with --track-spectrum it also has the spectra over the epochs.
 
     It needs plotly and jinja2: pip install plotly jinja2

@@ -9,9 +9,11 @@ from matplotlib.figure import Figure
 
 from polyroots.errors import InputError
 from polyroots.plotting import SpectrumAtEpoch, draw_flow
-from polyroots.polynomials import ResidualPolynomial
-from polyroots.training import LoadedRun
+from polyroots.polynomials import ResidualPolynomial, magnitude
+from polyroots.training import LoadedRun, Snapshot, TrackedLevel, TrackedOperator
 from polyroots_figures.request import Computed, Request
+
+_MU = "$\\mu$: eigenvalues of what the level applies to its residual, with batch norm and without ReLU"
 
 
 def compute(request: Request) -> list[Computed]:
@@ -39,15 +41,23 @@ def compute(request: Request) -> list[Computed]:
         title = f"{name} of level {level} of {run.config.model.title} while it trained, {H} x {W} pixels"
         remark = inert_remark(run, index)
         moments = [
-            {"epoch": snapshot.epoch, "values": A.values, "roots": None if A.q is None else A.q.roots}
+            {
+                "epoch": snapshot.epoch,
+                "values": A.values,
+                "roots": None if A.q is None else A.q.roots,
+                "applied": _applied(snapshot.level(level)),
+            }
             for snapshot, A in zip(snapshots, tracked, strict=True)
         ]
         where = f"Level {level}" + (f", A {number}" if number else "")
         words = [f"{where}: {remark}."] if remark else []
+        words += applied_words(f"Level {level}", snapshots[-1], tracked[-1])
         words.append(
             f"{where}: the spectral radius went from {tracked[0].radius:.4g} to {tracked[-1].radius:.4g} in epochs "
             f"{snapshots[0].epoch} to {snapshots[-1].epoch}."
         )
+        if operator.letters and any(moment["applied"] for moment in moments):
+            remark = "\n".join(filter(None, [remark, _MU]))
         data = {"title": title, "remark": remark, "moments": moments}
         computed.append(Computed(f"flow-level{level}" + (f"-{number}" if number else ""), data, words))
     return computed
@@ -60,10 +70,29 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             moment["epoch"],
             moment["values"],
             None if moment["roots"] is None else ResidualPolynomial(moment["roots"]),
+            # Data of earlier versions have no such entry.
+            tuple(moment["applied"]) if moment.get("applied") else None,
         )
         for moment in data["moments"]
     ]
     return {"": draw_flow(spectra, data["title"], data["remark"], width)}
+
+
+def applied_words(title: str, snapshot: Snapshot, operator: TrackedOperator) -> list[str]:
+    """Return a sentence on what a level applies to its residual beside its roots; an empty list if it is not known."""
+    level, q = snapshot.level(operator.level), operator.q
+    if level is None or q is None:
+        return []
+    nominal = float(magnitude(q, operator.values).max())
+    return [
+        f"{title} applies an operator of spectral radius {level.radius:.4g} and norm {level.norm:.4g} to its residual "
+        f"after epoch {snapshot.epoch}, batch norm included and ReLU as the identity; its roots alone have max|q| "
+        f"{nominal:.4g}."
+    ]
+
+
+def _applied(level: TrackedLevel | None) -> list[float] | None:
+    return None if level is None else [level.radius, level.high, level.median]
 
 
 def inert_remark(run: LoadedRun, index: int) -> str:

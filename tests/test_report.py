@@ -180,6 +180,12 @@ def test_the_page_has_the_runs_numbers(parts: Parts, tracked: Path) -> None:
     for name, share in (("largest |q|", 1.0), ("90 % are below", 0.9), ("median", 0.5)):
         assert array(flow[name]["y"]) == pytest.approx([np.quantile(size, share) for size in sizes])
     assert array(flow["radius"]["y"]) == pytest.approx([s.operators[1].radius for s in loaded.snapshots])
+    assert array(flow["largest |μ|"]["y"])[1:] == pytest.approx([s.level(2).radius for s in loaded.snapshots[1:]])
+    for number in (1, 2):
+        applied = pr.effective_operator(loaded.model, number)
+        # Before the first step batch norm has no statistics.
+        assert f"max |μ| - {applied.radius:.4g} " in words
+        assert f"what the level multiplies a residual by at worst - {applied.norm:.4g} " in words
     for level, operator in zip(loaded.init["levels"], loaded.end.operators, strict=True):
         assert f"{level['radius']:.4g} before training, {operator.radius:.4g} after training." in words
         assert f"{level['diagnosis']['max_abs']:.4g} {np.abs(operator.q(operator.values)).max():.4g}" in words

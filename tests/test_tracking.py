@@ -19,9 +19,10 @@ from polyroots.checkpoints.own import Checkpoint, load_checkpoint
 from polyroots.plotting import SpectrumAtEpoch, draw_flow
 from polyroots.plotting.flow import root_paths
 from polyroots.plotting.style import ROOT, WIDTHS
-from polyroots.training import Reporter, Snapshot, load_run, open_data, train
+from polyroots.training import Reporter, Snapshot, TrackedLevel, load_run, open_data, train
 from polyroots.training.runs.directory import Run
 from polyroots.training.runs.tracking import Tracker
+from polyroots_figures.flow import _MU
 
 
 def test_snapshots_are_the_networks_spectra_and_coefficients(tracked: Path) -> None:
@@ -42,6 +43,27 @@ def test_snapshots_are_the_networks_spectra_and_coefficients(tracked: Path) -> N
     assert [operator.level for operator in snapshots[0].operators] == [1, 2]
     assert [operator.name for operator in snapshots[0].operators] == ["levels.0.A.weight", "levels.1.A.weight"]
     assert not np.array_equal(snapshots[0].operators[0].values, snapshots[-1].operators[0].values)
+
+
+def test_snapshots_have_what_the_levels_apply(tracked: Path, tmp_path: Path) -> None:
+    """Before the first step batch norm has no statistics, and q4's residual runs through it."""
+    found = load_run(tracked)
+    assert [len(snapshot.levels) for snapshot in found.snapshots] == [0, 2, 2, 2]
+    last = found.snapshots[-1]
+    assert last.levels == found.end.levels
+    for number in (1, 2):
+        applied = pr.effective_operator(found.model, number)
+        high = np.quantile(np.abs(applied.values), 0.9)
+        level = last.level(number)
+        assert level == TrackedLevel(number, applied.radius, high, applied.median, applied.norm)
+        assert level.median < level.high < level.radius <= level.norm
+    assert last.level(3) is None
+    smoother: Any = pr.models.build("q4", image_size=8, channels=(4, 8), placement="smoother")
+    # Batch norm at the exit doesn't touch the residual.
+    assert [level.level for level in Snapshot.of(smoother, 0).levels] == [1, 2]
+    old = Snapshot(3, last.operators)
+    old.save(tmp_path / "old.npz")
+    assert Snapshot.load(tmp_path / "old.npz").levels == ()
 
 
 def test_networks_with_several_or_no_polynomials_are_tracked(tmp_path: Path) -> None:
@@ -161,10 +183,12 @@ def test_the_flow_has_spectra_roots_and_heights(tracked: Path) -> None:
     plane, heights, bar = figure.axes
     assert (plane.get_xlabel()[:14], heights.get_xlabel(), bar.get_ylabel()) == ("Re $\\lambda$", "epoch", "epoch")
     lines = {line.get_label(): line for line in heights.lines}
-    for share, label in ((1, "largest"), (0.9, "90 % are below"), (0.5, "median")):
+    for share, label in ((1, "largest $|q|$"), (0.9, "90 % of $|q|$ are below"), (0.5, "median $|q|$")):
         x, y = lines[label].get_data()
         assert np.asarray(x).tolist() == [0, 2, 4, 5]
         assert y == pytest.approx([np.quantile(np.abs(m.q(m.values)), share) for m in moments])
+    assert not any("mu" in str(label) for label in lines)
+    assert heights.get_ylabel() == "$|q|$ on the spectrum"
     assert "the title\nthe remark" in [text.get_text() for text in figure.findobj(Text)]
     low, high = plane.get_xlim()
     filled = [line for line in plane.lines if line.get_marker() == "o" and line.get_markerfacecolor() == ROOT]
@@ -179,6 +203,24 @@ def test_the_flow_has_spectra_roots_and_heights(tracked: Path) -> None:
                 assert low < root.real < high
 
 
+def with_applied(moments: list[SpectrumAtEpoch]) -> list[SpectrumAtEpoch]:
+    """Return moments with what is applied after the first."""
+    return [moments[0], *(moment._replace(applied=(8.0 - k, 4.0, 2.0)) for k, moment in enumerate(moments[1:]))]
+
+
+def test_the_flow_shows_what_is_applied_beside_the_roots(tracked: Path) -> None:
+    operators = [(snapshot.epoch, snapshot.operators[0]) for snapshot in load_run(tracked).snapshots]
+    moments = [SpectrumAtEpoch(epoch, operator.values, operator.q) for epoch, operator in operators]
+    heights = draw_flow(with_applied(moments), "a title").axes[1]
+    lines = {line.get_label(): line for line in heights.lines}
+    for label, sizes in (("largest", [8, 7, 6]), ("90 % of $|\\mu|$ are below", [4] * 3), ("median $|\\mu|$", [2] * 3)):
+        line = lines[f"{label} $|\\mu|$" if label == "largest" else label]
+        assert np.asarray(line.get_xdata()).tolist() == [2, 4, 5]
+        assert np.asarray(line.get_ydata()).tolist() == sizes
+        assert line.get_color() != lines["largest $|q|$"].get_color()
+    assert heights.get_ylabel() == "$|q|$ of the roots, $|\\mu|$ applied"
+
+
 @pytest.mark.parametrize("width", WIDTHS.values())
 def test_no_word_of_the_flow_is_cut(tracked: Path, width: float) -> None:
     operators = [(snapshot.epoch, snapshot.operators[1]) for snapshot in load_run(tracked).snapshots]
@@ -188,6 +230,7 @@ def test_no_word_of_the_flow_is_cut(tracked: Path, width: float) -> None:
     title = "$A$ of level 2 of q4 while it trained, 16 x 16 pixels, circular padding"
     remark = "batch norm cancels the size of the coefficients of blocks 1 (L) and 2 (L): their roots mean little"
     require_nothing_is_cut(draw_flow(moments, title, remark, width))
+    require_nothing_is_cut(draw_flow(with_applied(moments), title, f"{remark}\n{_MU}", width))
 
 
 def test_the_flow_of_other_spectra(rng: np.random.Generator) -> None:
@@ -208,6 +251,10 @@ def test_the_command_draws_every_level(tracked: Path, tmp_path: Path) -> None:
     assert "Level 1: the spectral radius went from" in result.stdout
     cancelled = "batch norm cancels the size of the coefficients of blocks 1 (L) and 2 (L): their roots mean little"
     assert f"Level 2: {cancelled}." in result.stdout
+    applied = load_run(tracked).end.level(2)
+    assert applied is not None
+    sentence = f"Level 2 applies an operator of spectral radius {applied.radius:.4g} and norm {applied.norm:.4g}"
+    assert f"{sentence} to its residual after epoch 5" in result.stdout
     assert "Figure flow is of a run: add --run RUN." in fails(
         "figures", "--only", "flow", "--out", tmp_path / "no", exit_code=2
     )

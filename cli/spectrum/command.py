@@ -49,6 +49,12 @@ if TYPE_CHECKING:
 @click.option(
     "--extremes", "k", type=click.IntRange(min=1), metavar="K", help="K eigenvalues at each end instead of all."
 )
+@click.option(
+    "--effective",
+    type=click.Choice(["linear", "relu"]),
+    help="Also what each level of a trained network applies, with the scaling of its batch norms, and with ReLU as the "
+    "identity or as its mean slope on test images.",
+)
 @click.option("--verify", "with_check", is_flag=True, help="Compare with the explicit matrix on a small grid.")
 @click.option("--save", "npz", type=PATH, help="Write the values, frequencies and kernels to this .npz file.")
 @click.option("--csv", "csv_file", type=PATH, help="Write one line a value to this CSV file.")
@@ -71,6 +77,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     padding: str,
     kind: str,
     k: int | None,
+    effective: str | None,
     with_check: bool,
     npz: Path | None,
     csv_file: Path | None,
@@ -95,6 +102,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
       polyroots spectrum resnext50.pt --size 28 --stride layer3.0.conv2=2 --groups '*.conv2=32' --kind both
       polyroots spectrum resnext50.pt --arch torchvision:resnext50_32x4d --image-size 64
       polyroots spectrum runs/first/best.pt runs/first/last.pt
+      polyroots spectrum runs/first --effective linear
     """
     from polyroots.analysis import Analysis
     from polyroots.checkpoints import Geometry
@@ -138,7 +146,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     outputs.make_directories()
 
     try:
-        compute(findings, analysis, with_check)
+        compute(findings, analysis, with_check, effective)
     except KeyboardInterrupt:
         done = sum(len(item.results) for item in findings)
         if done and not as_json:

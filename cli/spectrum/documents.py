@@ -9,6 +9,7 @@ from polyroots.analysis import departure, largest_condition, largest_error
 from polyroots.errors import InputError
 from polyroots.files import without_infinity
 from polyroots.spectra import moved, singular_values_of
+from polyroots_cli.spectrum.effective import levels_document
 from polyroots_cli.spectrum.findings import SpectrumReport
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def document(findings: list[SpectrumReport], analysis: Analysis) -> dict[str, An
         | {
             "padding": analysis.padding,
             "layers": [_layer_document(result, item.checks.get(name)) for name, result in item.results.items()],
+            **({"levels": levels_document(item.levels)} if item.levels else {}),
         }
         for item in findings
     ]

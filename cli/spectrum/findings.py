@@ -18,6 +18,7 @@ from polyroots.text import count_of, within
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification
     from polyroots.checkpoints import Architecture, Geometry, LayerSet
+    from polyroots_cli.spectrum.effective import AppliedLevel
 
 
 # Seconds of work from which on an estimate is printed.
@@ -38,6 +39,7 @@ class SpectrumReport:
     size_given : whether the image size was given, rather than taken from the checkpoint
     results : name -> result, of the layers that are done
     checks : name -> comparison with the explicit matrix, where it was asked for
+    levels : what each level applies, where it was asked for
     """
 
     path: Path
@@ -48,6 +50,7 @@ class SpectrumReport:
     size_given: bool
     results: dict[str, LayerResult] = field(default_factory=dict)
     checks: dict[str, Verification] = field(default_factory=dict)
+    levels: list[AppliedLevel] = field(default_factory=list)
 
     def leave_out_broken(self) -> None:
         """Skip layers whose weights are not finite, with the reason."""
@@ -138,11 +141,20 @@ def require_good(findings: Sequence[SpectrumReport]) -> None:
         )
 
 
-def compute(findings: Sequence[SpectrumReport], analysis: Analysis, with_check: bool) -> None:
-    """Analyse the layers one after the other, with a progress bar; each result is stored when it is computed."""
+def compute(
+    findings: Sequence[SpectrumReport], analysis: Analysis, with_check: bool, effective: str | None = None
+) -> None:
+    """Analyse the layers one after the other, with a progress bar; each result is stored when it is computed.
+
+    With a treatment of ReLU, `effective`, the operators that the levels apply are computed before.
+    """
     from polyroots.analysis import analyse, verify
     from polyroots_cli.console import progress
+    from polyroots_cli.spectrum.effective import applied_levels
 
+    if effective is not None:
+        for item in findings:
+            item.levels = applied_levels(item.path, effective, analysis.padding, analysis.workers)
     _announce([layer for item in findings for layer in item.layers], analysis)
     with progress() as bar:
         layers = bar.add_task("layers", total=sum(len(item.layers) for item in findings))

@@ -10,6 +10,7 @@ from polyroots.analysis import eigenvalues_table, largest_error, singular_values
 from polyroots.tables import dimensions, known, number, table
 from polyroots_cli.console import say
 from polyroots_cli.spectrum.documents import compared
+from polyroots_cli.spectrum.effective import print_levels
 from polyroots_cli.spectrum.findings import SpectrumReport, hints
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def print_findings(findings: list[SpectrumReport], analysis: Analysis) -> None:
         if item.checks:
             _print_checks(item.checks, is_assumed=item.found.assumed)
         _print_boundary(item, analysis)
+        if item.levels:
+            print_levels(item.levels)
         _print_remarks(item)
     if len(findings) == 2:
         _print_comparison(compared(findings))

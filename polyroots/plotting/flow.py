@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from polyroots.errors import InputError
 from polyroots.plotting.plane import frame
-from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style, wrapped
+from polyroots.plotting.style import COLOUR_MAP, COLOURS, EIGENVALUE, REFERENCE, ROOT, style, wrapped
 from polyroots.plotting.surface import hull
 from polyroots.polynomials import ResidualPolynomial
 
@@ -26,15 +26,28 @@ _OUTLINES = 7
 _FAR = 2.5
 # Widths below this, in inches, have the two parts above each other.
 _NARROW = 5.0
-_SHARES = ((1.0, "largest", "-"), (0.9, "90 % are below", "--"), (0.5, "median", ":"))
+_SHARES = ((1.0, "largest {}", "-"), (0.9, "90 % of {} are below", "--"), (0.5, "median {}", ":"))
+_APPLIED = COLOURS[2]
 
 
 class SpectrumAtEpoch(NamedTuple):
-    """A spectrum and its residual polynomial, None without one, at the end of an epoch."""
+    """A spectrum and its residual polynomial at the end of an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+    values : (N,) complex array
+        The spectrum of A.
+    q : ResidualPolynomial or None
+    applied : (float, float, float) or None
+        Of the eigenvalues mu of what the level applies with its batch norms: the largest modulus, the one that 90 % are
+        below, and the median. None where it is not known.
+    """
 
     epoch: int
     values: Complex[np.ndarray, "N"]
     q: ResidualPolynomial | None
+    applied: tuple[float, float, float] | None = None
 
 
 def draw_flow(
@@ -158,12 +171,17 @@ def _outline(values: Complex[np.ndarray, "N"]) -> Complex[np.ndarray, "corners"]
 
 
 def _draw_damping(axes: Axes, spectra: Sequence[SpectrumAtEpoch]) -> None:
-    """Draw quantiles of |q| over the spectrum."""
+    """Draw quantiles of |q| over the spectrum, and of |mu| beside them."""
     heights = [np.abs(spectrum.q(spectrum.values)) for spectrum in spectra if spectrum.q is not None]
     epochs = [spectrum.epoch for spectrum in spectra if spectrum.q is not None]
     for share, label, line in _SHARES:
-        axes.plot(epochs, [np.quantile(h, share) for h in heights], line, color=EIGENVALUE, label=label)
+        axes.plot(epochs, [np.quantile(h, share) for h in heights], line, color=EIGENVALUE, label=label.format("$|q|$"))
     axes.axhline(1, color=ROOT, linewidth=0.9, label="$|q| = 1$")
+    applied = {spectrum.epoch: spectrum.applied for spectrum in spectra if spectrum.applied is not None}
+    for (_, label, line), sizes in zip(_SHARES, np.array(list(applied.values())).T, strict=False):
+        # A line of one value alone would be invisible.
+        marker = "." if len(applied) == 1 else ""
+        axes.plot(list(applied), sizes, line, marker=marker, color=_APPLIED, label=label.format("$|\\mu|$"))
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     if high / low < 500:
@@ -171,7 +189,7 @@ def _draw_damping(axes: Axes, spectra: Sequence[SpectrumAtEpoch]) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylabel("$|q|$ on the spectrum")
+    axes.set_ylabel("$|q|$ of the roots, $|\\mu|$ applied" if applied else "$|q|$ on the spectrum")
     _legend_below(axes, 0.14 * _letter_scale(axes))
 
 

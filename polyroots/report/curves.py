@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from polyroots.plotting import COLOURS, EIGENVALUE, REFERENCE, ROOT
 from polyroots.polynomials import magnitude
 from polyroots.report.layout import LAYOUT
-from polyroots.training import Snapshot
+from polyroots.training import Snapshot, TrackedLevel
 
 
 def interactive_curves(metrics: Mapping[str, Float64[np.ndarray, "epochs"]]) -> go.Figure:
@@ -64,7 +64,7 @@ def interactive_curves(metrics: Mapping[str, Float64[np.ndarray, "epochs"]]) -> 
 
 
 def interactive_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
-    """Return a plot of the extent of the spectrum of one A, and of |q| on it, over the epochs."""
+    """Return a plot of the extent of the spectrum of one A, and of |q| on it and what is applied, over the epochs."""
     operators = [snapshot.operators[index] for snapshot in snapshots]
     epochs = [snapshot.epoch for snapshot in snapshots]
     polynomials = [operator.q for operator in operators]
@@ -106,11 +106,35 @@ def interactive_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
                 row=2,
                 col=1,
             )
-        figure.update_yaxes(title_text="|q|", **_axis(np.concatenate(sizes)), row=2, col=1)
+        applied = [snapshot.level(operator.level) for snapshot, operator in zip(snapshots, operators, strict=True)]
+        shown = np.concatenate([*sizes, _add_applied(figure, epochs, applied)])
+        figure.update_yaxes(title_text="|q|, |μ|", **_axis(shown), row=2, col=1)
     figure.update_layout(**LAYOUT, height=300 + 200 * has_q, hovermode="x unified")
     figure.update_yaxes(title_text="spectrum", row=1, col=1)
     figure.update_xaxes(title_text="epoch", row=1 + has_q, col=1)
     return figure
+
+
+def _add_applied(
+    figure: go.Figure, epochs: Sequence[int], applied: Sequence[TrackedLevel | None]
+) -> Float64[np.ndarray, "n"]:
+    """Add the moduli of the eigenvalues of what a level applies, and return them."""
+    drawn = []
+    for name, field, dash in (("largest |μ|", "radius", "solid"), ("median |μ|", "median", "dot")):
+        sizes = [np.nan if level is None else float(getattr(level, field)) for level in applied]
+        if np.isfinite(sizes).any():
+            figure.add_scatter(
+                x=epochs,
+                y=sizes,
+                name=name,
+                mode="lines+markers",
+                line={"color": COLOURS[2], "dash": dash, "width": 2},
+                hovertemplate=f"{name} %{{y:.4g}}<extra></extra>",
+                row=2,
+                col=1,
+            )
+        drawn.append(sizes)
+    return np.concatenate(drawn)
 
 
 def _axis(values: Float64[np.ndarray, "n"]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from polyroots.errors import FileError, InputError
 from polyroots.initialization import operators_to_damp, report_as_is
 from polyroots.models import PolyMgNet, count_weights
-from polyroots.training import LoadedRun, Snapshot, TrackedOperator
+from polyroots.training import LoadedRun, Snapshot, TrackedLevel, TrackedOperator
 
 #: The two moments at which a report shows a network.
 BEFORE, AFTER = "before", "after"
@@ -25,10 +25,12 @@ class OperatorState:
     operator : spectrum and coefficients
     report : roots, coefficients and diagnosis, as the document of a `polyroots.initialization.LevelReport`; None
         without polynomials, and where it could not be computed
+    applied : what its level applies to the residual, batch norm included; None where that is not known
     """
 
     operator: TrackedOperator
     report: Mapping[str, Any] | None
+    applied: TrackedLevel | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class OperatorSummary:
     states: Mapping[str, OperatorState]
     first_block: int
     inert: tuple[str, ...]
+
+    @property
+    def has_applied(self) -> bool:
+        """Whether it is known at some moment what its level applies."""
+        return any(state.applied is not None for state in self.states.values())
 
     @property
     def last(self) -> str:
@@ -168,7 +175,9 @@ def _operators(
         states = {}
         for when, snapshot in snapshots.items():
             found = reports.get(when, ())
-            states[when] = OperatorState(snapshot.operators[index], found[index] if index < len(found) else None)
+            states[when] = OperatorState(
+                snapshot.operators[index], found[index] if index < len(found) else None, snapshot.level(level)
+            )
         operators.append(
             OperatorSummary(
                 f"Level {level}" + (f", A {number}" if number else ""),

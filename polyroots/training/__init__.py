@@ -17,12 +17,18 @@ from polyroots.training.runs.directory import Run, load_config
 from polyroots.training.runs.identity import differences
 from polyroots.training.runs.loaded import LoadedRun, load_run
 from polyroots.training.runs.logs import require_tensorboard
-from polyroots.training.runs.tracking import Snapshot, TrackedOperator
+from polyroots.training.runs.tracking import Snapshot, TrackedLevel, TrackedOperator
 
 if TYPE_CHECKING:
     from polyroots.training.loop.device import describe, memory_errors, one_device
     from polyroots.training.loop.epoch import DivergedError
-    from polyroots.training.loop.evaluate import EVALUATION_BATCH, Scores, evaluate, evaluate_checkpoint
+    from polyroots.training.loop.evaluate import (
+        EVALUATION_BATCH,
+        Scores,
+        evaluate,
+        evaluate_checkpoint,
+        normalised_test_images,
+    )
     from polyroots.training.loop.train import resume, train
     from polyroots.training.loop.trainer import StoppedError, TrainResult
 
@@ -37,6 +43,7 @@ _LAZY = {
     "evaluate": "evaluate",
     "evaluate_checkpoint": "evaluate",
     "memory_errors": "device",
+    "normalised_test_images": "evaluate",
     "one_device": "device",
     "resume": "train",
     "train": "train",
@@ -62,6 +69,7 @@ __all__ = [
     "Source",
     "Split",
     "StoppedError",
+    "TrackedLevel",
     "TrackedOperator",
     "TrainConfig",
     "TrainResult",
@@ -74,6 +82,7 @@ __all__ = [
     "load_run",
     "make_optimizer",
     "memory_errors",
+    "normalised_test_images",
     "one_device",
     "open_data",
     "require_tensorboard",

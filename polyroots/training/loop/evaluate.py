@@ -145,6 +145,58 @@ def evaluate_checkpoint(
     Traceback (most recent call last):
     polyroots.errors.FileError: no file runs/first/best.pt: expected a checkpoint
     """
+    test, normalise, source = _test_data(checkpoint, data_dir, limit, progress)
+    trained = checkpoint.training
+    assert trained is not None
+    fabric = one_device(device, trained["config"].get("precision", "32"))
+    model = channels_last(checkpoint.model()).to(fabric.device)
+    with fabric.autocast():
+        scores = evaluate(model, test, normalise, fabric.device)
+    if not math.isfinite(scores.loss):
+        raise InputError(
+            f"the loss of this network is {scores.loss}: its training has diverged; choose an earlier checkpoint"
+        )
+    return scores, source
+
+
+def normalised_test_images(
+    checkpoint: Checkpoint,
+    *,
+    data_dir: str | Path | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Float32[Tensor, "N C H W"]:
+    """Return test images of the data set that a network was trained on, as the network takes them.
+
+    Parameters
+    ----------
+    checkpoint, data_dir, limit, progress
+        As for `evaluate_checkpoint`.
+
+    Returns
+    -------
+    (N, C, H, W) float32 tensor
+
+    Raises
+    ------
+    InputError
+        If the network has not been trained, or doesn't fit the data.
+    FileError
+        If the data is not there.
+
+    See Also
+    --------
+    polyroots.effective_operator : takes them as `data`
+    """
+    test, normalise, _ = _test_data(checkpoint, data_dir, limit, progress)
+    images, _ = test.take(torch.arange(len(test), device=test.labels.device))
+    return normalise(images)
+
+
+def _test_data(
+    checkpoint: Checkpoint, data_dir: str | Path | None, limit: int | None, progress: Progress | None
+) -> tuple[Split, Normalisation, Source]:
+    """Return the test images of the data set that a network was trained on, their normalisation, and the data set."""
     if checkpoint.training is None:
         raise InputError("this checkpoint has not been trained yet; train it with 'polyroots train --init FILE'")
     trained = checkpoint.training
@@ -155,17 +207,8 @@ def evaluate_checkpoint(
             f"{source.title} has {', '.join(source.classes)}"
         )
     require_fit(checkpoint.config, source)
-    fabric = one_device(device, trained["config"].get("precision", "32"))
-    model = channels_last(checkpoint.model()).to(fabric.device)
-    normalise = Normalisation(tuple(trained["mean"]), tuple(trained["std"]))
     (test,) = source.read(("test",), limit, progress)
-    with fabric.autocast():
-        scores = evaluate(model, test, normalise, fabric.device)
-    if not math.isfinite(scores.loss):
-        raise InputError(
-            f"the loss of this network is {scores.loss}: its training has diverged; choose an earlier checkpoint"
-        )
-    return scores, source
+    return test, Normalisation(tuple(trained["mean"]), tuple(trained["std"])), source
 
 
 def fits(config: ModelConfig, source: Source) -> bool:

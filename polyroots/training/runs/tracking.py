@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,13 @@ from torch import nn
 from polyroots.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.errors import FileError, InputError
 from polyroots.files import reading_archive, replacing
-from polyroots.models import MgNet, PolyMgNet, PolyStep, SmoothingLevel
+from polyroots.models import MgNet, PolyMgNet, PolyStep, SmoothingLevel, effective_operator
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
 from polyroots.training.runs.directory import Run
 
 _NAME = re.compile(r"epoch-(\d+)")
+# Prefix of the arrays on a level's operator.
+_LEVEL = "effective/"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,31 @@ class TrackedOperator:
 
 
 @dataclass(frozen=True)
+class TrackedLevel:
+    """What a level applies to its residual with its batch norms, at the end of an epoch; ReLU is the identity.
+
+    Attributes
+    ----------
+    level : int
+        Number of the level, from 1.
+    radius, high, median : float
+        Largest modulus of the eigenvalues, the one that 90 % are below, and the median.
+    norm : float
+        Spectral norm.
+
+    See Also
+    --------
+    polyroots.effective_operator
+    """
+
+    level: int
+    radius: float
+    high: float
+    median: float
+    norm: float
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All convolutions A of a network at the end of an epoch; epoch 0 is before the first step.
 
@@ -80,10 +107,18 @@ class Snapshot:
     epoch : int
     operators : tuple of TrackedOperator
         In the order of the levels.
+    levels : tuple of TrackedLevel
+        Without those levels whose batch norms have no statistics of data yet, or whose operator overflows; empty in
+        files of versions that did not compute them.
     """
 
     epoch: int
     operators: tuple[TrackedOperator, ...]
+    levels: tuple[TrackedLevel, ...] = ()
+
+    def level(self, number: int) -> TrackedLevel | None:
+        """Return what a level applies to its residual; None if that is not known."""
+        return next((level for level in self.levels if level.level == number), None)
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -132,7 +167,7 @@ class Snapshot:
                         tuple(step.alphas.detach().double().numpy() for step in blocks),
                     )
                 )
-        return cls(epoch, tuple(operators))
+        return cls(epoch, tuple(operators), tuple(_levels_of(network)))
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file, complete or not at all."""
@@ -144,6 +179,8 @@ class Snapshot:
                 f"{index}/letters": ",".join(operator.letters),
                 **{f"{index}/alphas{block}": alphas for block, alphas in enumerate(operator.alphas)},
             }
+        for level in self.levels:
+            arrays[f"{_LEVEL}{level.level}"] = [level.radius, level.high, level.median, level.norm]
         with replacing(path) as temporary:
             np.savez(temporary, **arrays)
 
@@ -158,7 +195,18 @@ class Snapshot:
                 operators.append(
                     TrackedOperator(int(arrays[f"{index}/level"]), name, arrays[f"{index}/values"], letters, alphas)
                 )
-            return cls(int(arrays["epoch"]), tuple(operators))
+            numbers = sorted(int(name.removeprefix(_LEVEL)) for name in arrays if name.startswith(_LEVEL))
+            levels = [TrackedLevel(number, *arrays[f"{_LEVEL}{number}"].tolist()) for number in numbers]
+            return cls(int(arrays["epoch"]), tuple(operators), tuple(levels))
+
+
+def _levels_of(network: MgNet) -> Iterator[TrackedLevel]:
+    """Return what each level applies to its residual, of the levels for which that is known."""
+    for number in range(1, len(network.levels) + 1):
+        with suppress(InputError):  # no statistics of data yet, or a diverged training
+            applied = effective_operator(network, number)
+            high = float(np.quantile(np.abs(applied.values), 0.9))
+            yield TrackedLevel(number, applied.radius, high, applied.median, applied.norm)
 
 
 def snapshots_of(run: Run) -> list[Snapshot]:
