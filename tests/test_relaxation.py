@@ -16,7 +16,8 @@ from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
 import polyroots as pr
-from polyroots.polynomials import Target, factors_from_roots
+from polyroots.polynomials import SymmetricPair, Target, factors_from_roots
+from polyroots.polynomials.operator_norm import norm_of_matrix
 from polyroots.roots import BOUND, Relaxation, RootChoice, largest_weight
 
 WEIGHTS = st.floats(0.01, 1.0)
@@ -250,3 +251,13 @@ def test_drawn_coefficients_are_not_relaxed() -> None:
         pr.initialize(model, alpha_init="xavier", relax="auto")
     for command in ("init", "train"):
         assert "leave relax out (--relax)" in fails(command, "--alpha-init", "xavier", "--relax", "auto", exit_code=2)
+
+
+def test_symmetric_pairs_by_products_alone(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    """S multiplies by A twice, also where an operator is too large for its matrix."""
+    K = 0.3 * rng.standard_normal((2, 2, 3, 3))
+    A = dense_operator(K, (7, 6), padding="zeros")
+    expected = np.linalg.norm(np.eye(len(A)) - A @ A / 1.3**2, 2)
+    operator = pr.Convolution.of(K, (7, 6), padding="zeros")
+    monkeypatch.setattr("polyroots.polynomials.operator_norm.DENSE_IS_FASTER", 0)
+    assert norm_of_matrix(operator, (SymmetricPair(1.3),)) == pytest.approx(expected, rel=1e-9)

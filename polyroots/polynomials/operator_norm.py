@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Inexact, Int
+from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from polyroots.errors import InputError
@@ -24,6 +25,8 @@ from polyroots.spectra import (
     products_of,
 )
 from polyroots.threads import in_threads
+
+Array = TypeVar("Array", bound=NDArray[Any])
 
 # Of Lanczos' method, for convolutions and for general operators, which may be far larger: four digits are shown.
 _TOLERANCE, _SPARSE_TOLERANCE = 1e-11, 1e-5
@@ -126,11 +129,7 @@ def norm_of_matrix(operator: Convolution | GeneralOperator, factors: Sequence[Fa
     def product(u: Inexact[np.ndarray, "N"], A: LinearOperator) -> Inexact[np.ndarray, "N"]:
         # The factors commute and are real, so q(A)* = q(A*) is applied in the same order.
         for factor in factors:
-            power, total = u, u
-            for coefficient in factor.coefficients:
-                power = A.matvec(power)
-                total = total - coefficient * power
-            u = total
+            u = factor_times(factor, A.matvec, u)
         return u
 
     with np.errstate(over="ignore", invalid="ignore"):
@@ -142,18 +141,36 @@ def norm_of_matrix(operator: Convolution | GeneralOperator, factors: Sequence[Fa
     return float(np.sqrt(max(tops[0], 0.0)))
 
 
+def factor_times(factor: Factor, product: Callable[[Array], Array], u: Array) -> Array:
+    """Return (I - A p(A)) u for one factor from products with A."""
+    power, total = u, u
+    coefficients = dict(zip(factor.powers, factor.coefficients, strict=True))
+    for exponent in range(max(coefficients) + 1):
+        power = product(power)
+        if exponent in coefficients:
+            total = total - coefficients[exponent] * power
+    return total
+
+
 def _apply_to(factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"]) -> Inexact[np.ndarray, "k c c"]:
     """Return the matrices q(A) of a stack of matrices A, multiplied factor by factor in Leja order."""
-    identity = np.eye(stack.shape[-1])
-    square = stack @ stack
-    result = np.broadcast_to(identity, stack.shape)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for factor in factors:
-            result = result @ matrix_of(factor, stack, square)
+    *_, result = partial_products(factors, stack, stack @ stack)
     return result
 
 
-def matrix_of(
+def partial_products(
+    factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"], square: Inexact[np.ndarray, "k c c"]
+) -> Iterator[Inexact[np.ndarray, "k c c"]]:
+    """Return the products of the first k factors, k = 1, 2, ..., for a stack of matrices A and of their squares."""
+    result = None
+    with np.errstate(over="ignore", invalid="ignore"):
+        for factor in factors:
+            matrix = _matrix_of(factor, stack, square)
+            result = matrix if result is None else result @ matrix
+            yield result
+
+
+def _matrix_of(
     factor: Factor, stack: Inexact[np.ndarray, "k c c"], square: Inexact[np.ndarray, "k c c"]
 ) -> Inexact[np.ndarray, "k c c"]:
     """Return the matrices I - A p(A) of one factor, for a stack of matrices A and of their squares."""

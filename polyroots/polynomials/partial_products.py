@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Complex128, Inexact, Int
 
 from polyroots.polynomials.blocks import Factor, multiplied, scaled
-from polyroots.polynomials.operator_norm import matrix_blocks, matrix_of, norm_of_matrix
+from polyroots.polynomials.operator_norm import factor_times, matrix_blocks, norm_of_matrix, partial_products
 from polyroots.spectra import Convolution, GeneralOperator, SymbolBlocks, normalized_convolution
+from polyroots.threads import in_threads
 
-# Entries of the matrices that are tested at once: a few large ones, so that the first that exceeds ends the test soon.
-_ENTRIES = 2**16
+# Number of frequencies that are tested from the beginning, and the steps of the power method that find them.
+_FIRST, _POWER_STEPS = 2, 3
 
 
 class PartialProducts(Protocol):
@@ -59,7 +60,7 @@ class ProductsInNorm:
 
     A norm is at most the bound if bound^2 I - M* M is positive definite, which a Cholesky factorisation decides ten
     times faster than singular values could be computed. With circular padding this is done at every frequency; those
-    where a bound was exceeded before are tested first.
+    where the power method finds the largest norms, or a bound was exceeded before, are tested first.
 
     Parameters
     ----------
@@ -77,10 +78,7 @@ class ProductsInNorm:
         self.operator, self.scale = convolution, _ = normalized_convolution(operator, "the norm of partial products")
         if convolution.padding == "circular":
             self._blocks = SymbolBlocks(convolution)
-            count = len(self._blocks.ky)
-            entries = count * convolution.groups * self._blocks.rows**2
-            self._others = np.array_split(np.arange(count), min(count, 1 + entries // _ENTRIES))
-            self._known: list[Int[np.ndarray, "_"]] = []
+            self._known: Int[np.ndarray, "_"] | None = None
 
     def exceed(self, factors: Sequence[Factor], bound: float, *, known_only: bool = False) -> bool:
         """Return whether the largest norm of a partial product exceeds the bound, up to rounding.
@@ -98,30 +96,79 @@ class ProductsInNorm:
                 return any(
                     not norm_of_matrix(self.operator, factors[:count]) <= bound for count in range(1, len(factors) + 1)
                 )
-            return _exceed(blocks, factors, bound)
-        if any(_exceed(self._blocks.stack(chosen), factors, bound) for chosen in self._known):
+            return _exceed(blocks, blocks @ blocks, factors, bound)
+        blocks = self._blocks
+        if self._known is None:
+            self._know(_most_amplified(blocks, factors))
+        if _exceed(*self._matrices, factors, bound):
             return True
         if known_only:
             return False
         found: list[int] = []
-        for index, chosen in enumerate(self._others):
-            if _exceed(self._blocks.stack(chosen), factors, bound):
-                found.append(index)
-                # At first nearly all exceed, and one is enough to begin with.
-                if not self._known:
-                    break
-        self._known += [self._others.pop(index) for index in reversed(found)]
+
+        def test(chosen: Int[np.ndarray, "_"]) -> None:
+            if self._exceeds_at(chosen, factors, bound):
+                found.extend(index for index in chosen if self._exceeds_at(index[None], factors, bound))
+
+        in_threads(test, blocks.tasks())
+        if found:
+            self._know(np.union1d(self._known, np.array(found, dtype=np.intp)))
         return bool(found)
 
+    def _know(self, positions: Int[np.ndarray, "_"]) -> None:
+        """Keep the matrices at some frequencies, and their squares."""
+        assert self._blocks is not None
+        stack = self._blocks.stack(positions)
+        self._known, self._matrices = positions, (stack, stack @ stack)
 
-def _exceed(stack: Inexact[np.ndarray, "k c c"], factors: Sequence[Factor], bound: float) -> bool:
+    def _exceeds_at(self, chosen: Int[np.ndarray, "_"], factors: Sequence[Factor], bound: float) -> bool:
+        assert self._blocks is not None
+        stack = self._blocks.stack(chosen)
+        return _exceed(stack, stack @ stack, factors, bound)
+
+
+def _most_amplified(blocks: SymbolBlocks, factors: Sequence[Factor]) -> Int[np.ndarray, "_"]:
+    """Return the positions of some frequencies where a few steps of the power method find the largest products."""
+    gains = np.empty(len(blocks.ky))
+    start = np.random.default_rng(0).standard_normal((blocks.rows, 1)) + 0j
+
+    def estimate(chosen: Int[np.ndarray, "_"]) -> None:
+        A = blocks.stack(chosen)
+        adjoint = A.conj().swapaxes(-1, -2)
+        largest = np.zeros(len(A))
+        for count in range(1, len(factors) + 1):
+            u = np.broadcast_to(start, (len(A), *start.shape))
+            for step in range(_POWER_STEPS):
+                if step:
+                    u = _times(factors[:count], adjoint, u)
+                u = _times(factors[:count], A, u / np.linalg.norm(u, axis=-2, keepdims=True))
+            largest = np.maximum(largest, np.linalg.norm(u, axis=-2)[:, 0])
+        gains[chosen] = largest.reshape(len(chosen), -1).max(axis=1)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        in_threads(estimate, blocks.tasks())
+    return np.argsort(np.nan_to_num(-gains, nan=-np.inf))[:_FIRST]
+
+
+def _times(
+    factors: Sequence[Factor], A: Complex128[np.ndarray, "k c c"], u: Complex128[np.ndarray, "k c 1"]
+) -> Complex128[np.ndarray, "k c 1"]:
+    """Return a product of factors times vectors, for a stack of matrices A."""
+    for factor in factors:
+        u = factor_times(factor, lambda x: A @ x, u)
+    return u
+
+
+def _exceed(
+    stack: Inexact[np.ndarray, "k c c"],
+    square: Inexact[np.ndarray, "k c c"],
+    factors: Sequence[Factor],
+    bound: float,
+) -> bool:
     """Return whether a partial product of one of the matrices has a larger norm than the bound."""
     identity = np.eye(stack.shape[-1])
-    square = stack @ stack
-    product = np.broadcast_to(identity, stack.shape)
     with np.errstate(over="ignore", invalid="ignore"):
-        for factor in factors:
-            product = product @ matrix_of(factor, stack, square)
+        for product in partial_products(factors, stack, square):
             gap = identity - product.conj().swapaxes(-1, -2) @ product / bound**2
             if not np.isfinite(gap).all():
                 return True
