@@ -53,9 +53,9 @@ def times(runs: int) -> None:
         seconds = in_turns(calls, runs)
         least = statistics.median(seconds["numpy"])
         cells = []
-        for name in names:
-            median = statistics.median(seconds[name])
-            cells.append(f"{1e3 * median / count:.3g} ms" + (f" ({least / median:.1f})" if name != "numpy" else ""))
+        for way in names:
+            median = statistics.median(seconds[way])
+            cells.append(f"{1e3 * median / count:.3g} ms" + (f" ({least / median:.1f})" if way != "numpy" else ""))
         print(f"| {n} | {count} | {' | '.join(cells)} |", flush=True)
 
 

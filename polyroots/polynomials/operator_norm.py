@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Inexact, Int
@@ -25,8 +25,6 @@ from polyroots.spectra import (
     products_of,
 )
 from polyroots.threads import in_threads
-
-Array = TypeVar("Array", bound=NDArray[Any])
 
 # Of Lanczos' method, for convolutions and for general operators, which may be far larger: four digits are shown.
 _TOLERANCE, _SPARSE_TOLERANCE = 1e-11, 1e-5
@@ -141,7 +139,7 @@ def norm_of_matrix(operator: Convolution | GeneralOperator, factors: Sequence[Fa
     return float(np.sqrt(max(tops[0], 0.0)))
 
 
-def factor_times(factor: Factor, product: Callable[[Array], Array], u: Array) -> Array:
+def factor_times(factor: Factor, product: Callable[[NDArray[Any]], NDArray[Any]], u: NDArray[Any]) -> NDArray[Any]:
     """Return (I - A p(A)) u for one factor from products with A."""
     power, total = u, u
     coefficients = dict(zip(factor.powers, factor.coefficients, strict=True))

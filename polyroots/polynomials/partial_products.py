@@ -70,15 +70,14 @@ class ProductsInNorm:
     """
 
     def __init__(self, operator: Convolution | GeneralOperator) -> None:
-        self._blocks: SymbolBlocks | None = None
+        self._symbol: _ProductsOfSymbol | None = None
         self.operator: Convolution | GeneralOperator
         if isinstance(operator, GeneralOperator):
             self.operator, self.scale = operator.normalized()
             return
         self.operator, self.scale = convolution, _ = normalized_convolution(operator, "the norm of partial products")
         if convolution.padding == "circular":
-            self._blocks = SymbolBlocks(convolution)
-            self._known: Int[np.ndarray, "_"] | None = None
+            self._symbol = _ProductsOfSymbol(SymbolBlocks(convolution))
 
     def exceed(self, factors: Sequence[Factor], bound: float, *, known_only: bool = False) -> bool:
         """Return whether the largest norm of a partial product exceeds the bound, up to rounding.
@@ -90,16 +89,24 @@ class ProductsInNorm:
         """
         # q(s A) is the polynomial of A with the roots over s.
         factors = tuple(scaled(factor, 1 / self.scale) for factor in factors)
-        if self._blocks is None:
-            blocks = matrix_blocks(self.operator)
-            if blocks is None:
-                return any(
-                    not norm_of_matrix(self.operator, factors[:count]) <= bound for count in range(1, len(factors) + 1)
-                )
-            return _exceed(blocks, blocks @ blocks, factors, bound)
-        blocks = self._blocks
-        if self._known is None:
-            self._know(_most_amplified(blocks, factors))
+        if self._symbol is not None:
+            return self._symbol.exceed(factors, bound, known_only=known_only)
+        matrices = matrix_blocks(self.operator)
+        if matrices is not None:
+            return _exceed(matrices, matrices @ matrices, factors, bound)
+        return any(not norm_of_matrix(self.operator, factors[:count]) <= bound for count in range(1, len(factors) + 1))
+
+
+class _ProductsOfSymbol:
+    """Partial products of the blocks of a symbol; the matrices where a bound is likely to be exceeded are kept."""
+
+    def __init__(self, blocks: SymbolBlocks) -> None:
+        self.blocks = blocks
+        self.known: Int[np.ndarray, "_"] = np.array([], dtype=np.intp)
+
+    def exceed(self, factors: Sequence[Factor], bound: float, *, known_only: bool) -> bool:
+        if not len(self.known):
+            self._keep(_most_amplified(self.blocks, factors))
         if _exceed(*self._matrices, factors, bound):
             return True
         if known_only:
@@ -110,20 +117,17 @@ class ProductsInNorm:
             if self._exceeds_at(chosen, factors, bound):
                 found.extend(index for index in chosen if self._exceeds_at(index[None], factors, bound))
 
-        in_threads(test, blocks.tasks())
+        in_threads(test, self.blocks.tasks())
         if found:
-            self._know(np.union1d(self._known, np.array(found, dtype=np.intp)))
+            self._keep(np.union1d(self.known, np.array(found, dtype=np.intp)))
         return bool(found)
 
-    def _know(self, positions: Int[np.ndarray, "_"]) -> None:
-        """Keep the matrices at some frequencies, and their squares."""
-        assert self._blocks is not None
-        stack = self._blocks.stack(positions)
-        self._known, self._matrices = positions, (stack, stack @ stack)
+    def _keep(self, positions: Int[np.ndarray, "_"]) -> None:
+        stack = self.blocks.stack(positions)
+        self.known, self._matrices = positions, (stack, stack @ stack)
 
     def _exceeds_at(self, chosen: Int[np.ndarray, "_"], factors: Sequence[Factor], bound: float) -> bool:
-        assert self._blocks is not None
-        stack = self._blocks.stack(chosen)
+        stack = self.blocks.stack(chosen)
         return _exceed(stack, stack @ stack, factors, bound)
 
 
