@@ -11,14 +11,18 @@ from typing import Any, cast
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from polyroots.errors import InputError
 from polyroots.models.config import ModelConfig
 from polyroots.models.grid_transfer import FullTransition, Transition
 from polyroots.models.level import Level, MgLevel, SmoothingLevel
-from polyroots.models.operator import ConvOperator
+from polyroots.models.operator import ConvOperator, Features
 from polyroots.models.placement import PLACEMENTS, Placement
 from polyroots.models.recording import without_wrappers
 from polyroots.models.step import PolyStep
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
+
+#: The input of a network.
+Images = Float[Tensor, "batch in_channels image_height image_width"]
 
 # Data parallelism and torch.compile put these before names.
 _PREFIXES = re.compile(r"^(module\.)+")
@@ -27,13 +31,76 @@ _PREFIXES = re.compile(r"^(module\.)+")
 class Network(nn.Module, ABC):
     """A network with its configuration: (batch, in_channels, H, W) -> (batch, num_classes).
 
-    Its `load_state_dict` also takes the names that torch.compile and data parallelism make.
+    Its `load_state_dict` also takes the names that torch.compile and data parallelism make. `forward_features`,
+    `forward_head`, `get_classifier` and `reset_classifier` are as in timm.
+
+    Attributes
+    ----------
+    config : ModelConfig
+    num_classes : int
+        Outputs; 0 after ``reset_classifier(0)``.
+
+    Examples
+    --------
+    Transfer to 100 classes:
+
+    >>> import torch, polyroots as pr
+    >>> network = pr.models.build("q2", image_size=8, channels=[4, 8])
+    >>> network.reset_classifier(100)
+    >>> x = torch.ones(2, 3, 8, 8)
+    >>> network.forward_features(x).shape, network(x).shape
+    (torch.Size([2, 8, 4, 4]), torch.Size([2, 100]))
     """
+
+    #: Name of the linear layer.
+    classifier = "head"
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.num_classes = config.num_classes
         self.register_load_state_dict_pre_hook(_without_prefixes)
+
+    @property
+    def num_features(self) -> int:
+        """Channels of the features."""
+        return self.config.channels[-1]
+
+    def get_classifier(self) -> nn.Module:
+        """Return the linear layer, or the identity after ``reset_classifier(0)``."""
+        return self.get_submodule(self.classifier)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the linear layer by a freshly drawn one; with 0 classes the network returns means of features.
+
+        The configuration gets the new number of classes, but for 0, with which no checkpoint can be made.
+
+        Raises
+        ------
+        InputError
+            If the number is negative.
+        """
+        if num_classes < 0:
+            raise InputError(f"expected a number of classes from 0 on, got {num_classes}")
+        parameter = next(self.parameters())
+        layer = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+        setattr(self, self.classifier, layer.to(parameter.device, parameter.dtype))
+        self.num_classes = num_classes
+        if num_classes:
+            self.config = self.config.model_copy(update={"num_classes": num_classes})
+
+    @abstractmethod
+    def forward_features(self, x: Images) -> Features:
+        """Return the features before the pooling."""
+
+    def forward_head(self, features: Features, pre_logits: bool = False) -> Float[Tensor, "batch outputs"]:
+        """Return the logits of features, or with `pre_logits` their means over the pixels."""
+        means = features.mean(dim=(2, 3))
+        return means if pre_logits else self.get_classifier()(means)
+
+    def forward(self, x: Images) -> Float[Tensor, "batch outputs"]:
+        """Return the logits of a batch of images."""
+        return self.forward_head(self.forward_features(x))
 
     @property
     @abstractmethod
@@ -103,13 +170,13 @@ class MgNet(Network):
             begins_at_zero=begins_at_zero,
         )
 
-    def forward(self, x: Float[Tensor, "batch in_channels height width"]) -> Float[Tensor, "batch num_classes"]:
-        """Return the logits of a batch of images."""
+    def forward_features(self, x: Images) -> Features:
+        """Return the features u of the coarsest level."""
         u, r = None, self.stem(x)
         for level, transition in zip(self.levels, self.transitions, strict=False):
             u, r = transition(*level(u, r))
         u, _ = self.levels[-1](u, r, carry_residual=False)
-        return self.head(u.mean(dim=(2, 3)))
+        return u
 
 
 class PolyMgNet(MgNet):

@@ -9,7 +9,8 @@ from torch.nn.functional import pad
 from torchvision.models.resnet import BasicBlock
 
 from polyroots.models.config import ModelConfig
-from polyroots.models.network import Network
+from polyroots.models.network import Images, Network
+from polyroots.models.operator import Features
 from polyroots.models.registry import RESNETS
 
 
@@ -26,6 +27,8 @@ class ResNet(Network):
     K. He, X. Zhang, S. Ren, J. Sun, Deep Residual Learning for Image Recognition, CVPR 2016: Table 1 for ResNet18,
     section 4.2 for ResNet20, 32 and 44.
     """
+
+    classifier = "fc"
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -54,12 +57,12 @@ class ResNet(Network):
         """The stages."""
         return [[self.get_submodule(f"layer{number}")] for number in range(1, len(self.config.channels) + 1)]
 
-    def forward(self, x: Float[Tensor, "batch in_channels height width"]) -> Float[Tensor, "batch num_classes"]:
-        """Return the logits of a batch of images."""
+    def forward_features(self, x: Images) -> Features:
+        """Return the features of the last stage."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
         for (stage,) in self.resolutions:
             x = stage(x)
-        return self.fc(x.mean(dim=(2, 3)))
+        return x
 
 
 class Subsample(nn.Module):
