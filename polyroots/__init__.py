@@ -117,6 +117,29 @@ __all__ = [
     "write_report",
 ]
 
+# Titles of the packages in the help, in the order of the work.
+_SUBJECTS = {
+    "spectra": "Spectra of operators",
+    "polynomials": "Residual polynomials",
+    "roots": "Roots from spectra",
+    "initialization": "Coefficients of a network",
+    "models": "Networks",
+    "analysis": "Spectra of models and files",
+    "checkpoints": "Checkpoints",
+    "report": "Reports",
+    "errors": "Errors and warnings",
+    None: "Packages with more names, each with a help of its own",
+}
+
+
+def _help() -> str:
+    """Return the public names by subject."""
+    names = {package: [name for name, its in _PACKAGES.items() if its == package] for package in _SUBJECTS}
+    return "\n".join(f"{title}:\n    {', '.join(names[package])}" for package, title in _SUBJECTS.items())
+
+
+__doc__ = f"{__doc__}\nPublic names by subject\n\n{_help()}\n"
+
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":

@@ -114,6 +114,12 @@ def test_every_public_name_is_there() -> None:
         pr.spektrum  # noqa: B018
 
 
+def test_the_help_has_the_public_names_by_subject() -> None:
+    listed = pr.__doc__.split("Public names by subject")[1]
+    names = [name for line in re.findall(r"^ {4}(.*)$", listed, flags=re.M) for name in line.split(", ")]
+    assert sorted(names) == sorted(pr.__all__)
+
+
 def test_public_functions_are_not_hidden_by_their_modules() -> None:
     import polyroots.initialization.run
     import polyroots.training  # noqa: F401
