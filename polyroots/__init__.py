@@ -11,6 +11,7 @@ Names are imported when first used: ``import polyroots`` doesn't import torch.
 """
 
 from importlib import import_module
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -135,7 +136,10 @@ _SUBJECTS = {
 def _help() -> str:
     """Return the public names by subject."""
     names = {package: [name for name, its in _PACKAGES.items() if its == package] for package in _SUBJECTS}
-    return "\n".join(f"{title}:\n    {', '.join(names[package])}" for package, title in _SUBJECTS.items())
+    return "\n".join(
+        fill(f"{title}: {', '.join(names[package])}", 88, subsequent_indent="    ")
+        for package, title in _SUBJECTS.items()
+    )
 
 
 __doc__ = f"{__doc__}\nPublic names by subject\n\n{_help()}\n"

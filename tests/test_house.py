@@ -116,7 +116,8 @@ def test_every_public_name_is_there() -> None:
 
 def test_the_help_has_the_public_names_by_subject() -> None:
     listed = pr.__doc__.split("Public names by subject")[1]
-    names = [name for line in re.findall(r"^ {4}(.*)$", listed, flags=re.M) for name in line.split(", ")]
+    subjects = re.sub(r"\n {4}", " ", listed).strip().splitlines()
+    names = [name for subject in subjects for name in subject.split(": ")[1].split(", ")]
     assert sorted(names) == sorted(pr.__all__)
 
 
