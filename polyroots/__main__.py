@@ -1,6 +1,14 @@
-"""``python -m polyroots`` is the command ``polyroots``; torchrun starts it this way."""
+"""``python -m polyroots`` is the command ``polyroots``."""
 
-from polyroots_cli.main import main
+import sys
+from pathlib import Path
+
+# ``python -m`` and torchrun search the current directory first: a fractions.py that lies there would be imported.
+_ROOT = Path(__file__).resolve().parents[1]
+if not sys.flags.safe_path and Path(sys.path[0]).resolve() != _ROOT:
+    del sys.path[0]
+
+from polyroots_cli.main import main  # noqa: E402
 
 if __name__ == "__main__":
     main()

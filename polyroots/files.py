@@ -10,7 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -49,11 +50,11 @@ def reading_archive(path: str | Path, what: str, writer: str) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, *, make_parents: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which replaces it, flushed to disk, if the block ends without an error.
 
-    Readers of `path` find the old file or the new one, never a part. Missing parent directories are made. A link stays
-    a link, and special files (a pipe, ``/dev/stdout``) are written at the end.
+    Readers of `path` find the old file or the new one, never a part. Missing parent directories are made, unless
+    `make_parents` is False. A link stays a link, and special files (a pipe, ``/dev/stdout``) are written at the end.
 
     Raises
     ------
@@ -68,7 +69,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         is_special = path.is_relative_to("/dev") or (path.exists() and not path.is_file())
         if not is_special:
             path = path.resolve()
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if make_parents:
+                path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays last: some writers choose the format by it.
         directory = None if is_special else path.parent
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=directory)
@@ -83,6 +85,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
                 shutil.copyfileobj(source, target)
         else:
             temporary.replace(path)
+            _sync_directory(path.parent)
     except OSError as error:
         if isinstance(error, FileError):
             raise
@@ -97,9 +100,49 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class HeldDirectory:
+    """A directory that is held open: it is recognised after it was moved, removed or replaced by another one.
+
+    Attributes
+    ----------
+    path : Path
+        Where it was when it was opened.
+    handle : int
+        File descriptor.
+    is_locked : bool
+        Whether it is locked; False on a file system without locks.
+    """
+
+    path: Path
+    handle: int
+    is_locked: bool
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the directory is the one at `path`."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self.handle))
+        except OSError:
+            return False
+
+    @property
+    def place(self) -> Path | None:
+        """Where the directory is now; None if it was removed, or the system doesn't say."""
+        try:
+            found = replace(self, path=Path(f"/proc/self/fd/{self.handle}").readlink())
+        except OSError:
+            return None
+        return found.path if found.is_in_place else None
+
+
 @contextmanager
-def held(path: Path, patience: float, message: str) -> Iterator[None]:
+def held(path: Path, patience: float, message: str) -> Iterator[HeldDirectory]:
     """Lock a directory against other processes that use this function; the system releases locks of dead processes.
+
+    Yields
+    ------
+    HeldDirectory
 
     Raises
     ------
@@ -113,11 +156,11 @@ def held(path: Path, patience: float, message: str) -> Iterator[None]:
         raise cannot_read(path, error) from error
     try:
         deadline = time.monotonic() + patience
-        while not _lock(handle):
+        while (is_locked := _lock(handle)) is False:
             if time.monotonic() > deadline:
                 raise FileError(message)
             time.sleep(0.3)
-        yield
+        yield HeldDirectory(path, handle, bool(is_locked))
     finally:
         os.close(handle)
 
@@ -135,9 +178,9 @@ def make_directory(path: str | Path) -> None:
         raise cannot_write(path, error) from error
 
 
-def write_json(path: str | Path, document: Any) -> None:
+def write_json(path: str | Path, document: Any, *, make_parents: bool = True) -> None:
     """Write a JSON document; a failure leaves an existing file unchanged."""
-    with replacing(path) as temporary:
+    with replacing(path, make_parents=make_parents) as temporary:
         temporary.write_text(_json(document), encoding="utf-8")
 
 
@@ -209,17 +252,27 @@ def _json(document: Any) -> str:
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 
-def _lock(handle: int) -> bool:
-    """Try to lock a directory; return False if another process holds the lock, True also where locks don't exist."""
+def _lock(handle: int) -> bool | None:
+    """Try to lock a directory; return False if another process holds the lock, None where locks don't exist."""
     if sys.platform == "win32":
-        return True
+        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without them
-        return True
+        return None
     return True
+
+
+def _sync_directory(path: Path) -> None:
+    """Flush the names in a directory to disk, where the system can: a power cut then leaves a renamed file."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

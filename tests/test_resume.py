@@ -44,6 +44,7 @@ def _nothing_is_ignored() -> Iterator[None]:
         signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: signal.SIG_DFL,
         signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGUSR1: signal.SIG_DFL,
     }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
@@ -66,14 +67,16 @@ class Signals(Reporter):
         monkeypatch.setattr(EpochLoop, "_step", stepping)
 
 
-@pytest.mark.parametrize(("number", "step"), [(signal.SIGTERM, 6), (signal.SIGINT, 9), (signal.SIGHUP, 8)])
+@pytest.mark.parametrize(
+    ("number", "step"), [(signal.SIGTERM, 6), (signal.SIGINT, 9), (signal.SIGHUP, 8), (signal.SIGUSR1, 5)]
+)
 @pytest.mark.slow
 def test_a_signal_saves_and_stops_at_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path, number: int, step: int
 ) -> None:
     """The signal comes in the middle of an epoch, at its first step, or at its last one before the evaluation."""
     source, out = open_data("digits"), tmp_path / "run"
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
     before = [signal.getsignal(n) for n in numbers]
     with monkeypatch.context() as patch, pytest.raises(StoppedError, match=r"interrupted in epoch \d; .* go on with"):
         train(small(source, **OPTIONS), source, out, reporter=Signals(patch, number, step))

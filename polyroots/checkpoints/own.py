@@ -73,7 +73,7 @@ class Checkpoint:
         return model
 
 
-def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint, *, make_parents: bool = True) -> None:
     """Write a checkpoint of plain data and tensors, which ``torch.load(weights_only=True)`` reads.
 
     A failure leaves an existing file unchanged.
@@ -82,6 +82,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     ----------
     path : str or Path
     checkpoint : Checkpoint
+    make_parents : bool
+        Whether missing parent directories are made.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     # Through memory: torch.save to a full disk fails with an assertion on file positions.
     buffer = io.BytesIO()
     torch.save(document, buffer)
-    with replacing(path) as temporary:
+    with replacing(path, make_parents=make_parents) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -247,7 +249,11 @@ class SlurmRunner(Runner):
         sizes = {name: size_of(self.directory.log(name)) for names in groups for name in names}
         try:
             executor = submitit.AutoExecutor(
-                self.directory.jobs.resolve(), cluster="slurm", slurm_max_num_timeout=_MOST_TURNS
+                self.directory.jobs.resolve(),
+                cluster="slurm",
+                slurm_max_num_timeout=_MOST_TURNS,
+                # The safe path: files in the current directory are not imported.
+                slurm_python=f"{shlex.quote(sys.executable)} -P",
             )
             executor.update_parameters(**{name: value for name, value in options.items() if value is not None})
             with executor.batch():

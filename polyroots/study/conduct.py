@@ -143,8 +143,8 @@ def run_study(
 
     Raises
     ------
-    KeyboardInterrupt
-        If it is raised within, after `Runner.stop`.
+    KeyboardInterrupt, FileError
+        If it is raised within, or the directory is moved or removed; after `Runner.stop`.
 
     See Also
     --------
@@ -154,6 +154,7 @@ def run_study(
     known: dict[str, RunProgress] = {}  # a run that is done doesn't change
     while True:
         try:
+            directory.require_in_place()
             runner.advance()
             phases = runner.phases
             progress = tuple(

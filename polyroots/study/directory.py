@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from polyroots.errors import FileError, InputError, one_sentence
-from polyroots.files import held, make_directory, read_json, replacing, write_json
+from polyroots.files import HeldDirectory, held, make_directory, read_json, replacing, write_json
 from polyroots.study.plan import Plan, PlannedRun
 from polyroots.training import CHANGEABLE, Run, TrainConfig, differences, load_config
 
@@ -29,6 +29,7 @@ class StudyDirectory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._held: HeldDirectory | None = None
 
     @property
     def description(self) -> Path:
@@ -64,8 +65,18 @@ class StudyDirectory:
         """
         make_directory(self.path)
         message = f"another 'polyroots study run' is running in {self.path}; wait until it is done, or stop it"
-        with held(self.path, _PATIENCE, message):
-            yield
+        with held(self.path, _PATIENCE, message) as self._held:
+            try:
+                yield
+            finally:
+                self._held = None
+
+    def require_in_place(self) -> None:
+        """Raise FileError if the directory is held and was moved or removed."""
+        if self._held is not None and not self._held.is_in_place:
+            place = self._held.place
+            how = "removed, or moved" if place is None else f"moved to {place}"
+            raise FileError(f"{self.path} was {how}, while the study ran: its runs stop", fields=["out"])
 
     def write(self, plan: Plan, text: str) -> Plan:
         """Write a plan, and the text of the study file that it was made from.

@@ -131,8 +131,9 @@ class LocalRunner(Runner):
 
     def _environment(self, slot: int) -> dict[str, str]:
         """Environment of the process in a slot, with its share of the machine: threads and devices."""
-        # The log may hold any letter, whatever the machine's locale.
-        environment = {**os.environ, "PYTHONUTF8": "1"}
+        # The log may hold any letter, whatever the machine's locale. The safe path: files in the current directory are
+        # not imported, neither by the worker nor by the processes that it starts.
+        environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONSAFEPATH": "1"}
         # On a cluster that doesn't bind processes to cores, all cores of the node look usable.
         cores = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or usable_cores()
         processes = len(self._slots) * max(1, self._devices_per_job)

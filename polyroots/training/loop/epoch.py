@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -57,6 +57,8 @@ class EpochLoop:
         Receives the progress within the epoch.
     interruption : Interruption
         Requests to stop, which end the epoch after the current step.
+    require_in_place : callable
+        Raises the error that ends the epoch if the run directory is no longer in its place.
     """
 
     config: TrainConfig
@@ -68,6 +70,7 @@ class EpochLoop:
     normalise: Normalisation
     reporter: Reporter
     interruption: Interruption
+    require_in_place: Callable[[], None] = lambda: None
 
     @property
     def count(self) -> int:
@@ -115,6 +118,8 @@ class EpochLoop:
             is_due = step % every == 0 if every else self.interruption.requested or clock.is_due()
             if is_due or step == self.steps:
                 state.step, state.sums, state.seconds = step, total(self.fabric, sums[:, :step]), clock.seconds
+                if config.processes == 1:  # several find it at the end of the epoch, together
+                    self.require_in_place()
                 loss, accuracy = self._means(state)
                 done = self._done(step)
                 self.reporter.on_step(

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-#: Signals of Ctrl-C, of a scheduler before its time limit, and of a terminal that is closed.
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+#: Signals of Ctrl-C, of a scheduler before its time limit (SIGTERM, and SIGUSR1 by SLURM's ``--signal=USR1``), and of a
+#: terminal that is closed.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
 
 
 class Interruption:
-    """Handler of SIGINT (Ctrl-C), SIGTERM and SIGHUP.
+    """Handler of SIGINT (Ctrl-C), SIGTERM, SIGHUP and SIGUSR1.
 
     Within `listening` a signal raises KeyboardInterrupt. Within `deferred` it sets `requested`, which the training loop
     reads after each step; only a second Ctrl-C raises KeyboardInterrupt there.

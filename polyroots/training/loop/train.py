@@ -24,7 +24,7 @@ from polyroots.training.loop.processes import in_first, joined
 from polyroots.training.loop.reporter import Reporter
 from polyroots.training.loop.trainer import Trainer, TrainResult
 from polyroots.training.runs.directory import Run, begin, begin_anew, load_config
-from polyroots.training.runs.environment import environment
+from polyroots.training.runs.environment import changes_between, environment
 from polyroots.training.runs.identity import digest_of, identity_of, require_same
 
 
@@ -130,6 +130,7 @@ def train(
             if fabric.global_rank == 0:
                 run.abandon(made)
             raise
+        _say_without_locks(run, reporter)
         return trainer.complete()
 
 
@@ -178,6 +179,7 @@ def resume(
     source = _data_of(config, run, download)
     fabric = make_fabric(config)
     interruption = Interruption()
+    changed: list[str] = []
     with joined(fabric), interruption.listening(), memory_errors(config), ExitStack() as stack:
 
         def claim() -> tuple[Checkpoint | None, Checkpoint | None]:
@@ -194,11 +196,26 @@ def resume(
             document = _identity(document["config"], start) | document
             saved = _load_own(run, config, document, start)
             resumed = [*document.get("resumed", []), {"changes": given, **_provenance(fabric)}]
-            write_json(run.config, document | {"resumed": resumed})
+            changed.extend(changes_between([document, *resumed][-2], resumed[-1]))
+            write_json(run.config, document | {"resumed": resumed}, make_parents=False)
             return saved, start if saved is None else None
 
         saved, start = in_first(fabric, claim)
+        _say_without_locks(run, reporter)
+        if changed and reporter is not None:
+            reporter.on_warning(
+                f"{run.path} goes on with {', '.join(changed)}: its numbers are those without the stop up to rounding, "
+                "not bit by bit"
+            )
         return Trainer(config, source, run, fabric, reporter, interruption, start=start, saved=saved).complete()
+
+
+def _say_without_locks(run: Run, reporter: Reporter | None) -> None:
+    """Warn if the file system has no locks, in the process that holds the run."""
+    if run.is_without_locks and reporter is not None:
+        reporter.on_warning(
+            f"{run.path} is on a file system without locks: nothing keeps a second command from training the same run"
+        )
 
 
 def _data_of(config: TrainConfig, run: Run, download: bool) -> Source:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -32,11 +33,14 @@ from polyroots.training.loop.optimizer import make_optimizer
 from polyroots.training.loop.processes import first_alone, in_first, share_buffers, total
 from polyroots.training.loop.recalibration import recalibrate
 from polyroots.training.loop.reporter import Beginning, Reporter
-from polyroots.training.runs.directory import Run
+from polyroots.training.runs.directory import Run, RunMovedError
 from polyroots.training.runs.first_network import network_at_start
+from polyroots.training.runs.identity import require_same_images
 from polyroots.training.runs.logs import Logs
 from polyroots.training.runs.state import RunState
 from polyroots.training.runs.tracking import Tracker
+
+T = TypeVar("T")
 
 
 class StoppedError(PolyrootsError):
@@ -124,7 +128,7 @@ class Trainer:
 
         fabric.seed_everything(config.seed, verbose=False)
         if saved is not None:
-            _require_same_images(saved, self.fingerprint, run)
+            require_same_images(run.last, saved, self.fingerprint)
             model, self.init = saved.model(), saved.init
         else:
             model, self.init = network_at_start(config, start)
@@ -145,6 +149,7 @@ class Trainer:
             self.normalise,
             self.reporter,
             interruption,
+            run.require_in_place,
         )
         self.state = RunState()
         self.is_fresh = saved is None
@@ -277,7 +282,7 @@ class Trainer:
         """Write the files of a run before its first step; of a resumed one, those that were lost when it was killed."""
         state = self.state
         if self.init is not None and not self.run.init.exists():
-            write_json(self.run.init, self.init)
+            write_json(self.run.init, self.init, make_parents=False)
         self.run.write_metrics(state.history)
         if self.tracker is not None:
             self.tracker.forget_after(state.epoch)
@@ -307,19 +312,30 @@ class Trainer:
             self.tracker.add(epoch, Checkpoint(self.config.model, self.model.state_dict()))
         self.tracker.advance()
 
-    def _in_first(self, write: Callable[[], None]) -> None:
-        """Write in the first process; the error of a failed write has the content of last.pt."""
+    def _in_first(self, work: Callable[[], T]) -> T:
+        """Read or write in the first process; the error of a failure has the content of last.pt."""
+
+        def in_place() -> T:
+            self.run.require_in_place()
+            try:
+                return work()
+            except FileError:
+                self.run.require_in_place()
+                raise
+
         try:
-            in_first(self.fabric, write)
+            return in_first(self.fabric, in_place)
+        except RunMovedError:
+            raise
         except FileError as error:
             raise FileError(f"{error}; {self.kept}", fields=error.fields) from error
 
     def _save_last(self) -> None:
-        save_checkpoint(self.run.last, self._checkpoint(is_last=True))
+        save_checkpoint(self.run.last, self._checkpoint(is_last=True), make_parents=False)
         self.kept = _kept(self.run, self.state)
 
     def _save_best(self) -> None:
-        save_checkpoint(self.run.best, self._checkpoint(is_last=False))
+        save_checkpoint(self.run.best, self._checkpoint(is_last=False), make_parents=False)
 
     def _stopped(self) -> PolyrootsError:
         """Save the unfinished epoch after a request to stop, and return the error to raise."""
@@ -337,7 +353,7 @@ class Trainer:
         best = state.history[epoch - 1]
         chosen_on = "test" if self.data.validation is None else "validation"
         if "test_accuracy" not in best:
-            best_network = in_first(self.fabric, lambda: load_checkpoint(self.run.best)).model()
+            best_network = self._in_first(lambda: load_checkpoint(self.run.best)).model()
             scores = self._score(self.data.test, best_network)
             if scores is None:
                 raise self._stopped()
@@ -358,7 +374,7 @@ class Trainer:
             "chosen_on": chosen_on,
             "images_per_second": rate,
         }
-        self._in_first(lambda: write_json(self.run.result, document))
+        self._in_first(lambda: write_json(self.run.result, document, make_parents=False))
         return TrainResult(
             self.run,
             self.config,
@@ -368,16 +384,6 @@ class Trainer:
             epoch,
             chosen_on,
             rate,
-        )
-
-
-def _require_same_images(saved: Checkpoint, fingerprint: str, run: Run) -> None:
-    """Raise InputError unless images and classes are bit by bit, and in their order, those that the run began with."""
-    if (saved.training or {}).get("images") != fingerprint:
-        raise InputError(
-            f"the images are no longer those that {run.path} began with: restore them, or start a new run from "
-            f"{run.last}",
-            fields=["start"],
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from polyroots.errors import FileError, one_sentence
-from polyroots.files import cannot_write, create_json, held, make_directory, read_json, replacing
+from polyroots.files import HeldDirectory, cannot_write, create_json, held, make_directory, read_json, replacing
 from polyroots.training.config import TrainConfig
 from polyroots.training.runs.identity import require_unchanged
 
@@ -47,6 +47,10 @@ class RunExistsError(FileError):
     """A directory that holds a run already."""
 
 
+class RunMovedError(FileError):
+    """A run directory that was moved or removed while the run was trained."""
+
+
 class Run:
     """A run directory.
 
@@ -58,6 +62,7 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._held: HeldDirectory | None = None
 
     @property
     def config(self) -> Path:
@@ -151,7 +156,10 @@ class Run:
 
     def write_metrics(self, rows: Sequence[Row]) -> None:
         """Write metrics.csv with the given lines."""
-        with replacing(self.metrics) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        with (
+            replacing(self.metrics, make_parents=False) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as stream,
+        ):
             csv.writer(stream).writerow(COLUMNS)
             csv.DictWriter(stream, COLUMNS).writerows(rows)
 
@@ -179,8 +187,35 @@ class Run:
     def held(self) -> Iterator[None]:
         """Hold the lock of this run within the block; raise FileError if another process holds it."""
         message = f"{self.path} is being trained by another process; wait until it is done, or stop it"
-        with held(self.path, _PATIENCE, message):
-            yield
+        with held(self.path, _PATIENCE, message) as self._held:
+            try:
+                yield
+            finally:
+                self._held = None
+
+    @property
+    def is_without_locks(self) -> bool:
+        """Whether the run is held on a file system without locks, so that another process can train it as well."""
+        return self._held is not None and not self._held.is_locked
+
+    def require_in_place(self) -> None:
+        """Raise RunMovedError if the directory that is held was moved, removed or emptied."""
+        if self._held is None:
+            return
+        if not self._held.is_in_place:
+            place = self._held.place
+            if place is None:
+                raise RunMovedError(
+                    f"{self.path} was removed, or moved, while it was trained: nothing more is written; begin a new run"
+                )
+            raise RunMovedError(
+                f"{self.path} was moved to {place} while it was trained: nothing more is written; go on with: "
+                f"{Run(place).resume_command}"
+            )
+        if not self.config.exists():
+            raise RunMovedError(
+                f"{self.config} was removed while the run was trained: nothing more is written; begin a new run"
+            )
 
 
 def begin(path: str | Path, document: Mapping[str, Any]) -> tuple[Run, bool]:

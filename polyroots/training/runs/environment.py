@@ -10,6 +10,8 @@ from typing import Any
 
 import polyroots
 
+# Entries on which the last bits of a run depend.
+_DECISIVE = ("device", "cpu", "torch", "numpy", "polyroots", "polyroots_revision")
 _PACKAGES = ("polyroots", "torch", "torchvision", "lightning-fabric", "numpy", "scipy", "pillow")
 
 
@@ -22,10 +24,32 @@ def environment(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "device": device,
+        "cpu": _cpu(),
         **{package: _version(package) for package in _PACKAGES},
         "polyroots_revision": _revision(Path(polyroots.__file__).parent, "__init__.py"),
         "directory_revision": _revision(Path.cwd()),
     }
+
+
+def changes_between(before: Any, now: Any) -> list[str]:
+    """Return what differs in the environments of two entries of config.json, of what decides the last bits of a run."""
+    there, here = (entry.get("environment") if isinstance(entry, dict) else None for entry in (before, now))
+    if not isinstance(there, dict) or not isinstance(here, dict):
+        return []
+    return [
+        f"{name.replace('_', ' ')} {here[name]} (it was {there[name]})"
+        for name in _DECISIVE
+        if None not in (there.get(name), here.get(name)) and there[name] != here[name]
+    ]
+
+
+def _cpu() -> str | None:
+    """Return the name of the processor, by which libraries choose their kernels; None if it is unknown."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
 
 
 def _version(package: str) -> str | None:
@@ -45,7 +69,12 @@ def _revision(directory: Path, member: str | None = None) -> str | None:
 def _git(directory: Path, *arguments: str) -> str | None:
     try:
         result = subprocess.run(
-            ["git", "-C", str(directory), *arguments], capture_output=True, text=True, timeout=20, check=True
+            # The repository's own settings could name a command to run.
+            ["git", "-C", str(directory), "-c", "core.fsmonitor=", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from polyroots.checkpoints import Checkpoint, load_checkpoint
-from polyroots.errors import FileError, one_sentence
+from polyroots.errors import FileError, InputError, one_sentence
 from polyroots.text import listed, text_of
 from polyroots.training.config import CHANGEABLE, TrainConfig
 
@@ -121,6 +121,16 @@ def require_same(trained: Path, checkpoint: Checkpoint, path: Path, config: Trai
         f"restore it, or start a new run from {trained}",
         fields=["start"],
     )
+
+
+def require_same_images(trained: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
+    """Raise InputError unless images and classes are bit by bit, and in their order, those of a checkpoint's run."""
+    if (checkpoint.training or {}).get("images") != fingerprint:
+        raise InputError(
+            f"the images are no longer those that {trained.parent} began with: restore them, or start a new run from "
+            f"{trained}",
+            fields=["start"],
+        )
 
 
 def _text(value: Any, other: Any) -> str:

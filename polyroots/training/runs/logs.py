@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from polyroots.errors import InputError
@@ -35,6 +36,7 @@ class Logs:
 
     def __init__(self, run: Run, is_wanted: bool, history: Sequence[Row]) -> None:
         self._writer: Any = None
+        self._path = run.logs
         if not is_wanted:
             return
         from torch.utils.tensorboard import SummaryWriter
@@ -50,15 +52,19 @@ class Logs:
         """Write the points of an epoch."""
         if self._writer is None:
             return
-        for name in COLUMNS[1:]:
-            if name in row:
-                # TensorBoard groups by the part before the slash: "loss/test" is shown beside "loss/train".
-                part, _, what = name.partition("_")
-                is_measure = what in ("loss", "accuracy")
-                self._writer.add_scalar(f"{what}/{part}" if is_measure else name, row[name], int(row["epoch"]))
-        self._writer.flush()
+        try:
+            for name in COLUMNS[1:]:
+                if name in row:
+                    # TensorBoard groups by the part before the slash: "loss/test" is shown beside "loss/train".
+                    part, _, what = name.partition("_")
+                    is_measure = what in ("loss", "accuracy")
+                    self._writer.add_scalar(f"{what}/{part}" if is_measure else name, row[name], int(row["epoch"]))
+            self._writer.flush()
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
 
     def close(self) -> None:
         """Close the logs."""
         if self._writer is not None:
-            self._writer.close()
+            with suppress(OSError):  # after the error of the last `add`
+                self._writer.close()

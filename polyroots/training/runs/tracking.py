@@ -23,7 +23,7 @@ from torch import nn
 
 from polyroots.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.errors import FileError, InputError
-from polyroots.files import reading_archive, replacing
+from polyroots.files import cannot_write, reading_archive, replacing
 from polyroots.models import MgNet, PolyMgNet, PolyStep, SmoothingLevel, effective_operator
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
 from polyroots.training.runs.directory import Run
@@ -170,7 +170,7 @@ class Snapshot:
         return cls(epoch, tuple(operators), tuple(_levels_of(network)))
 
     def save(self, path: str | Path) -> None:
-        """Write an .npz file, complete or not at all."""
+        """Write an .npz file in an existing directory, complete or not at all."""
         arrays: dict[str, Any] = {"epoch": self.epoch, "names": [operator.name for operator in self.operators]}
         for index, operator in enumerate(self.operators):
             arrays |= {
@@ -181,7 +181,7 @@ class Snapshot:
             }
         for level in self.levels:
             arrays[f"{_LEVEL}{level.level}"] = [level.radius, level.high, level.median, level.norm]
-        with replacing(path) as temporary:
+        with replacing(path, make_parents=False) as temporary:
             np.savez(temporary, **arrays)
 
     @classmethod
@@ -233,9 +233,12 @@ class Tracker:
     def add(self, epoch: int, checkpoint: Checkpoint) -> None:
         """Add the network of an epoch to the queue."""
         try:
-            save_checkpoint(self.run.spectra / f"epoch-{epoch:06}.pt", checkpoint)
+            self.run.spectra.mkdir(exist_ok=True)
+            save_checkpoint(self.run.spectra / f"epoch-{epoch:06}.pt", checkpoint, make_parents=False)
         except FileError as error:
             self.problems.append(str(error))
+        except OSError as error:
+            self.problems.append(str(cannot_write(self.run.spectra, error)))
 
     def forget_after(self, epoch: int) -> None:
         """Remove the snapshots and the queued networks of later epochs, which a resumed run trains again."""
@@ -258,7 +261,8 @@ class Tracker:
         try:
             self._process = subprocess.Popen(
                 command,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+                # The safe path: files in the current directory are not imported.
+                env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONSAFEPATH": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

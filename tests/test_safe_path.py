@@ -1,0 +1,115 @@
+"""Processes that polyroots starts import nothing from the current directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from small_studies import FOUR, four
+
+from polyroots.study import LocalRunner, StudyDirectory, cluster
+
+# Modules of the standard library and of packages that a run imports.
+NAMES = (
+    "fractions",
+    "html",
+    "random",
+    "csv",
+    "statistics",
+    "calendar",
+    "tomllib",
+    "scipy",
+    "pydantic",
+    "rich",
+    "torch",
+)
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Path:
+    """Return a directory with files named as modules, each of which says so when it is imported."""
+    directory = tmp_path / "trap"
+    directory.mkdir()
+    for name in NAMES:
+        code = f"from pathlib import Path\nPath({str(directory)!r}, 'imported-{name}').touch()\nraise SystemExit(9)\n"
+        (directory / f"{name}.py").write_text(code)
+    return directory
+
+
+def environment() -> Mapping[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONSAFEPATH", "PYTHONPATH")}
+
+
+def imported(trap: Path) -> list[str]:
+    return sorted(path.name for path in trap.glob("imported-*"))
+
+
+def test_a_file_of_the_current_directory_would_be_imported(trap: Path) -> None:
+    """The trap works."""
+    code = [sys.executable, "-c", "import fractions"]
+    assert subprocess.run(code, cwd=trap, env=environment(), check=False).returncode == 9
+    assert imported(trap) == ["imported-fractions"]
+
+
+@pytest.mark.slow
+def test_a_run_and_its_tracker_import_nothing_from_the_current_directory(trap: Path, tmp_path: Path) -> None:
+    """The command is started as torchrun does, by ``python -m``."""
+    words = ["train", "--channels", "2,4", "--device", "cpu", "--epochs", "1", "--limit", "20", "--track-spectrum", "1"]
+    result = subprocess.run(
+        [sys.executable, "-m", "polyroots", *words, "--out", tmp_path / "run"],
+        cwd=trap,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert len(list((tmp_path / "run" / "spectra").glob("*.npz"))) == 2
+    assert imported(trap) == []
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_study_imports_nothing_from_the_current_directory(trap: Path, tmp_path: Path) -> None:
+    """The study is started by the command, whose own path has no current directory."""
+    file = four(tmp_path, text=FOUR.replace("[11, 23]", "[11]").replace(', "mgnet-ab"', ""))
+    command = Path(sys.executable).parent / "polyroots"
+    result = subprocess.run(
+        [command, "study", "run", file, "--out", tmp_path / "out", "--device", "cpu"],
+        cwd=trap,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "1 done" in result.stdout
+    assert imported(trap) == []
+
+
+def test_what_a_worker_starts_has_the_safe_path_too(tmp_path: Path) -> None:
+    """A run on several devices starts the processes of the others."""
+    runner = LocalRunner(StudyDirectory(tmp_path), ["one"])
+    assert runner._environment(0)["PYTHONSAFEPATH"] == "1"
+
+
+def test_jobs_of_slurm_have_the_safe_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line of the job's script that starts Python; sbatch itself is replaced."""
+    scripts = []
+
+    def submitted(self: object, command: list[str]) -> str:
+        scripts.append(Path(command[-1]).read_text())
+        return "Submitted batch job 7\n"
+
+    from submitit.slurm.slurm import SlurmExecutor
+
+    monkeypatch.setattr("submitit.core.utils.CommandFunction.__call__", lambda self: submitted(self, self.command))
+    monkeypatch.setattr(SlurmExecutor, "affinity", lambda self: 2)
+    monkeypatch.setattr("shutil.which", lambda name, **_: f"/usr/bin/{name}")
+    monkeypatch.setattr(cluster, "_queue", dict)
+    cluster.SlurmRunner(StudyDirectory(tmp_path), ["one"], cluster.Resources(gpus=0))
+    (line,) = [line for line in scripts[0].splitlines() if "submitit.core._submit" in line]
+    assert f"{sys.executable} -P -u -m submitit.core._submit" in line
