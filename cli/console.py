@@ -10,7 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from polyroots.tables import full_width
+from polyroots.tables import FittingTable, full_width
+from polyroots_cli.fitting import fitted, remark
+from polyroots_cli.options import is_wide
+
+# Narrower terminals have the tables of one of this width.
+_NARROWEST = 80
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -21,11 +26,18 @@ def console(*, stderr: bool = False) -> Console:
 def say(*lines: str | Table, screen: Console | None = None) -> None:
     """Print text and tables, on stdout or on another console.
 
-    Lines are neither wrapped nor cut at the width of the terminal, so that names and commands can be copied.
+    Lines are neither wrapped nor cut at the width of the terminal, so that names and commands can be copied. Tables fit
+    a terminal, unless --wide is given; in a file they have all columns.
     """
     screen = screen or console()
     for line in lines:
-        screen.print(line if isinstance(line, str) else full_width(line), soft_wrap=True)
+        if isinstance(line, FittingTable) and screen.is_terminal and not is_wide():
+            shown = fitted(line, max(screen.width, _NARROWEST))
+            screen.print(full_width(shown), soft_wrap=True)
+            if words := remark(line, shown):
+                screen.print(words, soft_wrap=True)
+        else:
+            screen.print(line if isinstance(line, str) else full_width(line), soft_wrap=True)
 
 
 def progress() -> Progress:

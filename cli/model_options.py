@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from polyroots.text import quoted
 from polyroots_cli.options import was_given
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Channels(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gene
             return value
         parts = str(value).split(",")
         if not all(part.strip().isascii() and part.strip().isdigit() and int(part) > 0 for part in parts):
-            self.fail(f"expected the channels of each level such as 64,128,256,256, got {value!r}", param, ctx)
+            self.fail(f"expected the channels of each level such as 64,128,256,256, got {quoted(value)}", param, ctx)
         return tuple(int(part) for part in parts)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyroots_cli.model_options import network_option, shape_fields
-from polyroots_cli.options import ImageSize, json_option, usage_errors
+from polyroots_cli.options import ImageSize, json_option, usage_errors, wide_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @network_option("steps_per_a")
 @click.option("--placements", is_flag=True, help="List the placements of batch norm and ReLU instead.")
 @json_option
+@wide_option
 def models(
     names: tuple[str, ...],
     image_size: tuple[int, int],
@@ -103,7 +104,9 @@ def _table(rows: list[tuple[ModelConfig, Cost]]) -> Table:
     from polyroots.tables import table
 
     result = table(
-        *("model", "blocks", "channels", "degree", "weights", "% by level", "A", "multiply-adds", "inert"), left=3
+        *("model", "blocks", "channels", "degree", "weights", "% by level", "A", "multiply-adds", "inert"),
+        left=3,
+        less_important=("% by level", "inert", "degree"),
     )
     for config, found in rows:
         result.add_row(
@@ -130,7 +133,8 @@ def _print_placements(as_json: bool) -> None:
             [{"name": name, **asdict(placement), "text": str(placement)} for name, placement in PLACEMENTS.items()]
         )
         return
-    result = table("name", "RHO,UPDATE,OUTPUT", "of the residual", "of p(A) rho(r)", "of the features", left=5)
+    columns = ("of the residual", "of p(A) rho(r)", "of the features")
+    result = table("name", "RHO,UPDATE,OUTPUT", *columns, left=5, less_important=columns)
     for name, placement in PLACEMENTS.items():
         update = f"{placement.update}, of the A-term alone" if placement.on_A_term else placement.update
         where = {"step": "", "level": ", once a level", "exit": ", as they leave the level"}[placement.where]

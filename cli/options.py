@@ -13,10 +13,13 @@ from typing import Any, TypeVar
 import click
 
 from polyroots.errors import InputError, PolyrootsError
+from polyroots.text import quoted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
+# Key of --wide among what a running command knows.
+_WIDE = "polyroots.wide"
 
 
 class ImageSize(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
@@ -30,7 +33,7 @@ class ImageSize(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gen
             return value
         parts = str(value).lower().split("x")
         if len(parts) > 2 or not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**20 for part in parts):
-            self.fail(f"expected a size in pixels such as 32 or 28x32, got {value!r}", param, ctx)
+            self.fail(f"expected a size in pixels such as 32 or 28x32, got {quoted(value)}", param, ctx)
         return int(parts[0]), int(parts[-1])
 
 
@@ -51,7 +54,7 @@ class ByLayer(click.ParamType):  # type: ignore[type-arg, unused-ignore] # gener
         parts = text.lower().split("x")
         if len(parts) > 1 + self.pairs or not all(re.fullmatch("[1-9][0-9]{0,6}", part) for part in parts):
             example = "2 or layer4.0.conv2=2" if self.pairs else "32 or layer4.*.conv2=32"
-            self.fail(f"expected a positive whole number such as {example}, got {value!r}", param, ctx)
+            self.fail(f"expected a positive whole number such as {example}, got {quoted(value)}", param, ctx)
         numbers = [int(part) for part in parts]
         return glob or "*", numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
@@ -70,13 +73,28 @@ class Root(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic 
         except ValueError:
             root = complex("nan")
         if not math.isfinite(abs(root)):
-            self.fail(f"expected a real or complex number such as 0.3 or 0.1+0.2j, got {value!r}", param, ctx)
+            self.fail(f"expected a real or complex number such as 0.3 or 0.1+0.2j, got {quoted(value)}", param, ctx)
         return root
 
 
 json_option: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of tables."
 )
+
+
+wide_option: Callable[[F], F] = click.option(
+    "--wide",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda ctx, _, value: ctx.meta.update({_WIDE: value}),
+    help="Tables with all columns and whole names, also on a narrow terminal.",
+)
+
+
+def is_wide() -> bool:
+    """Return whether the running command has --wide."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_WIDE))
 
 
 def geometry_options(function: F) -> F:
@@ -94,6 +112,23 @@ def geometry_options(function: F) -> F:
     ):
         function = click.option(f"--{name}", type=ByLayer(pairs=name != "groups"), multiple=True, help=what)(function)
     return function
+
+
+entry_option: Callable[[F], F] = click.option(
+    "--entry", metavar="NAME", help="The network to read in a file of several, such as teacher."
+)
+
+
+def architecture_options(function: F) -> F:
+    """Add --arch and --arch-option of the layers of a state dict."""
+    function = click.option(
+        "--arch-option", "arch_options", multiple=True, metavar="NAME=VALUE", help="Keyword argument of it; repeatable."
+    )(function)
+    return click.option(
+        "--arch",
+        metavar="NAME",
+        help="Geometry from the architecture: torchvision:NAME, timm:NAME, or module.path:callable, whose code is run.",
+    )(function)
 
 
 dataset_option: Callable[[F], F] = click.option(

@@ -21,6 +21,7 @@ from polyroots_cli.options import (
     is_first_process,
     usage_errors,
     was_given,
+    wide_option,
 )
 from polyroots_cli.train_options import SECTIONS, refuse_on_resume, training_options
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @training_options
 @click.option("--out", type=PATH, help="The run's directory. [default: a new one under runs/]")
 @click.option("--resume", type=PATH, metavar="RUN", help="Go on with this run, which was stopped or killed.")
+@wide_option
 def train(  # noqa: PLR0913 - click passes each option by its name
     dataset: str,
     data_dir: Path | None,

@@ -14,7 +14,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from polyroots.errors import FileError
 from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, End, label_ends, spread, style, wrapped
 from polyroots.study import results_of, series_of
-from polyroots.text import count_of
+from polyroots.text import count_of, listed
 from polyroots_figures.request import Computed, Request
 
 _MARKERS, _LINES = "osD^vP*X", ("-", "--", ":")
@@ -53,10 +53,10 @@ def compute(request: Request) -> list[Computed]:
         series.append({"label": found.label, "points": points})
         words += [_sentence(found.label, point) for point in points]
     if results.unfinished:
-        names = ", ".join(str(path) for path in results.unfinished)
+        names = listed(results.unfinished)
         words.append(f"{count_of(len(results.unfinished), 'run')} not done, left out: {names}.")
     if results.repeated:
-        names = ", ".join(str(path) for path in results.repeated)
+        names = listed(results.repeated)
         words.append(f"Left out, as another run has the same configuration and seed: {names}.")
     return [Computed("figure5", {"data": results.done[0].data, "series": series}, words)]
 

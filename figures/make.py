@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from polyroots.errors import FileError, InputError
 from polyroots.plotting import WIDTHS, save_figure
+from polyroots.text import listed
 from polyroots_figures import (
     figure1,
     figure2,
@@ -148,7 +149,7 @@ def redraw(out: Path, names: Collection[str] = (), width: str = "two") -> Iterat
             raise FileError(f"{path} is damaged, its data can't be drawn: {error}; compute it anew") from error
         yield WrittenFigure(_save(pictures, path.with_suffix("")), [])
     if not is_found:
-        which = f"of {' or '.join(names)} " if names else ""
+        which = f"of {listed(names, separator=' or ')} " if names else ""
         raise FileError(f"{out} holds no data {which}that 'polyroots figures --out {out}' wrote; leave --redraw out")
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from polyroots.text import listed, quoted, shortened
+
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
@@ -56,9 +58,10 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     """
     known = list(known)
     near = get_close_matches(name.lower(), known, n=1)
+    names = listed(known, 20)
     if near:
-        return InputError(f"unknown {what} '{name}': did you mean '{near[0]}'? Known: {', '.join(known)}")
-    return InputError(f"unknown {what} '{name}': expected {', '.join(known)}")
+        return InputError(f"unknown {what} '{shortened(name, 60)}': did you mean '{near[0]}'? Known: {names}")
+    return InputError(f"unknown {what} '{shortened(name, 60)}': expected {names}")
 
 
 def one_sentence(error: ValidationError) -> InputError:
@@ -68,4 +71,4 @@ def one_sentence(error: ValidationError) -> InputError:
     if first["type"] == "value_error":
         return InputError(message, fields=getattr(first.get("ctx", {}).get("error"), "fields", ()))
     where = ".".join(str(part) for part in first["loc"])
-    return InputError(f"{where}: {message[0].lower()}{message[1:]}, got {first['input']!r}")
+    return InputError(f"{where}: {message[0].lower()}{message[1:]}, got {quoted(first['input'])}")

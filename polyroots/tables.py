@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.box import Box
 from rich.console import Console
@@ -17,9 +17,25 @@ _RULE = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 _CELL = "padding:1px 10px;white-space:nowrap;text-align:"
 
 
-def table(*columns: str, left: int = 1) -> Table:
+class FittingTable(Table):
+    """A table that the commands fit to a terminal.
+
+    Attributes
+    ----------
+    left : int
+        Number of columns that hold names, which may be shortened.
+    less_important : tuple of str
+        Heads of columns for which a terminal may be too narrow, the first to be left out first.
+    """
+
+    left: int
+    less_important: tuple[str, ...]
+
+
+def table(*columns: str, left: int = 1, less_important: Sequence[str] = ()) -> FittingTable:
     """Return an empty table whose first `left` columns hold names and whose others hold numbers."""
-    result = Table(box=_RULE, pad_edge=False)
+    result = FittingTable(box=_RULE, pad_edge=False)
+    result.left, result.less_important = left, tuple(less_important)
     for index, column in enumerate(columns):
         result.add_column(column, justify="left" if index < left else "right", no_wrap=True)
     return result

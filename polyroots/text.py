@@ -1,9 +1,9 @@
-"""Numbers as text: counts with their nouns, shares and bounds rounded down."""
+"""Text of messages: counts with their nouns, shares and bounds rounded down, lists and values of bounded length."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from decimal import ROUND_FLOOR, Context
 from typing import Any
 
@@ -39,27 +39,53 @@ def floored(value: float) -> str:
     return f"{float(Context(prec=4, rounding=ROUND_FLOOR).create_decimal_from_float(value)):#.4g}"
 
 
-def listed(names: Sequence[str], most: int) -> str:
-    """Return names with commas, the last ones cut, with their number.
+def listed(names: Iterable[object], most: int = 8, *, characters: int = 200, separator: str = ", ") -> str:
+    """Return names with a separator: at least one, as many as a message has place for, and the number of the others.
 
-    >>> listed(["a", "b"], 3), listed(["a", "b", "c", "d", "e"], 3)
-    ('a, b', 'a, b, c, ... (5 in all)')
+    Parameters
+    ----------
+    names : iterable
+    most : int
+        Largest number of names.
+    characters : int
+        Largest length of the names together.
+    separator : str
+
+    Examples
+    --------
+    >>> listed("ab"), listed("abcde", 3), listed([])
+    ('a, b', 'a, b, c, ... and 2 more', '')
+    >>> listed(["one", "two", "three"], characters=8, separator="; ")
+    'one; two; ... and 1 more'
     """
-    text = ", ".join(names[:most])
-    return text if len(names) <= most else f"{text}, ... ({len(names)} in all)"
-
-
-def within(parts: Sequence[str], most: int) -> str:
-    """Return parts with semicolons, at least one, as many as fit into a number of characters, with their number.
-
-    >>> within(["one", "two", "three"], 99), within(["one", "two", "three"], 8)
-    ('one; two; three', 'one; two; ... (3 in all)')
-    """
-    kept = list(parts[:1])
-    while len(kept) < len(parts) and len("; ".join([*kept, parts[len(kept)]])) <= most:
+    parts = [shortened(str(name), characters) for name in names]
+    kept = parts[:1]
+    while len(kept) < min(len(parts), most) and len(separator.join(parts[: len(kept) + 1])) <= characters:
         kept.append(parts[len(kept)])
-    text = "; ".join(kept)
-    return text if len(kept) == len(parts) else f"{text}; ... ({len(parts)} in all)"
+    rest = len(parts) - len(kept)
+    return separator.join([*kept, f"... and {rest} more"] if rest else kept)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return text of at most so many characters, without its middle if it is longer, in one line.
+
+    >>> shortened("layer4.0.conv2", 14), shortened("backbone.layer4.0.conv2", 14)
+    ('layer4.0.conv2', 'backbo...conv2')
+    """
+    line = " ".join(text.splitlines())
+    if len(line) <= most:
+        return line
+    kept = max(most - 3, 2)
+    return f"{line[: (kept + 1) // 2]}...{line[-(kept // 2) :]}"
+
+
+def quoted(value: Any) -> str:
+    """Return a value that was given, as it is written in Python, for a message.
+
+    >>> quoted("a"), quoted([1] * 999)[:12]
+    ("'a'", '[1, 1, 1, 1,')
+    """
+    return shortened(repr(value), 80)
 
 
 def text_of(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from click.testing import CliRunner, Result
 
 from polyroots_cli.main import main
@@ -21,4 +23,6 @@ def fails(*arguments: object, exit_code: int = 1) -> str:
     assert result.stdout == ""
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert "Traceback" not in result.stderr
+    # Paths of tests are long.
+    assert len(re.sub(r"/\S*/", "", line).removeprefix("Error: ")) <= 400
     return line

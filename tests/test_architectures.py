@@ -178,6 +178,31 @@ def test_a_network_of_one_s_own(own: Any, tmp_path: Path) -> None:
     assert "the network itself pads with zeros" in printed
 
 
+def test_roots_of_the_layers_of_an_architecture(own: Any, tmp_path: Path) -> None:
+    torch.save({"net": own.state_dict() | {"more": torch.ones(2)}, "ema": own.state_dict()}, tmp_path / "w.pt")
+    arch = ("--arch", "own_networks:build", "--arch-option", "groups=2", "--image-size", "12x10", "--degree", 1)
+    result = run("init", tmp_path / "w.pt", *arch, "--json")
+    assert result.stderr == "--arch own_networks:build runs the code of own_networks.\n"
+    document = json.loads(result.stdout)
+    assert document["geometry_assumed"] is None
+    dilated, scaled = document["levels"]
+    assert (dilated["name"], dilated["size"], scaled["name"]) == ("3.weight", [6, 5], "4.weight")
+    A = dense_operator(own[3].weight.detach().double().numpy(), (6, 5), 2, 2)
+    assert dilated["radius"] == pytest.approx(np.abs(np.linalg.eigvals(A)).max(), rel=1e-9)
+    printed = run("init", tmp_path / "w.pt", *arch).stdout
+    assert "Read from the entry 'net' of the file." in printed
+    assert "Not read: further weights in ema (3 convolutions)" in printed
+    assert "Only in the file: more." in printed
+    assert "A state dict doesn't say" not in printed
+    assert "Left out: 0.weight (not square: 4 output channels from 3)" in printed
+    of_ema = run("init", tmp_path / "w.pt", *arch, "--entry", "ema").stdout
+    assert "Read from the entry 'ema' of the file." in of_ema
+    assert "leave --groups out" in fails("init", tmp_path / "w.pt", *arch, "--groups", 2, exit_code=2)
+    for option in ("arch", "entry"):
+        assert f"--{option} is of the layers of CHECKPOINT" in fails("init", f"--{option}", "a:b", exit_code=2)
+    assert "--arch names none" in fails("init", tmp_path / "w.pt", "--arch-option", "a=1", exit_code=2)
+
+
 def test_pruned_weights_fit_the_architecture(own: Any, tmp_path: Path) -> None:
     prune.l1_unstructured(own[3], "weight", 0.5)
     torch.save(own.state_dict(), tmp_path / "w.pt")

@@ -243,9 +243,9 @@ def test_paths_with_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_tables_stay_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
-    """On a pseudo-terminal of 40 columns no number is cut and no line is folded."""
-    arguments = ["init", "--channels", "4,8", "--seed", "9"]
+def test_wide_tables_stay_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
+    """With --wide on a pseudo-terminal of 40 columns no number is cut and no line is folded."""
+    arguments = ["init", "--channels", "4,8", "--seed", "9", "--wide"]
     code = f"import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'polyroots', *{arguments}]))"
     result = subprocess.run(
         [sys.executable, "-c", code],

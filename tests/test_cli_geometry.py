@@ -148,5 +148,5 @@ def test_a_message_about_many_layers_is_one_short_line(tmp_path: Path, command: 
     message = fails(command, tmp_path / "w.pt")
     assert len(message) - len(str(tmp_path)) <= 400
     assert "stage0.block0.conv.weight (not square: 5 output channels from 3" in message
-    assert "(60 in all)" in message
+    assert re.search(r"; \.\.\. and 5\d more", message)
     assert command == "init" or "--kind singular computes singular values." in message

@@ -131,10 +131,10 @@ def test_public_functions_are_not_hidden_by_their_modules() -> None:
 
 #: The packages of the library, from the lowest to the highest: each imports from those before it only.
 ROOMS = (
+    "text",
     "errors",
     "tables",
     "display",
-    "text",
     "files",
     "threads",
     "spectra",

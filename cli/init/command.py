@@ -12,14 +12,17 @@ from polyroots_cli.options import (
     PATH,
     ImageSize,
     Root,
+    architecture_options,
     data_dir_option,
     dataset_option,
+    entry_option,
     geometry_options,
     json_option,
     region_option,
     seed_option,
     usage_errors,
     was_given,
+    wide_option,
     with_options,
 )
 
@@ -42,9 +45,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="Boundary of the operator whose spectrum is taken, whatever the network has.",
 )
-@click.option("--image-size", type=ImageSize(), help="Colour images of this size, without --dataset. [CHECKPOINT: 32]")
+@click.option(
+    "--image-size",
+    type=ImageSize(),
+    help="Colour images of this size, without --dataset. [CHECKPOINT: 32 for all layers; with --arch 224]",
+)
 @dataset_option
 @data_dir_option
+@entry_option
+@architecture_options
 @geometry_options
 @click.option("--layer", "layers", multiple=True, metavar="GLOB", help="Of CHECKPOINT, only such layers; repeatable.")
 @seed_option("Of fresh weights and of strategies that draw.")
@@ -52,6 +61,7 @@ if TYPE_CHECKING:
 @click.option("--plot", "plot_dir", type=PATH, help="Draw each level's spectrum, roots and |q| to this directory.")
 @click.option("--out", type=PATH, help="Write the network with its coefficients here, for 'polyroots train --init'.")
 @json_option
+@wide_option
 def init(  # noqa: PLR0913 - click passes each option by its name
     checkpoint: Path | None,
     request: NetworkRequest,
@@ -62,6 +72,9 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     image_size: tuple[int, int] | None,
     dataset: str,
     data_dir: Path | None,
+    entry: str | None,
+    arch: str | None,
+    arch_options: tuple[str, ...],
     stride: Rules,
     dilation: Rules,
     groups: Rules,
@@ -89,6 +102,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
       polyroots init --degree 3 --compare
       polyroots init runs/first/last.pt --roots leja --plot pictures --out again.pt
       polyroots init poisson.pt --image-size 32 --degree 1 --roots minimax --region high
+      polyroots init resnet18.pth --arch torchvision:resnet18 --image-size 64 --layer 'layer1.*'
       polyroots init --model q2 --dataset folder --data-dir cifar10 --out init.pt
       polyroots init --blocks C,C --placement smoother --padding circular --a-init shifted --roots minimax
     """
@@ -96,6 +110,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     from polyroots.files import make_directory
     from polyroots.initialization import InitRequest
     from polyroots_cli.init.report import draw, print_report, print_written
+    from polyroots_cli.spectrum.architecture import architecture_of
 
     if checkpoint is not None:
         checkpoint = checkpoint_in(checkpoint)
@@ -104,8 +119,10 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     with usage_errors():
         source = _source(checkpoint, request, image_size, dataset, data_dir, layers)
         geometry = Geometry(stride, dilation, groups)
-        if checkpoint is None and geometry.rules:
-            raise click.UsageError(f"--{geometry.rules[0][0]} is of the layers of CHECKPOINT, and none is given")
+        if checkpoint is None and (geometry.rules or arch or entry):
+            option = "arch" if arch else "entry" if entry else geometry.rules[0][0]
+            raise click.UsageError(f"--{option} is of the layers of CHECKPOINT, and none is given")
+        architecture = architecture_of(arch, arch_options, image_size if arch else None, geometry, None)
         strategy, options = _strategy(request, given, keep_pairs, seed)
         is_left_to_roots = not request.names_blocks and request.origin_of_alphas.needs_spectrum
         asked = InitRequest(
@@ -121,8 +138,10 @@ def init(  # noqa: PLR0913 - click passes each option by its name
             compare=compare,
             free_blocks=is_left_to_roots,
             blocks=request.given_blocks if checkpoint is not None else None,
-            image_size=image_size if checkpoint is not None else None,
+            image_size=image_size if checkpoint is not None and architecture is None else None,
             geometry=geometry if geometry.rules else None,
+            architecture=architecture,
+            entry=entry,
             layers=layers,
             needs_network=out is not None,
         )

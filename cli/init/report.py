@@ -17,8 +17,9 @@ from polyroots.initialization import (
 )
 from polyroots.polynomials import ResidualPolynomial, diagnosis_cells, diagnosis_table, join_blocks
 from polyroots.tables import dimensions
-from polyroots.text import count_of
+from polyroots.text import count_of, listed
 from polyroots_cli.console import print_json, progress, say
+from polyroots_cli.spectrum.findings import notes_of, origin_of_layers
 
 if TYPE_CHECKING:
     from polyroots.initialization import InitReport, InitRequest, InitResult, RankedStrategy
@@ -46,9 +47,11 @@ def print_report(
     if as_json:
         print_json(_document(result, request, is_asked))
         return
+    if result.source.file is not None:
+        say(*origin_of_layers(result.source.file))
     assumption = _assumption(result, request)
     if assumption:
-        say(assumption)
+        say(assumption, *notes_of(result.source.notes.items()))
     what = "the high frequencies" if request.region == "high" else "the spectrum"
     legend = (
         f"max|q|, mean|q|, rms, damped (share with |q| < 1, cut): over {what}, null space left out. smoothing: max|q| "
@@ -64,7 +67,7 @@ def print_report(
         _print_comparison(result.comparison, has_several=len(result.source.operators) > 1)
     skipped = result.source.skipped
     if skipped:
-        say(f"Left out: {'; '.join(f'{name} ({reason})' for name, reason in skipped.items())}")
+        say(f"Left out: {listed((f'{name} ({reason})' for name, reason in skipped.items()), separator='; ')}")
 
 
 def print_written(result: InitResult, plot_dir: Path | None, out: Path | None, data_options: str) -> None:
@@ -110,6 +113,7 @@ def _document(result: InitResult, request: InitRequest, is_asked: bool) -> dict[
         "model": None if network is None else network.config.model_dump(mode="json"),
         "seed": None if source.generator is None else request.seed,
         "geometry_assumed": _assumption(result, request) or None,
+        "assumptions": source.notes,
         "skipped": [{"name": name, "reason": reason} for name, reason in source.skipped.items()],
         **({"error": error} if result.report is None else result.report.to_dict()),
         "comparison": [_ranked_document(row) for row in result.comparison],
@@ -131,8 +135,7 @@ def _assumption(result: InitResult, request: InitRequest) -> str:
         return ""
     size = result.source.operators[0].convolution.size
     images = "" if request.image_size else f"images of {dimensions(size)} (--image-size chooses others), "
-    notes = "".join(f" {name}: {note}." for name, note in result.source.notes.items())
-    return f"A state dict doesn't say: {images}stride 1 and, but for depthwise layers, groups 1 are assumed.{notes}"
+    return f"A state dict doesn't say: {images}stride 1 and, but for depthwise layers, groups 1 are assumed."
 
 
 def _print_levels(result: InitResult, report: InitReport, title: str, legend: str) -> None:

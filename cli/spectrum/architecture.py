@@ -1,4 +1,4 @@
-"""The architecture that the options of ``polyroots spectrum`` name."""
+"""The architecture that the options name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from polyroots.text import quoted
 
 if TYPE_CHECKING:
     from polyroots.checkpoints import Architecture, Geometry
@@ -31,8 +33,11 @@ def architecture_of(
 
     if name is None:
         if options or image_size:
-            what = "--arch-option" if options else "--image-size"
-            raise click.UsageError(f"{what} is of the architecture, and --arch names none; --size is of the layers")
+            if options:
+                raise click.UsageError("--arch-option is of the architecture, and --arch names none")
+            raise click.UsageError(
+                "--image-size is of the architecture, and --arch names none; --size is of the layers"
+            )
         return None
     if size is not None or geometry.rules:
         what = "size" if size is not None else geometry.rules[0][0]
@@ -41,7 +46,7 @@ def architecture_of(
     for option in options:
         key, separator, value = option.partition("=")
         if not separator or not key.isidentifier():
-            raise click.UsageError(f"--arch-option: expected NAME=VALUE such as num_classes=100, got {option!r}")
+            raise click.UsageError(f"--arch-option: expected NAME=VALUE such as num_classes=100, got {quoted(option)}")
         pairs[key] = value
     found = Architecture(name, options_of(pairs), image_size or IMAGE_SIZE)
     if found.is_own_code and ":" in name:

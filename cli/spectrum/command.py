@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polyroots_cli.options import PATH, ImageSize, geometry_options, json_option, usage_errors
+from polyroots_cli.options import (
+    PATH,
+    ImageSize,
+    architecture_options,
+    entry_option,
+    geometry_options,
+    json_option,
+    usage_errors,
+    wide_option,
+)
 
 if TYPE_CHECKING:
     from polyroots.checkpoints import Rules
@@ -21,15 +30,8 @@ if TYPE_CHECKING:
 @click.option(
     "--size", type=ImageSize(), help="Size of the layers' input in pixels. [default: the network's; 32 if unknown]"
 )
-@click.option("--entry", metavar="NAME", help="The network to read in a file of several, such as teacher.")
-@click.option(
-    "--arch",
-    metavar="NAME",
-    help="Geometry from the architecture: torchvision:NAME, timm:NAME, or module.path:callable, whose code is run.",
-)
-@click.option(
-    "--arch-option", "arch_options", multiple=True, metavar="NAME=VALUE", help="Keyword argument of it; repeatable."
-)
+@entry_option
+@architecture_options
 @click.option("--image-size", type=ImageSize(), help="Images of the architecture. [default: 224]")
 @geometry_options
 @click.option(
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 @click.option("--csv", "csv_file", type=PATH, help="Write one line a value to this CSV file.")
 @click.option("--plot", "plot_dir", type=PATH, help="Draw each layer and an overview to this directory (PNG and PDF).")
 @json_option
+@wide_option
 @click.option("--workers", type=click.IntRange(min=1), help="Threads. [default: one for each core]")
 def spectrum(  # noqa: PLR0913 - click passes each option by its name
     checkpoint: Path,

@@ -66,7 +66,18 @@ def applied_levels(path: Path, kind: str, padding: str, workers: int | None) -> 
 
 def print_levels(levels: Sequence[AppliedLevel]) -> None:
     """Print a table of the levels' operators."""
-    rows = table("level", "size", "channels", "operator", "max", "median", "norm", "from features", left=4)
+    rows = table(
+        "level",
+        "size",
+        "channels",
+        "operator",
+        "max",
+        "median",
+        "norm",
+        "from features",
+        left=4,
+        less_important=("channels", "size"),
+    )
     for level in levels:
         first = [str(level.linear.level), dimensions(level.linear.size), str(level.linear.channels)]
         for name, operator in _named(level):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import click
 
 from polyroots.errors import InputError
 from polyroots.spectra import require_finite
-from polyroots.text import count_of, within
+from polyroots.text import count_of, listed, quoted
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification
@@ -93,9 +93,10 @@ def require_names(findings: Sequence[SpectrumReport], globs: Sequence[str]) -> N
     """Raise InputError if no name in the checkpoints matches a pattern."""
     if not any(item.layers or item.skipped for item in findings):
         item = findings[0]
+        patterns = listed(globs, 3, characters=80, separator=" or ")
         raise InputError(
-            f"{item.path} has no convolution named like {' or '.join(globs)}; its names are such as "
-            f"{', '.join(item.found.names[:3])} (--list shows all)"
+            f"{item.path} has no convolution named like {patterns}; its names are such as "
+            f"{listed(item.found.names, 3)} (--list shows all)"
         )
 
 
@@ -110,7 +111,9 @@ def require_layers(findings: Sequence[SpectrumReport]) -> None:
     """Raise InputError, with every reason, if no checkpoint has a layer to analyse."""
     if not any(item.layers for item in findings):
         item = findings[0]
-        reasons = within([f"{name} ({reason})" for name, reason in item.skipped.items()], 200)
+        reasons = listed(
+            (f"{name} ({reason})" for name, reason in item.skipped.items()), characters=160, separator="; "
+        )
         singular = any(reason.endswith("it has singular values") for reason in item.skipped.values())
         also = ["--kind singular computes singular values."] if singular else []
         raise InputError(" ".join([f"{item.path} holds nothing to analyse: {reasons}.", *also, *hints(item)]))
@@ -129,6 +132,28 @@ def hints(item: SpectrumReport) -> list[str]:
             found.append(f"Groups that a state dict doesn't contain are given by hand: --groups {shlex.quote(rule)}")
             break
     return found
+
+
+def origin_of_layers(found: LayerSet) -> list[str]:
+    """Return sentences on the part of a file that was read, and on its differences from the architecture."""
+    lines = [f"Read from the entry {quoted(found.entry)} of the file."] if found.entry else []
+    if found.others:
+        lines.append(f"Not read: further weights in {listed(found.others)}; --entry NAME reads them")
+    return [*lines, f"{found.remark}."] if found.remark else lines
+
+
+def notes_of(layers: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for each assumption or doubt about layers, with their names.
+
+    Parameters
+    ----------
+    layers : iterable of (name, note)
+    """
+    notes: dict[str, list[str]] = {}
+    for name, note in layers:
+        for part in filter(None, note.split("; ")):
+            notes.setdefault(part, []).append(name)
+    return [f"{note[0].upper()}{note[1:]}: {listed(names)}" for note, names in notes.items()]
 
 
 def require_good(findings: Sequence[SpectrumReport]) -> None:

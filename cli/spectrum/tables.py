@@ -11,11 +11,10 @@ from polyroots.tables import dimensions, known, number, table
 from polyroots_cli.console import say
 from polyroots_cli.spectrum.documents import compared
 from polyroots_cli.spectrum.effective import print_levels
-from polyroots_cli.spectrum.findings import SpectrumReport, hints
+from polyroots_cli.spectrum.findings import SpectrumReport, hints, notes_of, origin_of_layers
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification
-    from polyroots.checkpoints import LayerSet
     from polyroots.spectra import Extremes
 
 
@@ -28,7 +27,8 @@ def print_list(findings: list[SpectrumReport]) -> None:
     for item in findings:
         if len(findings) > 1:
             say(f"\n{item.path}")
-        rows = table("convolution", "shape", "dtype", "size", "stride", "dilation", "groups", "padding")
+        columns = ("convolution", "shape", "dtype", "size", "stride", "dilation", "groups", "padding")
+        rows = table(*columns, less_important=("dtype", "padding", "dilation", "shape"))
         for layer in item.layers:
             conv = layer.conv
             rows.add_row(
@@ -123,7 +123,8 @@ def _print_singular_values(item: SpectrumReport, results: list[LayerResult]) -> 
 
 
 def _print_checks(checks: dict[str, Verification], *, is_assumed: bool) -> None:
-    rows = table("compared with torch", "kernel", "on", "eigenvalues", "singular values", "condition", "verdict")
+    columns = ("kernel", "on", "eigenvalues", "singular values", "condition", "verdict")
+    rows = table("compared with torch", *columns, less_important=("kernel", "on", "condition"))
     for name, check in checks.items():
         rows.add_row(
             name,
@@ -159,28 +160,13 @@ def _print_boundary(item: SpectrumReport, analysis: Analysis) -> None:
 def _print_assumptions(item: SpectrumReport) -> None:
     size = "" if item.size_given else "size 32x32 (give --size), "
     say(f"This checkpoint doesn't say how its layers are used: {size}stride 1, dilation 1 and groups 1 are assumed.")
-    notes: dict[str, list[str]] = {}
     named = {layer.name: layer for layer in [*item.layers, *(x for x in item.found.layers if x.name in item.skipped)]}
-    for layer in named.values():
-        for note in filter(None, layer.note.split("; ")):
-            notes.setdefault(note, []).append(layer.name)
-    for note, names in notes.items():
-        say(f"{note[0].upper()}{note[1:]}: {', '.join(names)}")
-
-
-def _print_origin(found: LayerSet) -> None:
-    """Print the part of the file that was read, and its differences from the architecture."""
-    if found.entry:
-        say(f"Read from the entry {found.entry!r} of the file.")
-    if found.others:
-        say(f"Not read: further weights in {', '.join(found.others)}; --entry NAME reads them")
-    if found.remark:
-        say(f"{found.remark}.")
+    say(*notes_of((layer.name, layer.note) for layer in named.values()))
 
 
 def _print_remarks(item: SpectrumReport) -> None:
     found = item.found
-    _print_origin(found)
+    say(*origin_of_layers(found))
     if found.assumed:
         _print_assumptions(item)
     for glob in item.unmatched:
@@ -198,7 +184,8 @@ def _print_remarks(item: SpectrumReport) -> None:
 
 def _print_comparison(rows: list[dict[str, Any]]) -> None:
     say("\nFrom the first to the second")
-    result = table("convolution", "radius", "min Re", "max Re", "max Im", "norm", "moved, mean", "moved, max")
+    columns = ("radius", "min Re", "max Re", "max Im", "norm", "moved, mean", "moved, max")
+    result = table("convolution", *columns, less_important=("min Re", "max Im", "moved, mean", "max Re"))
     for row in rows:
         if "radius" in row:
             pairs = [row[what] for what in ("radius", "min_real", "max_real", "max_imag", "norm")]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from polyroots.text import quoted
 from polyroots_cli.options import PATH
 
 file_argument = click.argument("file", type=PATH)
@@ -28,6 +29,6 @@ def pairs(texts: Sequence[str], option: str, missing: str | None = None) -> dict
         if not equals and missing is not None:
             value = missing
         elif not equals or not key:
-            raise InputError(f"expected {option} KEY=VALUE, got {text!r}")
+            raise InputError(f"expected {option} KEY=VALUE, got {quoted(text)}")
         found[key.strip()] = value.strip()
     return found

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polyroots.text import count_of
-from polyroots_cli.options import device_option, json_option
+from polyroots.text import count_of, listed
+from polyroots_cli.options import device_option, json_option, wide_option
 from polyroots_cli.study.options import data_dir_option, file_argument
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @device_option
 @click.option("--no-timing", is_flag=True, help="Leave the estimate out, for which a step of each network is timed.")
 @json_option
+@wide_option
 def plan(file: Path, data_dir: Path | None, device: Any, no_timing: bool, as_json: bool) -> None:
     """Check a study file and print its runs, with weights and an estimate of the time from a step that is timed.
 
@@ -42,7 +43,7 @@ def plan(file: Path, data_dir: Path | None, device: Any, no_timing: bool, as_jso
         return
     say(f"{planned.title}: {planned.question}" if planned.question else planned.title)
     say(_table(planned, timed.seconds if timed else {}))
-    say(f"\n{count_of(len(planned.runs), 'run')}, seeds {', '.join(map(str, planned.seeds))}")
+    say(f"\n{count_of(len(planned.runs), 'run')}, seeds {listed(planned.seeds, 20)}")
     if timed:
         say(f"About {_time(timed.total)} one after another on {timed.device}, by a step of each that was timed")
     out = shlex.quote(str(Path("results") / file.stem))
@@ -97,7 +98,7 @@ def _table(planned: Plan, seconds: dict[str, float]) -> Table:
         "seeds",
         *(["time of a run"] if seconds else []),
     ]
-    result = table(*heads, left=len(planned.keys))
+    result = table(*heads, left=len(planned.keys), less_important=("epochs", "seeds", "weights"))
     for runs in planned.by_combination():
         one: PlannedRun = runs[0]
         result.add_row(

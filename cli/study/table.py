@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from polyroots_cli.options import PATH, usage_errors, was_given
+from polyroots_cli.options import PATH, usage_errors, was_given, wide_option
 from polyroots_cli.study.options import pairs
 
 
@@ -37,6 +37,7 @@ from polyroots_cli.study.options import pairs
     show_default=True,
     help="Format of the table.",
 )
+@wide_option
 def table(
     directory: Path,
     rows: str | None,
@@ -76,7 +77,7 @@ def table(
         else:
             cells = formats.long_cells(found, first, against)
     if form == "text":
-        shown = text_table(*cells.heads, left=cells.names)
+        shown = text_table(*cells.heads, left=cells.names, less_important=("pairs", "epochs", "weights", "best epoch"))
         for row in cells.rows:
             shown.add_row(*row)
         say(f"{found.title}{f' on {found.data}' if found.data else ''}", shown, *cells.notes)

@@ -35,6 +35,7 @@ from polyroots.spectra import (
     summarize,
     whole,
 )
+from polyroots.text import quoted, shortened
 from polyroots.threads import Progress
 
 KINDS = ("eigenvalues", "singular", "both")
@@ -263,15 +264,15 @@ def model_layers(model: nn.Module, image_size: int | tuple[int, ...]) -> tuple[l
         raise InputError(f"{type(model).__name__} has no Conv2d: expected a network with convolutions of images")
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     if len(size) not in (2, 3) or not all(isinstance(n, int) and n > 0 for n in size):
-        raise InputError(f"expected an image size (H, W) or (channels, H, W) in pixels, got {image_size!r}")
+        raise InputError(f"expected an image size (H, W) or (channels, H, W) in pixels, got {quoted(image_size)}")
     shape = size if len(size) == 3 else (first.in_channels, *size)
     images = torch.zeros(1, *shape, dtype=first.weight.dtype, device=first.weight.device)
     try:
         traced, skipped = trace_convolutions(model, images)
     except Exception as error:  # whatever a network of any author raises
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        words = shortened(str(error), 200) or type(error).__name__
         raise InputError(
-            f"{type(unwrapped(model)).__name__} doesn't take images of shape {shape}: {line}; give another image_size",
+            f"{type(unwrapped(model)).__name__} doesn't take images of shape {shape}: {words}; give another image_size",
             fields=["image_size"],
         ) from error
     return [layer_of(conv, weight, note) for conv, weight, note in traced], skipped

@@ -54,6 +54,7 @@ def eigenvalues_table(
         *("convolution", "shape", "size", "eigenvalues", "radius", "min Re", "max Re", "max Im"),
         *(["condition"] if has_conditions else []),
         *(["departure"] if has_departures else []),
+        less_important=("shape", "eigenvalues", "departure", "condition", "max Im"),
     )
     for result in shown:
         ends = result.ends
@@ -80,7 +81,8 @@ def singular_values_table(
     The parameters are those of `eigenvalues_table`.
     """
     rows = table(
-        "convolution", "shape", "size", "stride", "singular values", "norm", "smallest", "condition", "stable rank"
+        *("convolution", "shape", "size", "stride", "singular values", "norm", "smallest", "condition", "stable rank"),
+        less_important=("shape", "singular values", "stride", "stable rank"),
     )
     for result in results:
         summary = result.singular

@@ -19,7 +19,7 @@ from polyroots.checkpoints.naming import why_no_numbers
 from polyroots.checkpoints.parametrised import parametrised
 from polyroots.checkpoints.weights import ComputedTensor, Weight, Weights, dtype_of, reader_of
 from polyroots.errors import InputError, unknown_name
-from polyroots.text import listed
+from polyroots.text import listed, quoted, shortened
 
 #: Size of the images of an architecture, unless one is given.
 IMAGE_SIZE = (224, 224)
@@ -64,8 +64,10 @@ class Architecture:
             with torch.random.fork_rng(devices=[]), torch.device(device):
                 model = factory()
         except Exception as error:  # whatever a network of any author raises
-            line = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{self.name} can't be built: {line}", fields=["arch", "arch_options"]) from error
+            raise InputError(
+                f"{self.name} can't be built: {shortened(str(error), 200) or type(error).__name__}",
+                fields=["arch", "arch_options"],
+            ) from error
         if not isinstance(model, nn.Module):
             raise InputError(
                 f"expected {self.name} to return a torch.nn.Module, got {type(model).__name__}", fields=["arch"]
@@ -77,7 +79,8 @@ class Architecture:
         library, _, name = self.name.partition(":")
         if not library or not name:
             raise InputError(
-                f"expected an architecture torchvision:NAME, timm:NAME or module.path:callable, got {self.name!r}",
+                "expected an architecture torchvision:NAME, timm:NAME or module.path:callable, "
+                f"got {quoted(self.name)}",
                 fields=["arch"],
             )
         if library == "torchvision":
@@ -94,7 +97,9 @@ class Architecture:
             module = importlib.import_module(library)
         except ImportError as error:
             how = f"install it: pip install {library}" if library == "timm" else "run from its directory, or install it"
-            raise InputError(f"there is no module {library} ({error}); {how}", fields=["arch"]) from error
+            raise InputError(
+                f"there is no module {shortened(library, 60)} ({shortened(str(error), 200)}); {how}", fields=["arch"]
+            ) from error
         if library == "timm":
             if name not in module.list_models():
                 raise unknown_name("architecture of timm", name, module.list_models())
@@ -102,7 +107,9 @@ class Architecture:
         target = module
         for part in name.split("."):
             if not hasattr(target, part):
-                raise InputError(f"{library} has no {name}; give the name of a callable in it", fields=["arch"])
+                raise InputError(
+                    f"{library} has no {shortened(name, 60)}; give the name of a callable in it", fields=["arch"]
+                )
             target = getattr(target, part)
         return lambda: target(**self.options)  # type: ignore[operator]
 
@@ -175,10 +182,10 @@ def layers_of(
     remark = _differences(architecture, expected, stored, computed.factors)
     if unfit:
         shapes = [f"{name} {tuple(stored[name].shape)}" for name in unfit if name in stored]
-        wrong = f"; of another shape in the file: {listed(shapes, 3)}" if shapes else ""
+        wrong = f"; of another shape in the file: {listed(shapes, 3, characters=60)}" if shapes else ""
         raise InputError(
-            f"{path} doesn't fit {architecture.name}: the file has no such weights of {listed(unfit, 3)}{wrong}. "
-            f"{remark}",
+            f"{path} doesn't fit {architecture.name}: the file has no such weights of "
+            f"{listed(unfit, 3, characters=60)}{wrong}. {remark}",
             fields=["arch", "arch_options"],
         )
     return layers, skipped, remark
@@ -239,7 +246,7 @@ def _differences(
     others = [n for n in stored if n not in expected and factors.get(n) not in expected]
     shapes = [n for n in expected if n in stored and tuple(stored[n].shape) != expected[n]]
     parts = [
-        f"{what}: {listed(names, 3)}"
+        f"{what}: {listed(names, 3, characters=50)}"
         for what, names in (
             (f"Only in {architecture.name}", missing),
             ("only in the file", others),

@@ -14,7 +14,7 @@ import torch
 from polyroots.checkpoints.own import kind_of
 from polyroots.checkpoints.weights import is_sharded, is_weight
 from polyroots.errors import FileError
-from polyroots.text import count_of, listed
+from polyroots.text import count_of, listed, quoted
 
 # Entries under which programs store the one network of a file; those of averaged weights are further ones.
 _NETWORK = ("state_dict", "model_state_dict", "model", "net", "module", "params", "weights", "network")
@@ -71,7 +71,7 @@ def choose_entry(path: str | Path, document: Any, name: str | None) -> tuple[Ent
         chosen = [entry for entry in found if entry.name == name]
         if not chosen:
             names = listed([str(entry) for entry in found if entry.name], 8) or "none"
-            raise FileError(f"{path} has no state dict in the entry {name!r}; it has {names}", fields=["entry"])
+            raise FileError(f"{path} has no state dict in the entry {quoted(name)}; it has {names}", fields=["entry"])
     else:
         chosen = _preferred(found)
     if not chosen and found:

@@ -24,6 +24,7 @@ from polyroots.checkpoints.weights import Weight, Weights, tensors_of
 from polyroots.errors import FileError, InputError
 from polyroots.files import require_readable
 from polyroots.models import TracedConvolution, convolutions, plain_name
+from polyroots.text import listed
 
 # Size of the images of a state dict, which doesn't contain it.
 _ASSUMED_SIZE = (32, 32)
@@ -100,7 +101,7 @@ def read_layers(
         return LayerSet(tuple(layers), skipped, assumed=False, entry=chosen.name, others=others, remark=remark)
     found = replace(_Foreign(weights, size, geometry).layer_set(), entry=chosen.name, others=others)
     if not found.layers and not found.skipped:
-        names = ", ".join(str(name) for name in list(document)[:4]) or "none"
+        names = listed(document, 4) or "none"
         raise FileError(
             f"{path} holds no convolution: expected a state dict with four-dimensional weights, "
             f"got {len(document)} entries without one, such as {names}"

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from polyroots.checkpoints.layer_set import LayerSet, is_named
 from polyroots.errors import InputError
+from polyroots.text import listed, quoted, shortened
 
 Rules: TypeAlias = Sequence[tuple[str, int | tuple[int, int]]]
 
@@ -42,7 +43,7 @@ class Geometry:
             for _, value in getattr(self, what):
                 numbers = value if isinstance(value, tuple) and what != "groups" else (value, value)
                 if len(numbers) != 2 or not all(isinstance(n, int) and n > 0 for n in numbers):
-                    raise InputError(f"expected {what} of at least 1, got {value!r}", fields=[what])
+                    raise InputError(f"expected {what} of at least 1, got {quoted(value)}", fields=[what])
 
     @property
     def rules(self) -> list[tuple[str, str]]:
@@ -63,5 +64,7 @@ def require_rules(geometry: Geometry, found: Sequence[LayerSet]) -> None:
     """Raise InputError unless every pattern is the name of a convolution in one of the checkpoints."""
     for what, glob in geometry.rules:
         if all(glob in layers.unmatched([glob]) for layers in found):
-            names = ", ".join(found[0].names[:3])
-            raise InputError(f"no convolution is named like {glob}; the names are such as {names}", fields=[what])
+            names = listed(found[0].names, 3)
+            raise InputError(
+                f"no convolution is named like {shortened(glob, 80)}; the names are such as {names}", fields=[what]
+            )

@@ -16,6 +16,7 @@ from polyroots.checkpoints.reading import read_document
 from polyroots.errors import FileError, one_sentence
 from polyroots.files import replacing
 from polyroots.models import ModelConfig, build_empty
+from polyroots.text import quoted
 
 # Key that marks a file of polyroots, and the version of its layout.
 _FORMAT_KEY, _FORMAT = "polyroots", 1
@@ -164,7 +165,7 @@ def checkpoint_of(path: str | Path, document: Mapping[str, Any]) -> Checkpoint:
     """
     if document[_FORMAT_KEY] != _FORMAT:
         raise FileError(
-            f"{path} has the layout {document[_FORMAT_KEY]!r}, this version of polyroots reads {_FORMAT}; "
+            f"{path} has the layout {quoted(document[_FORMAT_KEY])}, this version of polyroots reads {_FORMAT}; "
             "use the version that wrote it"
         )
     try:

@@ -12,6 +12,7 @@ from polyroots.checkpoints.formats import other_format
 from polyroots.checkpoints.weights import StoredTensor
 from polyroots.errors import FileError
 from polyroots.files import read_json, require_readable
+from polyroots.text import quoted
 
 # Names of floating-point types in safetensors and in torch.
 _DTYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
@@ -81,7 +82,7 @@ def read_shards(path: str | Path) -> dict[str, StoredTensor]:
     shards: dict[str, dict[str, StoredTensor]] = {}
     for name in dict.fromkeys(files.values()):
         if Path(name).name != name:
-            raise FileError(f"{path} names the shard {name!r}: expected a file beside the index")
+            raise FileError(f"{path} names the shard {quoted(name)}: expected a file beside the index")
         if not (path.parent / name).is_file():
             raise FileError(f"{path} names the shard {name}, which is not there; fetch all {len(set(files.values()))}")
         shards[name] = read_safetensors(path.parent / name)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from polyroots.checkpoints.weights import ComputedTensor
 from polyroots.errors import FileError
+from polyroots.text import shortened
 
 _STORAGES = {
     "FloatStorage": torch.float32,
@@ -63,8 +64,8 @@ def read_torchscript(path: str | Path) -> dict[str, ComputedTensor]:
         module = _Attributes(io.BytesIO(content), path, name.removesuffix(".pkl")).load()
     except Exception as error:  # whatever a damaged pickle raises
         raise FileError(
-            f"{path} is a TorchScript archive that can't be read without its code ({error}); save its weights: "
-            "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pt')"
+            f"{path} is a TorchScript archive that can't be read without its code ({shortened(str(error), 100)}); "
+            "save its weights: torch.save(torch.jit.load(FILE).state_dict(), 'weights.pt')"
         ) from error
     return dict(_flat(module, ""))
 

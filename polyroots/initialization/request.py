@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from polyroots.checkpoints import Geometry
+from polyroots.checkpoints import Architecture, Geometry
 from polyroots.errors import InputError, unknown_name
 from polyroots.models import AlphaInit
 from polyroots.polynomials import require_degree
@@ -73,6 +73,10 @@ class InitRequest:
         Of the layers of a file, see `polyroots.checkpoints.read_layers`.
     geometry : Geometry, optional
         Of the layers of a file: strides, dilations and groups that are given, see `polyroots.checkpoints.Geometry`.
+    architecture : Architecture, optional
+        Of the layers of a file: the network that gives their geometry, see `polyroots.checkpoints.Architecture`.
+    entry : str, optional
+        Of a file with several networks: the name of one, see `polyroots.checkpoints.read_layers`.
     layers : tuple of str
         Of the layers of a file: patterns of names, such as ``"layer1.*"``; by default all.
     needs_network : bool
@@ -100,6 +104,8 @@ class InitRequest:
     blocks: tuple[str, ...] | None = None
     image_size: tuple[int, int] | None = None
     geometry: Geometry | None = None
+    architecture: Architecture | None = None
+    entry: str | None = None
     layers: tuple[str, ...] = ()
     needs_network: bool = False
 

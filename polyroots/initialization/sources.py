@@ -18,7 +18,7 @@ from polyroots.initialization.operators import OperatorToDamp
 from polyroots.initialization.request import InitRequest, OnProgress, RequestError
 from polyroots.models import ModelConfig, PolyMgNet, build, name_for_blocks
 from polyroots.polynomials import ResidualPolynomial
-from polyroots.text import within
+from polyroots.text import listed
 
 # Entry of `Checkpoint.training` with the optimizer and the generators, which only the same run can use.
 _STATE_OF_TRAINING = "state"
@@ -45,6 +45,8 @@ class InitSource:
         `Checkpoint.training` of a network from a file.
     notes : dict
         Name -> assumption or doubt, of layers of a file.
+    file : LayerSet or None
+        The convolutions of a file that is no Poly-MgNet.
     """
 
     operators: Sequence[OperatorToDamp]
@@ -55,6 +57,7 @@ class InitSource:
     is_assumed: bool = False
     training: dict[str, Any] | None = None
     notes: dict[str, str] = field(default_factory=dict)
+    file: LayerSet | None = None
 
     def network_with(self, blocks: tuple[str, ...]) -> PolyMgNet | None:
         """Return the network with these blocks; a drawn one is drawn again, with the same convolutions."""
@@ -101,7 +104,13 @@ def open_source(
         return _of_network(require_polynomial(source), request, on_progress)
     if isinstance(source, ModelConfig):
         return _drawn(source, request, on_progress)
-    layers = read_layers(source, request.image_size, geometry=request.geometry)
+    layers = read_layers(
+        source,
+        request.image_size,
+        geometry=request.geometry,
+        architecture=request.architecture,
+        entry=request.entry,
+    )
     if layers.checkpoint is not None and layers.checkpoint.config.is_polynomial:
         return _of_checkpoint(source, layers.checkpoint, request, on_progress)
     return _of_layers(source, layers, request, on_progress)
@@ -182,10 +191,13 @@ def _of_layers(path: str | Path, layers: LayerSet, request: InitRequest, on_prog
             skipped[layer.name] = str(error).removeprefix(f"{layer.name}: ")
         on_progress("eigenvalues", number, len(chosen))
     if not operators:
-        named = f" named like {' or '.join(request.layers)}" if request.layers else ""
-        reasons = within([f"{name} ({reason})" for name, reason in skipped.items()], 200) or "no layer has such a name"
+        named = f" named like {listed(request.layers, 3, characters=80, separator=' or ')}" if request.layers else ""
+        reasons = (
+            listed((f"{name} ({reason})" for name, reason in skipped.items()), separator="; ")
+            or "no layer has such a name"
+        )
         raise InputError(
             f"{path} has no convolution{named} to choose roots for, expected a square one with stride 1: {reasons}"
         )
     notes = {layer.name: layer.note for layer in chosen if layer.note}
-    return InitSource(operators, request.blocks, skipped=skipped, is_assumed=layers.assumed, notes=notes)
+    return InitSource(operators, request.blocks, skipped=skipped, is_assumed=layers.assumed, notes=notes, file=layers)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from polyroots.polynomials import diagnosis_cells, diagnosis_table
 from polyroots.tables import dimensions, number, table
+from polyroots.text import listed
 
 # Of more levels the sentence has the one that amplifies most.
 _FEW = 8
@@ -40,9 +41,12 @@ def rectified_sentences(init: Mapping[str, Any], remedy: str = "signs 'placement
         levels.setdefault((item["block"], item["letter"]), []).append(item["level"])
     if not levels:
         return []
-    places = " and ".join(
-        f"block {block} ({letter}) of {'level' if len(numbers) == 1 else 'levels'} {', '.join(map(str, numbers))}"
-        for (block, letter), numbers in levels.items()
+    places = listed(
+        (
+            f"block {block} ({letter}) of {'level' if len(numbers) == 1 else 'levels'} {listed(numbers)}"
+            for (block, letter), numbers in levels.items()
+        ),
+        separator=" and ",
     )
     return [
         f"Warning: the placement rectifies a negative coefficient in {places}: what is positive before it is cut off "
@@ -57,7 +61,7 @@ def start_sentences(init: Mapping[str, Any]) -> list[str]:
         return []
     if len(known) > _FEW:
         known = [max(known, key=lambda level: float(level["diagnosis"]["norm"]))]
-    return [f"Start: {'; '.join(_amplification(level) for level in known)}."]
+    return [f"Start: {listed(map(_amplification, known), characters=380, separator='; ')}."]
 
 
 def _amplification(level: Mapping[str, Any]) -> str:
@@ -88,8 +92,12 @@ def inert_sentences(init: Mapping[str, Any]) -> list[str]:
     blocks: dict[str, list[str]] = {}
     for block, numbers in levels.items():
         word = "level" if len(numbers) == 1 else "levels"
-        blocks.setdefault(f"{word} {', '.join(map(str, numbers))}", []).append(block)
-    places = "; ".join(f"{' and '.join(names)} of {where}" for where, names in blocks.items())
+        blocks.setdefault(f"{word} {listed(numbers)}", []).append(block)
+    places = listed(
+        (f"{listed(names, separator=' and ')} of {where}" for where, names in blocks.items()),
+        characters=370,
+        separator="; ",
+    )
     return [
         f"Inert in training: {places}.\n"
         "Batch norm cancels the size of these coefficients: sign and ratio are left, and roots that follow from them "
@@ -99,7 +107,9 @@ def inert_sentences(init: Mapping[str, Any]) -> list[str]:
 
 def levels_tables(init: Mapping[str, Any]) -> list[Table]:
     """Return the tables of an `InitReport.to_dict`: spectra, blocks with roots and coefficients, and diagnoses."""
-    spectra = table("level", "size", "channels", "radius", "min Re", "max Re", "max Im")
+    spectra = table(
+        "level", "size", "channels", "radius", "min Re", "max Re", "max Im", less_important=("channels", "size")
+    )
     blocks = table("level", "block", "roots", "alpha0", "alpha1", left=2)
     for level in init["levels"]:
         radius = level["radius"]

@@ -10,6 +10,7 @@ from torch import nn
 from polyroots.errors import InputError
 from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.network import MgNet, Network, PolyMgNet
+from polyroots.text import listed
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -53,7 +54,7 @@ def build(name: str | ModelConfig, **config: Any) -> Network:
         if "alloc" not in str(error):
             raise
         raise InputError(
-            f"{complete.title} with the channels {','.join(map(str, complete.channels))} takes more memory than there "
+            f"{complete.title} with the channels {listed(complete.channels)} takes more memory than there "
             "is; choose fewer channels"
         ) from error
 

@@ -15,6 +15,7 @@ import torch
 
 from polyroots.errors import InputError, unknown_name
 from polyroots.polynomials import BLOCKS
+from polyroots.text import quoted
 
 Kind = Literal["spectrum", "xavier", "uniform", "constant"]
 # float32 still multiplies with numbers of this size, and holds the reciprocals and the squares.
@@ -75,7 +76,7 @@ class AlphaInit:
         if not colon:
             return cls(cast("Kind", kind), defaults)
         if not defaults:
-            raise InputError(f"'{kind}' takes no numbers, got {text!r}; leave them out")
+            raise InputError(f"'{kind}' takes no numbers, got {quoted(text)}; leave them out")
         try:
             numbers = tuple(float(part) for part in rest.split(","))
         except ValueError:
@@ -88,7 +89,7 @@ class AlphaInit:
             form = f"constant:VALUE of at least {1 / _LARGEST:g}"
             is_good = is_good and abs(numbers[0]) >= 1 / _LARGEST
         if not is_good:
-            raise InputError(f"expected {form} and at most {_LARGEST:g} in modulus, got {text!r}")
+            raise InputError(f"expected {form} and at most {_LARGEST:g} in modulus, got {quoted(text)}")
         return cls(cast("Kind", kind), numbers)
 
     @property

@@ -15,6 +15,7 @@ from polyroots.models.registry import MGNETS, RESNETS, blocks_of, default_channe
 from polyroots.models.step import Alphas
 from polyroots.polynomials import degree_of
 from polyroots.spectra import pair
+from polyroots.text import quoted
 
 # Larger than any network that fits into memory; refused before it is built.
 _Channels = Annotated[int, Field(gt=0, le=65_536)]
@@ -131,7 +132,7 @@ class ModelConfig(BaseModel):
         """Refuse fields that this network doesn't have, unless they have their defaults."""
         for name in fields:
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} is no option of {self.name}, got {getattr(self, name)!r}; leave it out")
+                raise ValueError(f"{name} is no option of {self.name}, got {quoted(getattr(self, name))}; leave it out")
 
     @property
     def is_resnet(self) -> bool:
@@ -258,12 +259,12 @@ def model_config(
     (32, 64)
     """
     if not isinstance(name, str):
-        raise InputError(f"expected the name of a network or blocks such as 'L,L,C', got {name!r}")
+        raise InputError(f"expected the name of a network or blocks such as 'L,L,C', got {quoted(name)}")
     for option in options:
         if option not in ModelConfig.model_fields:
             raise unknown_name("option of a network", option, [*ModelConfig.model_fields, "scale"])
     if isinstance(channels, str) or not isinstance(channels, Sequence | None):
-        raise InputError(f"channels: expected those of each level such as (64, 128), got {channels!r}")
+        raise InputError(f"channels: expected those of each level such as (64, 128), got {quoted(channels)}")
     try:
         size = pair(image_size, "image_size")
         # Also where the channels are given: it refuses an unknown name.

@@ -9,6 +9,7 @@ from typing import Literal, cast, get_args
 from torch import nn
 
 from polyroots.errors import InputError, unknown_name
+from polyroots.text import listed, quoted
 
 Place = Literal["plain", "bn", "relu", "bn-relu"]
 Where = Literal["step", "level", "exit"]
@@ -85,7 +86,7 @@ class Placement:
             if len(parts) == 1:
                 raise unknown_name("placement", text, PLACEMENTS)
             raise InputError(
-                f"expected three places RHO,UPDATE,OUTPUT such as bn,plain,bn-relu, or a name, got {text!r}"
+                f"expected three places RHO,UPDATE,OUTPUT such as bn,plain,bn-relu, or a name, got {quoted(text)}"
             )
         rho, update, output = parts
         output, at, where = output.partition("@")
@@ -154,7 +155,7 @@ def placements_for(
             chosen = [parsed if letter in letters else other for letter, other in zip(blocks, chosen, strict=True)]
     if quadratic is not None and not set(blocks) & {"R", "C"}:
         raise InputError(
-            f"a placement of quadratic blocks, '{quadratic}', needs a block R or C, got {','.join(blocks)}"
+            f"a placement of quadratic blocks, '{quadratic}', needs a block R or C, got {listed(blocks, separator=',')}"
         )
     require_fit(blocks, chosen)
     return tuple(chosen)

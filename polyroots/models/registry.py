@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.polynomials import BLOCKS, blocks_for_degree, parse_blocks
+from polyroots.polynomials import BLOCKS, blocks_for_degree, join_blocks, parse_blocks
+from polyroots.text import quoted, shortened
 
 # Larger than any network that fits into memory.
 _LARGEST_SCALE = 1e6
@@ -97,7 +98,9 @@ def blocks_of(name: str) -> tuple[str, ...]:
     if "," in name or len(name.strip()) == 1:
         return parse_blocks(name)
     if name and set(name.upper()) <= set(BLOCKS):
-        raise InputError(f"unknown model '{name}': blocks are separated by commas, as in {','.join(name.upper())}")
+        raise InputError(
+            f"unknown model '{shortened(name, 60)}': blocks are separated by commas, as in {join_blocks(name.upper())}"
+        )
     raise unknown_name("model", name, NAMES)
 
 
@@ -173,7 +176,7 @@ def parse_scale(text: str) -> float:
     if len(numbers) <= 2 and all(numbers):
         scale = numbers[0] / numbers[1] if len(numbers) == 2 else numbers[0]
     if not 0 < scale < math.inf:
-        raise InputError(f"expected a positive number such as 0.5, sqrt2 or 1/sqrt8, got {text!r}")
+        raise InputError(f"expected a positive number such as 0.5, sqrt2 or 1/sqrt8, got {quoted(text)}")
     return scale
 
 
@@ -194,7 +197,8 @@ def scaled_width(width: int, scale: Any) -> int:
     """
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= _LARGEST_SCALE:
         raise InputError(
-            f"expected a positive number of at most {_LARGEST_SCALE:g} as the scale of the channels, got {scale!r}"
+            f"expected a positive number of at most {_LARGEST_SCALE:g} as the scale of the channels, "
+            f"got {quoted(scale)}"
         )
     # A scale that should give whole channels may lie below by a rounding error, as 49 * (1 / 49).
     w = math.floor(width * scale * (1 + 1e-12))

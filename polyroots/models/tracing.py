@@ -12,6 +12,7 @@ from polyroots.models.build import build
 from polyroots.models.config import ModelConfig
 from polyroots.models.recording import Recorder, Use, record_convolutions, unwrapped, without_wrappers
 from polyroots.spectra import Convolution
+from polyroots.text import listed
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,12 @@ def trace_convolutions(
 def _traced(name: str, module: nn.Conv2d, uses: list[Use]) -> tuple[TracedConvolution, Tensor, str] | str:
     """Return the geometry, the weight and a note of a Conv2d that was used; or the reason why it has none."""
     size, *others = dict.fromkeys(use.size for use in uses)
-    note = f"used again at {' and '.join(f'{h}x{w}' for h, w in others)}" if others else ""
+    note = f"used again at {listed((f'{h}x{w}' for h, w in others), separator=' and ')}" if others else ""
     calls = uses[0].calls
     if has_own_forward(module):
         shape = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
         if len(calls) != 1 or tuple(calls[0].weight.shape) != shape:
-            shapes = " and ".join(str(tuple(call.weight.shape)) for call in calls) or "none"
+            shapes = listed((tuple(call.weight.shape) for call in calls), 3, separator=" and ") or "none"
             return (
                 f"the forward pass of {type(module).__name__} is not that of a Conv2d: expected one convolution with a "
                 f"kernel of shape {shape}, it computes {shapes}"

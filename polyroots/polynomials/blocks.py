@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from polyroots.errors import InputError
-from polyroots.text import count_of
+from polyroots.text import count_of, quoted
 
 #: The relative tolerance to which a root counts as real and two roots as conjugates of each other.
 PAIRING_TOLERANCE = 1e-12
@@ -160,7 +160,7 @@ def parse_blocks(blocks: str | Iterable[str]) -> tuple[str, ...]:
     try:
         letters = tuple(part.strip() for part in blocks.split(",")) if isinstance(blocks, str) else tuple(blocks)
     except TypeError:
-        raise InputError(f"expected a block sequence such as L,L,C, got {blocks!r}") from None
+        raise InputError(f"expected a block sequence such as L,L,C, got {quoted(blocks)}") from None
     for letter in letters:
         if letter not in BLOCKS:
             raise InputError(

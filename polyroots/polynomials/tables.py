@@ -16,7 +16,8 @@ def diagnosis_table(*first: str) -> Table:
     from polyroots.tables import table
 
     heads = ("max|q|", "mean|q|", "rms", "damped", "smoothing", "|q(A)|", "growth", "best possible")
-    return table(*first, *heads, left=len(first))
+    less = ("rms", "mean|q|", "growth", "smoothing")
+    return table(*first, *heads, left=len(first), less_important=less)
 
 
 def diagnosis_cells(diagnoses: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from polyroots.errors import InputError
 from polyroots.polynomials import PAIRING_TOLERANCE, degree_of, join_blocks, root_count
 from polyroots.spectra import as_array
-from polyroots.text import count_of
+from polyroots.text import count_of, quoted
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def completed(roots: ArrayLike) -> list[complex]:
     try:
         values = as_array(roots).astype(np.complex128).ravel().tolist()
     except (TypeError, ValueError):
-        raise InputError(f"expected roots as real or complex numbers, got {roots!r}") from None
+        raise InputError(f"expected roots as real or complex numbers, got {quoted(roots)}") from None
     complete: list[complex] = []
     waiting: list[complex] = []
     for value in values:

@@ -21,6 +21,7 @@ from polyroots.polynomials import (
     require_relaxation_weight as require_weight,
     scaled,
 )
+from polyroots.text import quoted
 
 #: The largest factor by which a level may amplify a residual with the relaxation "auto". By the study in
 #: docs/results.md, networks train about equally well with bounds from 1.1 to 2, and worse without one.
@@ -88,13 +89,14 @@ class Relaxation:
             if kind.replace(".", "").isalpha():
                 raise unknown_name("relaxation", kind, ("none", "auto"))
             raise InputError(
-                f"expected none, auto, auto:BOUND or a weight in (0, 1] for relax, got {text!r}", fields=("relax",)
+                f"expected none, auto, auto:BOUND or a weight in (0, 1] for relax, got {quoted(text)}",
+                fields=("relax",),
             )
         if not colon:
             return cls(cast("Kind", kind), BOUND if kind == "auto" else 1.0)
         if kind == "none" or not 1 < number < math.inf:
             raise InputError(
-                f"expected a relaxation such as auto:1.2 with a bound above 1, got {text!r}", fields=("relax",)
+                f"expected a relaxation such as auto:1.2 with a bound above 1, got {quoted(text)}", fields=("relax",)
             )
         return cls("auto", number)
 

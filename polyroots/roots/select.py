@@ -17,6 +17,7 @@ from polyroots.roots.fitting import ChosenRoots, RootRequest, completed
 from polyroots.roots.relaxation import Relaxation
 from polyroots.roots.strategies import NEED_NO_EIGENVALUES, STRATEGIES
 from polyroots.spectra import spectrum_or_operator, whole
+from polyroots.text import listed
 
 DEFAULT_DEGREE = 3
 
@@ -213,7 +214,7 @@ def require_options(strategy: str, options: Iterable[str]) -> None:
     known = options_of(strategy)
     for name in options:
         if name not in known:
-            has = f"its options are {', '.join(known)}" if known else "it has none"
+            has = f"its options are {listed(known)}" if known else "it has none"
             raise InputError(f"the strategy '{strategy}' has no option '{name}'; {has}")
 
 

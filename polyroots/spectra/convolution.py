@@ -13,6 +13,7 @@ from jaxtyping import Complex128, Float64, Int, Shaped
 
 from polyroots.errors import InputError, unknown_name
 from polyroots.spectra.layer import is_conv2d, unpacked
+from polyroots.text import quoted
 
 PADDINGS = ("circular", "zeros")
 
@@ -349,7 +350,7 @@ def whole(value: Any, what: str) -> int:
     try:
         return as_index(value)
     except TypeError:
-        raise InputError(f"{what}: expected a whole number, got {value!r}") from None
+        raise InputError(f"{what}: expected a whole number, got {quoted(value)}") from None
 
 
 def pair(value: Any, what: str) -> tuple[int, int]:
@@ -358,7 +359,7 @@ def pair(value: Any, what: str) -> tuple[int, int]:
         first, second = (value, value) if np.ndim(value) == 0 else value
         return as_index(first), as_index(second)
     except (TypeError, ValueError):
-        raise InputError(f"{what}: expected a whole number or a pair of them, got {value!r}") from None
+        raise InputError(f"{what}: expected a whole number or a pair of them, got {quoted(value)}") from None
 
 
 def as_float64(weight: Any, name: str) -> Float64[np.ndarray, "*shape"]:

@@ -19,6 +19,7 @@ from polyroots.files import make_directory, read_json, write_json
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.local import LocalRunner
 from polyroots.study.progress import OVER, Phase, Runner, last_lines_of, size_of
+from polyroots.text import listed, quoted
 
 # squeue loads the controller, which serves all users.
 _SECONDS_BETWEEN_QUESTIONS = 5.0
@@ -118,7 +119,7 @@ class _Job:
             time.sleep(0.5)
         bad = [f"{name} {phase}" for name, phase in phases.items() if phase is not Phase.DONE]
         if bad:
-            raise PolyrootsError(", ".join(bad))
+            raise PolyrootsError(listed(bad))
 
     def checkpoint(self) -> Any:
         """Return the job's function for its next turn: the same one."""
@@ -327,12 +328,12 @@ def minutes_of(text: str) -> int:
     parts = clock.split(":")
     numbers = [*([days] if dash else []), *parts]
     if not all(part.isascii() and part.isdigit() for part in numbers) or len(parts) > 3:
-        raise InputError(f"expected a time such as 90 (minutes), 4:00:00 or 1-12 (days-hours), got {text!r}")
+        raise InputError(f"expected a time such as 90 (minutes), 4:00:00 or 1-12 (days-hours), got {quoted(text)}")
     values = [int(part) for part in parts]
     # After days the first number is hours; without days one number is minutes, and two are minutes and seconds.
     before = 0 if dash or len(values) == 3 else 1
     hours, minutes, seconds = ([0] * before + values + [0, 0])[:3]
     total = int(days or 0) * 1440 + hours * 60 + minutes + (seconds > 0)
     if total < 1:
-        raise InputError(f"expected a time of at least a minute, got {text!r}")
+        raise InputError(f"expected a time of at least a minute, got {quoted(text)}")
     return total

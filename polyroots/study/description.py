@@ -13,6 +13,7 @@ from polyroots.errors import FileError, InputError, unknown_name
 from polyroots.files import cannot_read
 from polyroots.study.lines import Place, line_of
 from polyroots.study.settings import require_setting
+from polyroots.text import quoted
 from polyroots.training import TrainConfig
 
 _PARTS = ("title", "question", "seeds", "base", "axes", "include", "exclude")
@@ -128,7 +129,7 @@ class _Reader:
     def _words(self, name: str) -> str:
         words = self.document.get(name, "")
         if not isinstance(words, str):
-            raise self._error((name,), f"expected the {name} in quotes, got {words!r}")
+            raise self._error((name,), f"expected the {name} in quotes, got {quoted(words)}")
         return words
 
     def _seeds(self) -> tuple[int, ...]:
@@ -139,7 +140,7 @@ class _Reader:
             return tuple(range(_FIRST_SEED, _FIRST_SEED + seeds))
         is_list = isinstance(seeds, list) and seeds and all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds)
         if not is_list:
-            raise self._error(("seeds",), f"expected their number, or a list such as [11, 23], got {seeds!r}")
+            raise self._error(("seeds",), f"expected their number, or a list such as [11, 23], got {quoted(seeds)}")
         if len(set(seeds)) < len(seeds):
             raise self._error(("seeds",), f"expected each seed once, got {seeds}")
         return tuple(seeds)
@@ -150,7 +151,7 @@ class _Reader:
         for part in place:
             found = found[part] if isinstance(part, int) else found.get(part, {})
         if not isinstance(found, dict):
-            raise self._error(place, f"expected a table [{place[0]}] with settings, got {found!r}")
+            raise self._error(place, f"expected a table [{place[0]}] with settings, got {quoted(found)}")
         return found
 
     def _tables(self, name: str) -> list[Any]:
@@ -179,7 +180,7 @@ class _Reader:
                 if isinstance(value, dict):
                     raise self._error(where, f"expected a value of {name}, or a list of them, got a table")
                 if value in several[:index]:
-                    raise self._error(where, f"{name} has {value!r} twice; leave one out", value)
+                    raise self._error(where, f"{name} has {quoted(value)} twice; leave one out", value)
         return values
 
     def _grid(self, place: Place) -> Iterator[dict[str, Any]]:

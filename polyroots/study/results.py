@@ -11,6 +11,7 @@ from polyroots.checkpoints import load_checkpoint
 from polyroots.errors import FileError, InputError
 from polyroots.models import build_empty, count_weights
 from polyroots.study.directory import StudyDirectory
+from polyroots.text import listed
 from polyroots.training import LoadedRun, Run, TrainConfig, load_run
 
 # Fields that don't change the network that is trained, and those that `Series` and `Point` hold by themselves.
@@ -184,8 +185,8 @@ def series_of(results: Sequence[Result], together: Collection[str] = ()) -> list
     data = sorted({result.data for result in results})
     if len(data) > 1:
         raise InputError(
-            f"expected runs on one data set, got {' and '.join(data)}; their accuracies can't be compared, so put the "
-            "runs of each into a directory of its own"
+            f"expected runs on one data set, got {listed(data, separator=' and ')}; their accuracies can't be "
+            "compared, so put the runs of each into a directory of its own"
         )
     # Long names have short titles, which may coincide.
     titles = {result.config.model.name: result.config.model.title for result in results}

@@ -12,6 +12,7 @@ from polyroots.errors import InputError, unknown_name
 from polyroots.models import AlphaInit, ModelConfig, model_config, name_for_blocks, name_for_degree, parse_scale
 from polyroots.polynomials import parse_blocks, require_degree
 from polyroots.roots import require_strategy
+from polyroots.text import quoted
 from polyroots.training import Device, Source, TrainConfig, describe_data, train_config
 
 # Settings that are not spelled as their field with dashes.
@@ -130,9 +131,9 @@ def _require_type(name: str, value: Any) -> None:
         return
     if takes_words != isinstance(value, str):
         what = "a name in quotes" if takes_words else "no quotes"
-        raise InputError(f"expected {what} for {name}, got {value!r}")
+        raise InputError(f"expected {what} for {name}, got {quoted(value)}")
     if takes_truth != isinstance(value, bool):
-        raise InputError(f"expected {'true or false' if takes_truth else 'a number'} for {name}, got {value!r}")
+        raise InputError(f"expected {'true or false' if takes_truth else 'a number'} for {name}, got {quoted(value)}")
 
 
 def _admits_words(annotation: Any) -> bool:
@@ -162,7 +163,7 @@ def value_of(name: str, config: TrainConfig) -> Any:
 def _network_of(settings: Mapping[str, Any], source: Source) -> ModelConfig:
     degree = settings.get("degree")
     if degree is not None and (type(degree) is not int or degree < 0):
-        raise InputError(f"expected a degree of at least 0, got {degree!r}")
+        raise InputError(f"expected a degree of at least 0, got {quoted(degree)}")
     name = settings.get("model") or ("q4" if degree is None else name_for_degree(degree))
     if "," in name:
         name = name_for_blocks(parse_blocks(name))

@@ -15,7 +15,7 @@ from polyroots.files import read_json
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.plan import Plan, PlannedRun
 from polyroots.study.results import accuracies_of
-from polyroots.text import text_of
+from polyroots.text import listed, text_of
 
 #: Which epoch's accuracy; that of the best one is optimistic where the test images chose it.
 Measure = Literal["last", "best"]
@@ -156,7 +156,7 @@ class StudyTable:
             if value not in known:
                 raise unknown_name(f"{key} of this study", value, known)
         if not any(base.items() <= _texts(row).items() for row in self.rows):
-            asked = ", ".join(f"{key}={value}" for key, value in base.items())
+            asked = listed(f"{key}={value}" for key, value in base.items())
             raise InputError(f"no row of this study has {asked}; name a row that there is")
 
     def require_keys(self, keys: Sequence[str]) -> None:

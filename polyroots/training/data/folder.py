@@ -12,6 +12,7 @@ from jaxtyping import Int64, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from polyroots.errors import FileError
+from polyroots.text import listed
 from polyroots.threads import usable_cores
 from polyroots.training.data.cache import cached_images, read_cached, write_cached
 from polyroots.training.data.source import PARTS, Part, Progress, Source
@@ -49,7 +50,9 @@ class Folder(Source):
         if self._splits["test"][0] != self.classes:
             train, test = (set(self._splits[part][0]) for part in PARTS)
             alone = [("train/", train - test), ("test/", test - train)]
-            different = " and ".join(f"{part} alone has {', '.join(sorted(names))}" for part, names in alone if names)
+            different = " and ".join(
+                f"{part} alone has {listed(sorted(names), characters=80)}" for part, names in alone if names
+            )
             raise FileError(
                 f"{data_dir}: train/ and test/ must have the same classes, {different}; add or remove these directories"
             )
@@ -117,7 +120,7 @@ def _find_images(root: Path) -> tuple[tuple[str, ...], list[Path], Int64[np.ndar
     there = {label for _, label in samples}
     if empty := [name for name in names if numbers[name] not in there]:
         raise FileError(
-            f"{root} holds no image of {', '.join(empty)}: each class needs files such as .png or .jpg in its directory"
+            f"{root} holds no image of {listed(empty)}: each class needs files such as .png or .jpg in its directory"
         )
     return tuple(names), [Path(path) for path, _ in samples], np.array([label for _, label in samples])
 

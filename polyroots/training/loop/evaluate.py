@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from polyroots.checkpoints import Checkpoint
 from polyroots.errors import InputError
 from polyroots.models import ModelConfig, channels_last
-from polyroots.text import count_of
+from polyroots.text import count_of, listed
 from polyroots.training.config import Device
 from polyroots.training.data.normalisation import Normalisation
 from polyroots.training.data.source import Progress, Source
@@ -203,8 +203,8 @@ def _test_data(
     source = open_data(trained["config"]["dataset"], data_dir or trained["config"]["data_dir"])
     if list(source.classes) != trained["classes"]:
         raise InputError(
-            f"the network was trained on the classes {', '.join(trained['classes'])}, "
-            f"{source.title} has {', '.join(source.classes)}"
+            f"the network was trained on the classes {listed(trained['classes'], characters=100)}, "
+            f"{source.title} has {listed(source.classes, characters=100)}"
         )
     require_fit(checkpoint.config, source)
     (test,) = source.read(("test",), limit, progress)
