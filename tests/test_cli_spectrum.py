@@ -223,7 +223,7 @@ def test_verify_prints_the_matched_error(theirs: tuple[Path, nn.ModuleDict], mon
         assert re.search(r"square\.weight +4x4x3x3 +5x4 +\d\.\de-1\d +\d\.\de[-+]\d\d +\S+ +equal to rounding", printed)
     from polyroots.spectra import convolution as operators
 
-    monkeypatch.setattr(operators, "_tap_offsets", lambda k, dilation: dilation * np.arange(k))
+    monkeypatch.setattr(operators, "tap_offsets", lambda k, dilation: dilation * np.arange(k))
     result = run("spectrum", path, "--layer", "square", "--size", 6, "--verify", exit_code=1)
     assert "DIFFERENT" in result.stdout
     assert "1 of the layers differ from the explicit matrix by more than rounding explains" in result.stderr

@@ -45,7 +45,7 @@ def test_verification_finds_rounding_and_nothing_else(odd: Odd, padding: str, mo
     from polyroots.spectra import convolution as operators
 
     layer = next(layer for layer in layers if layer.name == "wrapped.weight")
-    monkeypatch.setattr(operators, "_tap_offsets", lambda k, dilation: dilation * np.arange(k))
+    monkeypatch.setattr(operators, "tap_offsets", lambda k, dilation: dilation * np.arange(k))
     check = verify(layer, Analysis("circular", "both"))
     assert not check.is_good
     assert not check.is_matched
