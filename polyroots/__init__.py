@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from polyroots.models import EffectiveOperator, effective_operator
     from polyroots.polynomials import Diagnosis, ResidualPolynomial, residual_norm
     from polyroots.report import write_report
-    from polyroots.roots import select_roots
+    from polyroots.roots import change_smoothers, select_roots
     from polyroots.spectra import (
         Convolution,
         OperatorSpectrum,
@@ -56,6 +56,7 @@ _PACKAGES = {
     "ResidualPolynomial": "polynomials",
     "Spectrum": "spectra",
     "as_operator": "spectra",
+    "change_smoothers": "roots",
     "departure_from_normality": "spectra",
     "effective_operator": "models",
     "eigenvalues": "spectra",
@@ -95,6 +96,7 @@ __all__ = [
     "ResidualPolynomial",
     "Spectrum",
     "as_operator",
+    "change_smoothers",
     "departure_from_normality",
     "effective_operator",
     "eigenvalues",

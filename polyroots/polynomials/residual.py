@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex128, Float64
 from numpy.typing import ArrayLike
+from scipy.sparse.linalg import LinearOperator
 
 from polyroots.errors import InputError, PrecisionWarning
 from polyroots.polynomials.blocks import (
@@ -27,6 +28,7 @@ from polyroots.polynomials.coefficients import alphas_of, condition_of, roots_of
 from polyroots.polynomials.diagnosis import Diagnosis, diagnose
 from polyroots.polynomials.drawn import Drawn
 from polyroots.polynomials.leja import extra_copies, leja_order, prominence
+from polyroots.polynomials.linear_operator import operator_of
 from polyroots.spectra import spectrum_or_operator
 
 # Above this condition float64 coefficients determine fewer than four digits of a root.
@@ -307,6 +309,31 @@ class ResidualPolynomial(Drawn):
         0.6
         """
         return diagnose(self, spectrum_or_operator(spectrum, size, needs_eigenvalues=True), region=region)
+
+    def as_linear_operator(
+        self, A: Any, which: str = "p", *, size: int | tuple[int, ...] | None = None
+    ) -> LinearOperator:
+        """Return p(A) or q(A) as scipy's LinearOperator, such as a preconditioner of CG or GMRES.
+
+        Parameters
+        ----------
+        A : matrix, LinearOperator, Convolution, or another operator
+            See `polyroots.as_operator`, also for `size`.
+        which : ``"p"`` or ``"q"``
+            p(A), an approximate inverse, takes d products with A; q(A) = I - A p(A) takes d + 1.
+
+        Returns
+        -------
+        LinearOperator
+            With the adjoint where that of A is known; an InputError says if A is no square operator.
+
+        Examples
+        --------
+        >>> from scipy.sparse import diags_array
+        >>> print(ResidualPolynomial([1, 4]).as_linear_operator(diags_array([1.0, 2, 4])) @ np.ones(3))
+        [1.   0.75 0.25]
+        """
+        return operator_of(A, size, which, self.smooth, self._factors)
 
     def __call__(self, z: ArrayLike) -> Any:
         """Return q(z), elementwise; real for real z."""

@@ -1,6 +1,7 @@
 """The strategies that choose the roots of a residual polynomial from a spectrum."""
 
 from polyroots.roots.fitting import completed, fit, natural
+from polyroots.roots.multigrid import change_smoothers
 from polyroots.roots.relaxation import BOUND, NOT_RELAXED, Relaxation, largest_weight
 from polyroots.roots.select import RootChoice, choose_roots, options_of, require_options, require_strategy, select_roots
 from polyroots.roots.strategies import STRATEGIES, high_frequency_part
@@ -11,6 +12,7 @@ __all__ = [
     "STRATEGIES",
     "Relaxation",
     "RootChoice",
+    "change_smoothers",
     "choose_roots",
     "completed",
     "fit",

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Complex128, Float64, Inexact
 from scipy.sparse.linalg import LinearOperator
 
 from polyroots.errors import InputError
-from polyroots.spectra.convolution import Convolution
+from polyroots.spectra.convolution import Convolution, whole
 from polyroots.spectra.general_operator import GeneralOperator, as_operator
 from polyroots.spectra.matrix import DENSE_LIMIT
 from polyroots.spectra.spectrum import Spectrum, eigenvalues_of
@@ -126,7 +126,7 @@ class OperatorSpectrum(EigenvalueSet):
 
 
 def operator_eigenvalues(
-    A: Any, size: int | tuple[int, ...] | None = None, *, padding: str = "circular"
+    A: Any, size: int | tuple[int, ...] | None = None, *, padding: str = "circular", steps: int | None = None
 ) -> Spectrum | OperatorSpectrum:
     """Return the eigenvalues of a square operator of any kind, or Ritz values if it is too large for all of them.
 
@@ -140,6 +140,9 @@ def operator_eigenvalues(
     ----------
     A, size, padding
         As for `as_operator`.
+    steps : int, optional
+        Take the Ritz values of so many steps of Arnoldi's method if A has more unknowns and no symbol: a product with A
+        each, instead of a dense solver.
 
     Returns
     -------
@@ -149,7 +152,7 @@ def operator_eigenvalues(
     Raises
     ------
     InputError
-        If A is no square operator, its size is missing, or products with it are not finite.
+        If A is no square operator, its size is missing, steps is not positive, or products with it are not finite.
 
     Examples
     --------
@@ -161,8 +164,10 @@ def operator_eigenvalues(
     >>> print(len(Lambda), Lambda.method, round(Lambda.min_real, 12) + 0, round(Lambda.max_real, 12))
     512 symbol 0.0 12.0
     """
+    if steps is not None and whole(steps, "steps") < 1:
+        raise InputError(f"steps: expected a whole number of at least 1, got {steps}")
     operator = as_operator(A, size, padding=padding)
-    return eigenvalues_of(operator) if isinstance(operator, Convolution) else _eigenvalues(operator)
+    return eigenvalues_of(operator) if isinstance(operator, Convolution) else _eigenvalues(operator, steps)
 
 
 def spectrum_or_operator(A: Any, size: int | tuple[int, ...] | None, *, needs_eigenvalues: bool) -> Any:
@@ -202,14 +207,14 @@ def _is_vector(A: Any) -> bool:
     return not callable(A) and (not hasattr(A, "__len__") or np.ndim(A) < 2)
 
 
-def _eigenvalues(operator: GeneralOperator) -> OperatorSpectrum:
+def _eigenvalues(operator: GeneralOperator, steps: int | None = None) -> OperatorSpectrum:
     """Return the eigenvalues or Ritz values of an operator."""
     normalised, scale = operator.normalized()
-    limit = DENSE_LIMIT if operator.is_hermitian else DENSE_LIMIT_GENERAL
+    limit = steps or (DENSE_LIMIT if operator.is_hermitian else DENSE_LIMIT_GENERAL)
     has_symbol = operator.has_symbol
     blocks = normalised.blocks() if has_symbol or operator.shape[0] <= limit else None
     if blocks is None:
-        values, residuals = _ritz_values(normalised.products, operator.name)
+        values, residuals = _ritz_values(normalised.products, operator.name, steps or _STEPS)
         resolution = np.full(len(values), scale * _FINEST * float(np.abs(values).max()))
         return OperatorSpectrum(values * scale, operator, "arnoldi", resolution, residuals)
     if not np.isfinite(blocks).all():
@@ -245,10 +250,12 @@ def _of_blocks(
     return found.ravel().astype(np.complex128), resolution.ravel()
 
 
-def _ritz_values(A: LinearOperator, name: str) -> tuple[Complex128[np.ndarray, "m"], Float64[np.ndarray, "m"]]:
+def _ritz_values(
+    A: LinearOperator, name: str, steps: int
+) -> tuple[Complex128[np.ndarray, "m"], Float64[np.ndarray, "m"]]:
     """Return the Ritz values of Arnoldi's method from a random start, and their residuals relative to the norm."""
     n = A.shape[0]
-    steps = int(np.clip(_ENTRIES // n, 20, min(n, _STEPS)))
+    steps = min(steps, n, max(_ENTRIES // n, 20))
     generator, dtype = np.random.default_rng(n), A.dtype
     b = generator.standard_normal(n).astype(dtype)
     if dtype.kind == "c":
