@@ -10,7 +10,7 @@ from dense import matched_error
 from numpy.typing import NDArray
 
 import polyroots as pr
-from polyroots.spectra import eigvals
+from polyroots.spectra import eigvals, single_precision_error
 from polyroots.spectra.batched_qr import Instructions, best_instructions, in_lanes
 
 Matrices = NDArray[Any]
@@ -186,3 +186,14 @@ def test_without_the_kernel(monkeypatch: pytest.MonkeyPatch, rng: np.random.Gene
     single = pr.eigenvalues(K, 8, dtype=np.complex64)
     assert single.values.dtype == np.complex64
     assert matched_error(single.values, plain.values) < 1e-4
+
+
+def test_the_error_of_single_precision_is_measured(rng: np.random.Generator) -> None:
+    """At all frequencies of a small grid it is the largest distance from the eigenvalues in double precision."""
+    K = rng.standard_normal((5, 5, 3, 3))
+    single, double = pr.eigenvalues(K, 4, dtype=np.complex64), pr.eigenvalues(K, 4)
+    distances = pr.spectra.moved(double, single)
+    assert single_precision_error(single, 16) == pytest.approx(distances.max() / double.radius, rel=1e-2)
+    assert 0 < single_precision_error(single, 5) <= single_precision_error(single, 16) < 1e-5
+    with pytest.raises(pr.InputError, match="circular padding, got zeros"):
+        single_precision_error(pr.eigenvalues(K, 4, padding="zeros"))

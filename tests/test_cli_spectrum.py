@@ -24,6 +24,8 @@ from polyroots.checkpoints.own import load_checkpoint
 from polyroots.spectra.zero_padding import Eigenpairs
 from polyroots_cli.spectrum.pictures import file_stem
 
+PRECISIONS = ("single", "double")
+
 
 def test_spectrum_of_ours(init_file: Path) -> None:
     result = run("spectrum", init_file)
@@ -107,6 +109,23 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.ModuleDic
     path = tmp_path_factory.mktemp("theirs") / "model.safetensors"
     save_file(model.state_dict(), path)
     return path, model
+
+
+def test_single_precision_says_how_many_digits_it_has(init_file: Path) -> None:
+    single, double = (
+        json.loads(run("spectrum", init_file, "--precision", which, "--json").stdout) for which in PRECISIONS
+    )
+    for ours, theirs in zip(single["layers"], double["layers"], strict=True):
+        assert ours["radius"] != theirs["radius"]
+        assert ours["radius"] == pytest.approx(theirs["radius"], rel=1e-5)
+        assert re.fullmatch(r"single precision: its eigenvalues are known to \de-0[678] of the radius", ours["remark"])
+        assert theirs["remark"] is None
+    assert (
+        "single precision: its eigenvalues are known to" in run("spectrum", init_file, "--precision", "single").stdout
+    )
+    # Zero padding needs the eigenvectors of its matrix, in double precision.
+    zeros = json.loads(run("spectrum", init_file, "--precision", "single", "--padding", "zeros", "--json").stdout)
+    assert all("precision" not in (layer["remark"] or "") for layer in zeros["layers"])
 
 
 def test_list_computes_nothing(theirs: tuple[Path, nn.ModuleDict]) -> None:

@@ -49,6 +49,13 @@ if TYPE_CHECKING:
     help="Singular values exist for every convolution, eigenvalues for square ones with stride 1.",
 )
 @click.option(
+    "--precision",
+    type=click.Choice(["double", "single"]),
+    default="double",
+    show_default=True,
+    help="Of all eigenvalues with circular padding; the error of single is measured at some frequencies.",
+)
+@click.option(
     "--extremes", "k", type=click.IntRange(min=1), metavar="K", help="K eigenvalues at each end instead of all."
 )
 @click.option(
@@ -79,6 +86,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     groups: Rules,
     padding: str,
     kind: str,
+    precision: str,
     k: int | None,
     effective: str | None,
     with_check: bool,
@@ -125,7 +133,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     from polyroots_cli.spectrum.tables import print_findings, print_list
 
     with usage_errors():
-        analysis = Analysis(padding, kind, k, workers)
+        analysis = Analysis(padding, kind, k, workers, precision)
         geometry = Geometry(stride, dilation, groups)
         architecture = architecture_of(arch, arch_options, image_size, geometry, size)
     given = Given(size, geometry, architecture, entry)

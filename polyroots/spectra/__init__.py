@@ -21,6 +21,7 @@ from polyroots.spectra.matching import match, moved
 from polyroots.spectra.matrix import DENSE_LIMIT, explicit_matrix, fits, linear_operator
 from polyroots.spectra.nonnormality import NumericalRange, departure_from_normality, numerical_range, pseudospectrum
 from polyroots.spectra.operator_spectrum import OperatorSpectrum, operator_eigenvalues, spectrum_or_operator
+from polyroots.spectra.precision import single_precision_error
 from polyroots.spectra.singular_values import (
     LargestSingularValues,
     SingularSummary,
@@ -77,6 +78,7 @@ __all__ = [
     "products_of",
     "pseudospectrum",
     "require_finite",
+    "single_precision_error",
     "singular_values",
     "singular_values_of",
     "spectrum_or_operator",
