@@ -84,10 +84,12 @@ def applied_words(title: str, snapshot: Snapshot, operator: TrackedOperator) -> 
     if level is None or q is None:
         return []
     nominal = float(magnitude(q, operator.values).max())
+    # Where the steps of a level have several A, no single q is the counterpart.
+    is_shared = sum(A.level == operator.level for A in snapshot.operators) == 1
     return [
         f"{title} applies an operator of spectral radius {level.radius:.4g} and norm {level.norm:.4g} to its residual "
-        f"after epoch {snapshot.epoch}, batch norm included and ReLU as the identity; its roots alone have max|q| "
-        f"{nominal:.4g}."
+        f"after epoch {snapshot.epoch}, batch norm included and ReLU as the identity"
+        + (f"; its roots alone have max|q| {nominal:.4g}." if is_shared else ".")
     ]
 
 

@@ -200,6 +200,7 @@ def test_one_channel_by_hand() -> None:
     np.testing.assert_allclose(found.values, np.full(16, 0.25), rtol=1e-14)
     assert (found.radius, found.median, found.norm) == pytest.approx((0.25, 0.25, 0.25), rel=1e-14)
     assert pr.effective_operator(model, 1, nominal=True).radius == pytest.approx(0.5, rel=1e-14)
+    assert "norm 0.25 and spectral radius 0.25; half of its 16 eigenvalues are below 0.25 in modulus." in str(found)
 
 
 def test_a_wrapper_has_the_operator_of_the_network_in_it() -> None:

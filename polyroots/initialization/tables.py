@@ -101,7 +101,7 @@ def inert_sentences(init: Mapping[str, Any]) -> list[str]:
     return [
         f"Inert in training: {places}.\n"
         "Batch norm cancels the size of these coefficients: sign and ratio are left, and roots that follow from them "
-        "after training mean nothing."
+        "after training mean nothing; what trained levels apply is in 'polyroots spectrum RUN --effective linear'."
     ]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Complex128, Float64, Inexact, Int
 from torch import Tensor, nn
 
+from polyroots.display import Shown
 from polyroots.errors import InputError, unknown_name
 from polyroots.models.linear_part import LinearStep, linear_steps, plain_steps, relu_gains
 from polyroots.models.network import MgNet
@@ -19,11 +20,14 @@ from polyroots.models.operator import ConvOperator
 from polyroots.spectra import DENSE_LIMIT, LANES, PADDINGS, Convolution, eigvals, explicit_matrix, whole
 from polyroots.threads import half_chunks, in_threads
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 Stack = Inexact[np.ndarray, "k n n"]
 
 
 @dataclass(frozen=True, eq=False)
-class EffectiveOperator:
+class EffectiveOperator(Shown):
     """The linear map by which a level multiplies its residual.
 
     Attributes
@@ -68,6 +72,16 @@ class EffectiveOperator:
     def median(self) -> float:
         """Median modulus of the eigenvalues."""
         return float(np.median(np.abs(self.values)))
+
+    def parts(self) -> list[str | Table]:
+        """Return its numbers in a sentence."""
+        H, W = self.size
+        relu = "with the measured gains of ReLU" if self.gains else "ReLU as the identity"
+        return [
+            f"Level {self.level}, {self.channels} channels on {H}x{W} pixels, {self.padding} padding, {relu}: the "
+            f"residual is multiplied by an operator of norm {self.norm:.4g} and spectral radius {self.radius:.4g}; "
+            f"half of its {len(self.values):,} eigenvalues are below {self.median:.4g} in modulus."
+        ]
 
 
 def effective_operator(
