@@ -77,6 +77,21 @@ class Root(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic 
         return root
 
 
+class Sweeps(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
+    """Numbers of smoothing steps before and after a coarse-grid correction."""
+
+    name = "PRE,POST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return (PRE, POST)."""
+        if isinstance(value, tuple):
+            return value
+        if not re.fullmatch("[0-9]{1,3},[0-9]{1,3}", str(value)):
+            self.fail(f"expected two numbers of smoothing steps such as 1,1, got {value!r}", param, ctx)
+        pre, post = str(value).split(",")
+        return int(pre), int(post)
+
+
 json_option: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of tables."
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from polyroots.errors import ConvergenceError, FileError, InputError, PolyrootsError, PrecisionWarning
     from polyroots.initialization import InitReport, initialize
     from polyroots.models import EffectiveOperator, effective_operator
-    from polyroots.polynomials import Diagnosis, ResidualPolynomial, residual_norm
+    from polyroots.polynomials import Diagnosis, ResidualPolynomial, TwoGrid, residual_norm, two_grid
     from polyroots.report import write_report
     from polyroots.roots import change_smoothers, select_roots
     from polyroots.spectra import (
@@ -55,6 +55,7 @@ _PACKAGES = {
     "PrecisionWarning": "errors",
     "ResidualPolynomial": "polynomials",
     "Spectrum": "spectra",
+    "TwoGrid": "polynomials",
     "as_operator": "spectra",
     "change_smoothers": "roots",
     "departure_from_normality": "spectra",
@@ -77,6 +78,7 @@ _PACKAGES = {
     "study": None,
     "symbol": "spectra",
     "training": None,
+    "two_grid": "polynomials",
     "write_report": "report",
 }
 
@@ -95,6 +97,7 @@ __all__ = [
     "PrecisionWarning",
     "ResidualPolynomial",
     "Spectrum",
+    "TwoGrid",
     "as_operator",
     "change_smoothers",
     "departure_from_normality",
@@ -117,6 +120,7 @@ __all__ = [
     "study",
     "symbol",
     "training",
+    "two_grid",
     "write_report",
 ]
 

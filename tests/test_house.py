@@ -133,6 +133,7 @@ def test_public_functions_are_not_hidden_by_their_modules() -> None:
 ROOMS = (
     "text",
     "errors",
+    "arguments",
     "tables",
     "display",
     "files",
@@ -154,7 +155,7 @@ ROOMS = (
     "study",
     "report",
 )
-LEAVES = ("errors", "tables", "display", "text", "files", "threads")
+LEAVES = ("errors", "arguments", "tables", "display", "text", "files", "threads")
 
 
 def room_of(module: str) -> str:

@@ -12,6 +12,7 @@ from polyroots_cli.options import (
     PATH,
     ImageSize,
     Root,
+    Sweeps,
     architecture_options,
     data_dir_option,
     dataset_option,
@@ -58,6 +59,14 @@ if TYPE_CHECKING:
 @click.option("--layer", "layers", multiple=True, metavar="GLOB", help="Of CHECKPOINT, only such layers; repeatable.")
 @seed_option("Of fresh weights and of strategies that draw.")
 @click.option("--compare", is_flag=True, help="Rank all strategies in one table.")
+@click.option("--two-grid", is_flag=True, help="Convergence factor of the smoother with a coarse-grid correction.")
+@click.option(
+    "--sweeps",
+    type=Sweeps(),
+    default="1,0",
+    show_default=True,
+    help="--two-grid: smoothing steps before and after the correction.",
+)
 @click.option("--plot", "plot_dir", type=PATH, help="Draw each level's spectrum, roots and |q| to this directory.")
 @click.option("--out", type=PATH, help="Write the network with its coefficients here, for 'polyroots train --init'.")
 @json_option
@@ -81,6 +90,8 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     layers: tuple[str, ...],
     seed: int,
     compare: bool,
+    two_grid: bool,
+    sweeps: tuple[int, int],
     plot_dir: Path | None,
     out: Path | None,
     as_json: bool,
@@ -101,7 +112,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
       polyroots init --degree 3 --roots extremal
       polyroots init --degree 3 --compare
       polyroots init runs/first/last.pt --roots leja --plot pictures --out again.pt
-      polyroots init poisson.pt --image-size 32 --degree 1 --roots minimax --region high
+      polyroots init poisson.pt --image-size 32 --degree 1 --roots minimax --region high --two-grid
       polyroots init resnet18.pth --arch torchvision:resnet18 --image-size 64 --layer 'layer1.*'
       polyroots init --model q2 --dataset folder --data-dir cifar10 --out init.pt
       polyroots init --blocks C,C --placement smoother --padding circular --a-init shifted --roots minimax
@@ -144,6 +155,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
             entry=entry,
             layers=layers,
             needs_network=out is not None,
+            two_grid=_sweeps(two_grid, sweeps),
         )
     if plot_dir is not None:
         make_directory(plot_dir)
@@ -152,7 +164,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     if out is not None and result.error is None:
         save_checkpoint(out, result.checkpoint())
     # With --compare alone the default strategy is not asked for.
-    is_asked = not compare or bool(given or out or plot_dir) or was_given("roots")
+    is_asked = not compare or bool(given or out or plot_dir or two_grid) or was_given("roots")
     title = f"seed {seed}" if checkpoint is None else str(checkpoint)
     print_report(result, asked, title, as_json, is_asked=is_asked)
     if result.error is not None:
@@ -239,6 +251,13 @@ def _strategy(
         raise click.UsageError(f"--keep-pairs is an option of 'extremal', got --roots {roots}; leave one of them out")
     options: dict[str, Any] = {"seed": seed} if "seed" in options_of(roots) else {}
     return roots, options | ({"project": False} if keep_pairs else {})
+
+
+def _sweeps(two_grid: bool, sweeps: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the numbers of smoothing steps of a two-grid analysis; None where it is not asked for."""
+    if was_given("sweeps") and not two_grid:
+        raise click.UsageError("--sweeps is an option of --two-grid, which is not given")
+    return sweeps if two_grid else None
 
 
 def _data_options(result: InitResult, data_dir: Path | None) -> str:

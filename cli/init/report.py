@@ -15,10 +15,11 @@ from polyroots.initialization import (
     rectified_sentences,
     start_sentences,
 )
-from polyroots.polynomials import ResidualPolynomial, diagnosis_cells, diagnosis_table, join_blocks
+from polyroots.polynomials import diagnosis_cells, diagnosis_table, join_blocks
 from polyroots.tables import dimensions
 from polyroots.text import count_of, listed
 from polyroots_cli.console import print_json, progress, say
+from polyroots_cli.init.two_grid import say_two_grids, two_grid_document
 from polyroots_cli.spectrum.findings import notes_of, origin_of_layers
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def print_report(
     title = _title(result, origin)
     if result.report is not None and is_asked:
         _print_levels(result, result.report, title, legend)
+    say_two_grids(result, request)
     if result.comparison:
         if not (result.report is not None and is_asked):
             say(f"{title}\n{legend}")
@@ -94,11 +96,11 @@ def draw(result: InitResult, directory: Path) -> None:
                 continue
             convolution = operator.convolution
             title = f"{operator.title}, {dimensions(convolution.weight.shape)} at {dimensions(convolution.size)}"
-            roots = [complex(*root) for block in level.blocks for root in block.roots]
-            title += f"\n'{report.strategy or report.alpha_init}', {count_of(len(roots), 'root')}"
+            q = level.polynomial
+            title += f"\n'{report.strategy or report.alpha_init}', {count_of(len(q.roots), 'root')}"
             figure = draw_contours(
                 operator.spectrum.values,
-                ResidualPolynomial(roots),
+                q,
                 title.replace("$", r"\$"),
                 chosen=operator.spectrum.is_high_frequency if operator.target.region == "high" else None,
             )
@@ -116,6 +118,7 @@ def _document(result: InitResult, request: InitRequest, is_asked: bool) -> dict[
         "assumptions": source.notes,
         "skipped": [{"name": name, "reason": reason} for name, reason in source.skipped.items()],
         **({"error": error} if result.report is None else result.report.to_dict()),
+        "two_grid": two_grid_document(result, request),
         "comparison": [_ranked_document(row) for row in result.comparison],
     }
 

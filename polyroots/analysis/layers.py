@@ -15,6 +15,7 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from polyroots.analysis.tables import ModelSpectra
+from polyroots.arguments import whole
 from polyroots.errors import InputError, unknown_name
 from polyroots.models import TracedConvolution, record_convolutions, trace_convolutions, unwrapped
 from polyroots.spectra import (
@@ -34,7 +35,6 @@ from polyroots.spectra import (
     single_precision_error,
     singular_values_of,
     summarize,
-    whole,
 )
 from polyroots.text import quoted, shortened
 from polyroots.threads import Progress

@@ -13,6 +13,7 @@ from polyroots.initialization.tables import (
     rectified_sentences,
     start_sentences,
 )
+from polyroots.initialization.two_grid import LevelTwoGrid, two_grids
 
 __all__ = [
     "FOR_TRAINING",
@@ -21,6 +22,7 @@ __all__ = [
     "InitRequest",
     "InitResult",
     "LevelReport",
+    "LevelTwoGrid",
     "OperatorToDamp",
     "RankedStrategy",
     "RequestError",
@@ -40,4 +42,5 @@ __all__ = [
     "require_polynomial",
     "set_roots",
     "start_sentences",
+    "two_grids",
 ]

@@ -7,7 +7,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from polyroots.errors import ConvergenceError, InputError
-from polyroots.polynomials import Diagnosis, Minimax, ResidualPolynomial, Target, diagnose, minimax, residual_norm
+from polyroots.polynomials import (
+    Diagnosis,
+    Minimax,
+    ResidualPolynomial,
+    Target,
+    TwoGrid,
+    diagnose,
+    minimax,
+    residual_norm,
+    two_grid,
+)
 from polyroots.roots import NOT_RELAXED, Relaxation, RootChoice, choose_roots, fit
 from polyroots.spectra import Convolution, Spectrum, eigenvalues_of, is_direct
 
@@ -89,6 +99,11 @@ class OperatorToDamp:
             return residual_norm(self.convolution, q)
         except ConvergenceError:
             return None
+
+    def two_grid(self, q: ResidualPolynomial, steps: tuple[int, int], R: Any, P: Any, coarse: Any) -> TwoGrid:
+        """Return the two-grid analysis of q; the message of an InputError begins with the title."""
+        with _naming(self.title):
+            return two_grid(self.convolution, R, P, coarse, q, pre=steps[0], post=steps[1])
 
     def diagnose(self, q: ResidualPolynomial) -> Diagnosis:
         """Return the diagnosis of q, with the best max|q| of as many roots where it can be computed."""

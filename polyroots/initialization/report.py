@@ -101,6 +101,11 @@ class LevelReport:
     relaxation: float = 1.0
     unrelaxed_norm: float | None = None
 
+    @property
+    def polynomial(self) -> ResidualPolynomial:
+        """The residual polynomial of the blocks."""
+        return ResidualPolynomial([complex(*root) for block in self.blocks for root in block.roots])
+
 
 @dataclass(frozen=True, repr=False)
 class InitReport(Shown):

@@ -81,6 +81,9 @@ class InitRequest:
         Of the layers of a file: patterns of names, such as ``"layer1.*"``; by default all.
     needs_network : bool
         Refuse a file that holds no Poly-MgNet, whose coefficients could be set.
+    two_grid : (int, int), optional
+        Two-grid analysis as well, with this number of smoothing steps before and after the coarse-grid correction, see
+        `polyroots.initialization.two_grids`.
 
     Raises
     ------
@@ -108,6 +111,7 @@ class InitRequest:
     entry: str | None = None
     layers: tuple[str, ...] = ()
     needs_network: bool = False
+    two_grid: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         require_signs(self.signs)
@@ -125,6 +129,12 @@ class InitRequest:
             raise RequestError(
                 "the region 'high' needs circular padding: zero-padded eigenvalues have no frequency",
                 fields=("region", "padding"),
+            )
+
+        if self.two_grid is not None and self.padding == "zeros":
+            raise RequestError(
+                "two-grid analysis needs circular padding: zero padding couples all frequencies",
+                fields=("two_grid", "padding"),
             )
 
     @property

@@ -17,6 +17,7 @@ from polyroots.initialization.ranking import RankedStrategy, rank
 from polyroots.initialization.report import InitReport, LevelReport, report_as_is, report_on
 from polyroots.initialization.request import FOR_TRAINING, InitRequest, OnProgress, Signs
 from polyroots.initialization.sources import InitSource, open_source
+from polyroots.initialization.two_grid import LevelTwoGrid, two_grids
 from polyroots.models import AlphaInit, ModelConfig, PolyMgNet
 
 
@@ -34,6 +35,8 @@ class InitResult:
         The network with its coefficients; None for the layers of a file, and with `error`.
     comparison : tuple of RankedStrategy
         All strategies, the best first, if the request asked for them.
+    two_grids : tuple of LevelTwoGrid
+        Two-grid factors, if the request asked for them.
     error : PolyrootsError or None
         Why the strategy failed; raised instead if no other strategies were compared.
     """
@@ -43,6 +46,7 @@ class InitResult:
     network: PolyMgNet | None
     comparison: tuple[RankedStrategy, ...] = ()
     error: PolyrootsError | None = None
+    two_grids: tuple[LevelTwoGrid, ...] = ()
 
     def checkpoint(self) -> Checkpoint:
         """Return the network as a checkpoint.
@@ -203,7 +207,13 @@ def initialize_from(
         if not comparison:
             raise
         return InitResult(opened, None, None, comparison, error)
-    return InitResult(opened, result.report, result.network, comparison)
+    grids: tuple[LevelTwoGrid, ...] = ()
+    if request.two_grid is not None:
+        assert result.report is not None
+        network = result.network
+        between = None if network is None else [(transition.R, transition.Pi) for transition in network.transitions]
+        grids = two_grids(opened.operators, result.report, between, request.two_grid, report_progress)
+    return InitResult(opened, result.report, result.network, comparison, two_grids=grids)
 
 
 def _choose_and_set(source: InitSource, request: InitRequest, on_level: Callable[[LevelReport], None]) -> InitResult:

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from polyroots.arguments import pair
 from polyroots.errors import InputError, one_sentence, unknown_name
 from polyroots.models.operator import Init, Padding
 from polyroots.models.placement import Placement, placements_for
 from polyroots.models.registry import MGNETS, RESNETS, blocks_of, default_channels
 from polyroots.models.step import Alphas
 from polyroots.polynomials import degree_of
-from polyroots.spectra import pair
 from polyroots.text import quoted
 
 # Larger than any network that fits into memory; refused before it is built.

@@ -12,12 +12,13 @@ import torch
 from jaxtyping import Complex128, Float64, Inexact, Int
 from torch import Tensor, nn
 
+from polyroots.arguments import whole
 from polyroots.display import Shown
 from polyroots.errors import InputError, unknown_name
 from polyroots.models.linear_part import LinearStep, linear_steps, plain_steps, relu_gains
 from polyroots.models.network import MgNet
 from polyroots.models.operator import ConvOperator
-from polyroots.spectra import DENSE_LIMIT, LANES, PADDINGS, Convolution, eigvals, explicit_matrix, whole
+from polyroots.spectra import DENSE_LIMIT, LANES, PADDINGS, Convolution, eigvals, explicit_matrix
 from polyroots.threads import half_chunks, in_threads
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
+from polyroots.arguments import whole
 from polyroots.errors import InputError, unknown_name
-from polyroots.spectra import Convolution, Spectrum, eigenvalues_of, singular_values, whole
+from polyroots.spectra import Convolution, Spectrum, eigenvalues_of, singular_values
 
 Padding = Literal["zeros", "circular"]
 Init = Literal["kaiming", "shifted"]

@@ -29,6 +29,7 @@ from polyroots.polynomials.partial_products import PartialProducts, ProductsInNo
 from polyroots.polynomials.residual import ResidualPolynomial, moved_outwards
 from polyroots.polynomials.tables import diagnosis_cells, diagnosis_table
 from polyroots.polynomials.target import Target
+from polyroots.polynomials.two_grid import TwoGrid, two_grid
 
 __all__ = [
     "BLOCKS",
@@ -47,6 +48,7 @@ __all__ = [
     "ResidualPolynomial",
     "SymmetricPair",
     "Target",
+    "TwoGrid",
     "arnoldi",
     "blocks_for_degree",
     "close_conjugates",
@@ -70,4 +72,5 @@ __all__ = [
     "root_count",
     "roots_of_block",
     "scaled",
+    "two_grid",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from polyroots.polynomials.blocks import BLOCKS
 from polyroots.polynomials.coefficients import roots_of
 from polyroots.polynomials.residual import ResidualPolynomial
@@ -30,7 +32,7 @@ def roots_of_block(letter: str, alphas: Sequence[float]) -> list[complex]:
         If all coefficients are zero: then p = 0 and q = 1 has no roots.
     """
     powers = BLOCKS[letter].powers
-    coefficients = [0.0] * (max(powers) + 1)
+    coefficients = np.zeros(max(powers) + 1)
     for power, alpha in zip(powers, alphas, strict=True):
         coefficients[power] = alpha
     # Without the warning of `from_alphas`: a double root, which coefficients may begin with, is ill-conditioned.

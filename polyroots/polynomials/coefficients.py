@@ -20,7 +20,6 @@ from jaxtyping import Complex128, Float64
 
 from polyroots.errors import ConvergenceError, InputError
 from polyroots.polynomials.blocks import Factor
-from polyroots.spectra import as_float64
 
 # Working precision in bits: 53 would lose the small one of real and imaginary part, and digits of the conditions.
 _BITS = 80
@@ -37,7 +36,7 @@ def alphas_of(factors: Sequence[Factor]) -> Float64[np.ndarray, "n"]:
     return -q[1:]
 
 
-def roots_of(alphas: Any) -> Complex128[np.ndarray, "n"]:
+def roots_of(alphas: Float64[np.ndarray, "alphas"]) -> Complex128[np.ndarray, "n"]:
     """Return the roots of q(t) = 1 - sum_i alpha_i t^(i+1), exactly closed under conjugation.
 
     Floating-point numbers are fractions, so FLINT isolates the roots of the exact polynomial, multiple ones by
@@ -46,9 +45,9 @@ def roots_of(alphas: Any) -> Complex128[np.ndarray, "n"]:
     Raises
     ------
     InputError
-        If the coefficients are not real and finite, all of them are zero, or a root overflows or underflows float64.
+        If the coefficients are not finite, all of them are zero, or a root overflows or underflows float64.
     """
-    values = np.trim_zeros(as_float64(alphas, "the coefficients alpha of p").ravel(), "b")
+    values = np.trim_zeros(alphas, "b")
     if not np.isfinite(values).all():
         raise InputError("the coefficients alpha of p must be finite, got NaN or infinite ones")
     if not len(values):

@@ -90,16 +90,13 @@ def residual_norm(
         operator, scale = general.normalized()
     else:
         operator, scale = normalized_convolution(spectrum, "the norm of q(A)")
-    if not isinstance(q, FactoredPolynomial):
-        raise InputError(f"expected a ResidualPolynomial, got {type(q).__name__}; make it from the roots")
-    # q(s A) is the polynomial of A with the roots over s.
-    factors = tuple(scaled(factor, 1 / scale) for factor in q.factors)
+    factors = factors_for(q, scale)
     if isinstance(operator, GeneralOperator) or operator.padding == "zeros":
         return norm_of_matrix(operator, factors)
     blocks, norms = SymbolBlocks(operator), []
 
     def solve(chosen: Int[np.ndarray, "_"]) -> None:
-        norms.append(_largest_norm(_apply_to(factors, blocks.stack(chosen))))
+        norms.append(_largest_norm(apply_to(factors, blocks.stack(chosen))))
 
     in_threads(solve, blocks.tasks(workers), workers)
     return max(norms)
@@ -116,7 +113,7 @@ def norm_of_matrix(operator: Convolution | GeneralOperator, factors: Sequence[Fa
     """Return the norm of a product of factors of A from its matrix, or from products with A and its adjoint."""
     n, blocks = operator.shape[0], matrix_blocks(operator)
     if blocks is not None:
-        return _largest_norm(_apply_to(factors, blocks))
+        return _largest_norm(apply_to(factors, blocks))
     if isinstance(operator, GeneralOperator) and not operator.has_adjoint:
         raise InputError(
             f"the norm of q(A) of {n:,} unknowns needs products with the adjoint of A; give the LinearOperator an "
@@ -150,7 +147,15 @@ def factor_times(factor: Factor, product: Callable[[NDArray[Any]], NDArray[Any]]
     return total
 
 
-def _apply_to(factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"]) -> Inexact[np.ndarray, "k c c"]:
+def factors_for(q: FactoredPolynomial, scale: float) -> tuple[Factor, ...]:
+    """Return the factors of the polynomial of A / scale that is q(A); raise InputError if q is none with factors."""
+    if not isinstance(q, FactoredPolynomial):
+        raise InputError(f"expected a ResidualPolynomial, got {type(q).__name__}; make it from the roots")
+    # q(s A) is the polynomial of A with the roots over s.
+    return tuple(scaled(factor, 1 / scale) for factor in q.factors)
+
+
+def apply_to(factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"]) -> Inexact[np.ndarray, "k c c"]:
     """Return the matrices q(A) of a stack of matrices A, multiplied factor by factor in Leja order."""
     *_, result = partial_products(factors, stack, stack @ stack)
     return result

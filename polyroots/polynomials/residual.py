@@ -29,7 +29,7 @@ from polyroots.polynomials.diagnosis import Diagnosis, diagnose
 from polyroots.polynomials.drawn import Drawn
 from polyroots.polynomials.leja import extra_copies, leja_order, prominence
 from polyroots.polynomials.linear_operator import operator_of
-from polyroots.spectra import spectrum_or_operator
+from polyroots.spectra import as_float64, spectrum_or_operator
 
 # Above this condition float64 coefficients determine fewer than four digits of a root.
 _ILL_CONDITIONED = 1e12
@@ -160,7 +160,7 @@ class ResidualPolynomial(Drawn):
         >>> print(ResidualPolynomial.from_alphas([0.75, -0.125]).roots.real)
         [4. 2.]
         """
-        q = cls(roots_of(alphas))
+        q = cls(roots_of(as_float64(alphas, "the coefficients alpha of p").ravel()))
         worst = float(q.root_conditions.max())
         if worst > _ILL_CONDITIONED:
             warnings.warn(

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Complex128, Float64
 from numpy.typing import ArrayLike
 
+from polyroots.arguments import as_array
 from polyroots.errors import InputError, unknown_name
 from polyroots.spectra import (
     DENSE_LIMIT,
@@ -18,7 +19,6 @@ from polyroots.spectra import (
     GeneralOperator,
     OperatorSpectrum,
     Spectrum,
-    as_array,
     cluster_labels,
     norm_bound,
     power_of_two,

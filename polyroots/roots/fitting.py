@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polyroots.arguments import as_array
 from polyroots.errors import InputError
 from polyroots.polynomials import PAIRING_TOLERANCE, degree_of, join_blocks, root_count
-from polyroots.spectra import as_array
 from polyroots.text import count_of, quoted
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex128
 
+from polyroots.arguments import whole
 from polyroots.errors import InputError, PrecisionWarning, unknown_name
 from polyroots.polynomials import Target, degree_of, factors_from_roots, moved_outwards, parse_blocks, require_degree
 from polyroots.roots.fitting import ChosenRoots, RootRequest, completed
 from polyroots.roots.relaxation import Relaxation
 from polyroots.roots.strategies import NEED_NO_EIGENVALUES, STRATEGIES
-from polyroots.spectra import spectrum_or_operator, whole
+from polyroots.spectra import spectrum_or_operator
 from polyroots.text import listed
 
 DEFAULT_DEGREE = 3

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float64, Inexact
 
+from polyroots.arguments import whole
 from polyroots.errors import InputError
 from polyroots.polynomials import (
     ResidualPolynomial,
@@ -34,7 +35,7 @@ from polyroots.roots.picking import (
     pick_kinds,
     too_few_points,
 )
-from polyroots.spectra import Convolution, GeneralOperator, products_of, whole
+from polyroots.spectra import Convolution, GeneralOperator, products_of
 from polyroots.text import count_of
 
 Strategy = Callable[..., ChosenRoots]

@@ -5,17 +5,21 @@ from polyroots.spectra.clusters import cluster_labels
 from polyroots.spectra.convolution import (
     PADDINGS,
     Convolution,
-    as_array,
     as_float64,
     norm_bound,
-    pair,
     power_of_two,
     require_finite,
     symbol,
-    whole,
 )
 from polyroots.spectra.extreme_eigenvalues import End, Extremes, extreme_eigenvalues, extreme_eigenvalues_of
 from polyroots.spectra.general_operator import GeneralOperator, as_operator, products_of
+from polyroots.spectra.grid_transfer import (
+    Harmonics,
+    coarse_operator,
+    orders,
+    require_two_grid,
+    transfer_of,
+)
 from polyroots.spectra.lanczos import DENSE_IS_FASTER, largest_eigenvalue
 from polyroots.spectra.matching import match, moved
 from polyroots.spectra.matrix import DENSE_LIMIT, explicit_matrix, fits, linear_operator
@@ -44,16 +48,17 @@ __all__ = [
     "End",
     "Extremes",
     "GeneralOperator",
+    "Harmonics",
     "LargestSingularValues",
     "NumericalRange",
     "OperatorSpectrum",
     "SingularSummary",
     "Spectrum",
     "SymbolBlocks",
-    "as_array",
     "as_float64",
     "as_operator",
     "cluster_labels",
+    "coarse_operator",
     "departure_from_normality",
     "eigenvalues",
     "eigenvalues_of",
@@ -73,16 +78,17 @@ __all__ = [
     "normalized_convolution",
     "numerical_range",
     "operator_eigenvalues",
-    "pair",
+    "orders",
     "power_of_two",
     "products_of",
     "pseudospectrum",
     "require_finite",
+    "require_two_grid",
     "single_precision_error",
     "singular_values",
     "singular_values_of",
     "spectrum_or_operator",
     "summarize",
     "symbol",
-    "whole",
+    "transfer_of",
 ]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from operator import index as as_index
 from typing import Any
 
 import numpy as np
-from jaxtyping import Complex128, Float64, Int, Shaped
+from jaxtyping import Complex128, Float64, Int
 
+from polyroots.arguments import as_array, pair, whole
 from polyroots.errors import InputError, unknown_name
 from polyroots.spectra.layer import is_conv2d, unpacked
-from polyroots.text import quoted
 
 PADDINGS = ("circular", "zeros")
 
@@ -201,6 +200,17 @@ class Convolution:
         (H, W), (oy, ox) = self.size, self.offsets
         return self._combine(phases(ky, oy, H), phases(kx, ox, W))
 
+    def full_symbol_at(
+        self, ky: Int[np.ndarray, "F"], kx: Int[np.ndarray, "F"]
+    ) -> Complex128[np.ndarray, "F c_out c_in"]:
+        """Return the symbol at the frequencies 2 pi (ky / H, kx / W), with groups block-diagonal."""
+        blocks = self.symbol_at(ky, kx)
+        frequencies, g, m_out, m_in = blocks.shape
+        full = np.zeros((frequencies, g, m_out, g, m_in), dtype=np.complex128)
+        for j in range(g):
+            full[:, j, :, j, :] = blocks[:, j]
+        return full.reshape(frequencies, self.c_out, self.c_in)
+
     def symbol_at_angles(self, theta: Float64[np.ndarray, "F 2"]) -> Complex128[np.ndarray, "F groups m_out m_in"]:
         """Return the symbol of each group at frequencies theta = (theta_y, theta_x) in radians."""
         oy, ox = self.offsets
@@ -284,14 +294,7 @@ def symbol(
         )
     H, W = operator.size
     ky, kx = np.divmod(np.arange(H * (W // 2 + 1)), W // 2 + 1)
-    blocks = operator.symbol_at(ky, kx)
-    frequencies, g, m_out, m_in = blocks.shape
-    if g == 1:
-        return blocks.reshape(H, W // 2 + 1, m_out, m_in)
-    full = np.zeros((frequencies, g, m_out, g, m_in), dtype=np.complex128)
-    for j in range(g):
-        full[:, j, :, j, :] = blocks[:, j]
-    return full.reshape(H, W // 2 + 1, g * m_out, g * m_in)
+    return operator.full_symbol_at(ky, kx).reshape(H, W // 2 + 1, operator.c_out, operator.c_in)
 
 
 def conjugate_grid(rows: int, columns: int) -> tuple[Int[np.ndarray, "F"], Int[np.ndarray, "F"], Int[np.ndarray, "F"]]:
@@ -345,23 +348,6 @@ def phases(k: Int[np.ndarray, "F"], offsets: Int[np.ndarray, "taps"], n: int) ->
     return np.cos(angle) + 1j * np.where(angle == np.pi, 0.0, np.sin(angle))
 
 
-def whole(value: Any, what: str) -> int:
-    """Return a value as an int; raise InputError if it isn't a whole number."""
-    try:
-        return as_index(value)
-    except TypeError:
-        raise InputError(f"{what}: expected a whole number, got {quoted(value)}") from None
-
-
-def pair(value: Any, what: str) -> tuple[int, int]:
-    """Return an int or a pair of ints as a pair; raise InputError if the value is neither."""
-    try:
-        first, second = (value, value) if np.ndim(value) == 0 else value
-        return as_index(first), as_index(second)
-    except (TypeError, ValueError):
-        raise InputError(f"{what}: expected a whole number or a pair of them, got {quoted(value)}") from None
-
-
 def as_float64(weight: Any, name: str) -> Float64[np.ndarray, "*shape"]:
     """Return an array or a tensor (on any device, also bfloat16) as a float64 array.
 
@@ -374,12 +360,3 @@ def as_float64(weight: Any, name: str) -> Float64[np.ndarray, "*shape"]:
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name}: expected real numbers, got dtype {array.dtype}")
     return array.astype(np.float64)
-
-
-def as_array(values: Any) -> Shaped[np.ndarray, "*shape"]:
-    """Return an array or a tensor (on any device, also bfloat16) as an array."""
-    if hasattr(values, "detach"):
-        # Tensors are recognised by their methods: importing torch takes seconds.
-        values = values.detach().cpu()
-        values = values.numpy() if values.is_complex() else values.double().numpy()
-    return np.asarray(values)

@@ -18,8 +18,9 @@ from jaxtyping import Inexact
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
+from polyroots.arguments import as_array, whole
 from polyroots.errors import InputError
-from polyroots.spectra.convolution import Convolution, as_array, power_of_two, whole
+from polyroots.spectra.convolution import Convolution, power_of_two
 from polyroots.spectra.lanczos import DENSE_IS_FASTER
 from polyroots.spectra.layer import is_conv2d
 from polyroots.spectra.matrix import DENSE_LIMIT, linear_operator

@@ -19,8 +19,9 @@ import numpy as np
 from jaxtyping import Bool, Complex128, Float64, Inexact
 from scipy.sparse.linalg import LinearOperator
 
+from polyroots.arguments import whole
 from polyroots.errors import InputError
-from polyroots.spectra.convolution import Convolution, whole
+from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.general_operator import GeneralOperator, as_operator
 from polyroots.spectra.matrix import DENSE_LIMIT
 from polyroots.spectra.spectrum import Spectrum, eigenvalues_of

@@ -19,8 +19,9 @@ from jaxtyping import Bool, Float, Float64, Int
 from numpy.typing import DTypeLike
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
+from polyroots.arguments import whole
 from polyroots.errors import InputError
-from polyroots.spectra.convolution import Convolution, conjugate_grid, whole
+from polyroots.spectra.convolution import Convolution, conjugate_grid
 from polyroots.spectra.matrix import explicit_matrix, linear_operator
 from polyroots.threads import Progress, half_chunks, in_threads
 

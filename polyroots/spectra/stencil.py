@@ -13,8 +13,9 @@ from jaxtyping import Complex128, Float64, Inexact
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.linalg import LinearOperator
 
+from polyroots.arguments import whole
 from polyroots.errors import InputError, unknown_name
-from polyroots.spectra.convolution import PADDINGS, phases, principal, tap_offsets, whole
+from polyroots.spectra.convolution import PADDINGS, phases, principal, tap_offsets
 
 # Entries of the symbol at all frequencies: 256 MiB.
 _LARGEST_SYMBOL = 2**24
