@@ -265,3 +265,23 @@ def test_inputs_that_it_cannot_use() -> None:
     large: Any = trained("L", channels=(64,), size=16, placement="smoother")
     with pytest.raises(pr.InputError, match=r"level 1: with zero padding.* 4,096 unknowns, got 16,384.*'circular'"):
         pr.effective_operator(large, 1, padding="zeros")
+
+
+def test_a_factor_of_inert_coefficients_is_cancelled_as_in_the_network() -> None:
+    """With the statistics of the same images the scaled network applies the same, though its roots are other ones."""
+    model = trained("S,S", padding="circular")
+    images = torch.randn(6, 3, 5, 4, generator=torch.Generator().manual_seed(5)).double()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum, module.eps = 1.0, 1e-14
+    assert len(pr.models.inert_coefficients(model)) == 4
+    found = []
+    for factor in (1.0, 10.0):
+        for step in (step for level in model.levels for step in level.steps):
+            step.alphas.data.abs_().mul_(factor)
+        model.train()(images)
+        found.append((pr.effective_operator(model, 2), pr.effective_operator(model, 2, nominal=True)))
+    (once, nominal), (scaled, other) = found
+    assert matched_error(once.values, scaled.values) < 1e-9
+    assert scaled.norm == pytest.approx(once.norm, rel=1e-9)
+    assert other.norm > 5 * nominal.norm

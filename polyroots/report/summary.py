@@ -60,6 +60,11 @@ class OperatorSummary:
         return any(state.applied is not None for state in self.states.values())
 
     @property
+    def knows_applied(self) -> bool:
+        """Whether it is known at every moment."""
+        return all(state.applied is not None for state in self.states.values())
+
+    @property
     def last(self) -> str:
         """The later one of its moments."""
         return AFTER if AFTER in self.states else BEFORE
