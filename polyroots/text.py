@@ -1,10 +1,10 @@
-"""Text of messages: counts with their nouns, shares and bounds rounded down, lists and values of bounded length."""
+"""Text of messages: counts with their nouns, shares and bounds, rounded, lists and values of bounded length."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from decimal import ROUND_FLOOR, Context
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import Any
 
 
@@ -34,9 +34,22 @@ def floored(value: float) -> str:
     >>> floored(0.99999), floored(0.5), floored(1.23456e-310)
     ('0.9999', '0.5000', '1.234e-310')
     """
+    return _rounded(value, ROUND_FLOOR)
+
+
+def ceiled(value: float) -> str:
+    """Return an upper bound with four digits, rounded up.
+
+    >>> ceiled(0.99991), ceiled(0.5), ceiled(float("inf"))
+    ('1.000', '0.5000', 'inf')
+    """
+    return _rounded(value, ROUND_CEILING)
+
+
+def _rounded(value: float, rounding: str) -> str:
     if value == 0:
         return "0"
-    return f"{float(Context(prec=4, rounding=ROUND_FLOOR).create_decimal_from_float(value)):#.4g}"
+    return f"{float(Context(prec=4, rounding=rounding).create_decimal_from_float(value)):#.4g}"
 
 
 def listed(names: Iterable[object], most: int = 8, *, characters: int = 200, separator: str = ", ") -> str:

@@ -105,7 +105,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
 
     \b
     Strategies (--roots): extremal, real, complex, largest, smallest, leja, chebyshev, harmonic-ritz,
-    least-squares, minimax, random, given (--root).
+    least-squares, minimax, ideal, numerical-range, random, given (--root).
 
     \b
     Examples:

@@ -8,6 +8,7 @@ from typing import Any
 
 from polyroots.errors import ConvergenceError, InputError
 from polyroots.polynomials import (
+    CERTIFICATES,
     Diagnosis,
     Minimax,
     ResidualPolynomial,
@@ -105,17 +106,21 @@ class OperatorToDamp:
         with _naming(self.title):
             return two_grid(self.convolution, R, P, coarse, q, pre=steps[0], post=steps[1])
 
-    def diagnose(self, q: ResidualPolynomial) -> Diagnosis:
-        """Return the diagnosis of q, with the best max|q| of as many roots where it can be computed."""
+    def diagnose(self, q: ResidualPolynomial, strategy: str | None = None) -> Diagnosis:
+        """Return the diagnosis of q, with the best max|q| of as many roots where it can be computed.
+
+        With the strategy that chose its roots it has the certificate of this strategy, if there is one.
+        """
+        certificates = [strategy] if strategy in CERTIFICATES else []
         if self.spectrum is None:
-            return diagnose(q, self.target)
+            return diagnose(q, self.target, certificates=certificates)
         count = min(len(q.roots), self.target.distinct)
         if count not in self._best:
             try:
                 self._best[count] = minimax(self.target, count)
             except ConvergenceError:
-                return diagnose(q, self.target)
-        return diagnose(q, self.target, best=self._best[count])
+                return diagnose(q, self.target, certificates=certificates)
+        return diagnose(q, self.target, best=self._best[count], certificates=certificates)
 
 
 def choose_for_all(

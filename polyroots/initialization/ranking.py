@@ -107,7 +107,7 @@ def _ranked(
     try:
         choices = choose_for_all(operators, degree, strategy, options, relaxation)
         diagnoses = [
-            operator.diagnose(ResidualPolynomial(choice.roots))
+            operator.diagnose(ResidualPolynomial(choice.roots), strategy)
             for operator, choice in zip(operators, choices, strict=True)
         ]
     except PolyrootsError as error:

@@ -283,7 +283,7 @@ def _of_choice(operator: OperatorToDamp, choice: RootChoice) -> LevelReport:
         BlockReport(letter, factor.powers, _pairs(factor.roots), factor.coefficients)
         for letter, factor in zip(choice.blocks, factors, strict=True)
     ]
-    report = _of_blocks(operator, blocks, ResidualPolynomial(choice.roots), choice.remarks)
+    report = _of_blocks(operator, blocks, ResidualPolynomial(choice.roots), choice)
     w = choice.relaxation
     unrelaxed = report.diagnosis.norm if w == 1 else operator.norm(ResidualPolynomial(choice.roots * w))
     return replace(report, relaxation=w, unrelaxed_norm=unrelaxed)
@@ -300,10 +300,10 @@ def _of_steps(operator: OperatorToDamp, steps: Sequence[PolyStep]) -> LevelRepor
 
 
 def _of_blocks(
-    operator: OperatorToDamp, blocks: Sequence[BlockReport], q: ResidualPolynomial, remarks: tuple[str, ...] = ()
+    operator: OperatorToDamp, blocks: Sequence[BlockReport], q: ResidualPolynomial, choice: RootChoice | None = None
 ) -> LevelReport:
-    """Report on blocks whose residual polynomial is q."""
-    diagnosis = operator.diagnose(q)
+    """Report on blocks whose residual polynomial is q, chosen by a strategy or not."""
+    diagnosis = operator.diagnose(q, None if choice is None else choice.strategy)
     Lambda = operator.spectrum
     return LevelReport(
         level=operator.number,
@@ -319,7 +319,7 @@ def _of_blocks(
         alphas=tuple(q.alphas.tolist()) if len(q.roots) <= _MOST_ROOTS else None,
         diagnosis=diagnosis,
         words=tuple(diagnosis.sentences()),
-        remarks=remarks,
+        remarks=() if choice is None else choice.remarks,
     )
 
 

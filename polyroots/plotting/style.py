@@ -44,6 +44,9 @@ STRATEGY_LINES: dict[str, tuple[str, str]] = {
     "chebyshev": (COLOURS[1], "-"),
     # Dashed: on an interval it coincides with chebyshev.
     "minimax": (COLOURS[7], "--"),
+    # Dotted: on a normal operator it coincides with minimax.
+    "ideal": (COLOURS[7], ":"),
+    "numerical-range": (COLOURS[1], "--"),
     "least-squares": (COLOURS[3], "-"),
     "harmonic-ritz": (COLOURS[5], "-"),
     "random": (COLOURS[6], ":"),

@@ -20,12 +20,15 @@ from polyroots.polynomials.blocks import (
     root_count,
     scaled,
 )
+from polyroots.polynomials.certificates import CERTIFICATES, Certificates
 from polyroots.polynomials.coefficients import close_conjugates
 from polyroots.polynomials.diagnosis import Diagnosis, diagnose, magnitude, remedy
+from polyroots.polynomials.ideal import Ideal, ideal
 from polyroots.polynomials.leja import log_distances
 from polyroots.polynomials.minimax import USELESS, Minimax, is_useless, minimax
-from polyroots.polynomials.operator_norm import residual_norm
+from polyroots.polynomials.operator_norm import norm_on_blocks, residual_norm
 from polyroots.polynomials.partial_products import PartialProducts, ProductsInNorm, ProductsOnPoints
+from polyroots.polynomials.range_polygon import RangePolygon
 from polyroots.polynomials.residual import ResidualPolynomial, moved_outwards
 from polyroots.polynomials.tables import diagnosis_cells, diagnosis_table
 from polyroots.polynomials.target import Target
@@ -33,17 +36,21 @@ from polyroots.polynomials.two_grid import TwoGrid, two_grid
 
 __all__ = [
     "BLOCKS",
+    "CERTIFICATES",
     "PAIRING_TOLERANCE",
     "USELESS",
+    "Certificates",
     "ComplexPair",
     "Diagnosis",
     "Factor",
+    "Ideal",
     "KrylovBasis",
     "Linear",
     "Minimax",
     "PartialProducts",
     "ProductsInNorm",
     "ProductsOnPoints",
+    "RangePolygon",
     "RealPair",
     "ResidualPolynomial",
     "SymmetricPair",
@@ -57,12 +64,14 @@ __all__ = [
     "diagnosis_cells",
     "diagnosis_table",
     "factors_from_roots",
+    "ideal",
     "is_useless",
     "join_blocks",
     "log_distances",
     "magnitude",
     "minimax",
     "moved_outwards",
+    "norm_on_blocks",
     "parse_blocks",
     "polynomial_of_blocks",
     "remedy",

@@ -9,20 +9,20 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Complex128, Float64
 from numpy.typing import ArrayLike
 
 from polyroots.display import Shown
-from polyroots.errors import ConvergenceError
 from polyroots.polynomials.blocks import multiplied
+from polyroots.polynomials.certificates import Certificates, PolynomialWithRoots, certify, unless_it_fails
 from polyroots.polynomials.leja import extra_copies, prominence
-from polyroots.polynomials.minimax import Minimax, is_useless, minimax
-from polyroots.polynomials.operator_norm import FactoredPolynomial, residual_norm
+from polyroots.polynomials.minimax import CLOSE, Minimax, is_useless, minimax
+from polyroots.polynomials.operator_norm import residual_norm
 from polyroots.polynomials.tables import diagnosis_cells, diagnosis_table
 from polyroots.polynomials.target import Target
 from polyroots.spectra import Convolution, GeneralOperator, OperatorSpectrum, Spectrum
@@ -31,24 +31,8 @@ from polyroots.text import count_of, floored, share
 if TYPE_CHECKING:
     from rich.table import Table
 
-T = TypeVar("T")
-
-# A bound below this share of the best max |q| proves little about it.
-_CLOSE = 0.99
-
 # |q| that is below 1 by less counts as 1, up to rounding.
 _ROUNDING = 1e-12
-
-
-class PolynomialWithRoots(FactoredPolynomial, Protocol):
-    """A residual polynomial with its factors, roots and values: `polyroots.ResidualPolynomial`."""
-
-    @property
-    def roots(self) -> Complex128[np.ndarray, "n"]:
-        """The roots of q."""
-
-    def __call__(self, z: ArrayLike) -> Any:
-        """Return q(z)."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,6 +80,8 @@ class Diagnosis(Shown):
         max_abs nor best_bound holds for the operator.
     notes : tuple of str
         Sentences on what is not known of the spectrum.
+    certificates : Certificates or None
+        What is proven of the norm of q(A), where it was asked for.
 
     See Also
     --------
@@ -121,6 +107,7 @@ class Diagnosis(Shown):
     remedy: str
     ritz_values: bool = False
     notes: tuple[str, ...] = ()
+    certificates: Certificates | None = None
 
     def __repr__(self) -> str:
         largest = "unknown" if self.max_abs is None else f"{self.max_abs:.4g}"
@@ -137,7 +124,8 @@ class Diagnosis(Shown):
         """Return sentences on the meaning of the numbers, and on remedies."""
         if self.max_abs is None or self.mean_abs is None or self.damped is None:
             known = "" if self.norm is None else f"; one step multiplies a residual by {self.norm:.4g} at most"
-            return [f"The {self.eigenvalues:,} eigenvalues were not computed{known}.", *self._about_copies()]
+            first = f"The {self.eigenvalues:,} eigenvalues were not computed{known}."
+            return [first, *self._about_norm(), *self._about_copies()]
         what = "the high frequencies" if self.region == "high" else "the spectrum"
         what, here = ("the Ritz values", "on the Ritz values") if self.ritz_values else (what, "here")
         roots, damp = count_of(self.roots, "root"), "damps" if self.roots == 1 else "damp"
@@ -162,7 +150,7 @@ class Diagnosis(Shown):
                 f"No polynomial with {roots} gets max|q| below {floored(self.best_bound)} {here} (proven): "
                 f"{self.remedy}."
             )
-        elif self.best_bound < _CLOSE * self.best:
+        elif self.best_bound < CLOSE * self.best:
             lines.append(
                 f"A polynomial with {roots} reaches max|q| = {self.best:.4g}; that none gets below "
                 f"{floored(self.best_bound)} is all that can be proven of so small a value in float64."
@@ -178,7 +166,11 @@ class Diagnosis(Shown):
             lines.append(
                 f"A is far from normal: one step can multiply a residual by {self.norm:.3g}, more than max|q| says."
             )
-        return lines + [f"{note}." for note in self.notes] + self._about_copies()
+        return lines + [f"{note}." for note in self.notes] + self._about_norm() + self._about_copies()
+
+    def _about_norm(self) -> list[str]:
+        """Return the sentences on what is proven of the norm."""
+        return [] if self.certificates is None else self.certificates.sentences(self.roots)
 
     def _about_copies(self) -> list[str]:
         """Return the sentence on prominent roots, if there are any."""
@@ -197,6 +189,7 @@ def diagnose(
     *,
     region: str = "all",
     best: Minimax | None = None,
+    certificates: Collection[str] = (),
 ) -> Diagnosis:
     """Return the diagnosis of a residual polynomial on a spectrum, as `polyroots.ResidualPolynomial.diagnose` does.
 
@@ -208,6 +201,8 @@ def diagnose(
     region : ``"all"`` or ``"high"``
     best : Minimax, optional
         The minimax polynomial with as many roots on the same target, if it is known.
+    certificates : collection of str
+        Names in `CERTIFICATES`: what is to be proven of the norm of q(A).
 
     Returns
     -------
@@ -216,7 +211,7 @@ def diagnose(
     target = spectrum if isinstance(spectrum, Target) else Target.of(spectrum, region)
     count = len(q.roots)
     operator = target.operator
-    norm = _unless_it_fails(lambda: residual_norm(operator, q)) if operator is not None and target.has_norm else None
+    norm = unless_it_fails(lambda: residual_norm(operator, q)) if operator is not None and target.has_norm else None
     scores = prominence(q.roots)
     of_values: dict[str, Any] = dict.fromkeys(
         ("max_abs", "mean_abs", "rms", "damped", "smoothing_factor", "holds_zero", "best", "best_bound", "growth")
@@ -224,7 +219,7 @@ def diagnose(
     if len(target.points):
         size = magnitude(q, target.points)
         largest = float(size.max()) or 1.0
-        best = best or _unless_it_fails(lambda: minimax(target, min(count, target.distinct)))
+        best = best or unless_it_fails(lambda: minimax(target, min(count, target.distinct)))
         of_values = {
             "max_abs": float(size.max()),
             "mean_abs": float(size @ target.weights),
@@ -247,6 +242,7 @@ def diagnose(
         remedy=remedy(target),
         ritz_values=target.are_ritz_values,
         notes=target.notes,
+        certificates=certify(q, target, certificates) if certificates else None,
         **of_values,
     )
 
@@ -284,11 +280,3 @@ def _growth(q: PolynomialWithRoots, target: Target) -> float:
             product = multiplied(product, factor(target.points))
             growth = max(growth, float(np.abs(product).max()))
     return growth
-
-
-def _unless_it_fails(compute: Callable[[], T]) -> T | None:
-    """Return a result, or None if its iteration fails: the rest of a diagnosis doesn't depend on it."""
-    try:
-        return compute()
-    except ConvergenceError:
-        return None

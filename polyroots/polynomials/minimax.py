@@ -1,6 +1,6 @@
 """The least max |q| on a spectrum among all residual polynomials with n roots, with a proven lower bound.
 
-The problem is convex in the coefficients of q. It is solved by exchange: a second-order cone program [3]_ on a subset
+The problem is convex in the coefficients of q. It is solved by exchange: a second-order cone program on a subset
 of the points, to which the points with the largest |q| are added until the maximum over the subset is the maximum over
 all points. Any weights w on the points prove a lower bound,
 
@@ -15,7 +15,6 @@ References
 .. [1] C. L. Lawson, Contributions to the theory of linear least maximum approximations, thesis, UCLA 1961: the weights.
 .. [2] A. Greenbaum, L. N. Trefethen, GMRES/CR and Arnoldi/Lanczos as matrix approximation problems, SIAM Journal on
    Scientific Computing 15 (1994), 359-368: the problem.
-.. [3] P. J. Goulart, Y. Chen, Clarabel: an interior-point solver for conic programs with quadratic objectives, 2024.
 """
 
 from __future__ import annotations
@@ -23,20 +22,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import clarabel
 import numpy as np
 from jaxtyping import Complex128, Float64, Int
 from scipy.linalg import qr
-from scipy.sparse import csc_array
 
 from polyroots.errors import ConvergenceError
 from polyroots.polynomials.arnoldi import KrylovBasis, arnoldi
+from polyroots.polynomials.cone_program import least_maximum, least_mean
 from polyroots.polynomials.leja import log_distances
 from polyroots.polynomials.lower_bound import proven_lower_bound
 from polyroots.polynomials.target import Target
 
 #: A max |q| of at least this isn't told from 1, that of q = 1.
 USELESS = 1 - 1e-9
+
+#: A bound below this share of the value proves little about it.
+CLOSE = 0.99
 
 # Gaps between the value and its bound: at the first, relative to the distance from 0 and from 1, and at the second,
 # relative to the value, the iteration ends; above the third, relative to the value, it has failed.
@@ -216,35 +217,16 @@ def _solve(
     q: Complex128[np.ndarray, "k"], Phi: Complex128[np.ndarray, "k n"]
 ) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "k"]]:
     """Minimise t subject to |q_j - (Phi c)_j| <= t; return c and the multipliers of the points, whose sum is 1."""
-    points, n = Phi.shape
-    # Clarabel takes A x + s = b with s in a product of cones: here x = (c, t) and a cone (t, Re, Im) for each point.
-    A = np.zeros((points, 3, n + 1))
-    A[:, 0, n] = -1.0
-    A[:, 1, :n], A[:, 2, :n] = Phi.real, Phi.imag
-    b = np.stack([np.zeros(points), q.real, q.imag], axis=-1)
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.max_threads = 1
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11
-    solver = clarabel.DefaultSolver(
-        csc_array((n + 1, n + 1)),
-        np.eye(n + 1)[n],
-        csc_array(A.reshape(-1, n + 1)),
-        b.ravel(),
-        [clarabel.SecondOrderConeT(3)] * points,
-        settings,
-    )
-    # The solver's status isn't needed: the bound proves how good the result is, whether it has all digits or not.
-    solution = solver.solve()
-    multipliers = np.maximum(np.asarray(solution.z).reshape(points, 3)[:, 0], 0.0)
-    return np.asarray(solution.x)[:n], multipliers / multipliers.sum()
+    return least_maximum(_parts(q), _parts(Phi))
 
 
 def _lower_bound(
     q: Complex128[np.ndarray, "k"], Phi: Complex128[np.ndarray, "k n"], weights: Float64[np.ndarray, "k"]
 ) -> float:
     """Return the lower bound that weights on some points give, by least squares and up to rounding."""
-    roots = np.sqrt(weights)
-    A = np.concatenate([roots[:, None] * Phi.real, roots[:, None] * Phi.imag])
-    b = np.concatenate([roots * q.real, roots * q.imag])
-    return float(np.linalg.norm(b - A @ np.linalg.lstsq(A, b, rcond=None)[0]))
+    return least_mean(_parts(q), _parts(Phi), weights)
+
+
+def _parts(z: Complex128[np.ndarray, "k *n"]) -> Float64[np.ndarray, "k 2 *n"]:
+    """Return real and imaginary parts along a second axis."""
+    return np.stack([z.real, z.imag], axis=1)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Inexact, Int
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from polyroots.errors import InputError
 from polyroots.polynomials.blocks import Factor, scaled
@@ -16,6 +16,7 @@ from polyroots.spectra import (
     DENSE_IS_FASTER,
     Convolution,
     GeneralOperator,
+    OperatorBlocks,
     OperatorSpectrum,
     Spectrum,
     SymbolBlocks,
@@ -119,7 +120,46 @@ def norm_of_matrix(operator: Convolution | GeneralOperator, factors: Sequence[Fa
             f"the norm of q(A) of {n:,} unknowns needs products with the adjoint of A; give the LinearOperator an "
             "rmatvec"
         )
-    A = products_of(operator)
+    tolerance = _SPARSE_TOLERANCE if isinstance(operator, GeneralOperator) else _TOLERANCE
+    return _norm_by_products(products_of(operator), factors, tolerance)
+
+
+def norm_on_blocks(blocks: OperatorBlocks, q: FactoredPolynomial, unit: float) -> float:
+    """Return the norm of q(A) on what is to be damped.
+
+    Parameters
+    ----------
+    blocks : OperatorBlocks
+    q : ResidualPolynomial
+    unit : float
+        q is a polynomial in the blocks times this unit.
+
+    Returns
+    -------
+    float
+        Infinite if it overflows float64.
+
+    Raises
+    ------
+    ConvergenceError
+        If Lanczos' method fails on a large matrix.
+    """
+    factors, norms = tuple(scaled(factor, 1 / unit) for factor in q.factors), []
+
+    def solve(numbers: Int[np.ndarray, "_"]) -> None:
+        stack = blocks.stack(numbers)
+        if blocks.rows <= DENSE_IS_FASTER:
+            norms.append(_largest_norm(_apply_to(factors, stack)))
+        else:
+            norms.extend(_norm_by_products(aslinearoperator(block), factors) for block in stack)
+
+    in_threads(solve, blocks.tasks())
+    return max(norms, default=0.0)
+
+
+def _norm_by_products(A: LinearOperator, factors: Sequence[Factor], tolerance: float = _TOLERANCE) -> float:
+    """Return the norm of a product of factors of A by Lanczos' method."""
+    n = A.shape[0]
 
     def product(u: Inexact[np.ndarray, "N"], A: LinearOperator) -> Inexact[np.ndarray, "N"]:
         # The factors commute and are real, so q(A)* = q(A*) is applied in the same order.
@@ -131,9 +171,8 @@ def norm_of_matrix(operator: Convolution | GeneralOperator, factors: Sequence[Fa
         if not np.isfinite(product(product(np.ones(n, dtype=A.dtype), A), A.H)).all():
             return np.inf
     gram = LinearOperator((n, n), matvec=lambda u: product(product(u.ravel(), A), A.H), dtype=A.dtype)
-    tolerance = _SPARSE_TOLERANCE if isinstance(operator, GeneralOperator) else _TOLERANCE
     tops, _ = largest_eigenvalue(gram, "the norm of q(A)", tolerance)
-    return float(np.sqrt(max(tops[0], 0.0)))
+    return float(np.sqrt(max(tops[0].real, 0.0)))
 
 
 def factor_times(factor: Factor, product: Callable[[NDArray[Any]], NDArray[Any]], u: NDArray[Any]) -> NDArray[Any]:

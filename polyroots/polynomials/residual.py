@@ -8,7 +8,7 @@ monomial coefficients lose their digits as the degree grows, factors in Leja ord
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -277,7 +277,14 @@ class ResidualPolynomial(Drawn):
                 r = r - change
         return u
 
-    def diagnose(self, spectrum: Any, *, region: str = "all", size: int | tuple[int, ...] | None = None) -> Diagnosis:
+    def diagnose(
+        self,
+        spectrum: Any,
+        *,
+        region: str = "all",
+        size: int | tuple[int, ...] | None = None,
+        certificates: Collection[str] = (),
+    ) -> Diagnosis:
         """Return how well q damps a spectrum, and the best that as many roots can reach there.
 
         Parameters
@@ -289,6 +296,9 @@ class ResidualPolynomial(Drawn):
             Measure |q| on the whole spectrum, or on the high frequencies only.
         size : int or tuple of int, optional
             Of a stencil, a layer or a function, see `polyroots.as_operator`.
+        certificates : collection of str
+            What is to be proven of the norm of q(A), in `Diagnosis.certificates`: ``"ideal"`` the least norm that as
+            many roots can reach, ``"numerical-range"`` an upper bound from the numerical range. They take seconds.
 
         Returns
         -------
@@ -308,7 +318,8 @@ class ResidualPolynomial(Drawn):
         >>> print(round(ResidualPolynomial([5]).diagnose(eigenvalues(K, 8)).smoothing_factor, 12))
         0.6
         """
-        return diagnose(self, spectrum_or_operator(spectrum, size, needs_eigenvalues=True), region=region)
+        known = spectrum_or_operator(spectrum, size, needs_eigenvalues=True)
+        return diagnose(self, known, region=region, certificates=certificates)
 
     def as_linear_operator(
         self, A: Any, which: str = "p", *, size: int | tuple[int, ...] | None = None

@@ -17,6 +17,7 @@ from polyroots.spectra import (
     DENSE_LIMIT,
     Convolution,
     GeneralOperator,
+    OperatorBlocks,
     OperatorSpectrum,
     Spectrum,
     cluster_labels,
@@ -189,6 +190,22 @@ class Target:
     def unit(self) -> float:
         """The power of two next below the radius: dividing by it is exact, and squares then don't overflow."""
         return power_of_two(self.radius)
+
+    @cached_property
+    def blocks(self) -> OperatorBlocks:
+        """The blocks of the operator, without its null space.
+
+        Raises
+        ------
+        InputError
+            If the operator is unknown, or too large for its explicit matrix.
+        """
+        if self.operator is None:
+            raise InputError(
+                "the norm and the numerical range of A need the operator, eigenvalues alone don't determine them: "
+                "expected a Spectrum; use the result of eigenvalues, or 'minimax'"
+            )
+        return OperatorBlocks(self.operator, self.region, is_regular=len(self.points) > 0 and not self.null)
 
     def squared(self) -> Target:
         """Return the target of (A / unit)^2."""

@@ -19,6 +19,8 @@ from polyroots.text import count_of, floored
 _MISSED, _NEGLIGIBLE = 0.01, 1e-8
 # Relative to the start: a residual of smaller norm is rounding.
 _NOISE = 1e-13
+# Strategies that measure q elsewhere.
+_OFF_THE_SPECTRUM = ("chebyshev", "harmonic-ritz", "ideal", "numerical-range")
 # Relative distance within which a root may be moved to an eigenvalue.
 _BESIDE = 1e-12
 
@@ -64,14 +66,14 @@ class OptimisationProblem:
             "distinct non-zero eigenvalues; use fewer blocks"
         )
 
-    def require_dimension(self, available: int) -> None:
-        """Raise InputError if the Krylov space has fewer dimensions than roots."""
+    def require_dimension(self, available: int, what: str = "q(A) b is zero for the start b") -> None:
+        """Raise InputError if the Krylov space has fewer dimensions than roots; `what` holds with enough of them."""
         if available >= self.count:
             return
         enough = (available + len(self.prior)) * self.power
         raise InputError(
             f"'{self.strategy}' has {count_of(enough, 'root')} here, and {self.request.count} are asked for: with "
-            f"these q(A) b is zero for the start b; use degree {enough - 1} or a lower one"
+            f"these {what}; use degree {enough - 1} or a lower one"
         )
 
     def require_useful(self, value: float, what: str, *, bound: float | None = None) -> None:
@@ -266,7 +268,7 @@ def _solve(optimise: Optimiser, problem: OptimisationProblem) -> list[complex]:
     That is so where |q| is measured on the spectrum. Of a defective A, q(A) isn't zero if q is zero on the spectrum.
     """
     target = problem.target
-    if len(target.points) and problem.strategy not in ("chebyshev", "harmonic-ritz"):
+    if len(target.points) and problem.strategy not in _OFF_THE_SPECTRUM:
         left = np.abs(target.values_of(problem.prior)) > 0
         available = int(np.where(target.is_real, 1, 2)[left].sum())
         problem.require_points(available)

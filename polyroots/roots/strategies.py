@@ -1,4 +1,4 @@
-"""The strategies that choose roots from a spectrum, one function each.
+"""The strategies that choose roots from a spectrum, one function each; those from the operator are in `from_operator`.
 
 A strategy is a function ``(target, request, **options) -> ChosenRoots``. A new one is written here and entered in
 `STRATEGIES`.
@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float64, Inexact
 
-from polyroots.arguments import whole
 from polyroots.errors import InputError
 from polyroots.polynomials import (
-    ResidualPolynomial,
     Target,
     arnoldi,
     blocks_for_degree,
@@ -24,6 +21,7 @@ from polyroots.polynomials import (
 )
 from polyroots.roots.chebyshev_ellipse import best_ellipse
 from polyroots.roots.fitting import ChosenRoots, RootRequest, completed, fit, natural
+from polyroots.roots.from_operator import harmonic_ritz, ideal, numerical_range, require_seed
 from polyroots.roots.optimal import OptimisationProblem, optimise_roots
 from polyroots.roots.picking import (
     EXTREMAL,
@@ -35,7 +33,6 @@ from polyroots.roots.picking import (
     pick_kinds,
     too_few_points,
 )
-from polyroots.spectra import Convolution, GeneralOperator, products_of
 from polyroots.text import count_of
 
 Strategy = Callable[..., ChosenRoots]
@@ -267,64 +264,6 @@ def minimax(target: Target, request: RootRequest) -> ChosenRoots:
     return optimise_roots(target, request, optimise, "minimax")
 
 
-def harmonic_ritz(target: Target, request: RootRequest, *, seed: int = 7) -> ChosenRoots:
-    """The roots of the GMRES polynomial: harmonic Ritz values of A from Arnoldi's method with a random start.
-
-    The method needs no eigenvalues, takes the non-normality of A into account, and works with any padding. For the
-    region of high frequencies the start has no low ones (circular padding only). If A is singular the start is in its
-    range, which leaves the null space out unless zero is a defective eigenvalue. For a complex A the residual norm is
-    the least among q with real coefficients.
-
-    References
-    ----------
-    J. A. Loe, R. B. Morgan, Toward efficient polynomial preconditioning for GMRES, Numerical Linear Algebra with
-    Applications 29 (2022), e2427; N. M. Nachtigal, L. Reichel, L. N. Trefethen, A hybrid GMRES algorithm for
-    nonsymmetric linear systems, SIAM Journal on Matrix Analysis and Applications 13 (1992), 796-825.
-    """
-    if target.operator is None:
-        raise InputError(
-            "'harmonic-ritz' needs the operator, eigenvalues alone don't determine it: expected a Spectrum; use the "
-            "result of eigenvalues, or 'least-squares'"
-        )
-    operator, scale = target.operator.normalized()
-    A = products_of(operator)
-    b = np.random.default_rng(require_seed(seed)).standard_normal(A.shape[0])
-    if target.region == "high":
-        b = high_frequency_part(b, operator)
-    b = b.astype(A.dtype)
-    if target.null:
-        b = A.matvec(b)
-    b /= np.linalg.norm(b)
-
-    def optimise(problem: OptimisationProblem) -> list[complex]:
-        # The roots of a problem over A^2 are those of (A / unit)^2.
-        unit = scale if problem.power == 1 else (scale / target.unit) ** 2
-
-        def product(x: Inexact[np.ndarray, "N"]) -> Inexact[np.ndarray, "N"]:
-            for _ in range(problem.power):
-                x = A.matvec(x)
-            return x
-
-        start = b
-        for root in problem.prior:
-            # Fixed roots are real: those of S or their squares, and those of L.
-            start = start - product(start) / (root.real / unit)
-        krylov = arnoldi(product, start, problem.count)
-        problem.require_dimension(krylov.H.shape[1])
-        s = krylov.residual(krylov.least())
-        reached = float(np.linalg.norm(s))
-        problem.require_useful(reached, "residual norm |q(A) b| / |b|")
-        roots = problem.roots(krylov, s, unit, "the Hessenberg matrix of Arnoldi's method is singular, ")
-
-        def measure(q: ResidualPolynomial) -> float:
-            q = ResidualPolynomial(q.roots / unit)
-            return float(np.linalg.norm(b - product(q.smooth(product, b))))
-
-        return problem.that_reach(reached, measure, roots)
-
-    return optimise_roots(target, request, optimise, "harmonic-ritz")
-
-
 #: The strategies by name.
 STRATEGIES: dict[str, Strategy] = {
     "extremal": extremal,
@@ -337,27 +276,12 @@ STRATEGIES: dict[str, Strategy] = {
     "harmonic-ritz": harmonic_ritz,
     "least-squares": least_squares,
     "minimax": minimax,
+    "ideal": ideal,
+    "numerical-range": numerical_range,
     "random": random,
     "given": given,
 }
 
 
-def require_seed(seed: int) -> int:
-    """Return a seed, or raise InputError if it is negative or no whole number."""
-    if whole(seed, "seed") < 0:
-        raise InputError(f"seed: expected a whole number of at least 0, got {seed}")
-    return seed
-
-
-def high_frequency_part(
-    b: Float64[np.ndarray, "N"], operator: Convolution | GeneralOperator
-) -> Float64[np.ndarray, "N"]:
-    """Return a vector without its low frequencies, those with |theta| < pi / 2 along every axis of the grid."""
-    size = operator.grid if isinstance(operator, GeneralOperator) else operator.size
-    along = np.meshgrid(*(np.abs(np.fft.fftfreq(n)) for n in size), indexing="ij")
-    is_high, axes = np.any([f >= 0.25 for f in along], axis=0), tuple(range(1, len(size) + 1))
-    return np.fft.ifftn(np.fft.fftn(b.reshape(-1, *size), axes=axes) * is_high, axes=axes).real.ravel()
-
-
 #: The strategies that work without eigenvalues.
-NEED_NO_EIGENVALUES = ("harmonic-ritz", "given")
+NEED_NO_EIGENVALUES = ("harmonic-ritz", "ideal", "numerical-range", "given")

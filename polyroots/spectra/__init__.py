@@ -23,7 +23,14 @@ from polyroots.spectra.grid_transfer import (
 from polyroots.spectra.lanczos import DENSE_IS_FASTER, largest_eigenvalue
 from polyroots.spectra.matching import match, moved
 from polyroots.spectra.matrix import DENSE_LIMIT, explicit_matrix, fits, linear_operator
-from polyroots.spectra.nonnormality import NumericalRange, departure_from_normality, numerical_range, pseudospectrum
+from polyroots.spectra.nonnormality import (
+    NumericalRange,
+    departure_from_normality,
+    numerical_range,
+    pseudospectrum,
+    support_of_blocks,
+)
+from polyroots.spectra.operator_blocks import OperatorBlocks
 from polyroots.spectra.operator_spectrum import OperatorSpectrum, operator_eigenvalues, spectrum_or_operator
 from polyroots.spectra.precision import single_precision_error
 from polyroots.spectra.singular_values import (
@@ -51,6 +58,7 @@ __all__ = [
     "Harmonics",
     "LargestSingularValues",
     "NumericalRange",
+    "OperatorBlocks",
     "OperatorSpectrum",
     "SingularSummary",
     "Spectrum",
@@ -89,6 +97,7 @@ __all__ = [
     "singular_values_of",
     "spectrum_or_operator",
     "summarize",
+    "support_of_blocks",
     "symbol",
     "transfer_of",
 ]

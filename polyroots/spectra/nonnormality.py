@@ -16,12 +16,13 @@ import numpy as np
 from jaxtyping import Complex, Complex128, Float64, Inexact, Int
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh, schur, solve_triangular
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from polyroots.errors import InputError
 from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.lanczos import DENSE_IS_FASTER, largest_eigenvalue
 from polyroots.spectra.matrix import explicit_matrix, linear_operator
+from polyroots.spectra.operator_blocks import OperatorBlocks
 from polyroots.spectra.operator_spectrum import OperatorSpectrum
 from polyroots.spectra.singular_values import squared_frobenius_norm
 from polyroots.spectra.spectrum import Spectrum, normalized_convolution
@@ -114,10 +115,12 @@ def numerical_range(
     support, points = np.empty(angles), np.empty(angles, dtype=np.complex128)
 
     if operator.padding == "circular":
-        blocks = SymbolBlocks(operator, every)
+        blocks, values = SymbolBlocks(operator, every), spectrum.values / scale
+        resolution = _RESOLUTION * float(np.abs(operator.weight).sum(axis=(1, 2, 3)).max())
 
         def solve(number: int) -> None:
-            support[number], points[number] = _touch_blocks(blocks, phi[number], spectrum.values / scale)
+            first = _farthest(blocks, phi[number], values)
+            support[number], points[number], _ = support_of_blocks(blocks, phi[number], first, resolution)
 
         in_threads(solve, range(angles), workers)
         # The other half of the frequencies has the conjugate symbols.
@@ -249,25 +252,64 @@ def pseudospectrum(
     return scale * np.minimum(here, mirrored).reshape(z.shape)
 
 
-def _touch_blocks(blocks: SymbolBlocks, phi: float, values: Complex[np.ndarray, "N"]) -> tuple[float, complex]:
-    """Return the largest support of the blocks in the direction phi, and the point where it is attained."""
-    # The frequencies of the outermost eigenvalues give a first bound, which rules out most others.
+def support_of_blocks(
+    blocks: SymbolBlocks | OperatorBlocks, phi: float, first: Int[np.ndarray, "_"], resolution: float
+) -> tuple[float, complex, int]:
+    """Return the support of the numerical range of a direct sum in one direction, and where it is attained.
+
+    Parameters
+    ----------
+    blocks : SymbolBlocks or OperatorBlocks
+    phi : float
+        Direction in radians.
+    first : (n,) int
+        Numbers of blocks that are likely to reach far: most others are ruled out by a Cholesky factorisation then.
+    resolution : float
+        A block that reaches farther by less isn't looked at.
+
+    Returns
+    -------
+    support : float
+        The largest Re(exp(-i phi) z) over the range.
+    point : complex
+        The z where it is attained.
+    number : int
+        The one of `first` or of the tasks whose block has this point in its range.
+    """
+    support, point, number = -np.inf, 0j, -1
+    for chosen in (first, *blocks.tasks()):
+        if not len(chosen):
+            continue
+        stack = blocks.stack(chosen)
+        hermitian = _hermitian_part(stack, phi)
+        if support > -np.inf and _is_below(hermitian, support + resolution):
+            continue
+        tops, vectors = _tops(hermitian)
+        place = int(tops.argmax())
+        if tops[place] > support:
+            x = vectors(place)
+            support, point = float(tops[place]), complex(x.conj() @ stack[place] @ x)
+            number = int(chosen[place * len(chosen) // len(stack)])
+    return support, point, number
+
+
+def _farthest(blocks: SymbolBlocks, phi: float, values: Complex[np.ndarray, "N"]) -> Int[np.ndarray, "n"]:
+    """Return the positions of the frequencies whose eigenvalues reach farthest in a direction."""
     H, W = blocks.operator.size
     by_frequency = values.reshape(H, W, -1)[blocks.ky, blocks.kx]
     reach = (np.exp(-1j * phi) * by_frequency).real.max(axis=1)
-    farthest = np.argsort(-reach)[:8]
-    scale = float(np.abs(blocks.operator.weight).sum(axis=(1, 2, 3)).max())
-    support, block = -np.inf, np.zeros((blocks.rows, blocks.rows), dtype=np.complex128)
-    for chosen in (farthest, *blocks.tasks()):
-        stack = blocks.stack(chosen)
-        hermitian = _hermitian_part(stack, phi)
-        if support > -np.inf and _is_below(hermitian, support + _RESOLUTION * scale):
-            continue
-        tops = np.linalg.eigvalsh(hermitian)[:, -1]
-        if tops.max() > support:
-            support, block = float(tops.max()), stack[tops.argmax()]
-    x = np.linalg.eigh(_hermitian_part(block, phi))[1][:, -1]
-    return support, complex(x.conj() @ block @ x)
+    return np.argsort(-reach)[:8]
+
+
+def _tops(
+    hermitian: Complex128[np.ndarray, "F n n"],
+) -> tuple[Float64[np.ndarray, "F"], Callable[[int], Complex128[np.ndarray, "n"]]]:
+    """Return the largest eigenvalues of a stack of Hermitian matrices, and a function for their eigenvectors."""
+    if hermitian.shape[-1] <= DENSE_IS_FASTER:
+        return np.linalg.eigvalsh(hermitian)[:, -1], lambda place: np.linalg.eigh(hermitian[place])[1][:, -1]
+    found = [largest_eigenvalue(aslinearoperator(matrix), "the numerical range") for matrix in hermitian]
+    tops = np.array([float(top[0].real) for top, _ in found])
+    return tops, lambda place: found[place][1][:, 0] / np.linalg.norm(found[place][1])
 
 
 def _hermitian_part(stack: Inexact[np.ndarray, "*F n n"], phi: float) -> Complex128[np.ndarray, "*F n n"]:
