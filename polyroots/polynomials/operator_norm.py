@@ -149,7 +149,7 @@ def norm_on_blocks(blocks: OperatorBlocks, q: FactoredPolynomial, unit: float) -
     def solve(numbers: Int[np.ndarray, "_"]) -> None:
         stack = blocks.stack(numbers)
         if blocks.rows <= DENSE_IS_FASTER:
-            norms.append(_largest_norm(_apply_to(factors, stack)))
+            norms.append(_largest_norm(apply_to(factors, stack)))
         else:
             norms.extend(_norm_by_products(aslinearoperator(block), factors) for block in stack)
 
