@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from jaxtyping import Complex128
 
 from polyroots.errors import InputError
 from polyroots.text import count_of, quoted
@@ -297,3 +298,21 @@ def _real(root: complex, letter: str) -> float:
     if abs(root.imag) > PAIRING_TOLERANCE * abs(root):
         raise InputError(f"block {letter} needs real roots, got {root:g}; use block C for a conjugate pair")
     return root.real
+
+
+def pair_conjugates(roots: Complex128[np.ndarray, "n"]) -> list[Linear | ComplexPair]:
+    """Return the factors of real roots and of conjugate pairs."""
+    tolerance = PAIRING_TOLERANCE * np.abs(roots)
+    real = np.abs(roots.imag) <= tolerance
+    factors: list[Linear | ComplexPair] = [Linear(float(root.real)) for root in roots[real]]
+    lower = list(roots[~real & (roots.imag < 0)])
+    for root in roots[~real & (roots.imag > 0)]:
+        distance = [abs(root.conj() - other) for other in lower]
+        nearest = int(np.argmin(distance)) if distance else -1
+        if nearest < 0 or distance[nearest] > PAIRING_TOLERANCE * abs(root):
+            raise InputError(f"the roots must be closed under conjugation: {root:g} is without its conjugate")
+        lower.pop(nearest)
+        factors.append(ComplexPair(float(root.real), float(root.imag)))
+    if lower:
+        raise InputError(f"the roots must be closed under conjugation: {lower[0]:g} is without its conjugate")
+    return factors

@@ -17,13 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 
 from polyroots.errors import InputError, PrecisionWarning
-from polyroots.polynomials.blocks import (
-    PAIRING_TOLERANCE,
-    ComplexPair,
-    Linear,
-    multiplied,
-    require_relaxation_weight,
-)
+from polyroots.polynomials.blocks import ComplexPair, Linear, multiplied, pair_conjugates, require_relaxation_weight
 from polyroots.polynomials.coefficients import alphas_of, condition_of, roots_of
 from polyroots.polynomials.diagnosis import Diagnosis, diagnose
 from polyroots.polynomials.drawn import Drawn
@@ -71,7 +65,7 @@ class ResidualPolynomial(Drawn):
             raise InputError("the roots of a residual polynomial must be finite")
         if (values == 0).any():
             raise InputError("zero can't be a root of a residual polynomial: q(0) = 1")
-        self._factors = leja_order(_pair_conjugates(values))
+        self._factors = leja_order(pair_conjugates(values))
 
     @property
     def factors(self) -> tuple[Linear | ComplexPair, ...]:
@@ -388,21 +382,3 @@ def _product(A: Any) -> Callable[[Any], Any]:
     if not hasattr(A, "__matmul__"):
         raise InputError(f"expected an operator A to call or to multiply with (A @ x), got {type(A).__name__}")
     return lambda x: A @ x
-
-
-def _pair_conjugates(roots: Complex128[np.ndarray, "n"]) -> list[Linear | ComplexPair]:
-    """Return the factors of real roots and of conjugate pairs."""
-    tolerance = PAIRING_TOLERANCE * np.abs(roots)
-    real = np.abs(roots.imag) <= tolerance
-    factors: list[Linear | ComplexPair] = [Linear(float(root.real)) for root in roots[real]]
-    lower = list(roots[~real & (roots.imag < 0)])
-    for root in roots[~real & (roots.imag > 0)]:
-        distance = [abs(root.conj() - other) for other in lower]
-        nearest = int(np.argmin(distance)) if distance else -1
-        if nearest < 0 or distance[nearest] > PAIRING_TOLERANCE * abs(root):
-            raise InputError(f"the roots must be closed under conjugation: {root:g} is without its conjugate")
-        lower.pop(nearest)
-        factors.append(ComplexPair(float(root.real), float(root.imag)))
-    if lower:
-        raise InputError(f"the roots must be closed under conjugation: {lower[0]:g} is without its conjugate")
-    return factors
