@@ -27,6 +27,8 @@ from polyroots.spectra import OperatorSpectrum, operator_eigenvalues
 _STEPS = 40
 # The spectrum reaches beyond Ritz values: those near the rim count a second time, farther out.
 _RIM, _MARGIN = 0.9, 1.05
+# Up to this degree the monomial coefficients of p keep their digits, and Horner's rule has fewer vector operations.
+_HORNER = 3
 
 
 def change_smoothers(
@@ -125,8 +127,18 @@ def _choose(
 def _smoother(q: ResidualPolynomial) -> Callable[[Any, Any, Any], None]:
     """Return the function (A, x, b) that smooths x in place."""
 
-    def polynomial(A: Any, x: Any, b: Any) -> None:
+    def by_factors(A: Any, x: Any, b: Any) -> None:
         # From zero, a product with A is saved.
         x[...] = q.smooth(A, b, x if x.any() else None)
 
-    return polynomial
+    def by_horners_rule(A: Any, x: Any, b: Any) -> None:
+        r = b - A @ x if x.any() else b
+        h = highest * r
+        for alpha in others:
+            h = A @ h + alpha * r
+        x += h
+
+    if q.degree > _HORNER:
+        return by_factors
+    highest, *others = q.alphas[::-1].tolist()
+    return by_horners_rule
