@@ -11,6 +11,7 @@ import platform
 import statistics
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def main() -> None:
                 level.presmoother, level.postsmoother = before, after
             levels.solve(b, tol=TOLERANCE, maxiter=MOST_CYCLES)  # noqa: B023
 
-        times = in_turns({name: lambda name=name: solve(name) for name in setups}, runs)
+        times = in_turns({name: partial(solve, name) for name in setups}, runs)
         first = statistics.median(times["pyamg chebyshev"])
         for name in setups:
             is_solved = counts[name].isdigit() and counts["pyamg chebyshev"].isdigit()

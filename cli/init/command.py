@@ -100,7 +100,8 @@ def init(  # noqa: PLR0913 - click passes each option by its name
 
     Without CHECKPOINT a network is drawn; the data set decides image size, channels and classes, its images are not
     read. A Poly-MgNet in CHECKPOINT keeps its weights and gets new coefficients; of any other one every square
-    convolution is taken as an operator of its own. The tables show each level's spectrum, the roots and coefficients
+    convolution is taken as an operator of its own, and so is the matrix of a file of MatrixMarket (.mtx) or of
+    scipy.sparse.save_npz (.npz). The tables show each level's spectrum, the roots and coefficients
     alpha of its blocks, and how well they damp the spectrum. --degree alone chooses the blocks that fit the roots.
 
     \b
@@ -113,6 +114,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
       polyroots init --degree 3 --compare
       polyroots init runs/first/last.pt --roots leja --plot pictures --out again.pt
       polyroots init poisson.pt --image-size 32 --degree 1 --roots minimax --region high --two-grid
+      polyroots init matrix.mtx --degree 7 --roots minimax
       polyroots init resnet18.pth --arch torchvision:resnet18 --image-size 64 --layer 'layer1.*'
       polyroots init --model q2 --dataset folder --data-dir cifar10 --out init.pt
       polyroots init --blocks C,C --placement smoother --padding circular --a-init shifted --roots minimax

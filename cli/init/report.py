@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyroots.files import without_infinity
 from polyroots.initialization import (
+    boundary_of,
     inert_sentences,
     levels_tables,
     origin_of,
@@ -94,8 +95,7 @@ def draw(result: InitResult, directory: Path) -> None:
             bar.advance(task)
             if operator.spectrum is None:
                 continue
-            convolution = operator.convolution
-            title = f"{operator.title}, {dimensions(convolution.weight.shape)} at {dimensions(convolution.size)}"
+            title = f"{operator.title}, {operator.dimensions}"
             q = level.polynomial
             title += f"\n'{report.strategy or report.alpha_init}', {count_of(len(q.roots), 'root')}"
             figure = draw_contours(
@@ -127,6 +127,8 @@ def _title(result: InitResult, origin: str) -> str:
     """Return the origin of the operators, for the line above the tables."""
     network = result.source.network
     if network is None:
+        if result.source.operators[0].padding == "none":
+            return origin
         return f"{origin}, {count_of(len(result.source.operators), 'convolution')}"
     images = f"{network.config.in_channels}x{dimensions(network.config.image_size)} images"
     return f"{origin}, {images}" if result.source.generator is None else f"{images}, {origin}"
@@ -136,7 +138,7 @@ def _assumption(result: InitResult, request: InitRequest) -> str:
     """Return a sentence on the assumptions about the layers of a state dict; empty where there are none."""
     if not result.source.is_assumed:
         return ""
-    size = result.source.operators[0].convolution.size
+    size = result.source.operators[0].size
     images = "" if request.image_size else f"images of {dimensions(size)} (--image-size chooses others), "
     return f"A state dict doesn't say: {images}stride 1 and, but for depthwise layers, groups 1 are assumed."
 
@@ -150,7 +152,7 @@ def _print_levels(result: InitResult, report: InitReport, title: str, legend: st
         name, blocks = f"{result.network.config.title}: ", result.network.config.blocks
     say(
         f"{name}blocks {join_blocks(blocks)}, degree {report.degree}, {origin_of(document)}, {title}, "
-        f"{report.padding} padding"
+        f"{boundary_of(report.padding)}"
     )
     say(*levels_tables(document))
     say(legend)

@@ -4,6 +4,7 @@ from polyroots.checkpoints.architecture import IMAGE_SIZE, Architecture, options
 from polyroots.checkpoints.foreign import read_layers
 from polyroots.checkpoints.geometry import Geometry, Rules, require_rules
 from polyroots.checkpoints.layer_set import LayerSet
+from polyroots.checkpoints.matrices import holds_matrix, read_matrix
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.checkpoints.reading import checkpoint_in
 
@@ -15,9 +16,11 @@ __all__ = [
     "LayerSet",
     "Rules",
     "checkpoint_in",
+    "holds_matrix",
     "load_checkpoint",
     "options_of",
     "read_layers",
+    "read_matrix",
     "require_rules",
     "save_checkpoint",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
+from polyroots.checkpoints.matrices import is_of_scipy
+
 _SAVE = "and save it: torch.save(weights, 'weights.pt')"
 # First bytes of a file, what it is, and what to do.
 _BEGINNINGS = (
@@ -16,6 +18,7 @@ _BEGINNINGS = (
     (b"\xfd7zXZ\x00", "an xz file", "unpack it: xz -d FILE, or tar xJf FILE"),
     (b"BZh", "a bzip2 file", "unpack it: bunzip2 FILE"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
+    (b"%%matrixmarket", "a matrix of MatrixMarket", "give it the ending .mtx, which 'polyroots init' reads"),
     (b"GGUF", "a GGUF file", "use the file that it was converted from"),
     (b"\x93NUMPY", "an array of numpy", f"numpy.load it, make a tensor of it {_SAVE}"),
 )
@@ -63,6 +66,8 @@ def _in_archive(path: Path) -> str | None:
         return f"a TorchScript archive; take torch.jit.load(FILE).state_dict() {_SAVE}"
     if "archive_format" in last or "serialized_exported_program.json" in last:
         return f"a program of torch.export; take {_EXPORTED} {_SAVE}"
+    if is_of_scipy(names):
+        return "a sparse matrix of scipy; 'polyroots init' reads it"
     if names and all(name.endswith(".npy") for name in names):
         return f"an .npz file of numpy; make a mapping of names to tensors of it {_SAVE}"
     if "model.weights.h5" in last:

@@ -7,6 +7,7 @@ from polyroots.initialization.report import BlockReport, InitReport, LevelReport
 from polyroots.initialization.request import FOR_TRAINING, InitRequest, RequestError, Signs
 from polyroots.initialization.run import InitResult, initialize, initialize_from
 from polyroots.initialization.tables import (
+    boundary_of,
     inert_sentences,
     levels_tables,
     origin_of,
@@ -27,6 +28,7 @@ __all__ = [
     "RankedStrategy",
     "RequestError",
     "Signs",
+    "boundary_of",
     "choose_for_all",
     "draw_alphas",
     "inert_sentences",

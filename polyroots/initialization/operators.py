@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from polyroots.checkpoints import read_matrix
 from polyroots.errors import ConvergenceError, InputError
+from polyroots.initialization.request import InitRequest
 from polyroots.polynomials import (
     CERTIFICATES,
     Diagnosis,
@@ -20,7 +23,16 @@ from polyroots.polynomials import (
     two_grid,
 )
 from polyroots.roots import NOT_RELAXED, Relaxation, RootChoice, choose_roots, fit
-from polyroots.spectra import Convolution, Spectrum, eigenvalues_of, is_direct
+from polyroots.spectra import (
+    Convolution,
+    GeneralOperator,
+    OperatorSpectrum,
+    Spectrum,
+    as_operator,
+    eigenvalues_of,
+    is_direct,
+    operator_eigenvalues,
+)
 
 
 class OperatorToDamp:
@@ -32,7 +44,7 @@ class OperatorToDamp:
         Of the level or layer, from 1.
     title : str
         Name in messages, such as ``"level 1"``.
-    convolution : Convolution
+    convolution : Convolution or GeneralOperator
         The operator.
     region : ``"all"`` or ``"high"``
         The part of the spectrum that is to be damped.
@@ -45,7 +57,7 @@ class OperatorToDamp:
     ----------
     name : str
         Name of the weight.
-    spectrum : Spectrum or None
+    spectrum : Spectrum, OperatorSpectrum or None
         None for a zero-padded operator that is too large for its eigenvalues.
     target : Target
         The part of the spectrum that is to be damped.
@@ -60,7 +72,7 @@ class OperatorToDamp:
         self,
         number: int,
         title: str,
-        convolution: Convolution,
+        convolution: Convolution | GeneralOperator,
         region: str = "all",
         blocks: tuple[str, ...] | None = None,
         positive: tuple[bool, ...] = (),
@@ -68,12 +80,38 @@ class OperatorToDamp:
         self.positive = positive
         self.number, self.title, self.name, self.convolution = number, title, convolution.name, convolution
         self.blocks = blocks
-        self.spectrum: Spectrum | None = None
-        if convolution.padding == "circular" or is_direct(convolution):
+        self.spectrum: Spectrum | OperatorSpectrum | None = None
+        if isinstance(convolution, GeneralOperator):
+            with _naming(title):
+                self.spectrum = operator_eigenvalues(convolution)
+        elif convolution.padding == "circular" or is_direct(convolution):
             self.spectrum = eigenvalues_of(convolution)
         with _naming(title):
             self.target = Target.of(self.spectrum or convolution, region)
         self._best: dict[int, Minimax] = {}
+
+    @property
+    def padding(self) -> str:
+        """``"circular"`` or ``"zeros"``; ``"none"`` for a matrix."""
+        return "none" if isinstance(self.convolution, GeneralOperator) else self.convolution.padding
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The grid (H, W); rows and columns of a matrix."""
+        return self.convolution.shape if isinstance(self.convolution, GeneralOperator) else self.convolution.size
+
+    @property
+    def channels(self) -> int:
+        """Number of channels; 1 for a matrix."""
+        return 1 if isinstance(self.convolution, GeneralOperator) else self.convolution.c_out
+
+    @property
+    def dimensions(self) -> str:
+        """The shape of the kernel and its grid, or of the matrix, as text."""
+        if isinstance(self.convolution, GeneralOperator):
+            return f"{self.size[0]:,} x {self.size[1]:,}"
+        kernel, grid = ("x".join(map(str, sizes)) for sizes in (self.convolution.weight.shape, self.size))
+        return f"{kernel} at {grid}"
 
     def choose(self, degree: int | None, strategy: str, options: Mapping[str, Any]) -> RootChoice:
         """Choose as many roots as the blocks have, or degree + 1 without blocks."""
@@ -96,6 +134,8 @@ class OperatorToDamp:
 
     def norm(self, q: ResidualPolynomial) -> float | None:
         """Return the norm of q(A); None if its computation fails."""
+        if not self.target.has_norm:
+            return None
         try:
             return residual_norm(self.convolution, q)
         except ConvergenceError:
@@ -104,6 +144,8 @@ class OperatorToDamp:
     def two_grid(self, q: ResidualPolynomial, steps: tuple[int, int], R: Any, P: Any, coarse: Any) -> TwoGrid:
         """Return the two-grid analysis of q; the message of an InputError begins with the title."""
         with _naming(self.title):
+            if isinstance(self.convolution, GeneralOperator):
+                raise InputError("two-grid analysis needs a convolution, got a matrix", fields=("two_grid",))
             return two_grid(self.convolution, R, P, coarse, q, pre=steps[0], post=steps[1])
 
     def diagnose(self, q: ResidualPolynomial, strategy: str | None = None) -> Diagnosis:
@@ -121,6 +163,18 @@ class OperatorToDamp:
             except ConvergenceError:
                 return diagnose(q, self.target, certificates=certificates)
         return diagnose(q, self.target, best=self._best[count], certificates=certificates)
+
+
+def matrix_to_damp(path: str | Path, request: InitRequest) -> OperatorToDamp:
+    """Return the operator of the matrix in a file.
+
+    Raises
+    ------
+    FileError, InputError
+        If the file is damaged, or the matrix is not square or not finite.
+    """
+    operator = as_operator(read_matrix(path), name=str(path))
+    return OperatorToDamp(1, Path(path).name, operator, request.region, request.blocks)
 
 
 def choose_for_all(

@@ -11,6 +11,7 @@ from polyroots.files import without_infinity
 from polyroots.initialization.operators import OperatorToDamp
 from polyroots.initialization.request import InitRequest
 from polyroots.initialization.tables import (
+    boundary_of,
     inert_sentences,
     levels_tables,
     origin_of,
@@ -121,8 +122,8 @@ class InitReport(Shown):
         Degree d of each level's p.
     region : ``"all"`` or ``"high"``
         The part of the spectrum that the roots are to damp.
-    padding : ``"circular"`` or ``"zeros"``
-        Boundary of the operators whose spectra were taken.
+    padding : ``"circular"``, ``"zeros"`` or ``"none"``
+        Boundary of the operators whose spectra were taken; ``"none"`` for a matrix.
     network_padding : str or None
         Boundary of the network's own convolutions; None where it is unknown.
     levels : tuple of LevelReport
@@ -165,7 +166,7 @@ class InitReport(Shown):
         document = self.to_dict()
         origin = origin_of(document)
         return [
-            f"{origin[0].upper()}{origin[1:]}, degree {self.degree}, {self.padding} padding",
+            f"{origin[0].upper()}{origin[1:]}, degree {self.degree}, {boundary_of(self.padding)}",
             *levels_tables(document),
             *start_sentences(document),
             *rectified_sentences(document),
@@ -214,7 +215,7 @@ def report_on(
         options=dict(request.options),
         degree=sum(len(block.roots) for block in levels[0].blocks) - 1 if network is None else network.config.degree,
         region=operators[0].target.region,
-        padding=operators[0].convolution.padding,
+        padding=operators[0].padding,
         network_padding=None if network is None else network.config.padding,
         levels=levels,
         inert=() if network is None else tuple(inert_coefficients(network)),
@@ -257,7 +258,7 @@ def report_as_is(
         options={},
         degree=network.config.degree,
         region=operators[0].target.region,
-        padding=operators[0].convolution.padding,
+        padding=operators[0].padding,
         network_padding=network.config.padding,
         levels=_watched(reports, on_level),
         inert=tuple(inert_coefficients(network)),
@@ -309,8 +310,8 @@ def _of_blocks(
         level=operator.number,
         title=operator.title,
         name=operator.name,
-        size=operator.convolution.size,
-        channels=operator.convolution.c_out,
+        size=operator.size,
+        channels=operator.channels,
         radius=None if Lambda is None else Lambda.radius,
         min_real=None if Lambda is None else Lambda.min_real,
         max_real=None if Lambda is None else Lambda.max_real,

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from polyroots.analysis import why_no_eigenvalues
-from polyroots.checkpoints import Checkpoint, LayerSet, read_layers, require_rules
+from polyroots.checkpoints import Checkpoint, LayerSet, holds_matrix, read_layers, require_rules
 from polyroots.errors import InputError
 from polyroots.initialization.network import operators_to_damp, require_polynomial
-from polyroots.initialization.operators import OperatorToDamp
+from polyroots.initialization.operators import OperatorToDamp, matrix_to_damp
 from polyroots.initialization.request import InitRequest, OnProgress, RequestError
 from polyroots.models import ModelConfig, PolyMgNet, build, name_for_blocks
 from polyroots.polynomials import ResidualPolynomial
@@ -104,6 +104,8 @@ def open_source(
         return _of_network(require_polynomial(source), request, on_progress)
     if isinstance(source, ModelConfig):
         return _drawn(source, request, on_progress)
+    if holds_matrix(source):
+        return _of_matrix(source, request, on_progress)
     layers = read_layers(
         source,
         request.image_size,
@@ -163,6 +165,32 @@ def _of_checkpoint(
             )
     network = require_polynomial(checkpoint.model())
     return _of_network(network, request, on_progress, training=checkpoint.training)
+
+
+def _of_matrix(path: str | Path, request: InitRequest, on_progress: OnProgress) -> InitSource:
+    """Return the matrix in a file as the only operator."""
+    for is_given, fields in (
+        (request.image_size is not None, ("image_size",)),
+        (request.geometry is not None, ("stride", "dilation", "groups")),
+        (request.architecture is not None, ("arch",)),
+        (request.entry is not None, ("entry",)),
+        (bool(request.layers), ("layers",)),
+        (request.padding != "circular", ("padding",)),
+        (request.two_grid is not None, ("two_grid",)),
+        (request.region != "all", ("region",)),
+        (request.signs == "placement", ("signs",)),
+        (request.needs_network, ("out",)),
+        (not request.alphas.needs_spectrum, ("alpha_init",)),
+    ):
+        if is_given:
+            raise RequestError(
+                f"{path} is a matrix, which has no grid, layers or network for '{fields[0]}'; leave it out",
+                fields=fields,
+            )
+    request.require_fit(request.blocks)
+    operator = matrix_to_damp(path, request)
+    on_progress("eigenvalues", 1, 1)
+    return InitSource([operator], request.blocks)
 
 
 def _of_layers(path: str | Path, layers: LayerSet, request: InitRequest, on_progress: OnProgress) -> InitSource:

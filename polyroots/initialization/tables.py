@@ -31,6 +31,11 @@ def origin_of(init: Mapping[str, Any]) -> str:
     return ", ".join(ways)
 
 
+def boundary_of(padding: str) -> str:
+    """Return the boundary of the operators of an `InitReport` as text."""
+    return "a matrix" if padding == "none" else f"{padding} padding"
+
+
 def rectified_sentences(init: Mapping[str, Any], remedy: str = "signs 'placement'") -> list[str]:
     """Return a warning of negative coefficients of an `InitReport.to_dict` that are rectified; empty without any.
 
