@@ -24,6 +24,7 @@ from polyroots.spectra import (
     GeneralOperator,
     Harmonics,
     coarse_operator,
+    eigvals,
     norm_bound,
     require_two_grid,
     transfer_of,
@@ -277,7 +278,7 @@ def _radii_and_norms(
     """Return spectral radii and spectral norms of matrices, infinite where an entry has overflowed."""
     radii, norms = np.full(len(stack), np.inf), np.full(len(stack), np.inf)
     finite = np.isfinite(stack).all(axis=(1, 2))
-    radii[finite] = np.abs(np.linalg.eigvals(stack[finite])).max(axis=1)
+    radii[finite] = np.abs(eigvals(stack[finite])).max(axis=1)
     norms[finite] = np.linalg.svd(stack[finite], compute_uv=False)[:, 0]
     return radii, norms
 

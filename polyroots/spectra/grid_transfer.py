@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Complex128, Float64, Int
 
 from polyroots.errors import InputError, unknown_name
+from polyroots.spectra.batched_qr import LANES
 from polyroots.spectra.convolution import Convolution, as_float64, conjugate_grid
 from polyroots.text import count_of
 from polyroots.threads import chunks
@@ -213,7 +214,7 @@ class Harmonics:
 
     def tasks(self, rows: int) -> list[Int[np.ndarray, "_"]]:
         """Return the positions of the sets, divided into tasks for matrices of 4 `rows` rows."""
-        return chunks(np.arange(len(self)), (1, 4 * rows, 4 * rows))
+        return chunks(np.arange(len(self)), (1, 4 * rows, 4 * rows), multiple=LANES)
 
     def symbol(self, operator: Convolution, chosen: Int[np.ndarray, "F"]) -> Complex128[np.ndarray, "F 4 c_out c_in"]:
         """Return the symbol of a convolution on the fine grid at each harmonic.
