@@ -31,6 +31,9 @@ RESTRICTIONS = {
 #: Prolongations by name, as stencils of transposed convolutions.
 PROLONGATIONS = {"bilinear": np.outer(_LINE, _LINE) / 4}
 
+# Order of matrices up to which several at once are solved faster.
+_LARGEST_IN_LANES = 512
+
 # Relative to the sum of the moduli of a stencil's moment: smaller ones are zero, also in kernels of 32 bits.
 _MOMENT = 1e-6
 
@@ -214,7 +217,9 @@ class Harmonics:
 
     def tasks(self, rows: int) -> list[Int[np.ndarray, "_"]]:
         """Return the positions of the sets, divided into tasks for matrices of 4 `rows` rows."""
-        return chunks(np.arange(len(self)), (1, 4 * rows, 4 * rows), multiple=LANES)
+        # More of the largest matrices at once would need gigabytes, and not be faster.
+        multiple = LANES if 4 * rows <= _LARGEST_IN_LANES else 1
+        return chunks(np.arange(len(self)), (1, 4 * rows, 4 * rows), multiple=multiple)
 
     def symbol(self, operator: Convolution, chosen: Int[np.ndarray, "F"]) -> Complex128[np.ndarray, "F 4 c_out c_in"]:
         """Return the symbol of a convolution on the fine grid at each harmonic.
