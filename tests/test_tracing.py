@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import polyroots as pr
+from polyroots.models import trace_convolutions
 
 
 def network() -> Any:
@@ -141,3 +142,10 @@ def test_a_network_s_refusal_is_in_its_own_words(error: type[Exception]) -> None
     with pytest.raises(pr.InputError, match=r"Sequential doesn't take images of shape \(3, 8, 8\): .*wants 224x224"):
         pr.model_spectra(model, 8)
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
+
+
+def test_a_kernel_that_is_padded_is_no_padded_image() -> None:
+    """A shifted A adds the identity, padded to the size of its kernel."""
+    model = pr.models.build("q2", padding="circular", scale=1 / 16, A_init="shifted")
+    traced, _ = trace_convolutions(model, torch.zeros(1, 3, 32, 32))
+    assert {conv.padding for conv, _, _ in traced if conv.name.endswith("A.weight")} == {"circular"}

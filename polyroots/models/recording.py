@@ -67,7 +67,11 @@ class Recorder(TorchFunctionMode):
             else:
                 self.others.append((self._paths.get(module, "") if module is not None else "", call))
         elif func is functional.pad and self._stack:
-            self._stack[-1][1].pads.append(_pad(*args, **kwargs))
+            use = self._stack[-1][1]
+            # A layer may pad its kernel, too.
+            image = args[0] if args else kwargs["input"]
+            if image.ndim > 1 and _size_of(image) == use.size:
+                use.pads.append(_pad(*args, **kwargs))
         return func(*args, **kwargs)
 
     def _call(
