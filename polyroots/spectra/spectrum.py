@@ -227,7 +227,8 @@ def eigenvalues(
 
     With zero padding the eigenvalues of the explicit matrix are computed, with their conditions. Taps in a closed
     half-plane, as of causal kernels, make it block triangular, and lines of pixels are solved; there is a formula for
-    those of one channel with three taps.
+    those of one channel with three taps. Taps of one channel on the axes alone, as those of the 5-point Laplacian, make
+    it a Kronecker sum of two lines.
 
     Parameters
     ----------

@@ -24,6 +24,7 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 from polyroots.spectra.block_triangular import diagonal_blocks, is_tridiagonal, tridiagonal_eigenvalues
 from polyroots.spectra.clusters import cluster_labels
 from polyroots.spectra.convolution import Convolution, norm_bound
+from polyroots.spectra.kronecker_sum import summands
 from polyroots.spectra.matrix import explicit_matrix, fits, linear_operator
 
 # Largest residual and largest error, relative to a bound on the norm, of a converged Ritz value. The residual alone
@@ -84,13 +85,17 @@ def dense_eigenvalues(operator: Convolution) -> Eigenpairs:
 def is_direct(operator: Convolution) -> bool:
     """Return whether `dense_eigenvalues` computes all eigenvalues of a square operator, by its diagonal blocks.
 
-    They have to be small enough for dense solvers, or tridiagonal.
+    They have to be small enough for dense solvers, tridiagonal, or Kronecker sums of such.
     """
-    return all(
-        is_tridiagonal(block.operator) or fits(block.operator)
-        for group in operator.by_group()
-        for block in diagonal_blocks(group)
-    )
+    return all(_is_direct(group) for group in operator.by_group())
+
+
+def _is_direct(operator: Convolution) -> bool:
+    """Return whether `_all_of_group` computes all eigenvalues of an operator of one group."""
+    lines = summands(operator)
+    if lines is not None:
+        return all(_is_direct(line) for line in lines)
+    return all(is_tridiagonal(block.operator) or fits(block.operator) for block in diagonal_blocks(operator))
 
 
 def arnoldi_eigenvalues(operator: Convolution, k: int, which: str) -> Eigenpairs:
@@ -115,6 +120,9 @@ def arnoldi_eigenvalues(operator: Convolution, k: int, which: str) -> Eigenpairs
 
 def _all_of_group(operator: Convolution) -> Eigenpairs:
     """Return all eigenvalues of an operator of one group."""
+    lines = summands(operator)
+    if lines is not None:
+        return _sum(*map(_all_of_group, lines))
     operator, scale = operator.normalized()
     parts = []
     for block in diagonal_blocks(operator):
@@ -126,6 +134,21 @@ def _all_of_group(operator: Convolution) -> Eigenpairs:
         found = replace(found, values=found.values * scale, errors=found.errors * scale)
         parts += [found] * block.copies
     return _join(parts)
+
+
+def _sum(column: Eigenpairs, row: Eigenpairs) -> Eigenpairs:
+    """Return the eigenpairs of the Kronecker sum of two lines: sums of eigenvalues, products of eigenvectors."""
+    values = np.add.outer(column.values, row.values).ravel()
+    eps = np.finfo(float).eps
+    with np.errstate(over="ignore"):
+        conditions = np.multiply.outer(column.conditions, row.conditions).ravel()
+    return Eigenpairs(
+        values=values,
+        conditions=conditions,
+        errors=np.add.outer(column.errors, row.errors).ravel(),
+        residuals=np.full(len(values), eps),
+        converged=np.ones(len(values), dtype=bool),
+    )
 
 
 def _tridiagonal(operator: Convolution) -> Eigenpairs:
