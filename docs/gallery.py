@@ -15,13 +15,17 @@ WIDTH = 760
 
 def main() -> None:
     """Shrink each picture."""
-    target = Path(__file__).parent / "pictures"
     for name in sys.argv[1:]:
-        with Image.open(name) as image:
-            height = round(image.height * WIDTH / image.width)
-            small = image.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
-        # In full colour: a palette would lose the few red points.
-        small.save(target / Path(name).name, optimize=True)
+        shrink(Path(name))
+
+
+def shrink(path: Path) -> None:
+    """Write a picture to docs/pictures under its name, as wide as these are."""
+    with Image.open(path) as image:
+        height = round(image.height * WIDTH / image.width)
+        small = image.convert("RGB").resize((WIDTH, height), Image.Resampling.LANCZOS)
+    # In full colour: a palette would lose the few red points.
+    small.save(Path(__file__).parent / "pictures" / path.name, optimize=True)
 
 
 if __name__ == "__main__":
