@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 
 from polyroots.checkpoints.naming import STRIDED, WRAPPED
 from polyroots.checkpoints.weights import Weights, in_module, split_name
@@ -90,7 +91,7 @@ class Channels:
                 return Grouping(c_out, "depthwise")
         # Layers that halve the image, or stand alone after a stage, may double the channels of each group.
         may_double = c_out % 2 == 0 and self._has_source(name, c_out // 2)
-        may_double = may_double and bool(STRIDED.search(name) or not self._has_source(name, c_out, is_near=True))
+        may_double = may_double and bool(STRIDED.search(name) or self._part_of(name) not in self._parts_with_sources)
         if not has_one and not may_double and self._has_source(name, c_out):
             return Grouping(c_out, "depthwise")
         return Grouping(1, f"perhaps depthwise ({c_out})")
@@ -100,16 +101,24 @@ class Channels:
         """Whether a convolution takes images of three channels."""
         return any(shape[1] == 3 for shape in self.kernels.values())
 
-    def _has_source(self, name: str, channels: int, *, is_near: bool = False) -> bool:
-        """Return whether another layer, or one in the same part of the network, makes this number of channels.
+    def _has_source(self, name: str, channels: int) -> bool:
+        """Return whether another layer makes this number of channels; those that may be depthwise don't count."""
+        module = split_name(name)[0]
+        return any(split_name(other)[0] != module for other in self._sources.get(channels, ()))
 
-        Layers that may be depthwise don't count.
-        """
-        module, part = split_name(name)[0], name.partition(".")[0]
-        return any(
-            split_name(other)[0] != module and (not is_near or other.partition(".")[0] == part)
-            for other in self._sources.get(channels, ())
-        )
+    @cached_property
+    def _common(self) -> int:
+        """Number of modules that all names begin with, such as ``model``."""
+        names = [name.split(".")[:-1] for name in self.weights]
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False)))
+
+    def _part_of(self, name: str) -> str:
+        """Return the part of the network that a layer is in, such as ``stages`` or ``layer4``."""
+        return ".".join(name.split(".")[: self._common + 1])
+
+    @cached_property
+    def _parts_with_sources(self) -> set[str]:
+        return {self._part_of(name) for names in self._sources.values() for name in names}
 
     @cached_property
     def _sources(self) -> dict[int, list[str]]:
