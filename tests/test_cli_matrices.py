@@ -74,7 +74,7 @@ def test_symmetric_and_3x3_matrices_are_read_in_full(tmp_path: Path) -> None:
 def test_ritz_values_of_a_large_matrix_are_said_to_be_such(tmp_path: Path) -> None:
     path = written(advection(3000), tmp_path / "A.npz")
     text = " ".join(run("init", path, "--degree", 2, "--roots", "harmonic-ritz").output.split())
-    assert "3,000 unknowns are too many for all eigenvalues: 150 Ritz values of Arnoldi's method" in text
+    assert text.count("3,000 unknowns are too many for all eigenvalues: 150 Ritz values of Arnoldi's method") == 1
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,17 @@ def test_roots_of_a_matrix_are_relaxed_by_its_norm(rng: np.random.Generator) -> 
     assert np.linalg.norm(np.eye(40) - A / q.roots[0].real, 2) == pytest.approx(2, rel=1e-3)
 
 
+def test_without_the_adjoint_roots_are_relaxed_on_the_spectrum() -> None:
+    A = LinearOperator((500, 500), matvec=lambda x: np.linspace(1, 2, 500) * x, dtype=float)
+    # |1 - 2 w| is at most 2 up to w = 1, and |1 - 4 w| up to 3/4.
+    (root,) = pr.select_roots(-A, 0, "largest", relax="auto")
+    assert root == -2
+    q = pr.select_roots(pr.operator_eigenvalues(A), 0, "given", roots=[0.5], relax="auto")
+    np.testing.assert_allclose(q, 0.5 / 0.75, rtol=1e-3)
+    with pytest.raises(pr.InputError, match="the relaxation needs eigenvalues of A or products with its adjoint"):
+        pr.select_roots(A, 3, "harmonic-ritz", relax="auto")
+
+
 def test_a_real_matrix_has_what_convolutions_have(rng: np.random.Generator) -> None:
     A = rng.standard_normal((12, 12))
     Lambda = pr.operator_eigenvalues(A)

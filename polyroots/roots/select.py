@@ -200,7 +200,7 @@ def choose_roots(
             "another strategy such as 'extremal', or signs 'paper'",
             fields=("signs",),
         )
-    return RootChoice.of(chosen, strategy, target.notes).relaxed(relaxation, target)
+    return RootChoice.of(chosen, strategy).relaxed(relaxation, target)
 
 
 def require_strategy(strategy: str) -> None:
