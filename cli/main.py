@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from polyroots.errors import PolyrootsError
+from polyroots.escaping import shown
+from polyroots.limits import without_limits
 from polyroots_cli.evaluate import evaluate
 from polyroots_cli.figures import figures
 from polyroots_cli.init import init
@@ -24,6 +26,13 @@ class _Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **extra)
+        except click.ClickException as error:
+            _escape(error)
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -32,13 +41,23 @@ class _Group(click.Group):
                 raise SystemExit(1) from error
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
             raise click.ClickException(with_options(error, command)) from error
+        except click.ClickException as error:
+            _escape(error)
+            raise
         except MemoryError as error:
             raise click.ClickException(f"not enough memory: {str(error) or 'the work is too large'}") from error
 
 
+def _escape(error: click.ClickException) -> None:
+    """Write what a terminal can't show in the values of options by its numbers."""
+    vars(error)["message"] = shown(error.message or "")
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="polyroots", message="%(prog)s %(version)s")
-def main() -> None:
+@click.option("--no-limits", is_flag=True, help="Read files of any size: only such that you trust.")
+@click.pass_context
+def main(ctx: click.Context, no_limits: bool) -> None:
     """Spectra of convolutions, roots of residual polynomials, and the networks they initialise.
 
     \b
@@ -48,6 +67,8 @@ def main() -> None:
       polyroots init --degree 3 --roots extremal --out init.pt
       polyroots train --init init.pt
     """
+    if no_limits:
+        ctx.with_resource(without_limits())
 
 
 for command in (train, evaluate, spectrum, init, models, figures, report, study):

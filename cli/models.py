@@ -82,9 +82,9 @@ def models(
         return
     say(_table(rows))
     say(
-        "\nA: applications of the convolutions A to an image. Inert: coefficients, or common factors of a block's two,"
-        "\nwhose size batch norm cancels. A level counts with the restriction and "
-        "prolongation to it; stem and head are the rest."
+        "\nA: applications of the convolutions A to an image. Inert: coefficients, or common factors of a block's two,",
+        "whose size batch norm cancels. A level counts with the restriction and "
+        "prolongation to it; stem and head are the rest.",
     )
 
 
@@ -141,6 +141,6 @@ def _print_placements(as_json: bool) -> None:
         result.add_row(name, str(placement), placement.rho, update, f"{placement.output}{where}")
     say(result)
     say(
-        "\nA step is u <- OUTPUT(u + UPDATE(p(A) RHO(r))). By default a network of linear blocks alone has outside-bn;"
-        "\nin others L and S have regular, R and C outside; a MgNet has regular."
+        "\nA step is u <- OUTPUT(u + UPDATE(p(A) RHO(r))). By default a network of linear blocks alone has outside-bn;",
+        "in others L and S have regular, R and C outside; a MgNet has regular.",
     )

@@ -17,7 +17,7 @@ from polyroots.initialization import (
 from polyroots.tables import dimensions
 from polyroots.text import count_of
 from polyroots.training import Beginning, Reporter
-from polyroots_cli.console import console, say
+from polyroots_cli.console import Words, console, say
 from polyroots_cli.options import is_first_process
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ConsoleReporter(Reporter):
         self.epochs = self.epochs_done = 0
         self.console = console()
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            Words(),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(elapsed_when_finished=True),

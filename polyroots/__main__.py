@@ -8,7 +8,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 if not sys.flags.safe_path and Path(sys.path[0]).resolve() != _ROOT:
     del sys.path[0]
 
-from polyroots_cli.main import main  # noqa: E402
+from polyroots_cli.start import start  # noqa: E402
 
 if __name__ == "__main__":
-    main()
+    start()

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from polyroots.escaping import shown
 from polyroots.text import listed, quoted, shortened
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class PolyrootsError(Exception):
     """
 
     def __init__(self, message: str = "", *, fields: Iterable[str] = ()) -> None:
-        super().__init__(message)
+        # Names of files, layers and settings are in it.
+        super().__init__(shown(message))
         self.fields = tuple(fields)
 
 
@@ -57,11 +59,13 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     unknown figure '7': expected 3
     """
     known = list(known)
+    # Only short names are compared, as the time is quadratic.
+    name = shortened(name, 60)
     near = get_close_matches(name.lower(), known, n=1)
     names = listed(known, 20)
     if near:
-        return InputError(f"unknown {what} '{shortened(name, 60)}': did you mean '{near[0]}'? Known: {names}")
-    return InputError(f"unknown {what} '{shortened(name, 60)}': expected {names}")
+        return InputError(f"unknown {what} '{name}': did you mean '{near[0]}'? Known: {names}")
+    return InputError(f"unknown {what} '{name}': expected {names}")
 
 
 def one_sentence(error: ValidationError) -> InputError:

@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from polyroots.errors import FileError
+from polyroots.limits import require_archive, require_text_size
 
 if sys.platform != "win32":
     import fcntl
@@ -42,10 +42,16 @@ def require_readable(path: str | Path) -> None:
 def reading_archive(path: str | Path, what: str, writer: str) -> Iterator[None]:
     """Turn numpy's errors about missing, damaged and foreign files into FileError, which names their `writer`."""
     try:
+        require_archive(path)
         yield
+    except FileError:
+        raise
     except FileNotFoundError as error:
         raise FileError(f"no file {path}: expected one that {writer} wrote") from error
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile) as error:
+    except MemoryError as error:
+        raise FileError(f"{path} takes more memory than there is, or is damaged") from error
+    except Exception as error:
+        # Damaged archives make numpy and zipfile raise errors of any class.
         raise FileError(f"{path} {what}: expected an .npz file that {writer} wrote") from error
 
 
@@ -215,7 +221,10 @@ def read_json(path: Path, what: str) -> Any:
         If the file is missing, can't be read, or is not JSON; the message has `what` as the expected content.
     """
     try:
+        require_text_size(path)
         return json.loads(path.read_text(encoding="utf-8"))
+    except FileError:
+        raise
     except FileNotFoundError as error:
         raise FileError(f"no file {path}: expected {what}") from error
     except OSError as error:

@@ -6,11 +6,14 @@ import html
 import io
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich.box import Box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from polyroots.escaping import CELL_WIDTH, shown
 
 # A rule under the heading, in ASCII.
 _RULE = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
@@ -18,7 +21,7 @@ _CELL = "padding:1px 10px;white-space:nowrap;text-align:"
 
 
 class FittingTable(Table):
-    """A table that the commands fit to a terminal.
+    """A table that the commands fit to a terminal; its texts are taken without what a terminal can't show.
 
     Attributes
     ----------
@@ -31,19 +34,31 @@ class FittingTable(Table):
     left: int
     less_important: tuple[str, ...]
 
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Add a row."""
+        super().add_row(*(shown(cell, CELL_WIDTH) if isinstance(cell, str) else cell for cell in cells), **options)
+
 
 def table(*columns: str, left: int = 1, less_important: Sequence[str] = ()) -> FittingTable:
     """Return an empty table whose first `left` columns hold names and whose others hold numbers."""
     result = FittingTable(box=_RULE, pad_edge=False)
     result.left, result.less_important = left, tuple(less_important)
     for index, column in enumerate(columns):
-        result.add_column(column, justify="left" if index < left else "right", no_wrap=True)
+        result.add_column(shown(column, CELL_WIDTH), justify="left" if index < left else "right", no_wrap=True)
     return result
 
 
 def full_width(result: Table) -> Text:
     """Return a table as wide as it needs to be, with its colours."""
-    wide = Console(file=io.StringIO(), width=10_000, force_terminal=True, color_system="truecolor", highlight=False)
+    wide = Console(
+        file=io.StringIO(),
+        width=10_000,
+        force_terminal=True,
+        color_system="truecolor",
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
     with wide.capture() as captured:
         wide.print(result)
     return Text("\n").join(Text.from_ansi(line.rstrip()) for line in captured.get().split("\n")[:-1])

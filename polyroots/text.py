@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from reprlib import Repr
 from typing import Any
 
 
@@ -92,13 +93,19 @@ def shortened(text: str, most: int) -> str:
     return f"{line[: (kept + 1) // 2]}...{line[-(kept // 2) :]}"
 
 
+# The repr of a list in a list in a list may be longer than the memory.
+_SHORT = Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 30
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 200
+
+
 def quoted(value: Any) -> str:
     """Return a value that was given, as it is written in Python, for a message.
 
     >>> quoted("a"), quoted([1] * 999)[:12]
     ("'a'", '[1, 1, 1, 1,')
     """
-    return shortened(repr(value), 80)
+    return shortened(_SHORT.repr(value), 80)
 
 
 def text_of(value: Any) -> str:

@@ -131,8 +131,10 @@ def test_public_functions_are_not_hidden_by_their_modules() -> None:
 
 #: The packages of the library, from the lowest to the highest: each imports from those before it only.
 ROOMS = (
+    "escaping",
     "text",
     "errors",
+    "limits",
     "arguments",
     "tables",
     "display",
@@ -155,7 +157,7 @@ ROOMS = (
     "study",
     "report",
 )
-LEAVES = ("errors", "arguments", "tables", "display", "text", "files", "threads")
+LEAVES = ("escaping", "errors", "limits", "arguments", "tables", "display", "text", "files", "threads")
 
 
 def room_of(module: str) -> str:

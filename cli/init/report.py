@@ -57,7 +57,7 @@ def print_report(
     what = "the high frequencies" if request.region == "high" else "the spectrum"
     legend = (
         f"max|q|, mean|q|, rms, damped (share with |q| < 1, cut): over {what}, null space left out. smoothing: max|q| "
-        "over the high frequencies.\n|q(A)|: norm. growth: largest partial product. best possible: max|q| of the best "
+        "over the high frequencies. |q(A)|: norm. growth: largest partial product. best possible: max|q| of the best "
         "polynomial with as many roots."
     )
     title = _title(result, origin)
@@ -66,7 +66,7 @@ def print_report(
     say_two_grids(result, request)
     if result.comparison:
         if not (result.report is not None and is_asked):
-            say(f"{title}\n{legend}")
+            say(title, legend)
         _print_comparison(result.comparison, has_several=len(result.source.operators) > 1)
     skipped = result.source.skipped
     if skipped:

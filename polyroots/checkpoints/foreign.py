@@ -23,6 +23,7 @@ from polyroots.checkpoints.torchscript import is_torchscript, read_torchscript
 from polyroots.checkpoints.weights import Weight, Weights, tensors_of
 from polyroots.errors import FileError, InputError
 from polyroots.files import require_readable
+from polyroots.limits import require_archive
 from polyroots.models import TracedConvolution, convolutions, plain_name
 from polyroots.text import listed
 
@@ -71,6 +72,7 @@ def read_layers(
     """
     path = checkpoint_in(path)
     require_readable(path)
+    require_archive(path)
     if path.name.endswith(".json"):
         document: Any = read_shards(path)
     elif is_torchscript(path):

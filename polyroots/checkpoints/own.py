@@ -12,10 +12,11 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from polyroots.checkpoints.layout import StoredDocument, StoredInit, StoredTraining, require_layout
 from polyroots.checkpoints.reading import read_document
-from polyroots.errors import FileError, one_sentence
+from polyroots.errors import FileError, InputError, one_sentence
 from polyroots.files import replacing
-from polyroots.models import ModelConfig, build_empty
+from polyroots.models import ModelConfig, build, build_empty
 from polyroots.text import quoted
 
 # Key that marks a file of polyroots, and the version of its layout.
@@ -63,14 +64,15 @@ class Checkpoint:
         FileError
             If the weights don't fit the configuration.
         """
-        model = build_empty(self.config)
-        try:
-            model.load_state_dict(self.weights)
-        except RuntimeError as error:
+        with torch.device("meta"):
+            shapes = {name: value.shape for name, value in build(self.config).state_dict().items()}
+        if {name: value.shape for name, value in self.weights.items()} != shapes:
             raise FileError(
-                f"the weights of this checkpoint don't fit its own configuration ({self.config.name}): the file is "
+                f"the weights of this checkpoint don't fit its own configuration ({self.config.title}): the file is "
                 "damaged or was made by another version of polyroots; use one that is whole"
-            ) from error
+            )
+        model = build_empty(self.config)
+        model.load_state_dict(self.weights)
         return model
 
 
@@ -163,21 +165,24 @@ def checkpoint_of(path: str | Path, document: Mapping[str, Any]) -> Checkpoint:
     FileError
         If the document has another layout, or is incomplete.
     """
-    if document[_FORMAT_KEY] != _FORMAT:
+    layout = document[_FORMAT_KEY]
+    if type(layout) is not int or layout != _FORMAT:
         raise FileError(
-            f"{path} has the layout {quoted(document[_FORMAT_KEY])}, this version of polyroots reads {_FORMAT}; "
-            "use the version that wrote it"
+            f"{path} has the layout {quoted(layout)}, this version of polyroots reads {_FORMAT}; use the version "
+            "that wrote it"
         )
     try:
+        require_layout(StoredDocument, document)
+        for part, model in (("init", StoredInit), ("training", StoredTraining)):
+            if document[part] is not None:
+                require_layout(model, document[part])
+    except InputError as error:
+        raise FileError(f"{path} is an incomplete checkpoint of polyroots, or a damaged one: {error}") from error
+    try:
         config = ModelConfig(**document["config"])
-        weights = document["model"]
-        if not isinstance(weights, Mapping):
-            raise TypeError(f"expected a state dict, got {kind_of(weights)}")
-        return Checkpoint(config, weights, document["init"], document["training"])
     except ValidationError as error:
         raise FileError(f"{path} has a configuration that can't be used: {one_sentence(error)}") from error
-    except (KeyError, TypeError) as error:
-        raise FileError(f"{path} is an incomplete checkpoint of polyroots: {error}") from error
+    return Checkpoint(config, document["model"], document["init"], document["training"])
 
 
 def kind_of(document: Any) -> str:

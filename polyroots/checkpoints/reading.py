@@ -11,16 +11,19 @@ import pickle
 import re
 import types
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from polyroots.checkpoints.formats import other_format
 from polyroots.errors import FileError
 from polyroots.files import require_readable
+from polyroots.limits import LONGEST_NAME, MOST_ENTRIES, require_archive, require_at_most, require_pickles, require_size
 from polyroots.text import listed
 
 
@@ -45,13 +48,15 @@ def read_document(path: str | Path, *, lazily: bool = False) -> Any:
     """
     path = checkpoint_in(path)
     require_readable(path)
+    require_archive(path)
+    require_pickles(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols, for a file that is no checkpoint
             # torch.load maps zip files only.
             mmap = lazily and is_zipfile(path)
             with torch.serialization.safe_globals(_plain_data()):
-                return _load(path, mmap=mmap)
+                document = _load(path, mmap=mmap)
     except pickle.UnpicklingError as error:
         if f"Unsupported operand {pickle.FRAME[0]}" in str(error) and not other_format(path):
             raise FileError(
@@ -66,9 +71,40 @@ def read_document(path: str | Path, *, lazily: bool = False) -> Any:
             f"{path} holds {kind}, and reading anything but tensors and plain data could run code: "
             "expected a checkpoint with a state dict and no other objects; save model.state_dict() by itself"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-        # torch.load raises any of these for damaged and foreign files.
+    except MemoryError as error:
+        raise FileError(f"{path} takes more memory than there is, or is damaged") from error
+    except Exception as error:
+        # Damaged and foreign files make torch.load, and the constructors that it calls, raise errors of any class.
         raise _no_checkpoint(path) from error
+    _require_tensors(path, document)
+    return document
+
+
+def _require_tensors(path: Path, document: Any) -> None:
+    """Raise FileError if a document has too many tensors, too large ones or such that have no shape.
+
+    A tensor of stride 0 has more entries than the file.
+    """
+    waiting, seen = [document], set()
+    tensors = size = 0
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Tensor):
+            if item.is_nested:
+                raise FileError(f"{path} holds a nested tensor, which is no weight of a convolution: leave it out")
+            tensors += 1
+            is_dense = item.layout == torch.strided and not item.is_meta
+            size += item.numel() * item.element_size() if is_dense else 0
+        elif isinstance(item, np.ndarray):
+            size += item.nbytes
+        elif isinstance(item, Mapping | list | tuple | set) and id(item) not in seen:
+            seen.add(id(item))
+            waiting += item.values() if isinstance(item, Mapping) else item
+            if isinstance(item, Mapping):
+                longest = max((len(key) for key in item if isinstance(key, str)), default=0)
+                require_at_most(path, longest, "characters in a name", LONGEST_NAME)
+    require_at_most(path, tensors, "tensors", MOST_ENTRIES)
+    require_size(path, size, "tensors")
 
 
 def _load(path: Path, *, mmap: bool) -> Any:
@@ -162,7 +198,9 @@ def _plain_data() -> list[Any]:
         for module in ("pathlib", "pathlib._local")
     ]
     times = [datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone]
-    containers = [dict, list, set, tuple, int, float, str, bool, types.SimpleNamespace]
+    # Factories of defaultdicts, which aren't kept: a file may name these types, but a call of one makes nothing.
+    kinds_of_value = ("dict", "list", "set", "tuple", "int", "float", "str", "bool")
+    factories: list[Any] = [(_without_factory, f"builtins.{name}") for name in kinds_of_value]
     dicts: list[Any] = [(_without_factory, "collections.defaultdict")]
     # Lightning's hyperparameters are a dict.
     dicts += [
@@ -175,8 +213,8 @@ def _plain_data() -> list[Any]:
         )
     ]
     generators = [(_RandomState, name) for name in _GENERATORS]
-    plain = [argparse.Namespace, np.ndarray, np.dtype, *numbers, *times, *containers]
-    return [*plain, *named, *paths, *dicts, *generators]
+    plain = [argparse.Namespace, np.ndarray, np.dtype, types.SimpleNamespace, *numbers, *times]
+    return [*plain, *named, *paths, *factories, *dicts, *generators]
 
 
 def _no_checkpoint(path: Path) -> FileError:

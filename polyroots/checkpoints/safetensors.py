@@ -12,6 +12,7 @@ from polyroots.checkpoints.formats import other_format
 from polyroots.checkpoints.weights import StoredTensor
 from polyroots.errors import FileError
 from polyroots.files import read_json, require_readable
+from polyroots.limits import LONGEST_NAME, LONGEST_PICKLE, MOST_ENTRIES, require_at_most
 from polyroots.text import quoted
 
 # Names of floating-point types in safetensors and in torch.
@@ -49,14 +50,21 @@ def read_safetensors(path: str | Path) -> dict[str, StoredTensor]:
         If the file is damaged.
     """
     path = Path(path)
+    with path.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8).ljust(8, b"\0"))
+    require_at_most(path, min(length, path.stat().st_size), "bytes in its header", LONGEST_PICKLE)
     try:
         with safe_open(path, framework="pt") as file:
             found = {}
             for name in file.keys():  # noqa: SIM118, no mapping
+                require_at_most(path, len(name), "characters in a name", LONGEST_NAME)
                 entry = file.get_slice(name)
                 dtype = entry.get_dtype()
                 found[name] = StoredTensor(path, name, tuple(entry.get_shape()), _DTYPES.get(dtype, dtype))
+            require_at_most(path, len(found), "tensors", MOST_ENTRIES)
             return found
+    except FileError:
+        raise
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise FileError(f"{path} is no checkpoint: its header is that of safetensors, but it is damaged") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from polyroots.checkpoints.weights import ComputedTensor
 from polyroots.errors import FileError
+from polyroots.limits import require_pickles, require_size
 from polyroots.text import shortened
 
 _STORAGES = {
@@ -58,10 +60,13 @@ def read_torchscript(path: str | Path) -> dict[str, ComputedTensor]:
     """
     path = Path(path)
     try:
+        require_pickles(path)
         with ZipFile(path) as archive:
             name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             content = archive.read(name)
         module = _Attributes(io.BytesIO(content), path, name.removesuffix(".pkl")).load()
+    except FileError:
+        raise
     except Exception as error:  # whatever a damaged pickle raises
         raise FileError(
             f"{path} is a TorchScript archive that can't be read without its code ({shortened(str(error), 100)}); "
@@ -84,6 +89,7 @@ class _Attributes(pickle.Unpickler):
     def __init__(self, stream: io.BytesIO, path: Path, folder: str) -> None:
         super().__init__(stream)
         self._path, self._folder = path, folder
+        self.size = 0
 
     def find_class(self, module: str, name: str) -> Any:
         if module.startswith("__torch__"):
@@ -108,12 +114,17 @@ class _Attributes(pickle.Unpickler):
         dtype, key = storage
 
         def read() -> Tensor:
-            with ZipFile(self._path) as archive:
-                content = bytearray(archive.read(f"{self._folder}/{key}"))
-            if not content:
-                return torch.empty(shape, dtype=dtype)
-            return torch.frombuffer(content, dtype=dtype).as_strided(shape, stride, offset)
+            try:
+                with ZipFile(self._path) as archive:
+                    content = bytearray(archive.read(f"{self._folder}/{key}"))
+                if not content:
+                    return torch.empty(shape, dtype=dtype)
+                return torch.frombuffer(content, dtype=dtype).as_strided(shape, stride, offset)
+            except Exception as error:  # as above
+                raise FileError(f"{self._path} is damaged: the tensor {key} can't be read") from error
 
+        self.size += math.prod(shape) * dtype.itemsize
+        require_size(self._path, self.size, "tensors")
         return ComputedTensor(tuple(shape), str(dtype).removeprefix("torch."), read)
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from polyroots.errors import FileError
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,12 @@ class StoredTensor:
         return len(self.shape)
 
     def read(self) -> Tensor:
-        """Return the tensor."""
-        with safe_open(self.path, framework="pt") as file:
-            return file.get_tensor(self.name)
+        """Return the tensor; raise FileError if the file is no longer the same."""
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                return file.get_tensor(self.name)
+        except (SafetensorError, OSError) as error:
+            raise FileError(f"{self.path}: the tensor {self.name} can't be read; fetch the file again") from error
 
 
 @dataclass(frozen=True)

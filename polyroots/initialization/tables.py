@@ -104,9 +104,9 @@ def inert_sentences(init: Mapping[str, Any]) -> list[str]:
         separator="; ",
     )
     return [
-        f"Inert in training: {places}.\n"
+        f"Inert in training: {places}.",
         "Batch norm cancels the size of these coefficients: sign and ratio are left, and roots that follow from them "
-        "after training mean nothing; what trained levels apply is in 'polyroots spectrum RUN --effective linear'."
+        "after training mean nothing; what trained levels apply is in 'polyroots spectrum RUN --effective linear'.",
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from polyroots.arguments import pair
 from polyroots.errors import InputError, one_sentence, unknown_name
@@ -20,6 +20,8 @@ from polyroots.text import quoted
 # Larger than any network that fits into memory; refused before it is built.
 _Channels = Annotated[int, Field(gt=0, le=65_536)]
 _Steps = Annotated[int, Field(gt=0, le=10_000)]
+_Pixels = Annotated[int, Field(gt=0, le=65_536)]
+_Classes = Annotated[int, Field(gt=0, le=10_000_000)]
 
 # Steps of a MgNet's level in the paper and in [2,2,2,2]-256-B^l.
 _MGNET_STEPS = 2
@@ -65,15 +67,15 @@ class ModelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    image_size: tuple[PositiveInt, PositiveInt]
-    in_channels: PositiveInt
-    num_classes: PositiveInt
+    image_size: tuple[_Pixels, _Pixels]
+    in_channels: _Channels
+    num_classes: _Classes
     channels: tuple[_Channels, ...]
     padding: Padding = "zeros"
     placement: str | None = None
     quadratic_placement: str | None = None
     steps: _Steps | None = None
-    steps_per_A: PositiveInt | None = None
+    steps_per_A: _Steps | None = None
     alphas: Alphas = "trained"
     A_init: Init = "kaiming"
     max_pool: bool = False

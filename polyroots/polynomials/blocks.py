@@ -22,6 +22,9 @@ PAIRING_TOLERANCE = 1e-12
 
 _SMALL = 2.0**-1000
 
+# More than any network or polynomial is trained with; refused before they are built.
+_MOST_BLOCKS = 1000
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -162,6 +165,8 @@ def parse_blocks(blocks: str | Iterable[str]) -> tuple[str, ...]:
         letters = tuple(part.strip() for part in blocks.split(",")) if isinstance(blocks, str) else tuple(blocks)
     except TypeError:
         raise InputError(f"expected a block sequence such as L,L,C, got {quoted(blocks)}") from None
+    if len(letters) > _MOST_BLOCKS:
+        raise InputError(f"expected {_MOST_BLOCKS:,} blocks at most, got {len(letters):,}")
     for letter in letters:
         if letter not in BLOCKS:
             raise InputError(
@@ -191,6 +196,8 @@ def blocks_for_degree(degree: int) -> tuple[str, ...]:
     """
     if degree < 0:
         raise InputError(f"expected a degree of at least 0, got {degree}")
+    if degree >= 2 * _MOST_BLOCKS:
+        raise InputError(f"expected a degree below {2 * _MOST_BLOCKS:,}, got {degree:,}")
     pairs = degree // 2
     return ("L",) * (degree + 1 - 2 * pairs) + ("C",) * pairs
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from polyroots.errors import FileError, InputError, one_sentence
 from polyroots.files import HeldDirectory, held, make_directory, read_json, replacing, write_json
@@ -16,6 +17,24 @@ from polyroots.training import CHANGEABLE, Run, TrainConfig, differences, load_c
 
 # Seconds to wait for a command that is ending.
 _PATIENCE = 2.0
+
+
+class _StoredRun(BaseModel):
+    """A run in plan.json; its name is that of a directory beside the others."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9+-][A-Za-z0-9._+-]*$", max_length=255)]
+    settings: dict[str, Any]
+    config: TrainConfig
+    weights: NonNegativeInt
+
+
+class _StoredPlan(BaseModel):
+    """The content of plan.json."""
+
+    title: str
+    question: str
+    keys: list[str]
+    runs: list[_StoredRun]
 
 
 class StudyDirectory:
@@ -129,21 +148,14 @@ class StudyDirectory:
             raise FileError(f"no directory {self.path}: expected one of 'polyroots study run'")
         document = read_json(self.plan, "the plan of a study, as 'polyroots study run' writes it")
         try:
-            return Plan(
-                document["title"],
-                document["question"],
-                tuple(document["keys"]),
-                tuple(
-                    PlannedRun(run["name"], run["settings"], TrainConfig(**run["config"]), run["weights"])
-                    for run in document["runs"]
-                ),
-            )
+            stored = _StoredPlan.model_validate(document)
         except ValidationError as error:
-            raise FileError(f"{self.plan} holds a configuration that can't be used: {one_sentence(error)}") from error
-        except (KeyError, TypeError, AttributeError) as error:
             raise FileError(
-                f"{self.plan} is damaged; 'polyroots study run' with the study file writes it again"
+                f"{self.plan} holds a plan that can't be used: {one_sentence(error)}; 'polyroots study run' with the "
+                "study file writes it again"
             ) from error
+        runs = (PlannedRun(run.name, run.settings, run.config, run.weights) for run in stored.runs)
+        return Plan(stored.title, stored.question, tuple(stored.keys), tuple(runs))
 
     def _as_it_began(self, plan: Plan, text: str) -> Plan:
         """Take the configurations of the stored plan if it was made from the same text.

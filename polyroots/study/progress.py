@@ -84,8 +84,8 @@ def progress_of(directory: StudyDirectory, planned: PlannedRun, phase: Phase) ->
     if phase is Phase.DONE:
         try:
             last = json.loads(run.result.read_text(encoding="utf-8"))["last"]
-            return RunProgress(planned, phase, planned.config.epochs, last["test_accuracy"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return RunProgress(planned, phase, planned.config.epochs, float(last["test_accuracy"]))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return RunProgress(planned, phase, planned.config.epochs, None)
     try:
         with run.metrics.open(newline="", encoding="utf-8") as stream:

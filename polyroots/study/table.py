@@ -201,8 +201,8 @@ def study_table(directory: StudyDirectory) -> StudyTable:
     return StudyTable(
         plan.title,
         plan.question,
-        " and ".join(dict.fromkeys(document.get("data", "") for document in done)),
-        " or ".join(sorted({document.get("chosen_on", "test") for document in done})),
+        " and ".join(dict.fromkeys(str(document.get("data", "")) for document in done)),
+        " or ".join(sorted({str(document.get("chosen_on", "test")) for document in done})),
         plan.keys,
         tuple(rows),
     )

@@ -18,6 +18,7 @@ from torch import nn
 from polyroots.checkpoints import Checkpoint, load_checkpoint
 from polyroots.errors import FileError, InputError
 from polyroots.files import cannot_read
+from polyroots.limits import require_text_size
 from polyroots.training.config import TrainConfig
 from polyroots.training.runs.directory import COLUMNS, Run, load_config
 from polyroots.training.runs.documents import InitDocument, ResultDocument, damaged, read_part
@@ -178,6 +179,7 @@ def load_run(path: str | Path) -> LoadedRun:
 def _read_metrics(run: Run) -> dict[str, Float64[np.ndarray, "epochs"]]:
     """Return the columns of metrics.csv; empty ones for a run without it."""
     try:
+        require_text_size(run.metrics)
         with run.metrics.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
         metrics = {name: np.array([float(row[name] or "nan") for row in rows]) for name in COLUMNS}

@@ -191,10 +191,9 @@ class Snapshot:
             operators = []
             for index, name in enumerate(arrays["names"].tolist()):
                 letters = tuple(filter(None, str(arrays[f"{index}/letters"]).split(",")))
-                alphas = tuple(arrays[f"{index}/alphas{block}"] for block in range(len(letters)))
-                operators.append(
-                    TrackedOperator(int(arrays[f"{index}/level"]), name, arrays[f"{index}/values"], letters, alphas)
-                )
+                alphas = tuple(_vector(arrays[f"{index}/alphas{block}"], np.float64) for block in range(len(letters)))
+                values = _vector(arrays[f"{index}/values"], np.complex128)
+                operators.append(TrackedOperator(int(arrays[f"{index}/level"]), str(name), values, letters, alphas))
             numbers = sorted(int(name.removeprefix(_LEVEL)) for name in arrays if name.startswith(_LEVEL))
             levels = [TrackedLevel(number, *arrays[f"{_LEVEL}{number}"].tolist()) for number in numbers]
             return cls(int(arrays["epoch"]), tuple(operators), tuple(levels))
@@ -207,6 +206,13 @@ def _levels_of(network: MgNet) -> Iterator[TrackedLevel]:
             applied = effective_operator(network, number)
             high = float(np.quantile(np.abs(applied.values), 0.9))
             yield TrackedLevel(number, applied.radius, high, applied.median, applied.norm)
+
+
+def _vector(array: np.ndarray, kind: type[Any]) -> np.ndarray:
+    """Return an array of a file; raise TypeError or ValueError unless it is one of numbers with one dimension."""
+    if array.ndim != 1 or not len(array) or array.dtype.kind not in "fc":
+        raise ValueError(f"expected an array of numbers, got the shape {array.shape} of {array.dtype}")
+    return array.astype(kind, casting="same_kind", copy=False)
 
 
 def snapshots_of(run: Run) -> list[Snapshot]:

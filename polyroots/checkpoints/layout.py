@@ -1,0 +1,140 @@
+"""The layout of polyroots' own files: what a document must hold before anything is computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+import torch
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from torch import Tensor
+
+from polyroots.errors import one_sentence
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _dense(value: Any) -> Any:
+    """Return a weight, or raise ValueError unless it holds numbers."""
+    if not isinstance(value, Tensor):
+        raise ValueError(f"expected a tensor for each weight, got a {type(value).__name__}")
+    if value.is_nested or value.is_meta or value.layout != torch.strided or value.is_quantized or value.is_complex():
+        raise ValueError("a weight holds no dense real numbers")
+    return value
+
+
+def _state_dict(value: Any) -> Any:
+    """Return a state dict, or raise ValueError if it is something else."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected a state dict, got a {type(value).__name__}")
+    return value
+
+
+# NaN stands in the metrics of a run that diverged.
+_Number = Annotated[float, Field(strict=True)]
+_Count = Annotated[NonNegativeInt, Field(strict=True)]
+_Weight = Annotated[Tensor, BeforeValidator(_dense)]
+
+
+class _Stored(BaseModel):
+    """Part of a file; entries of later versions are kept."""
+
+    model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True)
+
+
+class StoredDocument(_Stored):
+    """The entries of a checkpoint."""
+
+    config: dict[Annotated[str, Field(strict=True)], Any]
+    model: Annotated[dict[Annotated[str, Field(strict=True)], _Weight], BeforeValidator(_state_dict)]
+    init: dict[str, Any] | None
+    training: dict[str, Any] | None
+
+
+class StoredBlock(_Stored):
+    """A block of a level of an initialisation."""
+
+    letter: Literal["L", "R", "S", "C"]
+    powers: list[Annotated[int, Field(ge=0, le=1)]]
+    roots: Annotated[list[tuple[float, float]], Field(min_length=1)]
+    alphas: list[float | None]
+
+
+class StoredLevel(_Stored):
+    """A level of an initialisation; version 0.1.0 has no diagnosis of some of them."""
+
+    level: PositiveInt
+    size: tuple[PositiveInt, PositiveInt]
+    channels: PositiveInt
+    radius: float | None
+    min_real: float | None
+    max_real: float | None
+    max_imag: float | None
+    blocks: list[StoredBlock]
+    diagnosis: dict[str, Any] = Field(default_factory=dict)
+
+
+class StoredInert(_Stored):
+    """Coefficients that are inert, or rectified."""
+
+    level: PositiveInt
+    block: PositiveInt
+    letter: str
+
+
+class StoredInit(_Stored):
+    """An `InitReport.to_dict`."""
+
+    strategy: str | None
+    degree: NonNegativeInt
+    region: Literal["all", "high"]
+    padding: Literal["circular", "zeros"]
+    options: dict[str, Any] = Field(default_factory=dict)
+    alpha_init: str = "spectrum"
+    relax: str = "none"
+    signs: Literal["paper", "placement"] = "paper"
+    levels: list[StoredLevel]
+    inert: list[StoredInert] = Field(default_factory=list)
+    rectified: list[StoredInert] = Field(default_factory=list)
+
+
+class StoredConfig(_Stored):
+    """The part of a run's configuration by which its data are found again."""
+
+    dataset: str
+    data_dir: str | None = None
+    precision: Literal["32", "bf16"] = "32"
+
+
+class StoredState(_Stored):
+    """The state that a run resumes from; optimizer and generators check theirs themselves."""
+
+    epoch: _Count
+    step: _Count
+    history: list[dict[str, _Number]]
+    sums: Tensor
+    seconds: Annotated[_Number, Field(ge=0)]
+    optimizer: dict[str, Any]
+    random: dict[str, Any]
+
+
+class StoredTraining(_Stored):
+    """How a network was trained."""
+
+    epoch: _Count
+    step: _Count = 0
+    config: StoredConfig
+    classes: Annotated[list[str], Field(min_length=1)]
+    mean: Annotated[list[float], Field(min_length=1)]
+    std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    state: StoredState | None = None
+
+
+def require_layout(model: type[M], document: Any) -> None:
+    """Raise InputError, in one sentence, unless a document has the entries of a model; the document stays as it is."""
+    if isinstance(document, Mapping):
+        document = {key if isinstance(key, str) else repr(key): value for key, value in document.items()}
+    try:
+        model.model_validate(document)
+    except ValidationError as error:
+        raise one_sentence(error) from None
