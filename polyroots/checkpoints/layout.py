@@ -30,8 +30,6 @@ def _state_dict(value: Any) -> Any:
     return value
 
 
-# NaN stands in the metrics of a run that diverged.
-_Number = Annotated[float, Field(strict=True)]
 _Count = Annotated[NonNegativeInt, Field(strict=True)]
 _Weight = Annotated[Tensor, BeforeValidator(_dense)]
 
@@ -106,20 +104,8 @@ class StoredConfig(_Stored):
     precision: Literal["32", "bf16"] = "32"
 
 
-class StoredState(_Stored):
-    """The state that a run resumes from; optimizer and generators check theirs themselves."""
-
-    epoch: _Count
-    step: _Count
-    history: list[dict[str, _Number]]
-    sums: Tensor
-    seconds: Annotated[_Number, Field(ge=0)]
-    optimizer: dict[str, Any]
-    random: dict[str, Any]
-
-
 class StoredTraining(_Stored):
-    """How a network was trained."""
+    """How a network was trained; who resumes a run checks its state."""
 
     epoch: _Count
     step: _Count = 0
@@ -127,7 +113,7 @@ class StoredTraining(_Stored):
     classes: Annotated[list[str], Field(min_length=1)]
     mean: Annotated[list[float], Field(min_length=1)]
     std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
-    state: StoredState | None = None
+    state: dict[str, Any] | None = None
 
 
 def require_layout(model: type[M], document: Any) -> None:
