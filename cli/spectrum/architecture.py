@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polyroots.text import quoted
+from polyroots.text import quoted, shortened
 
 if TYPE_CHECKING:
     from polyroots.checkpoints import Architecture, Geometry
@@ -41,7 +41,7 @@ def architecture_of(
         return None
     if size is not None or geometry.rules:
         what = "size" if size is not None else geometry.rules[0][0]
-        raise click.UsageError(f"--arch {name} gives the geometry of every layer; leave --{what} out")
+        raise click.UsageError(f"--arch {shortened(name, 160)} gives the geometry of every layer; leave --{what} out")
     pairs = {}
     for option in options:
         key, separator, value = option.partition("=")
@@ -52,5 +52,8 @@ def architecture_of(
     if found.is_own_code and ":" in name:
         # As 'python -m' does, so that modules of the working directory are found.
         sys.path.insert(0, str(Path.cwd()))
-        say(f"--arch {name} runs the code of {name.partition(':')[0]}.", screen=console(stderr=True))
+        say(
+            f"--arch {shortened(name, 160)} runs the code of {shortened(name.partition(':')[0], 160)}.",
+            screen=console(stderr=True),
+        )
     return found

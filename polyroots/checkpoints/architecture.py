@@ -65,12 +65,13 @@ class Architecture:
                 model = factory()
         except Exception as error:  # whatever a network of any author raises
             raise InputError(
-                f"{self.name} can't be built: {shortened(str(error), 200) or type(error).__name__}",
+                f"{shortened(self.name, 60)} can't be built: {shortened(str(error), 200) or type(error).__name__}",
                 fields=["arch", "arch_options"],
             ) from error
         if not isinstance(model, nn.Module):
             raise InputError(
-                f"expected {self.name} to return a torch.nn.Module, got {type(model).__name__}", fields=["arch"]
+                f"expected {shortened(self.name, 60)} to return a torch.nn.Module, got {type(model).__name__}",
+                fields=["arch"],
             )
         return model
 
@@ -184,7 +185,7 @@ def layers_of(
         shapes = [f"{name} {tuple(stored[name].shape)}" for name in unfit if name in stored]
         wrong = f"; of another shape in the file: {listed(shapes, 3, characters=60)}" if shapes else ""
         raise InputError(
-            f"{path} doesn't fit {architecture.name}: the file has no such weights of "
+            f"{path} doesn't fit {shortened(architecture.name, 60)}: the file has no such weights of "
             f"{listed(unfit, 3, characters=60)}{wrong}. {remark}",
             fields=["arch", "arch_options"],
         )
@@ -248,7 +249,7 @@ def _differences(
     parts = [
         f"{what}: {listed(names, 3, characters=50)}"
         for what, names in (
-            (f"Only in {architecture.name}", missing),
+            (f"Only in {shortened(architecture.name, 60)}", missing),
             ("only in the file", others),
             ("of another shape", shapes),
         )

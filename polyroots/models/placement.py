@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 from torch import nn
 
 from polyroots.errors import InputError, unknown_name
-from polyroots.text import listed, quoted
+from polyroots.text import listed, quoted, shortened
 
 Place = Literal["plain", "bn", "relu", "bn-relu"]
 Where = Literal["step", "level", "exit"]
@@ -54,7 +54,7 @@ class Placement:
     def __post_init__(self) -> None:
         for place in (self.rho, self.update, self.output):
             if place not in _PLACES:
-                raise InputError(f"unknown place '{place}': expected {', '.join(_PLACES)}")
+                raise InputError(f"unknown place '{shortened(place, 60)}': expected {', '.join(_PLACES)}")
         if self.where not in get_args(Where):
             raise InputError(f"unknown '@{self.where}': expected @step, @level or @exit")
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Complex128
 
 from polyroots.errors import InputError
-from polyroots.text import count_of, quoted
+from polyroots.text import count_of, quoted, shortened
 
 #: The relative tolerance to which a root counts as real and two roots as conjugates of each other.
 PAIRING_TOLERANCE = 1e-12
@@ -170,8 +170,8 @@ def parse_blocks(blocks: str | Iterable[str]) -> tuple[str, ...]:
     for letter in letters:
         if letter not in BLOCKS:
             raise InputError(
-                f"unknown block '{letter}': expected letters separated by commas, L (linear), R (real pair), "
-                "S (symmetric pair), C (complex pair), as in L,L,C"
+                f"unknown block '{shortened(letter, 60)}': expected letters separated by commas, L (linear), "
+                "R (real pair), S (symmetric pair), C (complex pair), as in L,L,C"
             )
     if not letters:
         raise InputError("expected at least one block, as in L,L,C")

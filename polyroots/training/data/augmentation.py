@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from polyroots.errors import InputError, unknown_name
+from polyroots.text import quoted
 from polyroots.training.data.autoaugment import autoaugment
 from polyroots.training.data.draws import integers
 
@@ -81,12 +82,12 @@ def parse(text: str) -> tuple[str, ...]:
     if names == ["none"]:
         return ()
     if "none" in names:
-        raise InputError(f"augmentation '{text}' names none and others; leave none or the others out")
+        raise InputError(f"augmentation {quoted(text)} names none and others; leave none or the others out")
     for name in names:
         if name not in PARTS:
             raise unknown_name("augmentation", name, [*PARTS, "none"])
         if names.count(name) > 1:
-            raise InputError(f"augmentation '{text}' names {name} twice; name each part once")
+            raise InputError(f"augmentation {quoted(text)} names {name} twice; name each part once")
     return tuple(name for name in PARTS if name in names)
 
 
