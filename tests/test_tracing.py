@@ -144,8 +144,29 @@ def test_a_network_s_refusal_is_in_its_own_words(error: type[Exception]) -> None
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize("padding", ["circular", "zeros"])
+@pytest.mark.parametrize("name", ["L,L", "S,C", "R,C"])
+def test_the_operator_of_a_level_is_its_weight(name: str, padding: str) -> None:
+    """Blocks R and C apply alpha0 I + alpha1 A as one convolution; the layer's operator is A."""
+    model = pr.models.build(name, padding=padding, scale=1 / 16, A_init="shifted", placement="smoother")
+    pr.initialize(model)
+    found = pr.model_spectra(model, 8)
+    weights = dict(model.named_parameters())
+    operators = {name: result for name, result in found.items() if name.endswith("A.weight")}
+    assert len(operators) == 4
+    for name, result in operators.items():
+        expected = np.linalg.eigvals(dense_operator(weights[name].detach().double().numpy(), result.layer.conv.size))
+        assert matched_error(result.spectrum.values, expected) < 1e-6
+        assert result.layer.conv.padding == padding
+
+
 def test_a_kernel_that_is_padded_is_no_padded_image() -> None:
-    """A shifted A adds the identity, padded to the size of its kernel."""
-    model = pr.models.build("q2", padding="circular", scale=1 / 16, A_init="shifted")
-    traced, _ = trace_convolutions(model, torch.zeros(1, 3, 32, 32))
-    assert {conv.padding for conv, _, _ in traced if conv.name.endswith("A.weight")} == {"circular"}
+    class Shifted(nn.Conv2d):
+        def forward(self, image: Tensor) -> Tensor:
+            kernel = self.weight + functional.pad(torch.eye(2)[:, :, None, None], (1, 1, 1, 1))
+            return functional.conv2d(functional.pad(image, (1, 1, 1, 1), mode="circular"), kernel)
+
+    layer = Shifted(2, 2, 3, padding=1)
+    ((conv, weight, _),) = trace_convolutions(layer, torch.zeros(1, 2, 6, 6))[0]
+    assert conv.padding == "circular"
+    assert torch.equal((weight - layer.weight)[:, :, 1, 1], torch.eye(2))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from polyroots.models.build import build
 from polyroots.models.config import ModelConfig
+from polyroots.models.operator import ConvOperator
 from polyroots.models.recording import Recorder, Use, record_convolutions, unwrapped, without_wrappers
 from polyroots.spectra import Convolution
 from polyroots.text import listed
@@ -128,12 +129,18 @@ def _traced(name: str, module: nn.Conv2d, uses: list[Use]) -> tuple[TracedConvol
         conv = TracedConvolution(name, size, call.stride, call.dilation, call.groups, _padding_in(uses[0]))
         return conv, call.weight, note
     conv = TracedConvolution(name, size, _two(module.stride), _two(module.dilation), module.groups, _padding_of(module))
-    return conv, calls[0].weight if calls else module.weight, note
+    is_own = isinstance(module, ConvOperator)
+    return conv, calls[0].weight if calls and not is_own else module.weight, note
 
 
 def has_own_forward(module: nn.Conv2d) -> bool:
-    """Return whether a subclass of Conv2d computes something else, such as a standardised weight."""
+    """Return whether a subclass of Conv2d computes something else, such as a standardised weight.
+
+    A `ConvOperator` doesn't: where its forward pass applies alpha0 I + alpha1 A, its operator is still A.
+    """
     kind = type(module)
+    if kind is ConvOperator:
+        return False
     return (kind.forward, kind._conv_forward) != (nn.Conv2d.forward, nn.Conv2d._conv_forward)
 
 
