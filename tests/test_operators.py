@@ -247,6 +247,17 @@ def test_eigenvalues_of_a_defective_matrix_are_not_told_apart() -> None:
     np.testing.assert_allclose(np.sort(q.roots.real), [1, 2, 3], rtol=1e-6)
 
 
+def test_products_in_single_precision_have_its_resolution() -> None:
+    """Eigenvalues that single precision doesn't tell apart count as one, and those near zero as zero."""
+    generator = np.random.default_rng(8)
+    Q, _ = np.linalg.qr(generator.standard_normal((60, 60)))
+    A = (Q @ np.diag(np.repeat([0, 1.0, 2, 4], 15)) @ Q.T).astype(np.float32)
+    found = pr.operator_eigenvalues(LinearOperator((60, 60), matvec=lambda x: A @ x, dtype=np.float32))
+    q = pr.ResidualPolynomial(pr.select_roots(found, 2, "minimax"))
+    np.testing.assert_allclose(np.sort(q.roots.real), [1, 2, 4], rtol=1e-5)
+    assert q.diagnose(found).null == 15
+
+
 def test_a_layer_and_its_size() -> None:
     torch.manual_seed(9)
     layer = torch.nn.Conv2d(3, 3, 3, padding=1)

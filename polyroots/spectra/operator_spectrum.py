@@ -35,9 +35,9 @@ DENSE_LIMIT_GENERAL = 2048
 # Steps of Arnoldi's method, and entries of its basis: 1 GiB of float64.
 _STEPS, _ENTRIES = 150, 2**27
 # Relative to the norm: the residual of a converged Ritz value; a new direction that is rounding; a difference from a
-# Hermitian matrix that is rounding; the finest and the coarsest resolution of an eigenvalue.
+# Hermitian matrix that is rounding; the coarsest resolution of an eigenvalue.
 _CONVERGED, _INVARIANT, _HERMITIAN = 1e-8, 1e-12, 1e-12
-_FINEST, _COARSEST = 8 * np.finfo(float).eps, 1e-7
+_COARSEST = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,16 +211,18 @@ def _is_vector(A: Any) -> bool:
 def _eigenvalues(operator: GeneralOperator, steps: int | None = None) -> OperatorSpectrum:
     """Return the eigenvalues or Ritz values of an operator."""
     normalised, scale = operator.normalized()
+    # Relative to the norm: rounding errors of the products, and of the symbol and LAPACK.
+    finest = 8 * float(np.finfo(operator.products.dtype).eps)
     limit = steps or (DENSE_LIMIT if operator.is_hermitian else DENSE_LIMIT_GENERAL)
     has_symbol = operator.has_symbol
     blocks = normalised.blocks() if has_symbol or operator.shape[0] <= limit else None
     if blocks is None:
         values, residuals = _ritz_values(normalised.products, operator.name, steps or _STEPS)
-        resolution = np.full(len(values), scale * _FINEST * float(np.abs(values).max()))
+        resolution = np.full(len(values), scale * finest * float(np.abs(values).max()))
         return OperatorSpectrum(values * scale, operator, "arnoldi", resolution, residuals)
     if not np.isfinite(blocks).all():
         raise _not_finite(operator.name)
-    values, resolution = _of_blocks(blocks)
+    values, resolution = _of_blocks(blocks, finest)
     return OperatorSpectrum(values * scale, operator, "symbol" if has_symbol else "dense", resolution * scale)
 
 
@@ -230,16 +232,19 @@ def _not_finite(name: str) -> InputError:
 
 
 def _of_blocks(
-    blocks: Inexact[np.ndarray, "k m m"],
+    blocks: Inexact[np.ndarray, "k m m"], finest: float
 ) -> tuple[Complex128[np.ndarray, "N"], Float64[np.ndarray, "N"]]:
-    """Return the eigenvalues of blocks, one after another, and their resolution: rounding errors times conditions."""
+    """Return the eigenvalues of blocks, one after another, and their resolution: rounding errors times conditions.
+
+    `finest` is the share of the norm that rounding errors are.
+    """
     norm = float(np.abs(blocks).sum(axis=2).max())
     if blocks.shape[1] == 1:
         values = blocks[:, 0, 0].astype(np.complex128)
-        return values, np.full(len(values), _FINEST * norm)
-    if not np.abs(blocks - blocks.conj().swapaxes(1, 2)).max() > _FINEST * norm:
+        return values, np.full(len(values), finest * norm)
+    if not np.abs(blocks - blocks.conj().swapaxes(1, 2)).max() > finest * norm:
         values = np.linalg.eigvalsh(blocks).ravel().astype(np.complex128)
-        return values, np.full(len(values), _FINEST * norm)
+        return values, np.full(len(values), finest * norm)
     found, right = np.linalg.eig(blocks)
     with np.errstate(over="ignore", invalid="ignore"):
         try:
@@ -247,7 +252,8 @@ def _of_blocks(
         except np.linalg.LinAlgError:
             # Parallel eigenvectors of a defective eigenvalue.
             conditions = np.full(found.shape, np.inf)
-    resolution = np.clip(_FINEST * norm * np.nan_to_num(conditions, nan=np.inf), _FINEST * norm, _COARSEST * norm)
+    coarsest = max(_COARSEST, finest) * norm
+    resolution = np.clip(finest * norm * np.nan_to_num(conditions, nan=np.inf), finest * norm, coarsest)
     return found.ravel().astype(np.complex128), resolution.ravel()
 
 
