@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from polyroots.errors import PolyrootsError
+from polyroots.errors import PolyrootsError, is_out_of_memory
 from polyroots.escaping import shown
 from polyroots.limits import without_limits
 from polyroots_cli.evaluate import evaluate
@@ -44,7 +44,9 @@ class _Group(click.Group):
         except click.ClickException as error:
             _escape(error)
             raise
-        except MemoryError as error:
+        except (MemoryError, OSError, ImportError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise click.ClickException(f"not enough memory: {str(error) or 'the work is too large'}") from error
 
 

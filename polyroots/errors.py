@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -48,6 +49,23 @@ class ConvergenceError(PolyrootsError, ArithmeticError):
 
 class PrecisionWarning(UserWarning):
     """A result that float64 determines to fewer than four digits."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error is the system's refusal of memory, or of a thread, which needs some.
+
+    >>> is_out_of_memory(MemoryError()), is_out_of_memory(OSError(12, "Cannot allocate memory"))
+    (True, True)
+    >>> is_out_of_memory(OSError(5, "Input/output error"))
+    False
+    """
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, ImportError):  # of a shared library that can't be mapped
+        return "failed to map" in str(error) or "Cannot allocate memory" in str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+    )
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:

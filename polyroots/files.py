@@ -103,7 +103,8 @@ def replacing(path: str | Path, *, make_parents: bool = True) -> Iterator[Path]:
         raise FileError(f"cannot write {path}: {error}; choose another name") from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # it has its final name, or the error is already raised
+                temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

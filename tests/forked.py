@@ -23,7 +23,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
         *("polyroots.training.loop.train", "polyroots.study", "polyroots_cli.main", "polyroots_cli.reporter"),
-        *("forked", "killed", "small_runs"),
+        *("forked", "killed", "small_runs", "victims"),
     ]
 )
 

@@ -241,6 +241,9 @@ def begin(path: str | Path, document: Mapping[str, Any]) -> tuple[Run, bool]:
             fields=["out"],
         ) from None
     except OSError as error:
+        if made:
+            with suppress(OSError):
+                run.path.rmdir()
         raise cannot_write(run.config, error) from error
     return run, made
 
