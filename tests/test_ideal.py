@@ -95,6 +95,19 @@ def test_the_last_step_on_a_jordan_block_is_landaus_constant(n: int) -> None:
     assert norm_of(jordan(n), roots) == pytest.approx(exact, rel=2e-7)
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_causal_kernel_has_a_power_where_the_roots_divide_the_pixels(count: int) -> None:
+    """A = 1 - 0.9 E with a shift E of 16 pixels: (1 - t)^n has the norm 0.9^n, and no q less if n divides 16."""
+    kernel = np.array([-0.9, 1.0, 0.0]).reshape(1, 1, 1, 3)
+    Lambda = pr.eigenvalues(kernel, (1, 16), padding="zeros")
+    proven = pr.ResidualPolynomial([1] * count).diagnose(Lambda, certificates=["ideal"]).certificates
+    assert proven.norm == pytest.approx(0.9**count, rel=1e-12)
+    assert proven.ideal == pytest.approx(0.9**count, rel=1e-7)
+    roots = pr.select_roots(Lambda, count - 1, "ideal")
+    A = dense_operator(kernel, (1, 16), padding="zeros")
+    assert norm_of(A, roots) == pytest.approx(0.9**count, rel=1e-6)
+
+
 @pytest.mark.parametrize("value", [0.8, 1.0, 1.7])
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_jordan_blocks_have_the_value_of_the_semidefinite_program(value: float, count: int) -> None:
