@@ -81,7 +81,7 @@ class Stencil:
 
     def symbol(self) -> Complex128[np.ndarray, "F c c"]:
         """Return the symbol at all frequencies 2 pi k / n, the last axis fastest."""
-        result = np.moveaxis(self.kernel.astype(np.complex128), (0, 1), (-2, -1))
+        result: Any = np.moveaxis(self.kernel.astype(np.complex128), (0, 1), (-2, -1))
         for n, k in zip(self.size, self.taps, strict=True):
             # The first axis of taps becomes the last axis of frequencies.
             modes = phases(np.arange(n), tap_offsets(k, 1), n)
