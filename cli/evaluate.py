@@ -15,8 +15,11 @@ from polyroots_cli.options import PATH, data_dir_option, device_option, json_opt
 @data_dir_option
 @click.option("--limit", type=click.IntRange(min=1), help="Largest number of test images used.")
 @device_option
+@click.option("--run-code", is_flag=True, help="Run the code of a network of your own, MODULE:CALLABLE.")
 @json_option
-def evaluate(checkpoint: Path, data_dir: Path | None, limit: int | None, device: Any, as_json: bool) -> None:
+def evaluate(
+    checkpoint: Path, data_dir: Path | None, limit: int | None, device: Any, run_code: bool, as_json: bool
+) -> None:
     """Evaluate the network of CHECKPOINT on the test images of the data set that it was trained on.
 
     \b
@@ -36,6 +39,7 @@ def evaluate(checkpoint: Path, data_dir: Path | None, limit: int | None, device:
             limit=limit,
             device=device,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
+            run_code=run_code,
         )
     assert loaded.training is not None
     if as_json:

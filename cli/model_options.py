@@ -121,7 +121,7 @@ class NetworkRequest:
         if self.degree is not None:
             require_degree(self.degree, config.blocks)
         for name in ("roots", "alpha_init", "relax", "signs"):
-            if was_given(name) and not config.is_polynomial:
+            if was_given(name) and not (config.is_polynomial or config.is_own):
                 option = name.replace("_", "-")
                 raise click.UsageError(f"{config.name} has no coefficients to set; leave --{option} out")
         return config
@@ -177,8 +177,8 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "model": click.option(
         "--model",
         metavar="NAME",
-        help="q2, q4, q4r, q6, q8; mgnet-ab, mgnet-a, mgnet, mgnet-hx; resnet18, resnet20, resnet32, resnet44. "
-        "[default: q4]",
+        help="q2, q4, q4r, q6, q8; mgnet-ab, mgnet-a, mgnet, mgnet-hx; resnet18, resnet20, resnet32, resnet44; or "
+        "MODULE:CALLABLE, a network of your own, whose code is run. [default: q4]",
     ),
     "blocks": click.option("--blocks", metavar="L,L,C", help="Any sequence of blocks L, R, S, C instead of a name."),
     "degree": click.option(

@@ -75,8 +75,9 @@ class ConsoleReporter(Reporter):
         if self.task is not None:
             self.bar.remove_task(self.task)
         config, source, model = beginning.config, beginning.source, beginning.config.model
+        channels = f", channels {','.join(map(str, model.channels))}" if model.channels else ""
         say(
-            f"{model.title}, {beginning.weights:,} weights, channels {','.join(map(str, model.channels))}; "
+            f"{model.title}, {beginning.weights:,} weights{channels}; "
             f"{source.title}, {source.channels}x{dimensions(source.image_size)}, {model.num_classes} classes; "
             f"{beginning.device}",
             screen=self.console,

@@ -80,8 +80,9 @@ def read_layers(
     else:
         document = read_safetensors(path) if is_safetensors(path) else read_document(path, lazily=True)
     geometry = geometry or Geometry()
-    if is_own(document):
-        checkpoint = checkpoint_of(path, document)
+    checkpoint = checkpoint_of(path, document) if is_own(document) else None
+    # A network of the user's own is read as a state dict: its code, which knows the geometry, is not run.
+    if checkpoint is not None and not checkpoint.config.is_own:
         if geometry.rules or architecture or entry is not None:
             what = geometry.rules[0][0] if geometry.rules else "arch" if architecture else "entry"
             raise InputError(

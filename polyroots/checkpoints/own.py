@@ -56,22 +56,44 @@ class Checkpoint:
     init: dict[str, Any] | None = field(default=None, repr=False)
     training: dict[str, Any] | None = field(default=None, repr=False)
 
-    def model(self) -> nn.Module:
+    def model(self, *, run_code: bool = False, into: nn.Module | None = None) -> nn.Module:
         """Return the network with its weights.
+
+        Parameters
+        ----------
+        run_code : bool
+            Whether the code of a network of the user's own, ``"module:callable"`` in the configuration, may be run; it
+            is never run otherwise.
+        into : nn.Module, optional
+            A network that the weights are loaded into, instead of a new one.
 
         Raises
         ------
+        InputError
+            If the network is one of the user's own, which may not be built here or can't be.
         FileError
             If the weights don't fit the configuration.
         """
-        with torch.device("meta"):
-            shapes = {name: value.shape for name, value in build(self.config).state_dict().items()}
+        if into is None and self.config.is_own and not self.config.name.startswith(":") and not run_code:
+            raise InputError(
+                f"this checkpoint's network is built by the code of {self.config.name}: where you trust it, give "
+                "run_code, or load the weights into a network of your own",
+                fields=["run_code"],
+            )
+        if into is None and self.config.is_own:
+            into = build_empty(self.config)
+        if into is None:
+            with torch.device("meta"):
+                expected = build(self.config).state_dict()
+        else:
+            expected = into.state_dict()
+        shapes = {name: value.shape for name, value in expected.items()}
         if {name: value.shape for name, value in self.weights.items()} != shapes:
             raise FileError(
                 f"the weights of this checkpoint don't fit its own configuration ({self.config.title}): the file is "
                 "damaged or was made by another version of polyroots; use one that is whole"
             )
-        model = build_empty(self.config)
+        model = build_empty(self.config) if into is None else into
         model.load_state_dict(self.weights)
         return model
 

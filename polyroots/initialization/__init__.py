@@ -2,6 +2,7 @@
 
 from polyroots.initialization.network import draw_alphas, operators_to_damp, require_polynomial, set_roots
 from polyroots.initialization.operators import OperatorToDamp, choose_for_all
+from polyroots.initialization.parts import initialize_parts
 from polyroots.initialization.ranking import RankedStrategy, rank
 from polyroots.initialization.report import BlockReport, InitReport, LevelReport, report_as_is, report_on
 from polyroots.initialization.request import FOR_TRAINING, InitRequest, RequestError, Signs
@@ -34,6 +35,7 @@ __all__ = [
     "inert_sentences",
     "initialize",
     "initialize_from",
+    "initialize_parts",
     "levels_tables",
     "operators_to_damp",
     "origin_of",

@@ -11,7 +11,7 @@ from torch import nn
 from polyroots.errors import InputError
 from polyroots.initialization.operators import OperatorToDamp
 from polyroots.initialization.request import Signs
-from polyroots.models import AlphaInit, PolyMgNet, PolyStep, blocks_that_rectify_twice, set_coefficients
+from polyroots.models import AlphaInit, Level, PolyMgNet, PolyStep, blocks_that_rectify_twice, set_coefficients
 from polyroots.polynomials import factors_from_roots
 from polyroots.roots import RootChoice
 
@@ -90,8 +90,13 @@ def set_roots(network: PolyMgNet, choices: Sequence[RootChoice]) -> None:
     InputError
         If coefficients are beyond the network's precision. All or nothing: the network is then left as it was.
     """
+    set_groups([steps for _, steps in network.groups], choices)
+
+
+def set_groups(groups: Sequence[Sequence[PolyStep]], choices: Sequence[RootChoice]) -> None:
+    """Set the coefficients of groups of steps from the roots chosen for their A, all or nothing."""
     chosen: list[tuple[PolyStep, Sequence[float]]] = []
-    for (_, steps), choice in zip(network.groups, choices, strict=True):
+    for steps, choice in zip(groups, choices, strict=True):
         factors = factors_from_roots([step.letter for step in steps], choice.roots.tolist())
         chosen += [(step, factor.coefficients) for step, factor in zip(steps, factors, strict=True)]
     set_coefficients(chosen)
@@ -101,8 +106,10 @@ def draw_alphas(network: PolyMgNet, alpha_init: AlphaInit, seed: int | None = No
     """Set coefficients that don't come from a spectrum; without a seed torch's global generator goes on."""
     if seed is not None:
         torch.manual_seed(seed)
-    chosen: list[tuple[PolyStep, Sequence[float]]] = []
-    for level in network.smoothing_levels:
-        drawn = alpha_init.draw(level.letters, level.operators[0].in_channels)
-        chosen += zip(level.steps, drawn, strict=True)
-    set_coefficients(chosen)
+    set_coefficients([pair for level in network.smoothing_levels for pair in drawn_for(level, alpha_init)])
+
+
+def drawn_for(level: Level, alpha_init: AlphaInit) -> list[tuple[PolyStep, Sequence[float]]]:
+    """Return coefficients for each step of a level, drawn without a spectrum."""
+    drawn = alpha_init.draw(level.letters, level.operators[0].in_channels)
+    return list(zip(level.steps, drawn, strict=True))

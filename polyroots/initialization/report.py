@@ -267,6 +267,23 @@ def report_as_is(
     )
 
 
+def report_of_groups(
+    groups: Sequence[Sequence[PolyStep]], operators: Sequence[OperatorToDamp], origin: str = "as they are"
+) -> InitReport:
+    """Return a report on the coefficients that groups of steps have, each of which shares an operator A."""
+    levels = tuple(_of_steps(operator, steps) for operator, steps in zip(operators, groups, strict=True))
+    return InitReport(
+        strategy=None,
+        options={},
+        degree=sum(len(block.roots) for block in levels[0].blocks) - 1,
+        region=operators[0].target.region,
+        padding=operators[0].padding,
+        network_padding=None,
+        levels=levels,
+        alpha_init=origin,
+    )
+
+
 def _watched(reports: Iterable[LevelReport], on_level: Callable[[LevelReport], None] | None) -> tuple[LevelReport, ...]:
     """Collect reports and pass each one on as it is made."""
     levels = []

@@ -1,6 +1,6 @@
 """Networks: polynomial blocks, levels, Poly-MgNet, and the networks that they are compared with."""
 
-from polyroots.models.build import build, build_empty, channels_last, count_weights
+from polyroots.models.build import build, build_empty, channels_last, count_weights, network_of
 from polyroots.models.coefficient_init import AlphaInit
 from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.cost import Cost, cost
@@ -10,10 +10,11 @@ from polyroots.models.inert import Inert, inert_coefficients
 from polyroots.models.level import Level, MgLevel, SmoothingLevel, set_coefficients
 from polyroots.models.network import MgNet, Network, PolyMgNet, plain_name
 from polyroots.models.operator import ConvOperator, Init
+from polyroots.models.own import PolyPart, poly_parts
 from polyroots.models.placement import PLACEMENTS, Placement
 from polyroots.models.poly_block import PolyBlock
 from polyroots.models.recording import Recorder, record_convolutions, unwrapped
-from polyroots.models.rectified import Rectified, blocks_that_rectify_twice, rectified_coefficients
+from polyroots.models.rectified import Rectified, blocks_that_rectify_twice, rectified_coefficients, rectifying_blocks
 from polyroots.models.registry import NAMED_BLOCKS, NAMES, blocks_of, name_for_blocks, name_for_degree, parse_scale
 from polyroots.models.step import ExtractorStep, PolyStep, Step
 from polyroots.models.tracing import TracedConvolution, convolutions, has_own_forward, trace_convolutions
@@ -38,6 +39,7 @@ __all__ = [
     "Placement",
     "PolyBlock",
     "PolyMgNet",
+    "PolyPart",
     "PolyStep",
     "Recorder",
     "Rectified",
@@ -59,10 +61,13 @@ __all__ = [
     "model_config",
     "name_for_blocks",
     "name_for_degree",
+    "network_of",
     "parse_scale",
     "plain_name",
+    "poly_parts",
     "record_convolutions",
     "rectified_coefficients",
+    "rectifying_blocks",
     "set_coefficients",
     "trace_convolutions",
     "unwrapped",

@@ -10,6 +10,7 @@ from torch import nn
 from polyroots.errors import InputError
 from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.network import MgNet, Network, PolyMgNet
+from polyroots.models.own import own_network
 from polyroots.text import listed
 
 N = TypeVar("N", bound=nn.Module)
@@ -43,6 +44,11 @@ def build(name: str | ModelConfig, **config: Any) -> Network:
     1385554
     """
     complete = name if isinstance(name, ModelConfig) else model_config(name, **config)
+    if complete.is_own:
+        raise InputError(
+            f"{complete.name} is code of your own: call it yourself; as the model of a configuration it is trained",
+            fields=["model"],
+        )
     try:
         if complete.is_resnet:
             # Only here: importing torchvision takes as long as importing torch.
@@ -60,14 +66,34 @@ def build(name: str | ModelConfig, **config: Any) -> Network:
 
 
 def channels_last(network: N) -> N:
-    """Return the network with its weights in the memory format in which convolutions are fastest."""
+    """Return the network with its weights in the memory format in which convolutions of images are fastest."""
+    if any(weight.dim() > 4 for weight in network.parameters()):
+        return network
     # The annotations of torch 2.11 leave the memory format out.
     converted: N = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     return converted
 
 
-def build_empty(config: ModelConfig) -> Network:
-    """Return a network whose weights are not drawn, but still have to be loaded."""
+def network_of(config: ModelConfig) -> nn.Module:
+    """Return the network of a configuration, as `build` does, also that of the user's own, whose code is run.
+
+    A callable ``"module:callable"`` returns any nn.Module, and gets as many of num_classes, in_channels and image_size
+    as it has parameters for.
+
+    Raises
+    ------
+    InputError
+        As `build`; also if the callable is not there, fails, or returns something else.
+    """
+    return own_network(config) if config.is_own else build(config)
+
+
+def build_empty(config: ModelConfig) -> nn.Module:
+    """Return a network whose weights still have to be loaded; only that of the user's own draws them."""
+    if config.is_own:
+        # Buffers that are no part of a state dict would be lost on the meta device.
+        with torch.random.fork_rng(devices=[]):
+            return own_network(config)
     with torch.device("meta"):
         network = build(config)
     return network.to_empty(device="cpu")

@@ -12,7 +12,7 @@ from polyroots.arguments import pair
 from polyroots.errors import InputError, one_sentence, unknown_name
 from polyroots.models.operator import Init, Padding
 from polyroots.models.placement import Placement, placements_for
-from polyroots.models.registry import MGNETS, RESNETS, blocks_of, default_channels
+from polyroots.models.registry import MGNETS, RESNETS, blocks_of, default_channels, is_own
 from polyroots.models.step import Alphas
 from polyroots.polynomials import degree_of
 from polyroots.text import quoted
@@ -22,6 +22,9 @@ _Channels = Annotated[int, Field(gt=0, le=65_536)]
 _Steps = Annotated[int, Field(gt=0, le=10_000)]
 _Pixels = Annotated[int, Field(gt=0, le=65_536)]
 _Classes = Annotated[int, Field(gt=0, le=10_000_000)]
+
+# Fields that networks without levels of ours don't have.
+_OF_LEVELS = ("padding", "placement", "quadratic_placement", "steps", "steps_per_A", "alphas", "A_init")
 
 # Steps of a MgNet's level in the paper and in [2,2,2,2]-256-B^l.
 _MGNET_STEPS = 2
@@ -33,7 +36,8 @@ class ModelConfig(BaseModel):
     Attributes
     ----------
     name : str
-        A name in `NAMES` or a block sequence such as ``"L,L,C"``.
+        A name in `NAMES`, a block sequence such as ``"L,L,C"``, or ``"module:callable"``, a function or class of the
+        user's own that returns a network.
     image_size : (H, W)
         Of the network's input, in pixels.
     in_channels : int
@@ -90,6 +94,13 @@ class ModelConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
+        if self.is_own:
+            self._leave_out(*_OF_LEVELS, "max_pool")
+            if self.channels:
+                raise ValueError(
+                    f"{self.name} chooses its channels itself, got {_commas(self.channels)}; leave them out"
+                )
+            return self
         if self.is_resnet:
             self._check_resnet()
             return self
@@ -103,7 +114,7 @@ class ModelConfig(BaseModel):
         return self
 
     def _check_resnet(self) -> None:
-        self._leave_out("padding", "placement", "quadratic_placement", "steps", "steps_per_A", "alphas", "A_init")
+        self._leave_out(*_OF_LEVELS)
         stages = len(RESNETS[self.name].depths)
         if len(self.channels) != stages:
             raise ValueError(f"{self.name} has {stages} stages, got channels for {len(self.channels)}")
@@ -144,7 +155,12 @@ class ModelConfig(BaseModel):
     @property
     def is_polynomial(self) -> bool:
         """Whether this is a Poly-MgNet."""
-        return not self.is_resnet and self.name not in MGNETS
+        return not self.is_own and not self.is_resnet and self.name not in MGNETS
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this is a network of the user's own, which may have polynomial blocks in it."""
+        return is_own(self.name)
 
     @property
     def has_full_transitions(self) -> bool:
@@ -176,7 +192,9 @@ class ModelConfig(BaseModel):
 
     @property
     def title(self) -> str:
-        """Name, for a long block sequence its length, as in "60 blocks"."""
+        """Name; of a long block sequence its length, as in "60 blocks"; of a user's own network without its module."""
+        if self.is_own:
+            return self.name.partition(":")[2]
         return self.name if len(self.name) <= 12 else f"{len(self.blocks)} blocks"
 
     @property
@@ -205,7 +223,7 @@ class ModelConfig(BaseModel):
         InputError
             If the network has no such level.
         """
-        if self.is_resnet:
+        if self.is_resnet or self.is_own:
             raise InputError(f"{self.name} has no levels; use the checkpoint of a Poly-MgNet such as q4")
         if not 1 <= level <= len(self.channels):
             raise InputError(f"expected a level from 1 to {len(self.channels)}, got {level}")

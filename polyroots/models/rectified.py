@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from polyroots.models.inert import begins_at_zero, polynomial_network
+from polyroots.models.level import Level
 from polyroots.models.network import PolyMgNet
 from polyroots.models.placement import has_relu
 
@@ -37,18 +38,22 @@ def blocks_that_rectify_twice(network: PolyMgNet) -> list[list[bool]]:
     Before it is the place rho; after it are the update, or in the network's very first step, where u = 0, the output.
     Only linear blocks count: the polynomials of the others have A in them, and A s has both signs.
     """
-    found = []
-    for number, level in enumerate(network.smoothing_levels, 1):
-        flags = []
-        for index, step in enumerate(level.steps):
-            places = [step.update]
-            if begins_at_zero(number, index):
-                places.append(step.output)
-                if len(level.steps) == 1:
-                    places.append(level.output)
-            flags.append(step.letter == "L" and has_relu(step.rho) and any(map(has_relu, places)))
-        found.append(flags)
-    return found
+    return [
+        rectifying_blocks(level, begins_at_zero(number, 0)) for number, level in enumerate(network.smoothing_levels, 1)
+    ]
+
+
+def rectifying_blocks(level: Level, begins: bool) -> list[bool]:
+    """Return which blocks of a level rectify twice, see `blocks_that_rectify_twice`; `begins` if it is given u = 0."""
+    flags = []
+    for index, step in enumerate(level.steps):
+        places = [step.update]
+        if begins and index == 0:
+            places.append(step.output)
+            if len(level.steps) == 1:
+                places.append(level.output)
+        flags.append(step.letter == "L" and has_relu(step.rho) and any(map(has_relu, places)))
+    return flags
 
 
 def rectified_coefficients(model: nn.Module) -> list[Rectified]:

@@ -85,6 +85,11 @@ RESNETS: dict[str, ResNetKind] = {
 NAMES = (*NAMED_BLOCKS, *MGNETS, *RESNETS)
 
 
+def is_own(name: str) -> bool:
+    """Whether a name is that of the user's own network: ``"module:callable"``, or ``":Class"`` of a given object."""
+    return ":" in name
+
+
 def blocks_of(name: str) -> tuple[str, ...]:
     """Return the block sequence of a Poly-MgNet's name, which may itself be a sequence.
 
@@ -138,6 +143,8 @@ def default_channels(name: str, image_size: Sequence[int], scale: float = 1.0) -
     >>> default_channels("q2", (32, 32)), default_channels("q2", (8, 8)), default_channels("resnet18", (32, 32), 0.5)
     ((64, 128, 256, 256), (32, 64), (32, 64, 128, 256))
     """
+    if is_own(name):
+        return ()
     if name in RESNETS:
         kind = RESNETS[name]
         w = scaled_width(kind.width, scale)

@@ -9,7 +9,7 @@ from typing import Any
 
 from polyroots.errors import FileError, InputError
 from polyroots.initialization import operators_to_damp, report_as_is
-from polyroots.models import PolyMgNet, count_weights
+from polyroots.models import PolyMgNet
 from polyroots.training import LoadedRun, Snapshot, TrackedLevel, TrackedOperator
 
 #: The two moments at which a report shows a network.
@@ -104,11 +104,12 @@ def summarise(run: LoadedRun) -> RunSummary:
     FileError
         If the run is damaged, or was interrupted before its first network was saved.
     """
-    network = run.model
     snapshots: dict[str, Snapshot] = {}
     reports: dict[str, Sequence[Mapping[str, Any]]] = {}
     remarks: list[str] = []
-    if run.config.model.is_resnet:
+    if run.config.model.is_own:
+        remarks.append("Spectra of a network of your own are shown where they were tracked (track_spectrum).")
+    elif run.config.model.is_resnet:
         remarks.append(f"A {run.config.model.name} has no convolution A, and so no roots.")
     else:
         for when, what in ((BEFORE, "before training"), (AFTER, "as it was last saved")):
@@ -125,7 +126,7 @@ def summarise(run: LoadedRun) -> RunSummary:
     return RunSummary(
         run,
         run.run.read_config(),
-        count_weights(network),
+        run.weights,
         (run.last.training or {}).get("epoch", 0),
         _operators(run, snapshots, reports),
         tuple(run.snapshots),

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from polyroots.checkpoints import load_checkpoint
 from polyroots.errors import FileError, InputError
-from polyroots.models import build_empty, count_weights
 from polyroots.study.directory import StudyDirectory
 from polyroots.text import listed
 from polyroots.training import LoadedRun, Run, TrainConfig, load_run
@@ -132,7 +131,7 @@ def results_of(directory: str | Path) -> Results:
             config,
             _start_of(loaded),
             loaded.result.get("data", config.dataset),
-            count_weights(build_empty(config.model)),
+            loaded.weights,
             last,
             best,
         )

@@ -105,7 +105,7 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
     source = _described(dataset, None if data_dir is None else Path(data_dir))
     network = _network_of(settings, source)
     for name in OF_POLYNOMIALS:
-        if name in settings and not network.is_polynomial:
+        if name in settings and not (network.is_polynomial or (network.is_own and name in _OF_TRAINING)):
             raise InputError(f"{network.name} has no coefficients, so {name} doesn't apply; leave it out")
     if "roots" in settings:
         require_strategy(settings["roots"])
@@ -145,14 +145,14 @@ def _admits_words(annotation: Any) -> bool:
 def value_of(name: str, config: TrainConfig) -> Any:
     """Return the value of a setting in a configuration; None where its network has no such setting."""
     model = config.model
-    if name in OF_POLYNOMIALS and not model.is_polynomial:
+    if name in OF_POLYNOMIALS and not (model.is_polynomial or (model.is_own and name in _OF_TRAINING)):
         return None
     if name in _OF_SPECTRA and config.alpha_init != "spectrum":
         return None
     if name in ("model", "degree"):
         return model.name if name == "model" else model.degree
     if name in _OF_NETWORK:
-        if model.is_resnet and name not in ("channels", "max-pool"):
+        if model.is_own or (model.is_resnet and name not in ("channels", "max-pool")):
             return None
         value = getattr(model, _OF_NETWORK[name])
         is_default = value is None and _OF_NETWORK[name] in _PLACEMENTS

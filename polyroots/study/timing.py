@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from polyroots.models import build, channels_last
+from polyroots.models import channels_last, network_of
 from polyroots.study.plan import Plan, PlannedRun
 from polyroots.training import (
     EVALUATION_BATCH,
@@ -103,7 +103,7 @@ def _time(config: TrainConfig) -> tuple[str, float, float]:
     """Return the device's name and seconds of a training step and of an image's evaluation."""
     fabric = one_device(config.device, config.precision)
     with torch.random.fork_rng(devices=[]), memory_errors(config):
-        model = channels_last(build(config.model))
+        model = channels_last(network_of(config.model))
         network, optimizer = fabric.setup(model, make_optimizer(model, config))
         shape = (config.model.in_channels, *config.model.image_size)
 

@@ -8,7 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from polyroots.training.config import CHANGEABLE, Device, TrainConfig, train_config
-from polyroots.training.data import SOURCES, CacheWarning, DataSet, Source, Split, describe_data, open_data
+from polyroots.training.data import (
+    EVALUATION_BATCH,
+    SOURCES,
+    CacheWarning,
+    DataSet,
+    Source,
+    Split,
+    describe_data,
+    open_data,
+)
 from polyroots.training.loop.interruption import SIGNALS, Interruption
 from polyroots.training.loop.optimizer import make_optimizer
 from polyroots.training.loop.reporter import Beginning, Reporter
@@ -23,25 +32,25 @@ if TYPE_CHECKING:
     from polyroots.training.loop.device import describe, memory_errors, one_device
     from polyroots.training.loop.epoch import DivergedError
     from polyroots.training.loop.evaluate import (
-        EVALUATION_BATCH,
         Scores,
         evaluate,
         evaluate_checkpoint,
         normalised_test_images,
     )
+    from polyroots.training.loop.fit import fit
+    from polyroots.training.loop.result import StoppedError, TrainResult
     from polyroots.training.loop.train import resume, train
-    from polyroots.training.loop.trainer import StoppedError, TrainResult
 
 # The module of `polyroots.training.loop` that defines each name that needs Fabric.
 _LAZY = {
-    "EVALUATION_BATCH": "evaluate",
     "DivergedError": "epoch",
     "Scores": "evaluate",
-    "StoppedError": "trainer",
-    "TrainResult": "trainer",
+    "StoppedError": "result",
+    "TrainResult": "result",
     "describe": "device",
     "evaluate": "evaluate",
     "evaluate_checkpoint": "evaluate",
+    "fit": "fit",
     "memory_errors": "device",
     "normalised_test_images": "evaluate",
     "one_device": "device",
@@ -78,6 +87,7 @@ __all__ = [
     "differences",
     "evaluate",
     "evaluate_checkpoint",
+    "fit",
     "load_config",
     "load_run",
     "make_optimizer",

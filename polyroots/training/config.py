@@ -82,7 +82,7 @@ class TrainConfig(BaseModel):
         Value in 0..255 of pixels that augmentation takes from outside of the image.
     normalisation : str
         ``"exact"``, by the mean and standard deviation of the training images, or ``"authors"``, by the numbers of the
-        authors' code for CIFAR-10.
+        authors' code for CIFAR-10; ``"none"`` for data of the user's own.
     seed : int
         Seed of weights, order and augmentation.
     device : str
@@ -128,7 +128,7 @@ class TrainConfig(BaseModel):
     bn_recalibrate: PositiveInt | None = None
     augment: str
     fill: int = Field(ge=0, le=255)
-    normalisation: Literal["exact", "authors"] = "exact"
+    normalisation: Literal["exact", "authors", "none"] = "exact"
     seed: NonNegativeInt = Field(default=7, lt=2**32)
     device: Device = "auto"
     devices: PositiveInt = 1
@@ -232,7 +232,8 @@ def train_config(dataset: str, model: ModelConfig, recipe: str | None = None, **
             raise unknown_name("field", name, TrainConfig.model_fields)
     given = {name: value for name, value in fields.items() if value is not None}
     # Files of earlier versions, without these fields, have the paper's choice; new configurations that for training.
-    is_chosen = model.is_polynomial and AlphaInit.parse(given.get("alpha_init", "spectrum")).needs_spectrum
+    has_roots = AlphaInit.parse(given.get("alpha_init", "spectrum")).needs_spectrum
+    is_chosen = has_roots and (model.is_polynomial or model.is_own)
     chosen = (FOR_TRAINING if is_chosen else {}) | fields_of(dataset, recipe) | given
     if "normalisation" not in given and model.in_channels != len(AUTHORS.std):
         # The paper's recipe is for colour images.

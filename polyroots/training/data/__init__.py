@@ -3,9 +3,10 @@
 from polyroots.training.data.cache import CacheWarning, cache_directory
 from polyroots.training.data.source import Part, Progress, Source
 from polyroots.training.data.sources import SOURCES, describe_data, open_data
-from polyroots.training.data.split import DataSet, Split
+from polyroots.training.data.split import EVALUATION_BATCH, DataSet, Split
 
 __all__ = [
+    "EVALUATION_BATCH",
     "SOURCES",
     "CacheWarning",
     "DataSet",

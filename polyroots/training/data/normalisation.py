@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Shaped, UInt8
 from torch import Tensor
 
-from polyroots.training.data.split import Split
+from polyroots.training.data.split import SampleSet, Split
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,30 @@ class Normalisation:
         """Return the normalised images of a batch."""
         scale, offset = _scale_and_offset(self, images.device)
         return images * scale - offset
+
+
+@dataclass(frozen=True)
+class AsGiven(Normalisation):
+    """No normalisation, of inputs that a data set of the user's own has prepared; bytes become numbers in 0..1."""
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __call__(self, images: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
+        """Return the inputs."""
+        return images / 255 if images.dtype == torch.uint8 else images
+
+
+def normalisation_for(choice: str, samples: SampleSet) -> Normalisation:
+    """Return the normalisation of a name in `TrainConfig.normalisation`."""
+    if choice == "none" or not isinstance(samples, Split):
+        return AsGiven()
+    return AUTHORS if choice == "authors" else Normalisation.of(samples)
+
+
+def laid_out(inputs: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
+    """Return images in the memory format in which convolutions are fastest, and other inputs as they are."""
+    return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
 
 
 #: The authors' for CIFAR-10. The deviations are widely copied; those of all its pixels are .2470, .2435, .2616.

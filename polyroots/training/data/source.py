@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from polyroots.errors import InputError
 from polyroots.training.data.split import DataSet, Split, hold_out
@@ -41,6 +41,8 @@ class Source(ABC):
     image_size: tuple[int, int]
     classes: tuple[str, ...]
     counts: tuple[int, int]
+    #: The network of the user's own that is trained on them; None for one that a configuration describes.
+    network: Any = None
 
     def load(self, limit: int | None = None, progress: Progress | None = None, val_fraction: float = 0.0) -> DataSet:
         """Return all images, in memory.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +18,38 @@ SPLIT_SEED = 20250219
 
 _PORTION_BYTES = 2**26
 
+#: Number of images of a batch in evaluation: it fills a device and fits into its memory.
+EVALUATION_BATCH = 512
+
 #: Images and classes of some samples.
 Samples = tuple[UInt8[Tensor, "batch C H W"], Int64[Tensor, "batch"]]
 
 
+class SampleSet(ABC):
+    """Samples, which are taken in batches."""
+
+    #: Samples of a batch in evaluation: it fills a device and fits into its memory.
+    evaluation_batch = EVALUATION_BATCH
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    @abstractmethod
+    def batches(self, groups: Sequence[Int64[Tensor, "_"]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the inputs and the classes of each group of samples."""
+
+    @abstractmethod
+    def subset(self, chosen: Int64[Tensor, "n"]) -> SampleSet:
+        """Return the set of some samples."""
+
+    @abstractmethod
+    def update(self, digest: Any) -> None:
+        """Add what identifies the samples to a digest of hashlib."""
+
+
 @dataclass(frozen=True)
-class Split:
+class Split(SampleSet):
     """Images and their classes.
 
     Attributes
@@ -48,6 +76,17 @@ class Split:
         """Return the images and classes of some samples."""
         return self.images[chosen if self.rows is None else self.rows[chosen]], self.labels[chosen]
 
+    def batches(self, groups: Sequence[Int64[Tensor, "_"]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the images and the classes of each group of samples."""
+        return map(self.take, groups)
+
+    def update(self, digest: Any) -> None:
+        """Add number, shape, classes and images to a digest of hashlib."""
+        digest.update(str((len(self), *self.images.shape[1:])).encode())
+        digest.update(self.labels.numpy().tobytes())
+        for chosen in self.portions():
+            digest.update(self.take(chosen)[0].numpy().tobytes())
+
     def portions(self) -> Sequence[Int64[Tensor, "_"]]:
         """Return the indices of all samples in portions whose images fit into memory."""
         return torch.arange(len(self)).split(max(1, _PORTION_BYTES // max(1, self.image_bytes)))
@@ -63,24 +102,29 @@ class Split:
 
 
 @dataclass(frozen=True)
-class DataSet:
+class SampleSets:
+    """Training samples, test samples, and validation samples if some training samples are held out."""
+
+    train: SampleSet
+    test: SampleSet
+    validation: SampleSet | None = None
+
+    def fingerprint(self) -> str:
+        """Return a hash of what identifies the samples, in their order; of images all of them and their classes."""
+        digest = hashlib.blake2b(digest_size=16)
+        for split in (self.train, self.test, self.validation):
+            if split is not None:
+                split.update(digest)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class DataSet(SampleSets):
     """Training images, test images, and validation images if some training images are held out."""
 
     train: Split
     test: Split
     validation: Split | None = None
-
-    def fingerprint(self) -> str:
-        """Return a hash of all images and classes, in their order."""
-        digest = hashlib.blake2b(digest_size=16)
-        for split in (self.train, self.test, self.validation):
-            if split is None:
-                continue
-            digest.update(str((len(split), *split.images.shape[1:])).encode())
-            digest.update(split.labels.numpy().tobytes())
-            for chosen in split.portions():
-                digest.update(split.take(chosen)[0].numpy().tobytes())
-        return digest.hexdigest()
 
 
 def split_from(images: UInt8[np.ndarray, "N C H W"], labels: Integer[np.ndarray, "N"]) -> Split:

@@ -111,6 +111,8 @@ def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, 
 
 def has_unused_weights(config: ModelConfig) -> bool:
     """Whether a network has weights that its logits don't depend on, such as those of an A that is never applied."""
+    if config.is_own:
+        return True  # it isn't known
     with torch.device("meta"):
         network = build(config)
         images = torch.zeros(2, config.in_channels, *config.image_size)

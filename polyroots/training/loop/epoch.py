@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int64, Shaped
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from polyroots.errors import PolyrootsError
+from polyroots.errors import InputError, PolyrootsError
 from polyroots.training.config import TrainConfig
 from polyroots.training.data.augmentation import augment, parse
 from polyroots.training.data.batches import Batch, epoch_order, part_of, portions, split_batches
 from polyroots.training.data.draws import Draws
-from polyroots.training.data.normalisation import Normalisation
-from polyroots.training.data.split import Samples, Split
+from polyroots.training.data.normalisation import Normalisation, laid_out
+from polyroots.training.data.split import SampleSet, Split
 from polyroots.training.loop.feed import Feed
 from polyroots.training.loop.interruption import Interruption
 from polyroots.training.loop.optimizer import rate_at, set_rate
@@ -66,21 +66,26 @@ class EpochLoop:
     network: nn.Module
     optimizer: Optimizer
     feed: Feed
-    split: Split
+    split: SampleSet
     normalise: Normalisation
     reporter: Reporter
     interruption: Interruption
     require_in_place: Callable[[], None] = lambda: None
 
+    @cached_property
+    def _sizes(self) -> list[int]:
+        """Number of images of each step of an epoch."""
+        return [len(batch) for batch in self._batches(1)]
+
     @property
     def count(self) -> int:
-        """Number of training images."""
-        return len(self.split)
+        """Number of training images of an epoch."""
+        return sum(self._sizes)
 
-    @cached_property
+    @property
     def steps(self) -> int:
         """Number of steps of an epoch."""
-        return len(self._batches(1))
+        return len(self._sizes)
 
     def run(self, state: RunState) -> bool:
         """Train on every image once, or on those that are left of an interrupted epoch.
@@ -142,20 +147,31 @@ class EpochLoop:
         }
 
     def _batches(self, epoch: int) -> list[Batch]:
-        order = epoch_order(self.config.seed, epoch, self.count)
+        own = self.feed.batches(epoch)
+        if own is not None:
+            if epoch > 1 and [len(batch) for batch in own] != self._sizes:
+                raise InputError(
+                    f"the batch sampler has other numbers or sizes of batches in epoch {epoch} than in the first one: "
+                    "expected the same in every epoch"
+                )
+            return own
+        order = epoch_order(self.config.seed, epoch, len(self.split))
         return split_batches(order, self.config.batch_size, self.config.processes)
 
     def _done(self, step: int) -> int:
         """Return the number of images in the first steps of an epoch."""
-        return self.count if step == self.steps else step * self.config.batch_size
+        return sum(self._sizes[:step])
 
-    def _on_device(self, parts: list[Batch], epoch: int) -> Iterator[Samples]:
+    def _on_device(self, parts: list[Batch], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield augmented images and classes of each batch."""
+        if not isinstance(self.split, Split):
+            yield from self.feed.load(parts, epoch)
+            return
         names = parse(self.config.augment)
         draws = Draws(self.config.seed, epoch, self.count) if names else None
         groups = portions(parts, self.split.image_bytes)
         chosen = [torch.cat(group) for group in groups]
-        for group, samples, (images, labels) in zip(groups, chosen, self.feed.load(chosen), strict=True):
+        for group, samples, (images, labels) in zip(groups, chosen, self.feed.load(chosen, epoch), strict=True):
             if draws is not None:
                 images = augment(names, images, draws.of(samples), self.config.fill)
             sizes = [len(batch) for batch in group]
@@ -177,7 +193,7 @@ class EpochLoop:
 
     def _step(
         self,
-        images: UInt8[Tensor, "batch C H W"],
+        images: Shaped[Tensor, "batch ..."],
         labels: Int64[Tensor, "batch"],
         share: float,
         sums: Float32[Tensor, "2"],
@@ -185,7 +201,7 @@ class EpochLoop:
         """Take a step, and set `sums` to the summed loss and the number of correctly classified images."""
         # Before the forward pass: CUDA graphs need their memory back before they run again.
         self.optimizer.zero_grad(set_to_none=True)
-        logits = self.network(self.normalise(images).contiguous(memory_format=torch.channels_last))
+        logits = self.network(laid_out(self.normalise(images)))
         loss = cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
         # Processes average their gradients, so each is weighted by its share of the step's images.
         self.fabric.backward(loss if share == 1 else loss * share)

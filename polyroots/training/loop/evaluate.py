@@ -18,14 +18,12 @@ from polyroots.errors import InputError
 from polyroots.models import ModelConfig, channels_last
 from polyroots.text import count_of, listed
 from polyroots.training.config import Device
-from polyroots.training.data.normalisation import Normalisation
+from polyroots.training.data.given import GIVEN
+from polyroots.training.data.normalisation import Normalisation, laid_out
 from polyroots.training.data.source import Progress, Source
 from polyroots.training.data.sources import open_data
-from polyroots.training.data.split import Split
+from polyroots.training.data.split import SampleSet, Split
 from polyroots.training.loop.device import one_device
-
-#: Number of images of a batch: it fills a device and fits into its memory.
-EVALUATION_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Scores:
         return asdict(self)
 
 
-def evaluate(model: nn.Module, split: Split, normalise: Normalisation, device: torch.device) -> Scores:
+def evaluate(model: nn.Module, split: SampleSet, normalise: Normalisation, device: torch.device) -> Scores:
     """Return the loss and the accuracy of a network on a split.
 
     Parameters
@@ -84,7 +82,7 @@ def scores_from(sums: Float32[Tensor, "2"], count: int) -> Scores:
 @torch.no_grad()
 def evaluation_sums(
     model: nn.Module,
-    split: Split,
+    split: SampleSet,
     normalise: Normalisation,
     device: torch.device,
     stops: Callable[[], bool] = lambda: False,
@@ -92,11 +90,11 @@ def evaluation_sums(
     """Return summed loss and number of correctly classified images, of the batches before `stops` returned True."""
     model.eval()
     sums = torch.zeros(2, device=device)
-    for chosen in torch.arange(len(split), device=split.labels.device).split(EVALUATION_BATCH):
+    for samples in split.batches(torch.arange(len(split)).split(split.evaluation_batch)):
         if stops():
             break
-        images, labels = (values.to(device) for values in split.take(chosen))
-        logits = model(normalise(images).contiguous(memory_format=torch.channels_last))
+        images, labels = (values.to(device) for values in samples)
+        logits = model(laid_out(normalise(images)))
         sums[0] += cross_entropy(logits, labels, reduction="sum")
         sums[1] += (logits.argmax(1) == labels).sum()
     return sums
@@ -109,6 +107,7 @@ def evaluate_checkpoint(
     limit: int | None = None,
     device: Device = "auto",
     progress: Progress | None = None,
+    run_code: bool = False,
 ) -> tuple[Scores, Source]:
     """Return the scores of a trained network on the test images of its data set, and the data set.
 
@@ -124,6 +123,8 @@ def evaluate_checkpoint(
         ``"cpu"``, ``"cuda"`` or ``"mps"``; ``"auto"`` takes an accelerator where there is one.
     progress : callable, optional
         Called with (done, total) while images are read.
+    run_code : bool
+        Whether the code of a network of the user's own may be run, see `polyroots.Checkpoint.model`.
 
     Returns
     -------
@@ -149,7 +150,7 @@ def evaluate_checkpoint(
     trained = checkpoint.training
     assert trained is not None
     fabric = one_device(device, trained["config"].get("precision", "32"))
-    model = channels_last(checkpoint.model()).to(fabric.device)
+    model = channels_last(checkpoint.model(run_code=run_code)).to(fabric.device)
     with fabric.autocast():
         scores = evaluate(model, test, normalise, fabric.device)
     if not math.isfinite(scores.loss):
@@ -200,6 +201,11 @@ def _test_data(
     if checkpoint.training is None:
         raise InputError("this checkpoint has not been trained yet; train it with 'polyroots train --init FILE'")
     trained = checkpoint.training
+    if trained["config"]["dataset"] == GIVEN:
+        raise InputError(
+            "the network was trained on data that were given to pr.training.fit, which the checkpoint doesn't contain: "
+            "its scores are in metrics.csv of the run, and fit(..., resume=True) returns them"
+        )
     source = open_data(trained["config"]["dataset"], data_dir or trained["config"]["data_dir"])
     if list(source.classes) != trained["classes"]:
         raise InputError(

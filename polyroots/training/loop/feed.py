@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from polyroots.training.config import TrainConfig
 from polyroots.training.data.batches import Batch
-from polyroots.training.data.split import Samples, Split
+from polyroots.training.data.given import GivenSamples
+from polyroots.training.data.split import Samples, SampleSet, Split
 
 # Splits up to this size are kept on the device: 40,000 photos of 128x128 pixels.
 _RESIDENT_BYTES = 2**31
@@ -21,9 +22,13 @@ _RESIDENT_BYTES = 2**31
 class Feed(ABC):
     """Images and classes of successive groups of samples, on a device."""
 
+    def batches(self, epoch: int) -> list[Batch] | None:
+        """Return the batches of an epoch where the data has an order of its own; None where the seed decides it."""
+        return None
+
     @abstractmethod
-    def load(self, portions: Sequence[Batch]) -> Iterator[Samples]:
-        """Yield the images and classes of each group of samples."""
+    def load(self, portions: Sequence[Batch], epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the images and classes of each group of samples of an epoch."""
 
 
 class DeviceFeed(Feed):
@@ -33,7 +38,7 @@ class DeviceFeed(Feed):
         self.split = split.to(device)
         self.device = device
 
-    def load(self, portions: Sequence[Batch]) -> Iterator[Samples]:
+    def load(self, portions: Sequence[Batch], epoch: int = 0) -> Iterator[Samples]:
         """Yield the images and classes of each group of samples."""
         for chosen in portions:
             yield self.split.take(chosen.to(self.device, non_blocking=True))
@@ -57,7 +62,7 @@ class WorkerFeed(Feed):
             generator=torch.Generator(),  # by default it draws from the global generator
         )
 
-    def load(self, portions: Sequence[Batch]) -> Iterator[Samples]:
+    def load(self, portions: Sequence[Batch], epoch: int = 0) -> Iterator[Samples]:
         """Yield the images and classes of each group of samples."""
         self._portions[:] = [chosen.tolist() for chosen in portions]
         for images, labels in self._loader:
@@ -87,8 +92,28 @@ class _GroupSampler:
         return len(self.portions)
 
 
-def make_feed(split: Split, device: torch.device, config: TrainConfig) -> Feed:
+class GivenFeed(Feed):
+    """A feed from a data set of the user's own; what it draws depends on seed, epoch and sample alone."""
+
+    def __init__(self, samples: GivenSamples, device: torch.device, config: TrainConfig) -> None:
+        self.samples, self.device, self.seed = samples, device, config.seed
+        self.workers = config.workers if config.loading == "workers" else samples.workers
+
+    def batches(self, epoch: int) -> list[Batch] | None:
+        """Return the batches of a data loader's own sampler; None without one."""
+        return self.samples.own_batches(self.seed, epoch)
+
+    def load(self, portions: Sequence[Batch], epoch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the inputs and classes of each group of samples of an epoch."""
+        for inputs, labels in self.samples.batches(portions, (self.seed, epoch), self.workers):
+            yield inputs.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+
+def make_feed(split: SampleSet, device: torch.device, config: TrainConfig) -> Feed:
     """Return the feed of a split: from workers if they are configured, or the images are too many."""
+    if isinstance(split, GivenSamples):
+        return GivenFeed(split, device, config)
+    assert isinstance(split, Split)
     is_large = len(split) * split.image_bytes > _RESIDENT_BYTES
     if config.loading == "workers" or (config.loading == "auto" and is_large):
         return WorkerFeed(split, device, config.workers)

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
+from polyroots.errors import InputError
+from polyroots.models import PolyStep
 from polyroots.training.config import TrainConfig
 
 
@@ -35,8 +37,11 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> SGD:
     [0.0001, 0.0]
     """
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    alphas = [p for name, p in trained if name.endswith("alphas")]
-    others = [p for name, p in trained if not name.endswith("alphas")]
+    if not trained:
+        raise InputError(f"a {type(model).__name__} has no weights that are trained")
+    of_steps = {id(module.alphas) for module in model.modules() if isinstance(module, PolyStep)}
+    alphas = [p for _, p in trained if id(p) in of_steps]
+    others = [p for _, p in trained if id(p) not in of_steps]
     groups = [{"params": others, "weight_decay": config.weight_decay}]
     if alphas:
         groups.append({"params": alphas, "weight_decay": config.weight_decay if config.decay_alphas else 0.0})

@@ -15,6 +15,7 @@ from polyroots.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.errors import FileError, InputError, one_sentence, unknown_name
 from polyroots.files import write_json
 from polyroots.training.config import CHANGEABLE, TrainConfig
+from polyroots.training.data.given import GIVEN
 from polyroots.training.data.source import Source
 from polyroots.training.data.sources import open_data
 from polyroots.training.loop.device import describe, make_fabric, memory_errors
@@ -87,11 +88,7 @@ def train(
     >>> result.best_epoch
     1
     """
-    if config.dataset != source.name:
-        raise InputError(
-            f"the configuration is for the data set {config.dataset}, got {source.name}; open the data set of the "
-            "configuration"
-        )
+    _require_source(config, source)
     if config.data_dir is None and source.data_dir is not None:
         config = config.model_copy(update={"data_dir": source.data_dir.resolve()})
     require_fit(config.model, source)
@@ -173,13 +170,19 @@ def resume(
     polyroots.errors.FileError: no directory runs/first: expected a run of 'polyroots train'
     """
     run = Run(path)
-    config = _changed(load_config(run), changes)
+    config = changed(load_config(run), changes)
     run.require_whole()
+    return resume_with(_data_of(config, run, download), run, config, changes, reporter)
+
+
+def resume_with(
+    source: Source, run: Run, config: TrainConfig, changes: Mapping[str, Any], reporter: Reporter | None
+) -> TrainResult:
+    """Resume a run on a data set; `config` is that of the run, with the changes."""
     given = config.model_dump(mode="json", include={name for name, value in changes.items() if value is not None})
-    source = _data_of(config, run, download)
     fabric = make_fabric(config)
     interruption = Interruption()
-    changed: list[str] = []
+    moved: list[str] = []
     with joined(fabric), interruption.listening(), memory_errors(config), ExitStack() as stack:
 
         def claim() -> tuple[Checkpoint | None, Checkpoint | None]:
@@ -196,18 +199,32 @@ def resume(
             document = _identity(document["config"], start) | document
             saved = _load_own(run, config, document, start)
             resumed = [*document.get("resumed", []), {"changes": given, **_provenance(fabric)}]
-            changed.extend(changes_between([document, *resumed][-2], resumed[-1]))
+            moved.extend(changes_between([document, *resumed][-2], resumed[-1]))
             write_json(run.config, document | {"resumed": resumed}, make_parents=False)
             return saved, start if saved is None else None
 
         saved, start = in_first(fabric, claim)
         _say_without_locks(run, reporter)
-        if changed and reporter is not None:
+        if moved and reporter is not None:
             reporter.on_warning(
-                f"{run.path} goes on with {', '.join(changed)}: its numbers are those without the stop up to rounding, "
+                f"{run.path} goes on with {', '.join(moved)}: its numbers are those without the stop up to rounding, "
                 "not bit by bit"
             )
         return Trainer(config, source, run, fabric, reporter, interruption, start=start, saved=saved).complete()
+
+
+def _require_source(config: TrainConfig, source: Any) -> None:
+    """Raise InputError unless a data set is the one of a configuration."""
+    if not isinstance(source, Source):
+        raise InputError(
+            f"expected a data set of polyroots.training.open_data, got {type(source).__name__}: data sets and data "
+            "loaders of your own are trained on by pr.training.fit(model, train, test, ...)"
+        )
+    if config.dataset != source.name:
+        raise InputError(
+            f"the configuration is for the data set {config.dataset}, got {source.name}; open the data set of the "
+            "configuration"
+        )
 
 
 def _say_without_locks(run: Run, reporter: Reporter | None) -> None:
@@ -220,6 +237,11 @@ def _say_without_locks(run: Run, reporter: Reporter | None) -> None:
 
 def _data_of(config: TrainConfig, run: Run, download: bool) -> Source:
     """Return the data set of a run, or raise an error with the field for its directory."""
+    if config.dataset == GIVEN:
+        raise InputError(
+            f"{run.path} trains on data that were given to pr.training.fit; go on by the same call with "
+            f"out={str(run.path)!r} and resume=True"
+        )
     try:
         source = open_data(config.dataset, config.data_dir, download)
     except FileError as error:
@@ -266,7 +288,7 @@ def _identity(config: Mapping[str, Any], start: Checkpoint | None) -> dict[str, 
     return {"identity": identity_of(config, digest), "start_digest": digest}
 
 
-def _changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
     """Return a configuration with other values of fields that may change."""
     for name in changes:
         if name not in CHANGEABLE:

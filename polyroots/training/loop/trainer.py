@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from polyroots.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.errors import FileError, InputError, PolyrootsError
 from polyroots.files import write_json
-from polyroots.models import channels_last, count_weights
+from polyroots.models import channels_last, count_weights, poly_parts
 from polyroots.text import count_of
 from polyroots.training.config import TrainConfig
 from polyroots.training.data.batches import epoch_order, part_of, split_batches
 from polyroots.training.data.cache import CacheWarning
-from polyroots.training.data.normalisation import AUTHORS, Normalisation
+from polyroots.training.data.given import GivenData
+from polyroots.training.data.normalisation import laid_out, normalisation_for
 from polyroots.training.data.source import Source
-from polyroots.training.data.split import DataSet, Split
+from polyroots.training.data.split import SampleSet, SampleSets
 from polyroots.training.loop.device import compiled, describe
 from polyroots.training.loop.epoch import DivergedError, EpochLoop
 from polyroots.training.loop.evaluate import Scores, evaluation_sums, scores_from
@@ -33,50 +34,15 @@ from polyroots.training.loop.optimizer import make_optimizer
 from polyroots.training.loop.processes import first_alone, in_first, share_buffers, total
 from polyroots.training.loop.recalibration import recalibrate
 from polyroots.training.loop.reporter import Beginning, Reporter
+from polyroots.training.loop.result import StoppedError, TrainResult
 from polyroots.training.runs.directory import Run, RunMovedError
 from polyroots.training.runs.first_network import network_at_start
 from polyroots.training.runs.identity import require_same_images
 from polyroots.training.runs.logs import Logs
 from polyroots.training.runs.state import RunState
-from polyroots.training.runs.tracking import Tracker
+from polyroots.training.runs.tracking import Tracker, to_track
 
 T = TypeVar("T")
-
-
-class StoppedError(PolyrootsError):
-    """A request to stop has ended a run, which can be resumed."""
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """Result of a run.
-
-    Attributes
-    ----------
-    run : Run
-        Its directory.
-    config : TrainConfig
-        Its configuration.
-    title : str
-        Name of the data set in tables and figures.
-    last_accuracy : float
-        Test accuracy after the last epoch.
-    best_accuracy, best_epoch : float, int
-        Test accuracy and number of the best epoch; the accuracy is optimistic where `chosen_on` is ``"test"``.
-    chosen_on : str
-        The images by which the best epoch was chosen, ``"test"`` or ``"validation"``.
-    images_per_second : float
-        Training images over the seconds of the training steps, without evaluation.
-    """
-
-    run: Run
-    config: TrainConfig
-    title: str
-    last_accuracy: float
-    best_accuracy: float
-    best_epoch: int
-    chosen_on: str
-    images_per_second: float
 
 
 class Trainer:
@@ -124,21 +90,24 @@ class Trainer:
                 "more images or fewer processes"
             )
         self.fingerprint = self.data.fingerprint()
-        self.normalise = AUTHORS if config.normalisation == "authors" else Normalisation.of(self.data.train)
+        self.normalise = normalisation_for(config.normalisation, self.data.train)
 
         fabric.seed_everything(config.seed, verbose=False)
         if saved is not None:
             require_same_images(run.last, saved, self.fingerprint)
-            model, self.init = saved.model(), saved.init
+            model, self.init = saved.model(run_code=True, into=source.network), saved.init
         else:
-            model, self.init = network_at_start(config, start)
+            model, self.init = network_at_start(config, start, source.network, self._example)
+        has_parts = config.model.is_own and config.track_spectrum
+        self.parts = poly_parts(model, self._example()) if has_parts else []
         if config.sync_batch_norm:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         self.model: nn.Module = channels_last(model)
         network = compiled(self.model, fabric.device) if config.compile else self.model
         network, self.optimizer = fabric.setup(network, make_optimizer(self.model, config))
 
-        self.tracker = Tracker(run) if config.track_spectrum and is_first else None
+        has_spectra = bool(config.track_spectrum) and (bool(self.parts) or not config.model.is_own)
+        self.tracker = Tracker(run) if has_spectra and is_first else None
         self.loop = EpochLoop(
             config,
             fabric,
@@ -195,8 +164,15 @@ class Trainer:
                     self.reporter.on_warning(f"a spectrum could not be tracked: {problem}")
         return result
 
-    def _load(self) -> DataSet:
+    def _example(self) -> Tensor:
+        """Return the inputs of two training samples, for a forward pass."""
+        ((inputs, _),) = self.data.train.batches([torch.arange(2)])
+        return self.normalise(inputs)
+
+    def _load(self) -> SampleSets:
         """Read the images; warnings of the cache go to the reporter."""
+        if isinstance(self.source, GivenData):
+            return self.source.samples()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", CacheWarning)
             data = self.source.load(self.config.limit, self.reporter.on_images, self.config.val_fraction)
@@ -240,15 +216,11 @@ class Trainer:
         batches = split_batches(order, config.batch_size, config.processes)[: config.bn_recalibrate]
         parts = (part_of(batch, fabric.global_rank, config.processes) for batch in batches)
         # As they are, without augmentation: so are the images of the evaluation.
-        images = (self.normalise(split.take(part)[0].to(fabric.device)) for part in parts)
+        images = (self.normalise(batch.to(fabric.device)) for batch, _ in split.batches(list(parts)))
         with fabric.autocast():
-            recalibrate(
-                self.model,
-                (batch.contiguous(memory_format=torch.channels_last) for batch in images),
-                partial(total, fabric),
-            )
+            recalibrate(self.model, map(laid_out, images), partial(total, fabric))
 
-    def _score(self, split: Split, other: nn.Module | None = None) -> Scores | None:
+    def _score(self, split: SampleSet, other: nn.Module | None = None) -> Scores | None:
         """Return the scores of the network, or of another one, from all processes; None after a request to stop."""
         fabric, processes = self.fabric, self.config.processes
         model = self.model if other is None else channels_last(other).to(fabric.device)
@@ -273,6 +245,7 @@ class Trainer:
             "images": self.fingerprint,
             "mean": list(self.normalise.mean),
             "std": list(self.normalise.std),
+            "weights": count_weights(self.model),
         }
         if is_last:
             training["state"] = self.state.to_dict(self.optimizer)
@@ -309,7 +282,7 @@ class Trainer:
         if self.tracker is None or not every:
             return
         if epoch % every == 0 or epoch == self.config.epochs:
-            self.tracker.add(epoch, Checkpoint(self.config.model, self.model.state_dict()))
+            self.tracker.add(epoch, to_track(self.config.model, self.model, self.parts))
         self.tracker.advance()
 
     def _in_first(self, work: Callable[[], T]) -> T:
@@ -344,7 +317,9 @@ class Trainer:
         self._in_first(self._save_last)
         is_trained = self.state.epoch == self.config.epochs
         where = "after the last epoch" if is_trained else f"in epoch {self.state.epoch + 1}"
-        return StoppedError(f"interrupted {where}; {self.kept}; go on with: {self.run.resume_command}")
+        again = f"pr.training.fit(..., out={str(self.run.path)!r}, resume=True)"
+        how = self.run.resume_command if self.source.network is None else again
+        return StoppedError(f"interrupted {where}; {self.kept}; go on with: {how}")
 
     def _result(self) -> TrainResult:
         """Return the result and write it to result.json; the best epoch is evaluated on the test images if need be."""
@@ -353,13 +328,13 @@ class Trainer:
         best = state.history[epoch - 1]
         chosen_on = "test" if self.data.validation is None else "validation"
         if "test_accuracy" not in best:
-            best_network = self._in_first(lambda: load_checkpoint(self.run.best)).model()
-            scores = self._score(self.data.test, best_network)
+            saved = self._in_first(lambda: load_checkpoint(self.run.best))
+            scores = self._score(self.data.test, saved.model(run_code=True, into=copy.deepcopy(self.source.network)))
             if scores is None:
                 raise self._stopped()
             best = {"test_loss": scores.loss, "test_accuracy": scores.accuracy}
         seconds = sum(row["train_seconds"] for row in state.history)
-        rate = state.epoch * len(self.data.train) / seconds
+        rate = state.epoch * self.loop.count / seconds
         document = {
             "identity": self.run.identity,
             "data": self.source.title,

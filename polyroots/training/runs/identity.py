@@ -41,9 +41,10 @@ def identity_of(config: Mapping[str, Any], start: str | None) -> str:
 def digest_of(start: Checkpoint) -> str:
     """Return a digest of the weights of a network to start from; raise FileError if they don't fit it."""
     digest = hashlib.sha256()
-    for name, weight in start.model().state_dict().items():
+    weights = start.weights if start.config.is_own else start.model().state_dict()
+    for name, weight in weights.items():
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
-        digest.update(weight.contiguous().reshape(-1).numpy().tobytes())
+        digest.update(weight.contiguous().reshape(-1).cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

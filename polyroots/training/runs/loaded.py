@@ -19,6 +19,7 @@ from polyroots.checkpoints import Checkpoint, load_checkpoint
 from polyroots.errors import FileError, InputError
 from polyroots.files import cannot_read
 from polyroots.limits import require_text_size
+from polyroots.models import build_empty, count_weights
 from polyroots.training.config import TrainConfig
 from polyroots.training.runs.directory import COLUMNS, Run, load_config
 from polyroots.training.runs.documents import InitDocument, ResultDocument, damaged, read_part
@@ -53,6 +54,13 @@ class LoadedRun:
     def model(self) -> nn.Module:
         """The network as it was last saved; a new one at each call."""
         return self.last.model()
+
+    @property
+    def weights(self) -> int:
+        """Number of trained weights; of a network of the user's own without running its code."""
+        if self.config.model.is_own:
+            return int((self.last.training or {}).get("weights", 0))
+        return count_weights(build_empty(self.config.model))
 
     @cached_property
     def last(self) -> Checkpoint:

@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +24,21 @@ from torch import nn
 from polyroots.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.errors import FileError, InputError
 from polyroots.files import cannot_write, reading_archive, replacing
-from polyroots.models import MgNet, PolyMgNet, PolyStep, SmoothingLevel, effective_operator
+from polyroots.models import (
+    ConvOperator,
+    MgNet,
+    ModelConfig,
+    PolyMgNet,
+    PolyPart,
+    PolyStep,
+    SmoothingLevel,
+    effective_operator,
+)
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
 from polyroots.training.runs.directory import Run
 
+# Entry of `Checkpoint.training` with the polynomial levels of a network of the user's own.
+_PARTS = "polynomial_levels"
 _NAME = re.compile(r"epoch-(\d+)")
 # Prefix of the arrays on a level's operator.
 _LEVEL = "effective/"
@@ -317,5 +328,45 @@ def work(name: str) -> None:
     path = Path(name)
     found = _NAME.match(path.name)
     assert found
-    Snapshot.of(load_checkpoint(path).model(), int(found[1])).save(path.with_suffix(".npz"))
+    checkpoint, epoch = load_checkpoint(path), int(found[1])
+    parts = (checkpoint.training or {}).get(_PARTS)
+    snapshot = Snapshot.of(checkpoint.model(), epoch) if parts is None else _of_parts(checkpoint, parts, epoch)
+    snapshot.save(path.with_suffix(".npz"))
     path.unlink(missing_ok=True)
+
+
+def to_track(config: ModelConfig, network: nn.Module, parts: Sequence[PolyPart]) -> Checkpoint:
+    """Return what a snapshot is computed from: the network, or of the user's own its polynomial levels alone."""
+    if not config.is_own:
+        return Checkpoint(config, network.state_dict())
+    names = {module: f"{name}.weight" for name, module in network.named_modules()}
+    groups = [(part, A, steps) for part in parts for A, steps in part.level.groups]
+    described = [
+        {
+            "name": names[A],
+            "size": list(part.size),
+            "letters": [step.letter for step in steps],
+            "alphas": [step.alphas.tolist() for step in steps],
+        }
+        for part, A, steps in groups
+    ]
+    weights = {names[A]: A.weight.detach().cpu() for _, A, _ in groups}
+    return Checkpoint(config, weights, training={_PARTS: described})
+
+
+def _of_parts(checkpoint: Checkpoint, parts: Sequence[Mapping[str, Any]], epoch: int) -> Snapshot:
+    """Return the snapshot of the polynomial levels that `to_track` has put into a checkpoint."""
+    operators = []
+    for number, part in enumerate(parts, 1):
+        A = ConvOperator(len(checkpoint.weights[part["name"]]))
+        A.load_state_dict({"weight": checkpoint.weights[part["name"]]})
+        operators.append(
+            TrackedOperator(
+                number,
+                part["name"],
+                A.spectrum(tuple(part["size"]), part["name"]).values,
+                tuple(part["letters"]),
+                tuple(np.array(alphas) for alphas in part["alphas"]),
+            )
+        )
+    return Snapshot(epoch, tuple(operators))
