@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Complex, Float64
@@ -122,7 +123,11 @@ def draw_contours(
             figure.suptitle(wrapped(title, across))
         elif title:
             axes.set_title(title)
-        bar = figure.colorbar(bands, ax=axes, shrink=0.9, pad=0.02, ticks=bounds, format="%g")
+        # Beside given axes it is as high as these are drawn, whatever the room in their figure.
+        where: dict[str, Any] = (
+            {"ax": axes, "shrink": 0.9, "pad": 0.02} if ax is None else {"cax": axes.inset_axes((1.03, 0, 0.05, 1))}
+        )
+        bar = figure.colorbar(bands, **where, ticks=bounds, format="%g")
         bar.set_label("$|q|$")
         add_legend(figure if ax is None else axes, 3)
     return figure
