@@ -46,8 +46,8 @@ class Normalisation:
 class AsGiven(Normalisation):
     """No normalisation, of inputs that a data set of the user's own has prepared; bytes become numbers in 0..1."""
 
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
 
     def __call__(self, images: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
         """Return the inputs."""

@@ -35,6 +35,7 @@ from polyroots.models import (
     effective_operator,
 )
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
+from polyroots.training.data.given import GIVEN
 from polyroots.training.runs.directory import Run
 
 # Entry of `Checkpoint.training` with the polynomial levels of a network of the user's own.
@@ -351,7 +352,9 @@ def to_track(config: ModelConfig, network: nn.Module, parts: Sequence[PolyPart])
         for part, A, steps in groups
     ]
     weights = {names[A]: A.weight.detach().cpu() for _, A, _ in groups}
-    return Checkpoint(config, weights, training={_PARTS: described})
+    # Beside the levels what every checkpoint of training has.
+    training = {"epoch": 0, "config": {"dataset": GIVEN}, "classes": ["-"], "mean": [0.0], "std": [1.0]}
+    return Checkpoint(config, weights, training=training | {_PARTS: described})
 
 
 def _of_parts(checkpoint: Checkpoint, parts: Sequence[Mapping[str, Any]], epoch: int) -> Snapshot:
