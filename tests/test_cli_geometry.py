@@ -37,6 +37,9 @@ def test_stride_dilation_and_groups_by_hand(grouped: tuple[Path, Any]) -> None:
     arguments = ("spectrum", path, "--size", "6x4", "--kind", "both", "--json")
     rules = ("--groups", "square=4", "--stride", "shrinks=2", "--dilation", "squ*=2x1", "--dilation", "up=1")
     layers = {layer["name"]: layer for layer in json.loads(run(*arguments, *rules).stdout)["layers"]}
+    assumed = "stride 1, dilation 1 and groups 1 are assumed"
+    assert f"{assumed} where no others are given or follow" in run("spectrum", path, *rules, "--list").stdout
+    assert f"{assumed}.\n" in run("spectrum", path, "--list").stdout
     square, shrinks = layers["square.weight"], layers["shrinks.weight"]
     A = dense_operator(model["square"].weight.detach().double().numpy(), (6, 4), (2, 1), groups=4)
     assert (square["groups"], square["dilation"]) == (4, [2, 1])

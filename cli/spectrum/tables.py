@@ -159,7 +159,10 @@ def _print_boundary(item: SpectrumReport, analysis: Analysis) -> None:
 
 def _print_assumptions(item: SpectrumReport) -> None:
     size = "" if item.size_given else "size 32x32 (give --size), "
-    say(f"This checkpoint doesn't say how its layers are used: {size}stride 1, dilation 1 and groups 1 are assumed.")
+    are_all = all((x.conv.stride, x.conv.dilation, x.conv.groups) == ((1, 1), (1, 1), 1) for x in item.found.layers)
+    rest = "" if are_all else " where no others are given or follow from the layers around"
+    values = f"{size}stride 1, dilation 1 and groups 1"
+    say(f"This checkpoint doesn't say how its layers are used: {values} are assumed{rest}.")
     named = {layer.name: layer for layer in [*item.layers, *(x for x in item.found.layers if x.name in item.skipped)]}
     say(*notes_of((layer.name, layer.note) for layer in named.values()))
 
