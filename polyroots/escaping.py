@@ -23,5 +23,7 @@ def shown(text: str, most: int = SENTENCE_WIDTH) -> str:
     if len(text) > most:
         half = (most - 3) // 2
         text = f"{text[:half]}...{text[-half:]}"
+    if text.isprintable():
+        return text
     # Unlike other separators, spaces of other widths are characters of names.
     return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else repr(c)[1:-1] for c in text)

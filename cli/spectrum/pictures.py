@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polyroots.errors import FileError
 from polyroots.plotting import draw_overview, draw_singular_values, draw_spectrum, save_figure
 from polyroots.spectra import numerical_range
 from polyroots.tables import dimensions
+from polyroots.text import count_of, shortened
 from polyroots_cli.console import progress
 
 if TYPE_CHECKING:
@@ -26,14 +30,33 @@ _AFFORDABLE = 2 * 10**9
 
 
 def draw_all(results: dict[str, LayerResult], directory: Path, title: str, workers: int | None) -> None:
-    """Draw each layer's eigenvalues with their numerical range, and one overview of all layers."""
+    """Draw each layer's eigenvalues with their numerical range, and one overview of all layers.
+
+    Raises
+    ------
+    FileError
+        If some of them can't be drawn or written, after the others are.
+    """
+    pictures: dict[str, Callable[[], object]] = {
+        name: partial(_draw_layer, directory / file_stem(name, number), name, result, workers)
+        for number, (name, result) in enumerate(results.items(), 1)
+    }
+    pictures["the overview"] = lambda: save_figure(draw_overview(results, title), directory / "overview")
+    failed: dict[str, Exception] = {}
     with progress() as bar:
-        task = bar.add_task("pictures", total=len(results) + 1)
-        for number, (name, result) in enumerate(results.items(), 1):
-            _draw_layer(directory / file_stem(name, number), name, result, workers)
+        task = bar.add_task("pictures", total=len(pictures))
+        for name, draw in pictures.items():
+            try:
+                draw()
+            except (OSError, ValueError, RuntimeError, ArithmeticError) as error:
+                failed[name] = error
             bar.advance(task)
-        save_figure(draw_overview(results, title), directory / "overview")
-        bar.advance(task)
+    if failed:
+        name, first = next(iter(failed.items()))
+        raise FileError(
+            f"{count_of(len(failed), 'picture')} of {len(pictures)} can't be drawn, the others are in {directory}: "
+            f"{shortened(name, 60)}: {first}"
+        ) from first
 
 
 def _draw_layer(stem: Path, name: str, result: LayerResult, workers: int | None) -> None:
@@ -73,6 +96,7 @@ def _multiplications(spectrum: Spectrum) -> int:
 
 def file_stem(name: str, number: int) -> str:
     """Return a file name for a layer: its own where that can be one, else with its number to keep it apart."""
-    plain = re.sub(r"[^\w.-]", "_", name)[:120]
+    # File systems count bytes, of which a letter may take four.
+    plain = re.sub(r"[^\w.-]", "_", name).encode()[:120].decode(errors="ignore")
     is_free = name and plain == name and not name.startswith(".") and name != "overview"
     return plain if is_free else f"{number}-{plain}"

@@ -15,7 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
 
+from polyroots.escaping import CELL_WIDTH, shown
 from polyroots.files import replacing
 
 #: Of |q|: perceptually uniform and readable with colour blindness; without the darkest part, on which eigenvalues
@@ -145,6 +147,11 @@ def wrapped(title: str, width: float) -> str:
     return wrapped_title
 
 
+def _in_a_picture(line: str) -> str:
+    """Return a line of a picture without what fonts can't show, cut in the middle unless it has formulas."""
+    return shown(line, len(line) if "$" in line else CELL_WIDTH)
+
+
 def save_figure(figure: Figure, stem: str | Path, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:
     """Write a figure as stem.png (300 dpi), stem.pdf and so on, and return the paths.
 
@@ -174,6 +181,9 @@ def save_figure(figure: Figure, stem: str | Path, formats: Sequence[str] = ("png
     ...     [path.name for path in save_figure(Figure(), Path(directory) / "empty", ["svg"])]
     ['empty.svg']
     """
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text("\n".join(_in_a_picture(line) for line in text.get_text().split("\n")))
     paths = []
     for kind in formats:
         path = Path(f"{stem}.{kind}")

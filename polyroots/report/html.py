@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from polyroots.errors import InputError
+from polyroots.escaping import shown
 from polyroots.plotting import draw_surface, style
 from polyroots.polynomials import magnitude
 from polyroots.report.curves import interactive_curves, interactive_flow
@@ -68,6 +69,7 @@ def render(summary: RunSummary) -> str:
         loader=PackageLoader("polyroots.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_on_a_page,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -94,6 +96,11 @@ def render(summary: RunSummary) -> str:
         when=when,
         plotly=get_plotlyjs(),
     )
+
+
+def _on_a_page(value: Any) -> Any:
+    """Return a value of the page; text from the run's files without what can't be shown."""
+    return shown(value, len(value)) if type(value) is str else value
 
 
 def _operator(index: int, summary: RunSummary, when: Mapping[str, str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from polyroots.errors import FileError, InputError, unknown_name
 from polyroots.files import cannot_read
+from polyroots.limits import require_at_most
 from polyroots.study.lines import Place, line_of
 from polyroots.study.settings import require_setting
 from polyroots.text import quoted
@@ -20,6 +22,11 @@ _PARTS = ("title", "question", "seeds", "base", "axes", "include", "exclude")
 # A number of seeds counts from the default seed of 'polyroots train'.
 _FIRST_SEED: int = TrainConfig.model_fields["seed"].default
 _MOST_SEEDS = 1000
+# Combinations of a study, each of which is checked, and values of a setting; bytes of its file; points in the head of a
+# table.
+_MOST_COMBINATIONS, _MOST_VALUES = 10_000, 1000
+_LONGEST_FILE = 256 * 2**10
+_MOST_DOTS = 100
 
 
 @dataclass(frozen=True)
@@ -75,15 +82,24 @@ def read_description(path: str | Path) -> Description:
     """
     path = Path(path)
     try:
+        require_at_most(path, path.stat().st_size, "bytes of text", _LONGEST_FILE)
         text = path.read_text(encoding="utf-8-sig")
+        if any(line.count(".") > _MOST_DOTS and line.lstrip().startswith("[") for line in text.split("\n")):
+            raise InputError(f"{path} has a table in more than {_MOST_DOTS} others; expected a study file")
         document = tomllib.loads(text)
+    except FileError:
+        raise
     except FileNotFoundError as error:
         raise FileError(f"no file {path}: expected a study file, such as studies/quick.toml of polyroots") from error
     except OSError as error:
         raise cannot_read(path, error) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: expected a study file in TOML") from error
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise InputError(f"{path} has lists or tables in too many others; expected a study file") from error
+    except (tomllib.TOMLDecodeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is not TOML: {error}") from error
     return _Reader(path, text, document).read()
 
@@ -174,6 +190,8 @@ class _Reader:
         values = {name: _several(name, value) for name, value in table.items()}
         for name, several in values.items():
             where = (*place, name)
+            if len(several) > _MOST_VALUES:
+                raise self._error(where, f"expected {_MOST_VALUES:,} values of {name} at most, got {len(several):,}")
             if not several:
                 raise self._error(where, f"{name} has no value: write at least one, or leave it out")
             for index, value in enumerate(several):
@@ -186,6 +204,9 @@ class _Reader:
     def _grid(self, place: Place) -> Iterator[dict[str, Any]]:
         """Yield each combination of a table's values; none for a table that is missing."""
         values = self._values(place)
+        count = math.prod(map(len, values.values()))
+        if count > _MOST_COMBINATIONS:
+            raise self._error(place, f"expected {_MOST_COMBINATIONS:,} combinations at most, got {count:,}")
         if not values and place != ("axes",):
             raise self._error(place, "this table is empty; write settings in it, or leave it out")
         # A file with [base] only is a study of one run.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from polyroots.errors import InputError
+from polyroots.escaping import shown
 from polyroots.study.table import MEASURES, Difference, Measure, Sample, StudyRow, StudyTable
 from polyroots.text import text_of
 
@@ -181,11 +182,14 @@ def markdown(cells: Cells) -> str:
     """Return a table in Markdown."""
 
     def line(values: Sequence[str]) -> str:
-        return "| " + " | ".join(value.replace("|", "\\|").replace("+-", "±") for value in values) + " |"
+        return "| " + " | ".join(_in_markdown(value).replace("+-", "±") for value in values) + " |"
 
     rule = ["---"] * cells.names + ["---:"] * (len(cells.heads) - cells.names)
     return (
-        "\n".join([line(cells.heads), line(rule), *map(line, cells.rows), "", *cells.notes]).replace("+-", "±") + "\n"
+        "\n".join([line(cells.heads), line(rule), *map(line, cells.rows), "", *map(_in_markdown, cells.notes)]).replace(
+            "+-", "±"
+        )
+        + "\n"
     )
 
 
@@ -198,7 +202,7 @@ def latex(cells: Cells) -> str:
     columns = "l" * cells.names + "r" * (len(cells.heads) - cells.names)
     return "\n".join(
         [
-            *(f"% {note}" for note in cells.notes),
+            *(f"% {shown(note)}" for note in cells.notes),
             f"\\begin{{tabular}}{{{columns}}}",
             r"  \toprule",
             line(cells.heads),
@@ -352,10 +356,20 @@ def _over(columns: Sequence[str]) -> str:
     return f"columns: {', '.join(columns)}"
 
 
+def _in_markdown(text: str) -> str:
+    """Return text as it is shown in Markdown: without markup of HTML, and on one line."""
+    return shown(text).replace("|", "\\|").replace("<", "&lt;")
+
+
+_LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash ",
+    "^": r"\textasciicircum ",
+    "~": r"\textasciitilde ",
+}
+
+
 def _escaped(text: str) -> str:
-    for character in ("\\", "&", "%", "$", "#", "_", "{", "}"):
-        text = text.replace(character, r"\textbackslash " if character == "\\" else "\\" + character)
-    return text.replace("+-", r"$\pm$")
+    return shown(text).translate(str.maketrans(_LATEX)).replace("+-", r"$\pm$")
 
 
 def _plain(value: object) -> str:

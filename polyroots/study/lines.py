@@ -9,6 +9,9 @@ from typing import Any
 
 Place = tuple[str | int, ...]
 
+# The time is quadratic in the number of lines: of longer documents no line is given.
+_LONGEST_TEXT = 20_000
+
 
 def line_of(text: str, place: Place, value: Any = None) -> int | None:
     r"""Return the line, from 1, of a key or table of a document, or None if the document doesn't have it.
@@ -37,12 +40,14 @@ def line_of(text: str, place: Place, value: Any = None) -> int | None:
     >>> line_of(text, ("axes", "lr"), -1)
     5
     """
+    if len(text) > _LONGEST_TEXT:
+        return None
     lines = text.split("\n")  # TOML has no other line separators, unlike str.splitlines
     before = 0
     for count in range(1, len(lines) + 1):
         try:
             document = tomllib.loads("\n".join(lines[:count]) + "\n")
-        except tomllib.TOMLDecodeError:  # within a statement of several lines
+        except (tomllib.TOMLDecodeError, RecursionError):  # within a statement of several lines
             continue
         if not _has(document, place):
             before = count

@@ -132,6 +132,8 @@ def _require_type(name: str, value: Any) -> None:
     if takes_words != isinstance(value, str):
         what = "a name in quotes" if takes_words else "no quotes"
         raise InputError(f"expected {what} for {name}, got {quoted(value)}")
+    if isinstance(value, list) and any(isinstance(item, bool) for item in value):
+        raise InputError(f"expected numbers for {name}, got {quoted(value)}")
     if takes_truth != isinstance(value, bool):
         raise InputError(f"expected {'true or false' if takes_truth else 'a number'} for {name}, got {quoted(value)}")
 

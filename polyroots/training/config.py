@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -12,7 +12,6 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     ValidationError,
     field_validator,
     model_validator,
@@ -26,6 +25,8 @@ from polyroots.training.data.augmentation import parse
 from polyroots.training.data.normalisation import AUTHORS
 from polyroots.training.recipes import fields_of
 
+# Larger than any that is computed; torch's integers have 64 bits.
+Count = Annotated[int, Field(gt=0, lt=2**31)]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["32", "bf16"]
 #: Where images are kept before a step: in the device's memory, or in that of workers which read ahead.
@@ -107,15 +108,15 @@ class TrainConfig(BaseModel):
 
     dataset: str
     data_dir: Path | None = None
-    limit: int | None = Field(default=None, ge=2)
+    limit: int | None = Field(default=None, ge=2, lt=2**63)
     val_fraction: float = Field(default=0.0, ge=0, le=0.5)
     model: ModelConfig
     roots: str = "extremal"
     alpha_init: str = "spectrum"
     relax: str = "none"
     signs: Signs = "paper"
-    epochs: PositiveInt
-    batch_size: int = Field(ge=2)
+    epochs: Count
+    batch_size: int = Field(ge=2, lt=2**31)
     lr: PositiveFloat = 0.1
     schedule: Literal["step", "epoch"] = "step"
     warmup: NonNegativeFloat = 0.0
@@ -125,20 +126,20 @@ class TrainConfig(BaseModel):
     decay_alphas: bool = False
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     clip_norm: PositiveFloat | None = None
-    bn_recalibrate: PositiveInt | None = None
+    bn_recalibrate: Count | None = None
     augment: str
     fill: int = Field(ge=0, le=255)
     normalisation: Literal["exact", "authors", "none"] = "exact"
     seed: NonNegativeInt = Field(default=7, lt=2**32)
     device: Device = "auto"
-    devices: PositiveInt = 1
-    num_nodes: PositiveInt = 1
+    devices: Count = 1
+    num_nodes: Count = 1
     sync_batch_norm: bool = False
     precision: Precision = "32"
     compile: bool = False
     loading: Loading = "auto"
-    workers: PositiveInt = 2
-    track_spectrum: PositiveInt | None = None
+    workers: Count = 2
+    track_spectrum: Count | None = None
     tensorboard: bool = False
 
     @field_validator("alpha_init")
