@@ -35,8 +35,8 @@ _LONGEST_LIST = 12 * _MIB
 # Of the encodings of Python these take a time that is quadratic in the length of the text.
 _SLOW_ENCODINGS = re.compile("punycode|idna", flags=re.IGNORECASE)
 _LONGEST_ENCODING = 99
-# What the modules for archives raise for damaged ones.
-_DAMAGED = (BadZipFile, OSError, ValueError, struct.error, NotImplementedError, RuntimeError, zlib.error, EOFError)
+#: What the modules for archives raise for damaged ones.
+DAMAGED = (BadZipFile, OSError, ValueError, struct.error, NotImplementedError, RuntimeError, zlib.error, EOFError)
 
 
 @contextmanager
@@ -158,7 +158,7 @@ def _damaged_ones_pass() -> Iterator[None]:
         yield
     except FileError:
         raise
-    except _DAMAGED:
+    except DAMAGED:
         return
 
 

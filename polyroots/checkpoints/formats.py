@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile, is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 from polyroots.checkpoints.matrices import is_of_scipy
+from polyroots.limits import DAMAGED
 
 _SAVE = "and save it: torch.save(weights, 'weights.pt')"
 # First bytes of a file, what it is, and what to do.
@@ -59,7 +60,7 @@ def _in_archive(path: Path) -> str | None:
     try:
         with ZipFile(path) as archive:
             names = archive.namelist()
-    except (BadZipFile, OSError):
+    except DAMAGED:
         return None
     last = {name.rpartition("/")[2] for name in names}
     if any(name.endswith("constants.pkl") for name in names) and "data.pkl" in last:

@@ -8,14 +8,14 @@ import pickle
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile, is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from torch import Tensor
 
 from polyroots.checkpoints.weights import ComputedTensor
 from polyroots.errors import FileError
-from polyroots.limits import require_pickles, require_size
+from polyroots.limits import DAMAGED, require_pickles, require_size
 from polyroots.text import shortened
 
 _STORAGES = {
@@ -39,7 +39,7 @@ def is_torchscript(path: str | Path) -> bool:
     try:
         with ZipFile(path) as archive:
             names = {name.rpartition("/")[2] for name in archive.namelist()}
-    except (BadZipFile, OSError):
+    except DAMAGED:
         return False
     return {"data.pkl", "constants.pkl"} <= names
 

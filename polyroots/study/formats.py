@@ -361,15 +361,18 @@ def _in_markdown(text: str) -> str:
     return shown(text).replace("|", "\\|").replace("<", "&lt;")
 
 
-_LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
-    "\\": r"\textbackslash ",
-    "^": r"\textasciicircum ",
-    "~": r"\textasciitilde ",
-}
+_LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "\\": r"\textbackslash ",
+        "^": r"\textasciicircum ",
+        "~": r"\textasciitilde ",
+    }
+)
 
 
 def _escaped(text: str) -> str:
-    return shown(text).translate(str.maketrans(_LATEX)).replace("+-", r"$\pm$")
+    return shown(text).translate(_LATEX).replace("+-", r"$\pm$")
 
 
 def _plain(value: object) -> str:
