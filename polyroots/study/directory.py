@@ -151,7 +151,7 @@ class StudyDirectory:
             stored = _StoredPlan.model_validate(document)
         except ValidationError as error:
             raise FileError(
-                f"{self.plan} holds a plan that can't be used: {one_sentence(error)}; 'polyroots study run' with the "
+                f"{self.plan} is damaged: {one_sentence(error)}; 'polyroots study run' with the "
                 "study file writes it again"
             ) from error
         runs = (PlannedRun(run.name, run.settings, run.config, run.weights) for run in stored.runs)
