@@ -27,8 +27,6 @@ CROUZEIX_PALENCIA = 1 + float(np.sqrt(2))
 _ANGLES, _RESOLUTION = 64, 1e-12
 # Chebyshev points on each edge for each root: max |q| on the edge is at most 1.0004 times that on the points.
 _POINTS = 64
-# Chebyshev points on each edge for a search.
-_FEW = 16
 # Blocks to begin with in each direction.
 _FIRST = 8
 
@@ -71,8 +69,12 @@ class RangePolygon:
         along = (np.roll(self.support, -1) - self.support * np.cos(step)) / np.sin(step)
         return np.exp(1j * step * np.arange(n)) * (self.support + 1j * along)
 
-    def points(self, each: int = _FEW) -> Complex128[np.ndarray, "N"]:
-        """Return the corners, and Chebyshev points on each edge, of the upper half-plane and a little beyond."""
+    def points(self, roots: int) -> Complex128[np.ndarray, "N"]:
+        """Return the corners, and Chebyshev points on each edge, of the upper half-plane and a little beyond.
+
+        They are so many that polynomials with some roots are at most 1.0004 times larger between them.
+        """
+        each = _POINTS * roots
         half = len(self.support) // 2 + 1
         ends = self.corners
         first, last = np.roll(ends, 1)[:half, None], ends[:half, None]
@@ -86,10 +88,9 @@ class RangePolygon:
         (H. Ehlich, K. Zeller, Schwankung von Polynomen zwischen Gitterpunkten, Mathematische Zeitschrift 86 (1964),
         41-44), and the largest modulus is on the boundary.
         """
-        each = _POINTS * roots
         with np.errstate(over="ignore", invalid="ignore"):
-            largest = float(np.abs(q(unit * self.points(each))).max())
-        return np.inf if np.isnan(largest) else largest / float(np.cos(roots * np.pi / (2 * each)))
+            largest = float(np.abs(q(unit * self.points(roots))).max())
+        return np.inf if np.isnan(largest) else largest / float(np.cos(np.pi / (2 * _POINTS)))
 
 
 def _support(blocks: OperatorBlocks) -> Float64[np.ndarray, "n"]:

@@ -131,7 +131,7 @@ def numerical_range(target: Target, request: RootRequest) -> ChosenRoots:
                 f"A{'^2' if problem.power == 2 else ''}, and q(0) = 1, so that max|q| over it is at least 1; use a "
                 "shifted A, or another strategy such as 'ideal'"
             )
-        points = unit * polygon.points()
+        points = unit * polygon.points(problem.count + len(problem.prior))
         outline = Target.of(points)
         best = minimax_polynomial(outline, problem.count, problem.prior)
         if best.krylov.H.shape[1] < problem.count:
