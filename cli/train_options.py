@@ -104,7 +104,7 @@ SECTIONS = {
         *("label_smoothing", "clip", "bn_recalibrate", "seed"),
     ),
     "Machine": ("device", "precision", "compile", "devices", "num_nodes", "sync_bn"),
-    "Run": ("out", "resume", "init_file", "track_spectrum", "tensorboard"),
+    "Run": ("out", "resume", "init_file", "track_spectrum", "tensorboard", "wide"),
 }
 
 
