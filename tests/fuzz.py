@@ -177,8 +177,9 @@ class Fuzzer:
         found: click.Command = command
         with contextlib.suppress(click.ClickException, click.exceptions.Exit), _silent():
             context = command.make_context("polyroots", words)
-            while isinstance(found, click.Group):
-                name, inner, words = found.resolve_command(context, [*context.protected_args, *context.args])
+            # Without a subcommand a group prints its help or an error.
+            while isinstance(found, click.Group) and (rest := [*context.protected_args, *context.args]):
+                name, inner, words = found.resolve_command(context, rest)
                 assert inner is not None
                 found, context = inner, inner.make_context(name, words, parent=context)
 

@@ -12,6 +12,7 @@ import pytest
 from commands import fails
 from matplotlib.colors import to_hex
 from pictures import require_nothing_is_cut, texts
+from small_runs import result_document
 
 import polyroots as pr
 from polyroots.plotting.style import WIDTHS
@@ -23,6 +24,8 @@ from polyroots_figures import FIGURES, Request
 def study(tmp_path: Path, trained: tuple[Path, str]) -> Path:
     """Write run directories without training: two networks, two widths, three seeds; one run is unfinished."""
     config = json.loads((trained[0] / "config.json").read_text())
+    # As in runs of version 0.1.0: configurations with an identity can't be edited.
+    del config["identity"]
     config["config"] |= {"relax": "none", "signs": "paper"}
     for name in ("q4", "q2"):
         for width in (4, 8):
@@ -33,8 +36,7 @@ def study(tmp_path: Path, trained: tuple[Path, str]) -> Path:
                 directory.mkdir(parents=True)
                 (directory / "config.json").write_text(json.dumps(config))
                 accuracy = (0.9 if name == "q4" else 0.8) + width / 100 + (seed - 11) ** 2 / 1000
-                scores = {"last": {"test_accuracy": accuracy}, "best": {"test_accuracy": accuracy + 0.01}}
-                (directory / "result.json").write_text(json.dumps({"data": "some digits", **scores}))
+                (directory / "result.json").write_text(json.dumps(result_document(accuracy, data="some digits")))
     (tmp_path / "study" / "q2-4" / "13" / "result.json").unlink()
     (tmp_path / "study" / "other").mkdir()
     (tmp_path / "study" / "other" / "config.json").write_text("{}")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from commands import fails, run
 from pictures import require_nothing_is_cut
+from small_runs import result_document
 
 from polyroots.plotting.style import WIDTHS
 from polyroots_figures import FIGURES, Request
@@ -27,6 +28,8 @@ CHOICES: tuple[tuple[str, tuple[float, float], float], ...] = (
 def study(tmp_path: Path, trained: tuple[Path, str]) -> Path:
     """Run directories that were not trained: a network with three relaxations, and with the authors' coefficients."""
     document = json.loads((trained[0] / "config.json").read_text())
+    # As in runs of version 0.1.0: configurations with an identity can't be edited.
+    del document["identity"]
     init = json.loads((trained[0] / "init.json").read_text())
 
     def write(name: str, accuracy: float, levels: list[dict[str, Any]], **fields: Any) -> None:
@@ -36,8 +39,7 @@ def study(tmp_path: Path, trained: tuple[Path, str]) -> Path:
             config = document["config"] | {"seed": seed, "signs": "paper"} | fields
             (directory / "config.json").write_text(json.dumps(document | {"config": config}))
             (directory / "init.json").write_text(json.dumps(init | {"levels": levels}))
-            scores = {"test_accuracy": accuracy + (seed - 12) / 100}
-            (directory / "result.json").write_text(json.dumps({"data": "digits", "last": scores, "best": scores}))
+            (directory / "result.json").write_text(json.dumps(result_document(accuracy + (seed - 12) / 100)))
 
     for relax, weights, accuracy in CHOICES:
         levels = [level | {"relaxation": w} for level, w in zip(init["levels"], weights, strict=True)]
