@@ -57,7 +57,8 @@ def parts(options: argparse.Namespace) -> list[Part]:
     """Return the parts, those of the greatest worth first."""
     python, device = sys.executable, ["--device", options.device]
     quick = options.quick
-    steps = ["--runs", "1", "--steps", "1", "--plain-steps", "1", "--batch", "2"] if quick else ["--steps", "100"]
+    least = ["--runs", "1", "--steps", "1", "--plain-steps", "1", "--batch", "2", "--scale", "0.0625"]
+    steps = least if quick else ["--steps", "100"]
     networks = ("q2",) if quick else ("q2", "resnet18", "q4", "mgnet-ab")
     found = [
         Part(
@@ -68,12 +69,12 @@ def parts(options: argparse.Namespace) -> list[Part]:
         )
         for name in networks
     ]
-    seeds = ["2", "--scale", "0.0625"] if quick else ["4"]
+    seeds = "2" if quick else "4"
     found += [
         Part(
             "seeds",
             "several seeds of q2 on one device: one after another, in processes, stacked",
-            [python, f"{HERE / 'training.py'}", *device, *steps, "--networks", "q2", "--seeds", *seeds],
+            [python, f"{HERE / 'training.py'}", *device, *steps, "--networks", "q2", "--seeds", seeds],
             100,
         ),
         Part(

@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 import polyroots as pr
-from polyroots.models import channels_last
+from polyroots.models import ModelConfig, channels_last
 from polyroots.threads import usable_cores
 from polyroots.training import Reporter, Split, train_config
 from polyroots.training.data.normalisation import Normalisation
@@ -95,10 +95,10 @@ class PilImages(Dataset[Any]):
 class Plain:
     """A common training loop; its loader is endless, so that the start of its workers isn't timed."""
 
-    def __init__(self, name: str, split: Split, batch: int, device: torch.device) -> None:
+    def __init__(self, config: ModelConfig, split: Split, batch: int, device: torch.device) -> None:
         self.device, self.batch = device, batch
-        self.model = fresh(name).to(device)
-        is_ours = name != "resnet18"
+        self.model = fresh(config).to(device)
+        is_ours = config.name != "resnet18"
         self.forward: Callable[[Tensor], Tensor] = partial(textbook, self.model) if is_ours else self.model
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
         pil = PilImages(split.images.permute(0, 2, 3, 1).numpy(), split.labels.tolist(), Normalisation.of(split))
@@ -128,10 +128,10 @@ class Plain:
 class Ours:
     """The training loop of `polyroots train`; an epoch has as many steps as are timed."""
 
-    def __init__(self, name: str, split: Split, batch: int, device: torch.device, variant: Variant) -> None:
+    def __init__(self, network: ModelConfig, split: Split, batch: int, device: torch.device, variant: Variant) -> None:
         config = train_config(
             "cifar10",
-            pr.models.model_config(name),
+            network,
             batch_size=batch,
             lr=0.01,
             augment=AUGMENT,
@@ -140,13 +140,13 @@ class Ours:
             compile=variant.is_compiled,
         )
         fabric = make_fabric(config)
-        model = channels_last(fresh(name))
-        network, optimizer = fabric.setup(
+        model = channels_last(fresh(network))
+        wrapped, optimizer = fabric.setup(
             compiled(model, device) if variant.is_compiled else model, make_optimizer(model, config)
         )
         feed = make_feed(split, fabric.device, config)
         self.loop = EpochLoop(
-            config, fabric, network, optimizer, feed, split, Normalisation.of(split), Reporter(), Interruption()
+            config, fabric, wrapped, optimizer, feed, split, Normalisation.of(split), Reporter(), Interruption()
         )
 
     def train(self) -> None:
@@ -191,10 +191,10 @@ class Ours:
         return seconds
 
 
-def fresh(name: str) -> nn.Module:
+def fresh(config: ModelConfig) -> nn.Module:
     """Return the same network at each call."""
     torch.manual_seed(23)
-    model = pr.models.build(name)
+    model = pr.models.build(config)
     if model.config.is_polynomial:
         pr.initialize(model)
     return model
@@ -230,8 +230,9 @@ def measure(name: str, options: argparse.Namespace, variants: list[Variant]) -> 
         torch.from_numpy(rng.integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)),
         torch.from_numpy(rng.integers(0, 10, count)),
     )
-    plain = Plain(name, split, options.batch, device)
-    ours = {variant: Ours(name, split, options.batch, device, variant) for variant in variants}
+    config = pr.models.model_config(name, scale=options.scale or 1)
+    plain = Plain(config, split, options.batch, device)
+    ours = {variant: Ours(config, split, options.batch, device, variant) for variant in variants}
 
     def run_plain() -> None:
         plain.train(options.plain_steps)
@@ -277,8 +278,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--networks", nargs="+", default=list(NAMES))
     parser.add_argument("--seeds", type=int, help="compare three ways to train this number of seeds on one device")
-    parser.add_argument("--scale", type=float, default=0.25, help="of the channels, with --seeds")
+    parser.add_argument("--scale", type=float, help="of the channels. [default: 1; 0.25 with --seeds]")
     options = parser.parse_args()
+    if options.seeds and not options.scale:
+        options.scale = 0.25
     variants = [Variant()]
     if options.device == "cuda":
         variants += [Variant("bf16"), Variant("bf16", True)]

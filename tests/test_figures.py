@@ -103,6 +103,7 @@ def test_surface_is_drawn_in_three_layers(Lambda: Spectrum, monkeypatch: pytest.
             assert np.array_equal(np.sort_complex(np.asarray(x) + 1j * np.asarray(y)), np.sort_complex(expected))
 
 
+@pytest.mark.slow
 def test_the_eye_is_where_matplotlib_has_it(Lambda: Spectrum) -> None:
     """Points on a ray to the eye have the same place in the picture, and depths in the order of their distances."""
     figure: Any = draw_surface(Lambda.values, pr.ResidualPolynomial([0.6, -0.6]), "")

@@ -75,6 +75,7 @@ def test_of_classes(tmp_path: Path) -> None:
         open_data("folder", tmp_path)
 
 
+@pytest.mark.slow
 def test_of_assumptions(tmp_path: Path) -> None:
     names = [f"layer{k}.downsample.conv" for k in range(100)]
     torch.save({f"{name}.weight": torch.ones(2, 2, 3, 3) for name in names}, tmp_path / "w.pt")

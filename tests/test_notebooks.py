@@ -144,6 +144,7 @@ def test_plots_make_a_figure_of_pyplot(Lambda: pr.Spectrum, q: pr.ResidualPolyno
         pyplot.close(number)
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_from_objects_and_need_no_title(Lambda: pr.Spectrum, q: pr.ResidualPolynomial) -> None:
     for figure in (draw_spectrum(Lambda), draw_contours(Lambda, q), draw_surface(Lambda, q), draw_real(Lambda, q)):
         assert not figure.get_suptitle()

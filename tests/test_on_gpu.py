@@ -28,6 +28,7 @@ def test_every_part_runs_on_the_cpu(tmp_path: Path) -> None:
     assert len((tmp_path / "train-q2-metrics.csv").read_text().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_without_a_gpu(tmp_path: Path) -> None:
     import torch
 
@@ -38,6 +39,7 @@ def test_without_a_gpu(tmp_path: Path) -> None:
     assert result.stderr.startswith("no CUDA device here: run this on a machine with a GPU")
 
 
+@pytest.mark.slow
 def test_how_parts_end(tmp_path: Path) -> None:
     """A part that is ended by its limit keeps what it has printed and written."""
 

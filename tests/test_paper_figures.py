@@ -293,6 +293,7 @@ def test_strategies_without_roots_say_so(init_file: Path) -> None:
 # smoothing
 
 
+@pytest.mark.slow
 def test_smoothing_is_what_the_symbol_says() -> None:
     """Each norm is computed from Fourier coefficients and the Laplacian's eigenvalues 4 - 2 cos theta - 2 cos phi."""
     (computed,) = smoothing.compute(Request(seed=5))
@@ -328,6 +329,7 @@ def test_smoothing_is_what_the_symbol_says() -> None:
     assert curves["minimax"]["norms"][-1] < 1e-2 * curve["norms"][-1]
 
 
+@pytest.mark.slow
 def test_what_grows_is_named_and_not_drawn() -> None:
     computed, pictures = drawn("smoothing", Request(seed=5))
     for axes, panel in zip(pictures[""].axes, computed.data["panels"], strict=True):
