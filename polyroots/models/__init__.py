@@ -17,7 +17,7 @@ from polyroots.models.recording import Recorder, record_convolutions, unwrapped
 from polyroots.models.rectified import Rectified, blocks_that_rectify_twice, rectified_coefficients, rectifying_blocks
 from polyroots.models.registry import NAMED_BLOCKS, NAMES, blocks_of, name_for_blocks, name_for_degree, parse_scale
 from polyroots.models.step import ExtractorStep, PolyStep, Step
-from polyroots.models.tracing import TracedConvolution, convolutions, has_own_forward, trace_convolutions
+from polyroots.models.tracing import TracedConvolution, convolutions, trace_convolutions
 
 __all__ = [
     "NAMED_BLOCKS",
@@ -56,7 +56,6 @@ __all__ = [
     "cost",
     "count_weights",
     "effective_operator",
-    "has_own_forward",
     "inert_coefficients",
     "model_config",
     "name_for_blocks",

@@ -117,7 +117,9 @@ def _traced(name: str, module: nn.Conv2d, uses: list[Use]) -> tuple[TracedConvol
     size, *others = dict.fromkeys(use.size for use in uses)
     note = f"used again at {listed((f'{h}x{w}' for h, w in others), separator=' and ')}" if others else ""
     calls = uses[0].calls
-    if has_own_forward(module):
+    # The forward pass of a ConvOperator may apply alpha0 I + alpha1 A; its operator is A all the same.
+    is_own = isinstance(module, ConvOperator)
+    if _has_own_forward(module) and not is_own:
         shape = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
         if len(calls) != 1 or tuple(calls[0].weight.shape) != shape:
             shapes = listed((tuple(call.weight.shape) for call in calls), 3, separator=" and ") or "none"
@@ -129,18 +131,12 @@ def _traced(name: str, module: nn.Conv2d, uses: list[Use]) -> tuple[TracedConvol
         conv = TracedConvolution(name, size, call.stride, call.dilation, call.groups, _padding_in(uses[0]))
         return conv, call.weight, note
     conv = TracedConvolution(name, size, _two(module.stride), _two(module.dilation), module.groups, _padding_of(module))
-    is_own = isinstance(module, ConvOperator)
     return conv, calls[0].weight if calls and not is_own else module.weight, note
 
 
-def has_own_forward(module: nn.Conv2d) -> bool:
-    """Return whether a subclass of Conv2d computes something else, such as a standardised weight.
-
-    A `ConvOperator` doesn't: where its forward pass applies alpha0 I + alpha1 A, its operator is still A.
-    """
+def _has_own_forward(module: nn.Conv2d) -> bool:
+    """Return whether a subclass of Conv2d computes something else, such as a standardised weight."""
     kind = type(module)
-    if kind is ConvOperator:
-        return False
     return (kind.forward, kind._conv_forward) != (nn.Conv2d.forward, nn.Conv2d._conv_forward)
 
 

@@ -37,6 +37,7 @@ from polyroots.polynomials.arnoldi import KrylovBasis, arnoldi
 from polyroots.polynomials.cone_program import least_maximum, least_mean
 from polyroots.polynomials.lower_bound import proven_norm_bound
 from polyroots.polynomials.minimax import USELESS
+from polyroots.polynomials.operator_norm import norms_are_at_most
 from polyroots.spectra import DENSE_IS_FASTER, OperatorBlocks, largest_eigenvalue
 from polyroots.threads import in_threads
 
@@ -241,7 +242,7 @@ class _Search:
                     norms[place], vectors[place] = self._largest(s, block)
                 return
             matrices = self._apply(s, stack, np.broadcast_to(np.eye(self.blocks.rows), stack.shape))
-            if known and _are_below(matrices, known * (1 + _SCREEN)):
+            if known and norms_are_at_most(known * (1 + _SCREEN), matrices):
                 return
             _, sizes, right = np.linalg.svd(matrices)
             norms[places] = sizes[:, 0]
@@ -300,12 +301,3 @@ class _Search:
 def _is_closed(value: float, bound: float, share: float = 1.0) -> bool:
     """Return whether the gap between a value and its bound is small, or the value is that of q = 1."""
     return bound >= USELESS or value - bound <= share * max(_GAP * min(value, 1 - value), _LEAST_GAP * value)
-
-
-def _are_below(matrices: Inexact[np.ndarray, "k n n"], bound: float) -> bool:
-    """Return whether the norms of all matrices are below a bound."""
-    try:
-        np.linalg.cholesky(bound**2 * np.eye(matrices.shape[-1]) - matrices.conj().swapaxes(-1, -2) @ matrices)
-    except np.linalg.LinAlgError:
-        return False
-    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from polyroots.errors import unknown_name
 from polyroots.polynomials.blocks import Factor
-from polyroots.polynomials.operator_norm import factor_times
+from polyroots.polynomials.operator_norm import factors_times
 from polyroots.spectra import GeneralOperator, as_operator, products_of
 
 #: The two polynomials, q(t) = 1 - t p(t).
@@ -50,7 +49,7 @@ def operator_of(
     def of(product: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if which == "p":
             return lambda u: p(product, u)
-        return lambda u: reduce(lambda r, factor: factor_times(factor, product, r), factors, u)
+        return lambda u: factors_times(factors, product, u)
 
     # The coefficients are real: the adjoint of p(A) is p of the adjoint.
     has_adjoint = not isinstance(operator, GeneralOperator) or operator.has_adjoint
