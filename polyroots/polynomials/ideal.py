@@ -36,13 +36,11 @@ from polyroots.errors import ConvergenceError
 from polyroots.polynomials.arnoldi import KrylovBasis, arnoldi
 from polyroots.polynomials.cone_program import least_maximum, least_mean
 from polyroots.polynomials.lower_bound import proven_norm_bound
-from polyroots.polynomials.minimax import USELESS
+from polyroots.polynomials.minimax import USELESS, has_failed, is_closed
 from polyroots.polynomials.operator_norm import norms_are_at_most
 from polyroots.spectra import DENSE_IS_FASTER, OperatorBlocks, largest_eigenvalue
 from polyroots.threads import in_threads
 
-# Gaps between the value and its bound, as in polyroots.polynomials.minimax.
-_GAP, _LEAST_GAP, _OPTIMAL, _SMALL = 1e-7, 1e-10, 1e-4, 1e-8
 # Exchanges of blocks, and of vectors for the same blocks.
 _SWEEPS, _ROUNDS = 40, 80
 # Blocks that are added at once, and singular vectors of each: those whose singular value is above this share.
@@ -153,7 +151,7 @@ class _Search:
             return Ideal(0.0, 0.0, self.krylov, start)
         value, s, weights = self._exchange(start)
         bound = self._proven(weights)
-        if value > bound + _OPTIMAL * max(bound, _SMALL):
+        if has_failed(value, bound):
             raise ConvergenceError(
                 f"the ideal polynomial with {self.count} roots has not converged: its norm lies between {bound:.6g} "
                 f"and {value:.6g}; use a lower degree, or another strategy"
@@ -173,7 +171,7 @@ class _Search:
             value = max(float(norms.max()), known)
             if value < best:
                 best, found = value, s
-            if _is_closed(best, bound):
+            if _is_done(best, bound):
                 break
             worst = np.argsort(-norms)[: _BLOCKS + self.count]
             worst = worst[norms[worst] > bound]
@@ -190,7 +188,7 @@ class _Search:
                 known = float(norms.max())
                 worst = np.argsort(-norms)[: _BLOCKS + self.count]
                 worst = worst[norms[worst] > bound]
-                if _is_closed(min(known, best), bound, 0.3) or not len(worst):
+                if _is_done(min(known, best), bound, 0.3) or not len(worst):
                     break
                 self._add(worst, active, vectors)
         return best, found, weights
@@ -298,6 +296,6 @@ class _Search:
         return proven_norm_bound(parts, self.count, self.prior)
 
 
-def _is_closed(value: float, bound: float, share: float = 1.0) -> bool:
-    """Return whether the gap between a value and its bound is small, or the value is that of q = 1."""
-    return bound >= USELESS or value - bound <= share * max(_GAP * min(value, 1 - value), _LEAST_GAP * value)
+def _is_done(value: float, bound: float, share: float = 1.0) -> bool:
+    """Return whether the gap is closed, or the value is that of q = 1."""
+    return bound >= USELESS or is_closed(value, bound, share)

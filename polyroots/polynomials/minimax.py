@@ -80,6 +80,16 @@ def is_useless(value: float, bound: float) -> bool:
     return value >= USELESS or 1 - value <= value - bound
 
 
+def is_closed(value: float, bound: float, share: float = 1.0) -> bool:
+    """Return whether the gap between a value and its lower bound is small, or a share of that."""
+    return value - bound <= share * max(_GAP * min(value, 1 - value), _LEAST_GAP * value)
+
+
+def has_failed(value: float, bound: float) -> bool:
+    """Return whether the gap between a value and its lower bound is so large that an iteration has failed."""
+    return value > bound + _OPTIMAL * max(bound, _SMALL)
+
+
 def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minimax:
     """Return the residual polynomial with the least max |q| over a spectrum.
 
@@ -129,7 +139,7 @@ def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minima
     bound = proven_lower_bound(
         points[used], found.weights[used], count, [complex(root) / target.unit for root in prior]
     )
-    if best > bound + _OPTIMAL * max(bound, _SMALL):
+    if has_failed(best, bound):
         raise ConvergenceError(
             f"the minimax polynomial with {count} roots has not converged: its max|q| lies between {bound:.6g} and "
             f"{best:.6g}; use a lower degree, or another strategy"
@@ -178,7 +188,7 @@ def _exchange(q: Complex128[np.ndarray, "N"], Phi: Complex128[np.ndarray, "N n"]
         values = np.abs(trial)
         if values.max() < best:
             best, q, change = float(values.max()), trial, change + scale * step
-        if best - bound <= max(_GAP * min(best, 1 - best), _LEAST_GAP * best):
+        if is_closed(best, bound):
             break
         worst = np.argsort(-values)[: 4 * count + 4]
         fresh = np.setdiff1d(worst, chosen)
