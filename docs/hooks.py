@@ -1,0 +1,87 @@
+"""Hooks of mkdocs: pages from outside of docs/, links between them, and formulas as MathML."""
+
+from __future__ import annotations
+
+import html
+import logging
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from latex2mathml.converter import convert
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Files outside of docs/ that are pages of the manual, and what they are called there.
+PAGES = {
+    "README.md": "index.md",
+    "BENCHMARKS.md": "benchmarks.md",
+    "CHANGELOG.md": "changelog.md",
+    "results/README.md": "runs.md",
+}
+TARGET = r"\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)"
+PICTURE = re.compile(r"(!)\[([^\]]*)\]" + TARGET)
+#: A link, whose text may be a picture.
+LINK = re.compile(r"((?<!!))\[((?:!\[[^\]]*\]\([^)]*\)|[^\[\]])*)\]" + TARGET)
+FENCE = re.compile(r"(^ *```.*?^ *```$)", flags=re.M | re.S)
+#: What pymdownx.arithmatex makes of $...$ and $$...$$.
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', flags=re.S)
+
+log = logging.getLogger("mkdocs.hooks.polyroots")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages and pictures that are outside of docs/."""
+    outside = {**PAGES, **{path: path for path in pictures_outside()}}
+    for source, page in outside.items():
+        files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
+    return files
+
+
+def pictures_outside() -> list[str]:
+    """Return the pictures of results/, relative to the repository."""
+    return [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("results/*/*.png"))]
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Turn links of files in the repository into links of pages."""
+    sources = {its: source for source, its in PAGES.items()}
+    here = page.file.src_uri
+    source = sources.get(here, f"docs/{here}")
+    parts = FENCE.split(markdown)
+    for index in range(0, len(parts), 2):
+        for pattern in (PICTURE, LINK):
+            parts[index] = pattern.sub(lambda match: link(match, source, here), parts[index])
+    return "".join(parts)
+
+
+def link(match: re.Match[str], source: str, here: str) -> str:
+    """Return a link of the page `here`, made of a file `source`; only its text where the target is no page."""
+    mark, text, target, anchor = match.groups()
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+    if path in PAGES:
+        page = PAGES[path]
+    elif path.startswith("docs/"):
+        page = path.removeprefix("docs/")
+    elif path in pictures_outside():
+        page = path
+    elif (ROOT / path).exists():
+        return text
+    else:
+        log.warning("%s links to %s, which is not there", source, target)
+        return text
+    return f"{mark}[{text}]({posixpath.relpath(page, posixpath.dirname(here) or '.')}{anchor or ''})"
+
+
+def on_page_content(content: str, page: Any, **_: Any) -> str:
+    """Write formulas as MathML, which browsers draw without a script."""
+
+    def formula(match: re.Match[str]) -> str:
+        display = "block" if match[1] == "div" else "inline"
+        return convert(html.unescape(match[2].strip()), display=display)
+
+    if FORMULA.search(content) is None and "arithmatex" in content:
+        log.warning("%s has a formula that is not understood", page.file.src_uri)
+    return FORMULA.sub(formula, content)
