@@ -67,6 +67,26 @@ def test_a_strategy_chooses_a_blocks_roots_from_its_own_operator() -> None:
     assert abs(q).max() < 0.1
 
 
+@pytest.mark.parametrize(
+    ("relax", "largest"), [({"relax": "none"}, (2.5, 99)), ({}, (1.9, 2.0001)), ({"relax": 0.1}, (1, 1.9))]
+)
+def test_a_block_relaxes_the_roots_of_a_strategy(relax: Any, largest: tuple[float, float]) -> None:
+    torch.manual_seed(13)
+    block = PolyBlock(6, "extremal", size=8, degree=3, A_init="kaiming", padding="circular", **relax)
+    A = block.level.groups[0][0].weight.detach().double().numpy()
+    # sum over taps of A[:, :, k] exp(i theta k), written out: the symbol.
+    theta = 2 * np.pi * np.arange(8) / 8
+    phases = np.exp(1j * np.multiply.outer(theta, [-1, 0, 1]))
+    symbols = np.einsum("ijkl,yk,xl->yxij", A, phases, phases)
+    q: Any = np.eye(6)
+    norms = []
+    for step in block.level.steps:
+        p = sum(a * np.linalg.matrix_power(symbols, k) for k, a in zip(step.powers, step.alphas.tolist(), strict=True))
+        q = (np.eye(6) - symbols @ p) @ q
+        norms.append(np.linalg.norm(q, ord=2, axis=(2, 3)).max())
+    assert largest[0] <= max(norms) <= largest[1]
+
+
 def test_fixed_coefficients_are_not_trained() -> None:
     fixed = PolyBlock(4, [0.5, 1.5], alphas="fixed")
     trained = PolyBlock(4, [0.5, 1.5])
@@ -121,6 +141,8 @@ def test_a_level_takes_its_roots() -> None:
         (lambda: PolyBlock(4, [0.5, 1], placement="regulr"), "did you mean 'regular'"),
         (lambda: PolyBlock(4, [0.0]), "zero can't be a root"),
         (lambda: PolyBlock(4, []), "at least one root"),
+        (lambda: PolyBlock(4, [0.5, 1], relax="auto"), "relax is for roots that a strategy chooses"),
+        (lambda: PolyBlock(4, "minimax", size=4, relax="aut"), "did you mean 'auto'"),
         (lambda: Level(4, roots=[float("nan")]), "must be finite"),
         (lambda: Level(4), "expected blocks such as L,L,C, or roots"),
         (lambda: Level(4, "L,L", roots=[1j]), "block L needs real roots"),

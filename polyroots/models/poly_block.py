@@ -18,10 +18,11 @@ from polyroots.roots import choose_roots
 
 
 class BlockOptions(TypedDict, total=False):
-    """Options of a block's convolution A, see `PolyBlock`."""
+    """Options of a block's convolution A and of the choice of its roots, see `PolyBlock`."""
 
     padding: Padding
     A_init: Init
+    relax: str | float
 
 
 class PolyBlock(nn.Module):
@@ -49,7 +50,8 @@ class PolyBlock(nn.Module):
         Whether the coefficients are trained, or stay as they are set.
     **options
         ``padding`` of A, ``"zeros"`` by default or ``"circular"``; ``A_init``, ``"shifted"`` by default, with the
-        eigenvalues in the disc around 1 of radius 1/2, or ``"kaiming"``; see `polyroots.models.ConvOperator`.
+        eigenvalues in the disc around 1 of radius 1/2, or ``"kaiming"``; see `polyroots.models.ConvOperator`. ``relax``
+        of a strategy's roots, ``"auto"`` by default as in `polyroots.initialize`; see `polyroots.select_roots`.
 
     Attributes
     ----------
@@ -88,8 +90,13 @@ class PolyBlock(nn.Module):
                 raise InputError(
                     f"the strategy '{roots}' needs the size of the grid that A's spectrum is taken on; give size"
                 )
-            choice = choose_roots(A.spectrum(size), degree, roots, blocks)
+            choice = choose_roots(A.spectrum(size), degree, roots, blocks, relax=options.get("relax", "auto"))
             blocks, roots = choice.blocks, choice.roots
+        elif "relax" in options:
+            raise InputError(
+                "relax is for roots that a strategy chooses; given roots are moved by ResidualPolynomial.relaxed",
+                fields=("relax",),
+            )
         self.level = Level(
             channels,
             blocks,
