@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from polyroots_cli.options import PATH, data_dir_option, device_option, json_option
+from polyroots_cli.options import data_dir_option, device_option, json_option
+from polyroots_cli.types import FILE, Whole
 
 
 @click.command(short_help="Accuracy of a trained network on its test images.")
-@click.argument("checkpoint", type=PATH)
+@click.argument("checkpoint", type=FILE)
 @data_dir_option
-@click.option("--limit", type=click.IntRange(min=1), help="Largest number of test images used.")
+@click.option("--limit", type=Whole(1), help="Largest number of test images used.")
 @device_option
 @click.option("--run-code", is_flag=True, help="Run the code of a network of your own, MODULE:CALLABLE.")
 @json_option

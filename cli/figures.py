@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polyroots_cli.options import PATH, seed_option, usage_errors, was_given
+from polyroots_cli.help import GroupedCommand
+from polyroots_cli.options import seed_option, usage_errors, was_given
+from polyroots_cli.types import DIRECTORY, FILE, Whole
+from polyroots_cli.values import FIGURES, STRATEGIES, one_of
 
 if TYPE_CHECKING:
-    from polyroots_figures import Request
+    from polyroots_figures import Request, WrittenFigure
 
 _NEEDS = {
     "run": "a run: add --run RUN",
@@ -20,23 +23,37 @@ _NEEDS = {
 }
 
 
-@click.command(short_help="Draw the paper's figures, and those of a run.")
-@click.option("--only", multiple=True, metavar="NAME", help="A figure; may be given again. [default: all with inputs]")
-@click.option("--out", type=PATH, required=True, help="Directory for the pictures (PNG, PDF, SVG) and their data.")
-@click.option("--checkpoint", type=PATH, help="3, 4, spectra, strategies: take A from this network.")
-@click.option(
-    "--run", type=PATH, help="flow, spectra: this run. 3, 4, strategies: its last network, if there is no --checkpoint."
+@click.command(
+    short_help="Draw the paper's figures, and those of a run.",
+    cls=GroupedCommand,
+    sections={
+        "Input": ("run", "checkpoint", "level", "study", "strategy", "degree", "seed"),
+        "Output": ("only", "out", "width", "redraw", "numbers"),
+    },
 )
-@click.option("--level", type=int, help="3, 4, strategies: the network's level, from 1. [default: 1]")
-@click.option("--study", type=PATH, help="5, relaxation: directory with the runs, also below.")
-@click.option("--degree", type=click.IntRange(min=0), default=3, show_default=True, help="3, strategies, smoothing.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=one_of(FIGURES),
+    help="A figure; may be given again. [default: all with inputs]",
+)
+@click.option("--out", type=DIRECTORY, required=True, help="Directory for the pictures (PNG, PDF, SVG) and their data.")
+@click.option("--checkpoint", type=FILE, help="3, 4, spectra, strategies: take A from this network.")
+@click.option(
+    "--run",
+    type=DIRECTORY,
+    help="flow, spectra: this run. 3, 4, strategies: its last network, if there is no --checkpoint.",
+)
+@click.option("--level", type=Whole(), help="3, 4, strategies: the network's level, from 1. [default: 1]")
+@click.option("--study", type=DIRECTORY, help="5, relaxation: directory with the runs, also below.")
+@click.option("--degree", type=Whole(0), default=3, show_default=True, help="3, strategies, smoothing.")
 @click.option(
     "--roots",
     "strategy",
-    default="extremal",
-    show_default=True,
     metavar="NAME",
-    help="3: the strategy; or own, the roots that the network has.",
+    shell_complete=one_of(("own", *STRATEGIES[:-1])),
+    help="3: own, the network's roots, or the strategy that chooses others. [default: own; extremal without a network]",
 )
 @click.option(
     "--width",
@@ -47,6 +64,7 @@ _NEEDS = {
 )
 @click.option("--redraw", is_flag=True, help="Draw again from the data in --out, without computing anything.")
 @seed_option("Of random numbers: A, a right-hand side.")
+@click.option("--numbers", is_flag=True, help="Print what the figures show, such as max|q|, as well.")
 def figures(  # noqa: PLR0913 - click passes each option by its name
     only: tuple[str, ...],
     out: Path,
@@ -55,22 +73,23 @@ def figures(  # noqa: PLR0913 - click passes each option by its name
     level: int | None,
     study: Path | None,
     degree: int,
-    strategy: str,
+    strategy: str | None,
     width: str,
     redraw: bool,
     seed: int,
+    numbers: bool,
 ) -> None:
     """Draw figures from computed data, which is stored as .npz beside each picture.
 
     \b
     1           weight sharing in a ResNet, two MgNets and a Poly-MgNet
-    2           features, data and residual of a level, restriction and prolongation to the next one
-    3           the surface of |q| over the spectrum of A with its roots, and the same flat
+    2           features, data and residual of a level, restriction, prolongation
+    3           |q| over the spectrum of A with its roots: surface, and flat
     4           choices of two roots over a real spectrum
     5           accuracy against weights, of the runs in --study
-    relaxation  accuracy against the weight of the relaxation, of the runs in --study
-    spectra     spectra of all levels of a network, of a --run before and after training
-    flow        spectra, roots and |q| over the epochs of a --run with --track-spectrum
+    relaxation  accuracy against the relaxation, of the runs in --study
+    spectra     spectra of all levels, of a --run before and after training
+    flow        spectra, roots and |q| over the epochs, with --track-spectrum
     strategies  all root strategies on one spectrum
     smoothing   residual norms of all strategies on the 2-D Poisson equation
 
@@ -79,7 +98,7 @@ def figures(  # noqa: PLR0913 - click passes each option by its name
     \b
     Examples:
       polyroots figures --out figures
-      polyroots figures --only 3 --checkpoint runs/first/last.pt --level 2 --out figures
+      polyroots figures --only 3 --run runs/first --level 2 --out figures
       polyroots figures --only flow --only spectra --run runs/first --out figures
       polyroots figures --redraw --width one --out figures
     """
@@ -91,7 +110,8 @@ def figures(  # noqa: PLR0913 - click passes each option by its name
     if (checkpoint or run) and was_given("seed") and set(chosen) <= {"3", "4"}:
         raise click.UsageError("--seed draws a fresh A, --checkpoint and --run bring one; leave one of them out.")
     request = _request(checkpoint, run, study, level=level, degree=degree, strategy=strategy, seed=seed)
-    _draw(chosen, request, out, width, leave_out=not only)
+    _require_used_degree(chosen, request)
+    _draw(chosen, request, out, width, leave_out=not only, numbers=numbers)
 
 
 def _redraw(only: tuple[str, ...], out: Path, width: str) -> None:
@@ -102,7 +122,7 @@ def _redraw(only: tuple[str, ...], out: Path, width: str) -> None:
     for _, option in _given_options():
         raise click.UsageError(f"--redraw draws stored data again; leave {option} out, which determines new data.")
     for written in redraw(out, only, width):
-        _say(written.paths, written.words)
+        _say(written, numbers=False)
 
 
 def _require_names(names: tuple[str, ...]) -> None:
@@ -137,10 +157,24 @@ def _require_used_options(chosen: tuple[str, ...]) -> None:
             raise click.UsageError(f"{which} depend on {option}; leave it out.")
 
 
-def _draw(chosen: tuple[str, ...], request: Request, out: Path, width: str, *, leave_out: bool) -> None:
+def _require_used_degree(chosen: tuple[str, ...], request: Request) -> None:
+    """Raise a usage error for --degree if only a figure with the network's own roots depends on it."""
+    from polyroots_figures import FIGURES
+
+    network = request.network
+    has_own = network is not None and network.config.is_polynomial and request.strategy in (None, "own")
+    if was_given("degree") and has_own and not any("degree" in FIGURES[name].uses for name in {*chosen} - {"3"}):
+        raise click.UsageError(
+            "figure 3 shows the network's own roots, which have its degree; choose others by --roots NAME, or leave "
+            "--degree out."
+        )
+
+
+def _draw(chosen: tuple[str, ...], request: Request, out: Path, width: str, *, leave_out: bool, numbers: bool) -> None:
     """Draw figures; one that fails doesn't stop the others."""
     from polyroots.errors import InputError
     from polyroots.files import make_directory
+    from polyroots_cli.console import say
     from polyroots_figures import impossible, make
 
     make_directory(out)
@@ -148,15 +182,15 @@ def _draw(chosen: tuple[str, ...], request: Request, out: Path, width: str, *, l
     for name in chosen:
         reason = impossible(name, request) if leave_out else ""
         if reason:
-            _say([], [f"Figure {name} is left out: {reason}."])
+            say(f"Figure {name} is left out: {reason}.")
             continue
         try:
             for written in make(name, request, out, width):
-                _say(written.paths, written.words)
+                _say(written, numbers=numbers)
         except InputError as error:
             if len(chosen) == 1:
                 raise
-            _say([], [f"Figure {name} is left out: {error}."])
+            say(f"Figure {name} is left out: {error}.")
             failed.append(name)
     if failed:
         names = f"figure {failed[0]}" if len(failed) == 1 else f"figures {', '.join(failed)}"
@@ -170,7 +204,7 @@ def _request(
     *,
     level: int | None,
     degree: int,
-    strategy: str,
+    strategy: str | None,
     seed: int,
 ) -> Request:
     """Open the inputs, and check the options that depend on them."""
@@ -185,13 +219,12 @@ def _request(
         raise click.UsageError(
             "roots by hand are drawn by 'polyroots init --root ... --plot DIR'; choose another strategy."
         )
-    if strategy != "own":
+    if strategy == "own":
+        if not (checkpoint or run):
+            raise click.UsageError("--roots own are those of a network; add --run RUN or --checkpoint FILE.")
+    elif strategy is not None:
         with usage_errors():
             require_strategy(strategy)
-    elif not (checkpoint or run):
-        raise click.UsageError("--roots own are those of a network; add --run RUN or --checkpoint FILE.")
-    elif was_given("degree"):
-        raise click.UsageError("--roots own has the network's degree; leave --degree out.")
     request = Request(
         checkpoint=load_checkpoint(checkpoint) if checkpoint else None,
         run=load_run(run) if run else None,
@@ -214,11 +247,11 @@ def _given_options() -> Iterator[tuple[str, str]]:
             yield name, "--roots" if name == "strategy" else f"--{name}"
 
 
-def _say(paths: list[Path], words: list[str]) -> None:
-    """Print the paths of the files, and the sentences about them."""
+def _say(written: WrittenFigure, *, numbers: bool) -> None:
+    """Print the files of a figure in a line, what it lacks, and its numbers where they are asked for."""
     from polyroots_cli.console import say
 
-    for stem in dict.fromkeys(path.with_suffix("") for path in paths):
-        kinds = [path.suffix for path in paths if path.with_suffix("") == stem]
-        say(f"wrote {stem} ({', '.join(kinds)})")
-    say(*words)
+    stems = list(dict.fromkeys(path.with_suffix("") for path in written.paths))
+    kinds = dict.fromkeys(path.suffix for path in written.paths)
+    say(f"wrote {stems[0]}{''.join(f', {stem.name}' for stem in stems[1:])} ({', '.join(kinds)})")
+    say(*written.notes, *(written.words if numbers else ()))

@@ -9,6 +9,7 @@ import click
 from polyroots.errors import PolyrootsError, is_out_of_memory
 from polyroots.escaping import shown
 from polyroots.limits import without_limits
+from polyroots_cli.completion import completion
 from polyroots_cli.evaluate import evaluate
 from polyroots_cli.figures import figures
 from polyroots_cli.init import init
@@ -55,7 +56,7 @@ def _escape(error: click.ClickException) -> None:
     vars(error)["message"] = shown(error.message or "")
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="polyroots", message="%(prog)s %(version)s")
 @click.option("--no-limits", is_flag=True, help="Read files of any size: only such that you trust.")
 @click.pass_context
@@ -64,8 +65,8 @@ def main(ctx: click.Context, no_limits: bool) -> None:
 
     \b
     Examples:
-      polyroots train                        train a Poly-MgNet on handwritten digits
-      polyroots spectrum RUN/last.pt         eigenvalues of its convolutions
+      polyroots train                    train a Poly-MgNet on handwritten digits
+      polyroots spectrum runs/first      eigenvalues of its convolutions
       polyroots init --degree 3 --roots extremal --out init.pt
       polyroots train --init init.pt
     """
@@ -73,5 +74,5 @@ def main(ctx: click.Context, no_limits: bool) -> None:
         ctx.with_resource(without_limits())
 
 
-for command in (train, evaluate, spectrum, init, models, figures, report, study):
+for command in (train, evaluate, spectrum, init, models, figures, report, study, completion):
     main.add_command(command)

@@ -9,45 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from polyroots.text import quoted
 from polyroots_cli.options import was_given
+from polyroots_cli.types import Channels, Scale, Whole
+from polyroots_cli.values import ALPHA_INITS, MODELS, PLACEMENTS, STRATEGIES, one_of
 
 if TYPE_CHECKING:
     from polyroots.initialization import Signs
     from polyroots.models import AlphaInit, ModelConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Channels(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
-    """Channels of each level, separated by commas."""
-
-    name = "C1,C2,..."
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Return the channels."""
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).split(",")
-        if not all(part.strip().isascii() and part.strip().isdigit() and int(part) > 0 for part in parts):
-            self.fail(f"expected the channels of each level such as 64,128,256,256, got {quoted(value)}", param, ctx)
-        return tuple(int(part) for part in parts)
-
-
-class Scale(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
-    """A positive number, also as a square root or a reciprocal."""
-
-    name = "S"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number."""
-        from polyroots.errors import InputError
-        from polyroots.models import parse_scale
-
-        try:
-            return value if isinstance(value, float) else parse_scale(str(value))
-        except InputError as error:
-            self.fail(str(error), param, ctx)
 
 
 @dataclass(frozen=True)
@@ -147,18 +117,38 @@ def shape_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     return {_SHAPE[name]: value for name, value in options.items() if name in _SHAPE and value is not None}
 
 
-def model_options(command: F) -> F:
-    """Add the options that choose a network, its initial weights and its roots; the command gets a `NetworkRequest`."""
+def model_options(strategies: str) -> Callable[[F], F]:
+    """Add the options that choose a network, its initial weights and its roots; the command gets a `NetworkRequest`.
 
-    @wraps(command)
-    def with_request(*args: Any, **values: Any) -> Any:
-        request = NetworkRequest(**{field.name: values.pop(field.name) for field in fields(NetworkRequest)})
-        return command(*args, request=request, **values)
+    Parameters
+    ----------
+    strategies : str
+        The strategies of --roots, in its help.
+    """
 
-    result: Any = with_request
-    for option in reversed(_OPTIONS.values()):
-        result = option(result)
-    return cast("F", result)
+    def decorator(command: F) -> F:
+        @wraps(command)
+        def with_request(*args: Any, **values: Any) -> Any:
+            request = NetworkRequest(**{field.name: values.pop(field.name) for field in fields(NetworkRequest)})
+            return command(*args, request=request, **values)
+
+        result: Any = with_request
+        for option in reversed((_OPTIONS | {"roots": _roots_option(strategies)}).values()):
+            result = option(result)
+        return cast("F", result)
+
+    return decorator
+
+
+def _roots_option(strategies: str) -> Callable[[Any], Any]:
+    return click.option(
+        "--roots",
+        default="extremal",
+        show_default=True,
+        metavar="NAME",
+        shell_complete=one_of(STRATEGIES),
+        help=f"Strategy that chooses the roots from the spectrum: {strategies}.",
+    )
 
 
 def network_option(name: str) -> Callable[[F], F]:
@@ -177,13 +167,13 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "model": click.option(
         "--model",
         metavar="NAME",
-        help="q2, q4, q4r, q6, q8; mgnet-ab, mgnet-a, mgnet, mgnet-hx; resnet18, resnet20, resnet32, resnet44; or "
-        "MODULE:CALLABLE, a network of your own, whose code is run. [default: q4]",
+        shell_complete=one_of(MODELS),
+        help=f"{', '.join(MODELS)}; or MODULE:CALLABLE, a network of your own, whose code is run. [default: q4]",
     ),
-    "blocks": click.option("--blocks", metavar="L,L,C", help="Any sequence of blocks L, R, S, C instead of a name."),
+    "blocks": click.option("--blocks", metavar="L,L,C", help="A sequence of blocks L, R, S, C instead of a name."),
     "degree": click.option(
         "--degree",
-        type=click.IntRange(min=0),
+        type=Whole(0),
         help="Degree d of the polynomial p, which has d + 1 roots; chooses the blocks if nothing else does.",
     ),
     "channels": click.option(
@@ -193,15 +183,18 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "placement": click.option(
         "--placement",
         metavar="NAME",
-        help="Of batch norm and ReLU: a name or RHO,UPDATE,OUTPUT; 'polyroots models --placements' lists them. "
-        "[default: the authors']",
+        shell_complete=one_of(PLACEMENTS),
+        help="Where batch norm and ReLU stand; 'polyroots models --placements' lists them. [default: the authors']",
     ),
     "quadratic_placement": click.option(
-        "--quadratic-placement", metavar="NAME", help="The same, of the blocks R and C alone."
+        "--quadratic-placement",
+        metavar="NAME",
+        shell_complete=one_of(PLACEMENTS),
+        help="The same, of the blocks R and C alone.",
     ),
-    "steps": click.option("--steps", type=click.IntRange(min=1), help="Steps of a MgNet's level. [default: 2]"),
+    "steps": click.option("--steps", type=Whole(1), help="Steps of a MgNet's level. [default: 2]"),
     "steps_per_a": click.option(
-        "--steps-per-a", type=click.IntRange(min=1), help="Steps of a level that share one A. [default: all]"
+        "--steps-per-a", type=Whole(1), help="Steps of a level that share one A. [default: all]"
     ),
     "padding": click.option(
         "--padding",
@@ -220,26 +213,22 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "max_pool": click.option(
         "--max-pool", is_flag=True, default=None, help="resnet18: pool after the stem, as for ImageNet."
     ),
-    "roots": click.option(
-        "--roots",
-        default="extremal",
-        show_default=True,
-        metavar="NAME",
-        help="How to choose the roots from the spectrum; 'polyroots init --help' lists the ways.",
-    ),
+    "roots": _roots_option(""),
     "alpha_init": click.option(
         "--alpha-init",
         default="spectrum",
         show_default=True,
         metavar="NAME",
-        help="Coefficients from roots in the spectrum; from random numbers as the authors', xavier or "
-        "uniform[:LOW,HIGH]; or constant[:VALUE].",
+        shell_complete=one_of(ALPHA_INITS),
+        help="Origin of the coefficients: spectrum, from roots; xavier or uniform[:LOW,HIGH], random as the authors'; "
+        "constant[:VALUE].",
     ),
     "relax": click.option(
         "--relax",
         metavar="W|auto|none",
-        help="Move the roots outwards, lambda/W with W in (0, 1]; auto[:BOUND] takes the largest W with which no level "
-        "amplifies a residual by more than the bound. [default: none]",
+        shell_complete=one_of(("auto", "none")),
+        help="Move the roots outwards, lambda/W with W in (0, 1]; auto[:BOUND]: the largest W with which no "
+        "level amplifies by more than the bound. [default: none]",
     ),
     "signs": click.option(
         "--signs",
@@ -249,5 +238,14 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     ),
 }
 
-#: Parameters of these options, for the help.
-MODEL_OPTIONS = tuple(_OPTIONS)
+_COEFFICIENTS = ("roots", "alpha_init", "relax", "signs", "alphas")
+#: Heading -> its options, for the help of a command.
+SECTIONS = {
+    "Network": tuple(name for name in _OPTIONS if name not in _COEFFICIENTS),
+    "Coefficients": _COEFFICIENTS,
+}
+#: Those that --help leaves out.
+RARE = (
+    *("channels", "quadratic_placement", "steps", "steps_per_a", "padding", "a_init", "alphas", "max_pool"),
+    "signs",
+)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyroots_cli.model_options import network_option, shape_fields
-from polyroots_cli.options import ImageSize, json_option, usage_errors, wide_option
+from polyroots_cli.options import json_option, usage_errors, wide_option
+from polyroots_cli.types import ImageSize, Whole
+from polyroots_cli.values import MODELS, one_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,10 +19,10 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="List the networks with their blocks, weights and work.")
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=one_of(MODELS))
 @click.option("--image-size", type=ImageSize(), default="32", show_default=True, help="Image size in pixels.")
-@click.option("--in-channels", type=click.IntRange(min=1), default=3, show_default=True, help="Channels of the image.")
-@click.option("--num-classes", type=click.IntRange(min=1), default=10, show_default=True, help="Outputs.")
+@click.option("--in-channels", type=Whole(1), default=3, show_default=True, help="Channels of the image.")
+@click.option("--num-classes", type=Whole(1), default=10, show_default=True, help="Outputs.")
 @network_option("channels")
 @network_option("scale")
 @network_option("placement")

@@ -1,95 +1,22 @@
-"""Types of options, and options that several commands share."""
+"""Options that several commands share, and the options in messages of the library."""
 
 from __future__ import annotations
 
-import math
-import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from polyroots.errors import InputError, PolyrootsError
-from polyroots.text import quoted
+from polyroots_cli.types import DIRECTORY, ByLayer, Whole
+from polyroots_cli.values import DATASETS, layers, one_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=Path)
 # Key of --wide among what a running command knows.
 _WIDE = "polyroots.wide"
-
-
-class ImageSize(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
-    """H or HxW in pixels."""
-
-    name = "H[xW]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Return (H, W)."""
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).lower().split("x")
-        if len(parts) > 2 or not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**20 for part in parts):
-            self.fail(f"expected a size in pixels such as 32 or 28x32, got {quoted(value)}", param, ctx)
-        return int(parts[0]), int(parts[-1])
-
-
-class ByLayer(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
-    """A whole number, or with `pairs` also one for each direction, for all layers or for those with such a name."""
-
-    def __init__(self, *, pairs: bool) -> None:
-        self.pairs = pairs
-        self.name = "[GLOB=]N[xN]" if pairs else "[GLOB=]N"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int | tuple[int, int]]:
-        """Return the pattern, ``"*"`` if there is none, and the value."""
-        if isinstance(value, tuple):
-            return value
-        glob, _, text = str(value).rpartition("=")
-        parts = text.lower().split("x")
-        if len(parts) > 1 + self.pairs or not all(re.fullmatch("[1-9][0-9]{0,6}", part) for part in parts):
-            example = "2 or layer4.0.conv2=2" if self.pairs else "32 or layer4.*.conv2=32"
-            self.fail(f"expected a positive whole number such as {example}, got {quoted(value)}", param, ctx)
-        numbers = [int(part) for part in parts]
-        return glob or "*", numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
-
-
-class Root(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
-    """A complex number."""
-
-    name = "RE[+IMj]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> complex:
-        """Return the root."""
-        if isinstance(value, complex):
-            return value
-        try:
-            root = complex(re.sub(r"i$", "j", str(value).replace(" ", "")))
-        except ValueError:
-            root = complex("nan")
-        if not math.isfinite(abs(root)):
-            self.fail(f"expected a real or complex number such as 0.3 or 0.1+0.2j, got {quoted(value)}", param, ctx)
-        return root
-
-
-class Sweeps(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
-    """Numbers of smoothing steps before and after a coarse-grid correction."""
-
-    name = "PRE,POST"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Return (PRE, POST)."""
-        if isinstance(value, tuple):
-            return value
-        if not re.fullmatch("[0-9]{1,3},[0-9]{1,3}", str(value)):
-            self.fail(f"expected two numbers of smoothing steps such as 1,1, got {value!r}", param, ctx)
-        pre, post = str(value).split(",")
-        return int(pre), int(post)
 
 
 json_option: Callable[[F], F] = click.option(
@@ -129,6 +56,11 @@ def geometry_options(function: F) -> F:
     return function
 
 
+def layer_option(name: str, what: str) -> Callable[[F], F]:
+    """Return the option --layer as a parameter."""
+    return click.option("--layer", name, multiple=True, metavar="GLOB", shell_complete=layers, help=what)
+
+
 entry_option: Callable[[F], F] = click.option(
     "--entry", metavar="NAME", help="The network to read in a file of several, such as teacher."
 )
@@ -151,10 +83,11 @@ dataset_option: Callable[[F], F] = click.option(
     default="digits",
     show_default=True,
     metavar="NAME",
+    shell_complete=one_of(DATASETS),
     help="digits (embedded); folder (train/<class>/* and test/<class>/* under --data-dir); cifar10, cifar100, mnist or "
     "fashion-mnist.",
 )
-data_dir_option: Callable[[F], F] = click.option("--data-dir", type=PATH, help="Where the data set lies.")
+data_dir_option: Callable[[F], F] = click.option("--data-dir", type=DIRECTORY, help="Where the data set lies.")
 region_option: Callable[[F], F] = click.option(
     "--region",
     type=click.Choice(["all", "high"]),
@@ -171,33 +104,9 @@ device_option: Callable[[F], F] = click.option(
 )
 
 
-class SectionedCommand(click.Command):
-    """A command whose help has its options under headings.
-
-    Parameters
-    ----------
-    sections : heading -> names of parameters; those of no section come last, under "Options"
-    """
-
-    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.sections = sections
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options."""
-        records = {param.name: param.get_help_record(ctx) for param in self.get_params(ctx)}
-        named = {name for names in self.sections.values() for name in names}
-        sections = {**self.sections, "Options": [name for name in records if name not in named]}
-        for heading, names in sections.items():
-            rows = [record for name in names if (record := records.get(name)) is not None]
-            if rows:
-                with formatter.section(heading):
-                    formatter.write_dl(rows)
-
-
 def seed_option(what: str) -> Callable[[F], F]:
     """Return the option --seed, in the range that every generator takes."""
-    return click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=7, show_default=True, help=what)
+    return click.option("--seed", type=Whole(0, 2**32 - 1), default=7, show_default=True, help=what)
 
 
 #: Parameter of a command -> the library's name for it, where the two differ.

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from polyroots_cli.options import PATH
+from polyroots_cli.types import DIRECTORY, FILE
 
 
 @click.command(short_help="A run as one HTML page.")
-@click.argument("run", type=PATH)
-@click.option("-o", "--out", type=PATH, metavar="FILE", help="The page. [default: report.html in the run's directory]")
+@click.argument("run", type=DIRECTORY)
+@click.option("-o", "--out", type=FILE, help="The page. [default: report.html in the run's directory]")
 def report(run: Path, out: Path | None) -> None:
     """Write a RUN as one HTML page that needs no network.
 

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyroots.text import count_of
-from polyroots_cli.model_options import MODEL_OPTIONS, NetworkRequest, model_options, refuse_shape
+from polyroots_cli.help import GroupedCommand
+from polyroots_cli.model_options import (
+    RARE as RARE_MODEL,
+    SECTIONS as MODEL_SECTIONS,
+    NetworkRequest,
+    model_options,
+    refuse_shape,
+)
 from polyroots_cli.options import (
-    PATH,
-    SectionedCommand,
     data_dir_option,
     dataset_option,
     is_first_process,
@@ -23,7 +28,8 @@ from polyroots_cli.options import (
     was_given,
     wide_option,
 )
-from polyroots_cli.train_options import SECTIONS, refuse_on_resume, training_options
+from polyroots_cli.train_options import RARE, SECTIONS, refuse_on_resume, training_options
+from polyroots_cli.types import DIRECTORY, FILE
 
 if TYPE_CHECKING:
     from polyroots.checkpoints import Checkpoint
@@ -33,22 +39,23 @@ if TYPE_CHECKING:
 
 @click.command(
     short_help="Train a network; digits and q4 by default.",
-    cls=SectionedCommand,
-    sections={"Data": SECTIONS["Data"], "Network": MODEL_OPTIONS, **SECTIONS},
+    cls=GroupedCommand,
+    sections={"Data": SECTIONS["Data"], **MODEL_SECTIONS, **SECTIONS},
+    rare=(*RARE_MODEL, *RARE),
 )
 @dataset_option
 @data_dir_option
 @click.option("--download", is_flag=True, help="Download a data set of torchvision's to --data-dir if it is not there.")
-@model_options
-@click.option("--init", "init_file", type=PATH, help="Start from this file of 'polyroots init' or 'polyroots train'.")
+@model_options("extremal, leja, minimax and others, which 'polyroots init --help' lists")
+@click.option("--init", "init_file", type=FILE, help="Start from this file of 'polyroots init' or 'polyroots train'.")
 @click.option(
     "--recipe",
     type=click.Choice(["paper", "quick"]),
     help="The authors' 400 epochs for CIFAR-10, or 10 quick ones; other options change single choices.",
 )
 @training_options
-@click.option("--out", type=PATH, help="The run's directory. [default: a new one under runs/]")
-@click.option("--resume", type=PATH, metavar="RUN", help="Go on with this run, which was stopped or killed.")
+@click.option("--out", type=DIRECTORY, help="The run's directory. [default: a new one under runs/]")
+@click.option("--resume", type=DIRECTORY, metavar="RUN", help="Go on with this run, which was stopped or killed.")
 @wide_option
 def train(  # noqa: PLR0913 - click passes each option by its name
     dataset: str,
@@ -72,9 +79,10 @@ def train(  # noqa: PLR0913 - click passes each option by its name
       polyroots train
       polyroots train --model q2 --epochs 5 --out runs/first
       polyroots train --resume runs/first
-      polyroots train --dataset folder --data-dir cifar10 --model q2 --val-fraction 0.1
-      polyroots train --dataset cifar10 --data-dir data --model q2 --recipe paper --precision bf16 --compile
-      polyroots train --blocks L,C,C --placement smoother --padding circular --a-init shifted --roots minimax
+      polyroots train --dataset folder --data-dir cifar10 --val-fraction 0.1
+      polyroots train --dataset cifar10 --data-dir data --recipe paper --compile
+      polyroots train --blocks L,C,C --placement smoother --padding circular \\
+          --a-init shifted --roots minimax
     """
     from polyroots.training import CHANGEABLE, resume as resume_training, train as run_training
     from polyroots_cli.reporter import ConsoleReporter

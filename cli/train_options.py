@@ -9,24 +9,27 @@ from typing import Any, TypeVar, cast
 import click
 
 from polyroots_cli.options import FIELDS, device_option, seed_option, was_given
+from polyroots_cli.types import Number, Whole
+from polyroots_cli.values import AUGMENTATIONS, several_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_POSITIVE = click.FloatRange(min=0, min_open=True)
-_NOT_NEGATIVE = click.FloatRange(min=0)
-_SHARE = click.FloatRange(0, 1, max_open=True)
+_POSITIVE = Number(0, low_open=True)
+_NOT_NEGATIVE = Number(0)
+_SHARE = Number(0, 1, high_open=True)
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {
-    "limit": click.option("--limit", type=click.IntRange(min=2), help="Largest number of images used of each split."),
+    "limit": click.option("--limit", type=Whole(2), help="Largest number of images used of each split."),
     "val_fraction": click.option(
         "--val-fraction",
-        type=click.FloatRange(0, 0.5),
-        help="Hold out this share of the training images to choose the best epoch by; the test images are then "
-        "used once, at the end. [default: 0]",
+        type=Number(0, 0.5),
+        help="Hold out this share of the training images, at most half, to choose the best epoch by; the test images "
+        "are then used once, at the end. [default: 0]",
     ),
     "augment": click.option(
         "--augment",
         metavar="LIST",
+        shell_complete=several_of(AUGMENTATIONS),
         help="crop, flip, autoaugment (CIFAR-10's policy) and cutout, separated by commas, or none. "
         "[default: by the data set; crop,flip for photos]",
     ),
@@ -35,15 +38,13 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         type=click.Choice(["auto", "device", "workers"]),
         help="Keep all images in the device's memory, or let workers read them ahead. [default: auto, by their size]",
     ),
-    "workers": click.option("--workers", type=click.IntRange(min=1), help="Processes that read ahead. [default: 2]"),
+    "workers": click.option("--workers", type=Whole(1), help="Processes that read ahead. [default: 2]"),
     "epochs": click.option(
         "--epochs",
-        type=click.IntRange(min=1),
+        type=Whole(1),
         help="Passes over the training images. [default: 20 for digits, 30 for photos, 10 for others]",
     ),
-    "batch_size": click.option(
-        "--batch-size", type=click.IntRange(min=2), help="Images a step. [default: 64, 128 for photos]"
-    ),
+    "batch_size": click.option("--batch-size", type=Whole(2), help="Images a step. [default: 64, 128 for photos]"),
     "lr": click.option(
         "--lr",
         type=_POSITIVE,
@@ -68,7 +69,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     ),
     "bn_recalibrate": click.option(
         "--bn-recalibrate",
-        type=click.IntRange(min=1),
+        type=Whole(1),
         metavar="N",
         help="Take the statistics of batch norm over N batches before each evaluation. [default: not]",
     ),
@@ -80,16 +81,14 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "compile": click.option(
         "--compile", is_flag=True, default=None, help="Let torch.compile fuse the network's operations; takes minutes."
     ),
-    "devices": click.option(
-        "--devices", type=click.IntRange(min=1), help="Processes on each machine, a device each. [default: 1]"
-    ),
-    "num_nodes": click.option("--num-nodes", type=click.IntRange(min=1), help="Machines. [default: 1]"),
+    "devices": click.option("--devices", type=Whole(1), help="Processes on each machine, a device each. [default: 1]"),
+    "num_nodes": click.option("--num-nodes", type=Whole(1), help="Machines. [default: 1]"),
     "sync_bn": click.option(
         "--sync-bn", is_flag=True, default=None, help="Batch norm over the images of all CUDA devices together."
     ),
     "track_spectrum": click.option(
         "--track-spectrum",
-        type=click.IntRange(min=1),
+        type=Whole(1),
         metavar="K",
         help="Store each level's spectrum and coefficients every K epochs.",
     ),
@@ -106,6 +105,12 @@ SECTIONS = {
     "Machine": ("device", "precision", "compile", "devices", "num_nodes", "sync_bn"),
     "Run": ("out", "resume", "init_file", "track_spectrum", "tensorboard", "wide"),
 }
+#: Those that --help leaves out.
+RARE = (
+    *("limit", "augment", "loading", "workers"),
+    *("batch_size", "warmup", "momentum", "nesterov", "weight_decay", "label_smoothing", "clip", "bn_recalibrate"),
+    *("compile", "devices", "num_nodes", "sync_bn", "tensorboard", "wide"),
+)
 
 
 def training_options(command: F) -> F:

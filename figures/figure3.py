@@ -23,8 +23,8 @@ OWN = "own"
 def compute(request: Request) -> list[Computed]:
     """Compute the spectrum of each A, with roots chosen from it or those of the network's own coefficients.
 
-    By default they are those of the paper: the eigenvalues of smallest and largest real part, and the conjugate pair of
-    largest imaginary part.
+    By default they are the network's own; those of a fresh A are the paper's: the eigenvalues of smallest and largest
+    real part, and the conjugate pair of largest imaginary part.
 
     Raises
     ------
@@ -43,16 +43,18 @@ def compute(request: Request) -> list[Computed]:
 
 def _polynomial(request: Request, operator: FigureOperator, Lambda: Spectrum) -> tuple[ResidualPolynomial, str]:
     """Return the polynomial, and the origin of its roots for the title."""
-    if request.strategy == OWN:
+    has_own = operator.own is not None
+    strategy = request.strategy or (OWN if has_own else "extremal")
+    if strategy == OWN:
         if operator.own is None:
             raise InputError(
                 f"{operator.name} has no coefficients of its own; choose roots by a strategy such as 'extremal', or "
                 "the checkpoint of a Poly-MgNet"
             )
-        return operator.own, "roots of the network's own coefficients"
-    options: dict[str, Any] = {"seed": request.seed} if "seed" in options_of(request.strategy) else {}
-    roots = select_roots(Lambda, request.degree, request.strategy, **options)
-    return ResidualPolynomial(roots), f"roots '{request.strategy}'"
+        return operator.own, "the network's own roots"
+    options: dict[str, Any] = {"seed": request.seed} if "seed" in options_of(strategy) else {}
+    roots = select_roots(Lambda, request.degree, strategy, **options)
+    return ResidualPolynomial(roots), f"roots chosen anew by '{strategy}'" if has_own else f"roots '{strategy}'"
 
 
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:

@@ -39,7 +39,7 @@ def compute(request: Request) -> list[Computed]:
     results = results_of(request.study)
     if not results.done:
         raise FileError(f"no run of {request.study} is done: expected some with a result.json; go on with them first")
-    series, words = [], []
+    series, words, notes = [], [], []
     for found in series_of(results.done):
         points = [
             {
@@ -54,11 +54,11 @@ def compute(request: Request) -> list[Computed]:
         words += [_sentence(found.label, point) for point in points]
     if results.unfinished:
         names = listed(results.unfinished)
-        words.append(f"{count_of(len(results.unfinished), 'run')} not done, left out: {names}.")
+        notes.append(f"{count_of(len(results.unfinished), 'run')} not done, left out: {names}.")
     if results.repeated:
         names = listed(results.repeated)
-        words.append(f"Left out, as another run has the same configuration and seed: {names}.")
-    return [Computed("figure5", {"data": results.done[0].data, "series": series}, words)]
+        notes.append(f"Left out, as another run has the same configuration and seed: {names}.")
+    return [Computed("figure5", {"data": results.done[0].data, "series": series}, words, notes)]
 
 
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:

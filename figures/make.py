@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,10 +66,11 @@ FIGURES: dict[str, FigureKind] = {
 
 
 class WrittenFigure(NamedTuple):
-    """The files of a figure, and sentences about its data."""
+    """The files of a figure, sentences about its data, and about inputs that it lacks."""
 
     paths: list[Path]
     words: list[str]
+    notes: Sequence[str] = ()
 
 
 def impossible(name: str, request: Request) -> str:
@@ -112,7 +113,7 @@ def make(name: str, request: Request, out: Path, width: str = "two") -> Iterator
         pictures = _save(FIGURES[name].draw(computed.data, WIDTHS[width]), out / computed.stem)
         path = out / f"{computed.stem}.npz"
         store.save(path, name, computed.data)
-        yield WrittenFigure([path, *pictures], computed.words)
+        yield WrittenFigure([path, *pictures], computed.words, computed.notes)
 
 
 def redraw(out: Path, names: Collection[str] = (), width: str = "two") -> Iterator[WrittenFigure]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,8 @@ class Request:
     study : directory of runs, for Figure 5
     level : of the network, from 1; without a network A is freshly drawn
     seed : of random numbers
-    degree, strategy : of the residual polynomials
+    degree : of the residual polynomials
+    strategy : of their roots; None for the network's own, or ``"extremal"`` where there are none
     """
 
     checkpoint: Checkpoint | None = None
@@ -33,7 +34,7 @@ class Request:
     level: int = 1
     seed: int = 7
     degree: int = 3
-    strategy: str = "extremal"
+    strategy: str | None = None
 
     @cached_property
     def network(self) -> Checkpoint | None:
@@ -51,8 +52,10 @@ class Computed(NamedTuple):
     stem : name of its files, without a suffix
     data : as `polyroots_figures.store` stores it
     words : sentences about it
+    notes : sentences about inputs that it lacks
     """
 
     stem: str
     data: Mapping[str, Any]
     words: list[str]
+    notes: Sequence[str] = ()

@@ -54,7 +54,7 @@ def test_figure_5_has_mean_and_spread_of_each_network(study: Path) -> None:
             assert point["weights"] == pr.models.count_weights(pr.models.build(config))
     assert series["q4"][0]["accuracies"] == pytest.approx([0.94, 0.941, 0.944])
     assert series["q2"][0]["seeds"] == [11, 12]
-    assert computed.words[-1] == f"1 run not done, left out: {study / 'q2-4' / '13'}."
+    assert [*computed.notes] == [f"1 run not done, left out: {study / 'q2-4' / '13'}."]
     assert any(
         word.startswith("q4, channels 4,8, ") and word.endswith(" weights: 94.17 +- 0.21 % (3 seeds).")
         for word in computed.words
@@ -141,7 +141,7 @@ def test_one_seed_counts_once(study: Path) -> None:
     edited(study / "z", track_spectrum=3)
     (computed,) = FIGURES["5"].compute(Request(study=study))
     assert all(point["seeds"] in ([11, 12], [11, 12, 13]) for one in computed.data["series"] for point in one["points"])
-    assert computed.words[-1] == f"Left out, as another run has the same configuration and seed: {study / 'z'}."
+    assert computed.notes[-1] == f"Left out, as another run has the same configuration and seed: {study / 'z'}."
 
 
 def test_a_dollar_in_a_name_is_no_mathematics(study: Path) -> None:

@@ -161,20 +161,28 @@ def test_figure_3_of_a_checkpoint_takes_its_level(init_file: Path) -> None:
     assert set(pictures) == {"", "-flat"}
     for picture in pictures.values():
         (title,) = [text for text in texts(picture) if "level 2 of q4" in text]
-        assert "12 x 12 x 3 x 3, 4 x 4 pixels; roots 'leja'" in title
+        assert "12 x 12 x 3 x 3, 4 x 4 pixels; roots chosen anew by 'leja'" in title
         assert "|q_{3}(" in title
 
 
-def test_figure_3_can_have_the_networks_own_roots(trained: tuple[Path, str]) -> None:
+def test_figure_3_has_the_networks_own_roots(trained: tuple[Path, str]) -> None:
+    """Those of its last coefficients, as its report; others are said to be, and a MgNet has none."""
     loaded = load_run(trained[0])
-    for level, operator in enumerate(loaded.end.operators, 1):
-        (computed,) = figure3.compute(Request(run=loaded, level=level, strategy="own"))
-        assert np.array_equal(computed.data["values"], operator.values)
-        assert np.array_equal(computed.data["roots"], operator.q.roots)
-        assert "roots of the network's own coefficients" in computed.data["title"]
+    for strategy in (None, "own"):
+        for level, operator in enumerate(loaded.end.operators, 1):
+            (computed,) = figure3.compute(Request(run=loaded, level=level, strategy=strategy))
+            assert np.array_equal(computed.data["values"], operator.values)
+            assert np.array_equal(computed.data["roots"], operator.q.roots)
+            assert "; the network's own roots" in computed.data["title"]
+    (computed,) = figure3.compute(Request(run=loaded, strategy="extremal"))
+    assert not np.array_equal(computed.data["roots"], loaded.end.operators[0].q.roots)
+    assert "; roots chosen anew by 'extremal'" in computed.data["title"]
     mgnet = pr.models.build("mgnet-ab", image_size=8, in_channels=1, channels=(4, 8))
+    checkpoint = Checkpoint(mgnet.config, mgnet.state_dict())
     with pytest.raises(pr.InputError, match="A of level 1 of mgnet-ab has no coefficients of its own"):
-        figure3.compute(Request(checkpoint=Checkpoint(mgnet.config, mgnet.state_dict()), strategy="own"))
+        figure3.compute(Request(checkpoint=checkpoint, strategy="own"))
+    (computed,) = figure3.compute(Request(checkpoint=checkpoint))
+    assert "; roots 'extremal'" in computed.data["title"]
 
 
 def test_figure_3_of_eigenvalues_on_a_line_is_flat() -> None:

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polyroots_cli.model_options import NetworkRequest, model_options, refuse_shape
+from polyroots_cli.help import GroupedCommand
+from polyroots_cli.model_options import RARE, SECTIONS, NetworkRequest, model_options, refuse_shape
 from polyroots_cli.options import (
-    PATH,
-    ImageSize,
-    Root,
-    Sweeps,
     architecture_options,
     data_dir_option,
     dataset_option,
     entry_option,
     geometry_options,
     json_option,
+    layer_option,
     region_option,
     seed_option,
     usage_errors,
@@ -26,16 +24,33 @@ from polyroots_cli.options import (
     wide_option,
     with_options,
 )
+from polyroots_cli.types import DIRECTORY, FILE, ImageSize, Root, Sweeps
+from polyroots_cli.values import STRATEGIES
 
 if TYPE_CHECKING:
     from polyroots.checkpoints import Rules
     from polyroots.initialization import InitRequest, InitResult
     from polyroots.models import ModelConfig
 
+_GEOMETRY = ("stride", "dilation", "groups")
 
-@click.command(short_help="Choose roots from spectra: set a network's coefficients, diagnose them, compare strategies.")
-@click.argument("checkpoint", type=PATH, required=False)
-@model_options
+
+@click.command(
+    short_help="Choose roots from spectra: set a network's coefficients, diagnose them, compare strategies.",
+    cls=GroupedCommand,
+    sections={
+        "Network that is drawn": (*SECTIONS["Network"], "dataset", "data_dir", "image_size", "seed"),
+        "Layers of CHECKPOINT": ("layers", "arch", "arch_options", "entry", *_GEOMETRY),
+        "Roots and coefficients": (
+            *("roots", "given", "keep_pairs", "region", "spectrum_padding"),
+            *SECTIONS["Coefficients"][1:],
+        ),
+        "Output": ("compare", "two_grid", "sweeps", "plot_dir", "out", "as_json", "wide"),
+    },
+    rare=(*RARE, "spectrum_padding", "keep_pairs", "arch_options", "entry", *_GEOMETRY, "sweeps", "wide"),
+)
+@click.argument("checkpoint", type=FILE, required=False)
+@model_options(f"{', '.join(STRATEGIES[:-1])}; or given, roots by hand with --root")
 @click.option("--root", "given", type=Root(), multiple=True, help="A root by hand, such as 0.1+0.2j; repeatable.")
 @click.option("--keep-pairs", is_flag=True, help="extremal: keep conjugate pairs of extreme real part.")
 @region_option
@@ -56,7 +71,7 @@ if TYPE_CHECKING:
 @entry_option
 @architecture_options
 @geometry_options
-@click.option("--layer", "layers", multiple=True, metavar="GLOB", help="Of CHECKPOINT, only such layers; repeatable.")
+@layer_option("layers", "Of CHECKPOINT, only such layers; repeatable.")
 @seed_option("Of fresh weights and of strategies that draw.")
 @click.option("--compare", is_flag=True, help="Rank all strategies in one table.")
 @click.option("--two-grid", is_flag=True, help="Convergence factor of the smoother with a coarse-grid correction.")
@@ -67,8 +82,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="--two-grid: smoothing steps before and after the correction.",
 )
-@click.option("--plot", "plot_dir", type=PATH, help="Draw each level's spectrum, roots and |q| to this directory.")
-@click.option("--out", type=PATH, help="Write the network with its coefficients here, for 'polyroots train --init'.")
+@click.option("--plot", "plot_dir", type=DIRECTORY, help="Draw each level's spectrum, roots and |q| to this directory.")
+@click.option("--out", type=FILE, help="Write the network with its coefficients here, for 'polyroots train --init'.")
 @json_option
 @wide_option
 def init(  # noqa: PLR0913 - click passes each option by its name
@@ -105,19 +120,14 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     alpha of its blocks, and how well they damp the spectrum. --degree alone chooses the blocks that fit the roots.
 
     \b
-    Strategies (--roots): extremal, real, complex, largest, smallest, leja, chebyshev, harmonic-ritz,
-    least-squares, minimax, ideal, numerical-range, random, given (--root).
-
-    \b
     Examples:
       polyroots init --degree 3 --roots extremal
       polyroots init --degree 3 --compare
-      polyroots init runs/first/last.pt --roots leja --plot pictures --out again.pt
-      polyroots init poisson.pt --image-size 32 --degree 1 --roots minimax --region high --two-grid
-      polyroots init matrix.mtx --degree 7 --roots minimax
-      polyroots init resnet18.pth --arch torchvision:resnet18 --image-size 64 --layer 'layer1.*'
       polyroots init --model q2 --dataset folder --data-dir cifar10 --out init.pt
-      polyroots init --blocks C,C --placement smoother --padding circular --a-init shifted --roots minimax
+      polyroots init runs/first --roots leja --plot pictures --out again.pt
+      polyroots init resnet18.pth --arch torchvision:resnet18 --layer 'layer1.*'
+      polyroots init stencil.pt --degree 1 --roots minimax --region high
+      polyroots init matrix.mtx --degree 7 --roots minimax
     """
     from polyroots.checkpoints import Geometry, checkpoint_in, save_checkpoint
     from polyroots.files import make_directory

@@ -7,26 +7,38 @@ from typing import TYPE_CHECKING
 
 import click
 
+from polyroots_cli.help import GroupedCommand
 from polyroots_cli.options import (
-    PATH,
-    ImageSize,
     architecture_options,
     entry_option,
     geometry_options,
     json_option,
+    layer_option,
     usage_errors,
     wide_option,
 )
+from polyroots_cli.types import DIRECTORY, FILE, ImageSize, Whole
 
 if TYPE_CHECKING:
     from polyroots.checkpoints import Rules
 
+_GEOMETRY = ("stride", "dilation", "groups")
 
-@click.command(short_help="Eigenvalues and singular values of a checkpoint's convolutions.")
-@click.argument("checkpoint", type=PATH)
-@click.argument("other", type=PATH, required=False)
+
+@click.command(
+    short_help="Eigenvalues and singular values of a checkpoint's convolutions.",
+    cls=GroupedCommand,
+    sections={
+        "Layers": ("only_list", "globs", "size", "entry", "arch", "arch_options", "image_size", *_GEOMETRY),
+        "Analysis": ("padding", "kind", "effective", "k", "precision", "with_check", "workers"),
+        "Output": ("plot_dir", "npz", "csv_file", "as_json", "wide"),
+    },
+    rare=("entry", "arch_options", "image_size", *_GEOMETRY, "precision", "workers"),
+)
+@click.argument("checkpoint", type=FILE)
+@click.argument("other", type=FILE, required=False)
 @click.option("--list", "only_list", is_flag=True, help="List the convolutions and compute nothing.")
-@click.option("--layer", "globs", multiple=True, metavar="GLOB", help="Only layers with such a name; repeatable.")
+@layer_option("globs", "Only layers with such a name; repeatable.")
 @click.option(
     "--size", type=ImageSize(), help="Size of the layers' input in pixels. [default: the network's; 32 if unknown]"
 )
@@ -55,9 +67,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of all eigenvalues with circular padding; the error of single is measured at some frequencies.",
 )
-@click.option(
-    "--extremes", "k", type=click.IntRange(min=1), metavar="K", help="K eigenvalues at each end instead of all."
-)
+@click.option("--extremes", "k", type=Whole(1), metavar="K", help="K eigenvalues at each end instead of all.")
 @click.option(
     "--effective",
     type=click.Choice(["linear", "relu"]),
@@ -65,12 +75,14 @@ if TYPE_CHECKING:
     "identity or as its mean slope on test images.",
 )
 @click.option("--verify", "with_check", is_flag=True, help="Compare with the explicit matrix on a small grid.")
-@click.option("--save", "npz", type=PATH, help="Write the values, frequencies and kernels to this .npz file.")
-@click.option("--csv", "csv_file", type=PATH, help="Write one line a value to this CSV file.")
-@click.option("--plot", "plot_dir", type=PATH, help="Draw each layer and an overview to this directory (PNG and PDF).")
+@click.option("--save", "npz", type=FILE, help="Write the values, frequencies and kernels to this .npz file.")
+@click.option("--csv", "csv_file", type=FILE, help="Write one line a value to this CSV file.")
+@click.option(
+    "--plot", "plot_dir", type=DIRECTORY, help="Draw each layer and an overview to this directory (PNG and PDF)."
+)
 @json_option
 @wide_option
-@click.option("--workers", type=click.IntRange(min=1), help="Threads. [default: one for each core]")
+@click.option("--workers", type=Whole(1), help="Threads. [default: one for each core]")
 def spectrum(  # noqa: PLR0913 - click passes each option by its name
     checkpoint: Path,
     other: Path | None,
@@ -109,9 +121,10 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     Examples:
       polyroots spectrum runs/first/last.pt --plot spectra
       polyroots spectrum resnet50.safetensors --list
-      polyroots spectrum resnet50.pt --layer 'layer3.[1-5].conv2' --size 14 --kind both --verify
-      polyroots spectrum resnext50.pt --size 28 --stride layer3.0.conv2=2 --groups '*.conv2=32' --kind both
-      polyroots spectrum resnext50.pt --arch torchvision:resnext50_32x4d --image-size 64
+      polyroots spectrum resnet50.pt --layer 'layer3.[1-5].conv2' --size 14
+      polyroots spectrum resnext50.pt --arch torchvision:resnext50_32x4d
+      polyroots spectrum resnext50.pt --size 28 --kind both \\
+          --stride layer3.0.conv2=2 --groups '*.conv2=32'
       polyroots spectrum runs/first/best.pt runs/first/last.pt
       polyroots spectrum runs/first --effective linear
     """

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import click
 
 from polyroots.text import quoted
-from polyroots_cli.options import PATH
+from polyroots_cli.types import DIRECTORY, FILE
 
-file_argument = click.argument("file", type=PATH)
-data_dir_option = click.option("--data-dir", type=PATH, help="Directory of the data, in place of the study file's.")
+file_argument = click.argument("file", type=FILE)
+data_dir_option = click.option("--data-dir", type=DIRECTORY, help="Where the data lie, in place of the study file's.")
 
 
 def pairs(texts: Sequence[str], option: str, missing: str | None = None) -> dict[str, str]:

@@ -10,16 +10,28 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyroots.text import count_of
-from polyroots_cli.options import PATH, device_option, usage_errors, was_given
+from polyroots_cli.help import GroupedCommand
+from polyroots_cli.options import device_option, usage_errors, was_given
 from polyroots_cli.study.options import data_dir_option, file_argument, pairs
+from polyroots_cli.types import DIRECTORY, Whole
 
 if TYPE_CHECKING:
     from polyroots.study import Outcome, Runner, StudyDirectory
 
 
-@click.command(short_help="Run a study, on this machine or on a cluster.")
+_SLURM = ("runs_per_job", "cpus_per_job", "time", "partition", "sbatch")
+
+
+@click.command(
+    short_help="Run a study, on this machine or on a cluster.",
+    cls=GroupedCommand,
+    sections={
+        "Study": ("out", "data_dir", "device", "jobs", "gpus_per_job"),
+        "Cluster": ("cluster", *_SLURM),
+    },
+)
 @file_argument
-@click.option("--out", type=PATH, required=True, help="The study's directory, new or with some of its runs.")
+@click.option("--out", type=DIRECTORY, required=True, help="The study's directory, new or with some of its runs.")
 @data_dir_option
 @device_option
 @click.option(
@@ -31,31 +43,32 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(min=1),
+    type=Whole(1),
     metavar="N",
     help="Number of runs, or of SLURM's jobs, at once. [default: here one for each GPU, or 1; slurm no limit]",
 )
 @click.option(
     "--gpus-per-job",
-    type=click.IntRange(min=0),
+    type=Whole(0),
     metavar="G",
     help="GPUs of each run, which trains on all of them. [default: 1; 0 with --device cpu, and where there is none]",
 )
 @click.option(
     "--runs-per-job",
-    type=click.IntRange(min=1),
+    type=Whole(1),
     default=1,
     show_default=True,
     help="slurm: runs that share a job and its GPU, each in a process.",
 )
-@click.option("--cpus-per-job", type=click.IntRange(min=1), help="slurm: cores of a job. [default: the cluster's]")
+@click.option("--cpus-per-job", type=Whole(1), help="slurm: cores of a job. [default: the cluster's]")
 @click.option(
     "--time",
+    metavar="H:M:S",
     default="4:00:00",
     show_default=True,
     help="slurm: time limit of a job, which then is saved and put back into the queue.",
 )
-@click.option("--partition", help="slurm: partition of the jobs. [default: the cluster's]")
+@click.option("--partition", metavar="NAME", help="slurm: partition of the jobs. [default: the cluster's]")
 @click.option(
     "--sbatch", multiple=True, metavar="KEY[=VALUE]", help="slurm: another option of sbatch, as account=mine."
 )
@@ -81,7 +94,8 @@ def run(  # noqa: PLR0913 - click passes each option by its name
     \b
     Examples:
       polyroots study run studies/quick.toml --out quick --jobs 2
-      polyroots study run studies/degree.toml --out degree --data-dir data --cluster slurm --partition gpu
+      polyroots study run studies/degree.toml --out degree --data-dir data \\
+          --cluster slurm --partition gpu
     """
     from polyroots.study import (
         LocalRunner,
@@ -126,7 +140,7 @@ def run(  # noqa: PLR0913 - click passes each option by its name
 
 
 def _refuse_options_of_slurm(cluster: str) -> None:
-    for name in ("runs_per_job", "cpus_per_job", "time", "partition", "sbatch"):
+    for name in _SLURM:
         if cluster == "local" and was_given(name):
             raise click.UsageError(f"--{name.replace('_', '-')} is for --cluster slurm; leave it out")
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from polyroots_cli.options import PATH, usage_errors, was_given, wide_option
+from polyroots_cli.options import usage_errors, was_given, wide_option
 from polyroots_cli.study.options import pairs
+from polyroots_cli.types import DIRECTORY
 
 
 @click.command(short_help="Make a table of a study's accuracies.")
-@click.argument("directory", type=PATH)
+@click.argument("directory", type=DIRECTORY)
 @click.option("--rows", metavar="K1,K2", help="Settings to show first, and to sort by. [default: as the file has them]")
 @click.option("--columns", metavar="K1,K2", help="Settings whose values are columns. [default: none, a line for each]")
 @click.option(

@@ -1,0 +1,135 @@
+"""Names of the convolutions in a checkpoint, for the completion of a command line: read within it, without torch."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+from zipfile import ZipFile, is_zipfile
+
+from polyroots.errors import FileError
+from polyroots.limits import LONGEST_PICKLE, require_archive, require_pickles
+
+# Pickles in a file of the older format of torch.save: a number, a version, the system, and the content.
+_PICKLES = 4
+# Of data parallelism and torch.compile; --layer takes names without them.
+_PREFIXES = re.compile(r"^((module|_orig_mod)\.)+")
+
+# What damaged files make the modules that read them raise.
+_DAMAGED = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, EOFError, MemoryError),
+    *(struct.error, pickle.UnpicklingError, NotImplementedError, OverflowError),
+)
+
+
+def layer_names(path: Path) -> list[str]:
+    """Return the names of the weights with the dimensions of a convolution, without ``.weight``.
+
+    Parameters
+    ----------
+    path : a file of ``torch.save`` or of safetensors, or the directory of a run
+        What can't be read has no names: the command itself says why.
+    """
+    if path.is_dir():
+        path = path / "last.pt"
+    try:
+        shapes = _shapes(path)
+        kernels = (name for name, shape in shapes.items() if len(shape) == 4)
+        return list(dict.fromkeys(_PREFIXES.sub("", name).removesuffix(".weight") for name in kernels))
+    except (OSError, FileError, *_DAMAGED):
+        return []
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors in a file by name."""
+    if is_zipfile(path):
+        require_archive(path)
+        require_pickles(path)
+        with ZipFile(path) as archive:
+            (name,) = (entry for entry in archive.namelist() if entry.endswith("data.pkl"))
+            with archive.open(name) as stream:
+                return dict(_tensors(_Reader(stream).load()))
+    with path.open("rb") as stream:
+        start = stream.read(9)
+        if start[8:] == b"{":
+            return _header(stream, struct.unpack("<Q", start[:8])[0])
+        require_pickles(path)
+        stream.seek(0)
+        document = None
+        for _ in range(_PICKLES):
+            document = _Reader(stream).load()
+        return dict(_tensors(document))
+
+
+def _header(stream: IO[bytes], length: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes in the header of a file of safetensors."""
+    stream.seek(8)
+    header = json.loads(stream.read(min(length, LONGEST_PICKLE)))
+    return {name: tuple(entry["shape"]) for name, entry in header.items() if "shape" in entry}
+
+
+class _Object:
+    """Stands for an object of any class: nothing of it is run, only the arguments that it was made with are kept."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def __call__(self, *arguments: Any) -> _Object:
+        return self
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, value: Any) -> None:
+        """Drop an element."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _Dictionary(dict[Any, Any]):
+    """A state dict, whose attributes are dropped."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _Reader(pickle.Unpickler):
+    """Reads plain data, ordered dictionaries, and tensors as the arguments that make them: storage, offset, shape."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return a stand-in for every class and function but ordered dictionaries."""
+        if (module, name) == ("collections", "OrderedDict"):
+            return _Dictionary
+        is_tensor = module == "torch._utils" and name.startswith("_rebuild_tensor")
+        return _Tensor if is_tensor else _Object
+
+    def persistent_load(self, key: Any) -> Any:
+        """Return nothing for a storage."""
+        return None
+
+
+class _Tensor(_Object):
+    """Stands for a tensor."""
+
+
+def _tensors(document: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield names and shapes of the tensors in nested dictionaries; a state dict in an entry keeps its own names."""
+    waiting = [document]
+    for _ in range(100_000):
+        if not waiting:
+            return
+        item = waiting.pop(0)
+        if not isinstance(item, Mapping):
+            continue
+        for name, value in item.items():
+            if isinstance(value, _Object) and not isinstance(value, _Tensor) and value.arguments:
+                value = value.arguments[0]  # a parameter holds its tensor
+            if isinstance(value, _Tensor) and isinstance(name, str):
+                yield name, tuple(value.arguments[2])
+            elif isinstance(value, Mapping):
+                waiting.append(value)
