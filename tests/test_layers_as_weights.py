@@ -87,3 +87,9 @@ def test_a_layer_with_a_forward_pass_of_its_own_is_refused() -> None:
 
     with pytest.raises(pr.InputError, match="Standardised has a forward pass of its own"):
         pr.eigenvalues(Standardised(2, 2, 3, padding=1), 8)
+
+
+def test_the_operator_of_a_level_stands_for_its_weight() -> None:
+    torch.manual_seed(13)
+    A = pr.models.ConvOperator(3)
+    np.testing.assert_array_equal(pr.eigenvalues(A, 8).values, pr.eigenvalues(A.weight, 8).values)

@@ -46,6 +46,8 @@ class ConvOperator(nn.Conv2d):
     torch.Size([2, 4, 8, 8])
     """
 
+    applies_its_weight = True
+
     def __init__(self, channels: int, padding: Padding = "zeros", init: Init = "kaiming") -> None:
         if padding not in get_args(Padding):
             raise unknown_name("padding", str(padding), get_args(Padding))

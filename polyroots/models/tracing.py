@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from polyroots.models.build import build
 from polyroots.models.config import ModelConfig
-from polyroots.models.operator import ConvOperator
 from polyroots.models.recording import Recorder, Use, record_convolutions, unwrapped, without_wrappers
-from polyroots.spectra import Convolution
+from polyroots.spectra import Convolution, has_own_forward
 from polyroots.text import listed
 
 
@@ -117,9 +116,7 @@ def _traced(name: str, module: nn.Conv2d, uses: list[Use]) -> tuple[TracedConvol
     size, *others = dict.fromkeys(use.size for use in uses)
     note = f"used again at {listed((f'{h}x{w}' for h, w in others), separator=' and ')}" if others else ""
     calls = uses[0].calls
-    # The forward pass of a ConvOperator may apply alpha0 I + alpha1 A; its operator is A all the same.
-    is_own = isinstance(module, ConvOperator)
-    if _has_own_forward(module) and not is_own:
+    if has_own_forward(module):
         shape = (module.out_channels, module.in_channels // module.groups, *module.kernel_size)
         if len(calls) != 1 or tuple(calls[0].weight.shape) != shape:
             shapes = listed((tuple(call.weight.shape) for call in calls), 3, separator=" and ") or "none"
@@ -131,13 +128,9 @@ def _traced(name: str, module: nn.Conv2d, uses: list[Use]) -> tuple[TracedConvol
         conv = TracedConvolution(name, size, call.stride, call.dilation, call.groups, _padding_in(uses[0]))
         return conv, call.weight, note
     conv = TracedConvolution(name, size, _two(module.stride), _two(module.dilation), module.groups, _padding_of(module))
+    # What the convolutions of our own networks compute with is another form of their weight, or alpha0 I + alpha1 A.
+    is_own = getattr(module, "applies_its_weight", False)
     return conv, calls[0].weight if calls and not is_own else module.weight, note
-
-
-def _has_own_forward(module: nn.Conv2d) -> bool:
-    """Return whether a subclass of Conv2d computes something else, such as a standardised weight."""
-    kind = type(module)
-    return (kind.forward, kind._conv_forward) != (nn.Conv2d.forward, nn.Conv2d._conv_forward)
 
 
 def _without_module(model: nn.Module, record: Recorder) -> dict[str, str]:

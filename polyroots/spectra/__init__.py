@@ -21,6 +21,7 @@ from polyroots.spectra.grid_transfer import (
     transfer_of,
 )
 from polyroots.spectra.lanczos import DENSE_IS_FASTER, largest_eigenvalue
+from polyroots.spectra.layer import has_own_forward
 from polyroots.spectra.matching import match, moved
 from polyroots.spectra.matrix import DENSE_LIMIT, explicit_matrix, fits, linear_operator
 from polyroots.spectra.nonnormality import (
@@ -75,6 +76,7 @@ __all__ = [
     "extreme_eigenvalues",
     "extreme_eigenvalues_of",
     "fits",
+    "has_own_forward",
     "has_symbol",
     "is_direct",
     "largest_eigenvalue",

@@ -15,6 +15,16 @@ def is_conv2d(value: Any) -> bool:
     return _conv2d_of(value) is not None
 
 
+def has_own_forward(layer: Any) -> bool:
+    """Return whether a subclass of ``torch.nn.Conv2d`` computes something else, such as a standardised weight.
+
+    A class with ``applies_its_weight = True`` says that its forward pass is the convolution with its weight.
+    """
+    base, kind = _conv2d_of(layer), type(layer)
+    is_same = (kind.forward, kind._conv_forward) == (base.forward, base._conv_forward)
+    return not is_same and not getattr(kind, "applies_its_weight", False)
+
+
 def unpacked(layer: Any, name: str, **given: Any) -> tuple[Any, dict[str, Any]]:
     """Return the weight of a ``torch.nn.Conv2d`` and its stride, dilation and groups.
 
@@ -40,11 +50,10 @@ def unpacked(layer: Any, name: str, **given: Any) -> tuple[Any, dict[str, Any]]:
     InputError
         If the layer's forward pass or padding is another one, or an argument contradicts the layer.
     """
-    base, kind = _conv2d_of(layer), type(layer)
-    if (kind.forward, kind._conv_forward) != (base.forward, base._conv_forward):
+    if has_own_forward(layer):
         raise InputError(
-            f"{name}: {kind.__name__} has a forward pass of its own, not that of torch.nn.Conv2d; give the weight that "
-            "it applies"
+            f"{name}: {type(layer).__name__} has a forward pass of its own, not that of torch.nn.Conv2d; give the "
+            "weight that it applies"
         )
     reach = tuple(d * (k - 1) for k, d in zip(layer.kernel_size, layer.dilation, strict=True))
     padding = layer.padding
