@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from victims import (
     REFUSED,
     descendants,
     initialise,
+    processor_time,
     report_on,
     run_study,
     save,
@@ -64,38 +66,47 @@ class Kills:
         Number of times that the work was brought to its end.
     slowest : float
         Longest time until the processes that a killed one had started were gone.
+    shares : list of float
+        Processor time of each killed process and of those that it had started, as shares of the longest that ended.
     """
 
     count: int = 0
     rounds: int = 0
     slowest: float = 0.0
-    _seconds: list[float] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+    _most: float = 0.0
 
     def measure(self, function: Callable[..., None], *arguments: Any) -> None:
-        """Let work end; its duration says when it can be killed."""
-        began = time.monotonic()
-        assert status_of(start(function, *arguments), 600) == 0
-        self._seconds.append(time.monotonic() - began)
+        """Let work end; the processor time that it takes says when it can be killed."""
+        self._kill_at(float("inf"), start(function, *arguments))
 
     def until_done(self, rng: random.Random, most: int, function: Callable[..., None], *arguments: Any) -> None:
         """Start work again and again, kill it at random moments at most `most` times in all, and let it end."""
-        while True:
-            began = time.monotonic()
-            process = start(function, *arguments)
-            if self.count >= most:
-                assert status_of(process, 600) == 0
-                break
-            process.join(rng.uniform(0, max(self._seconds)))
-            started = descendants(process.pid)
-            process.kill()
-            status = status_of(process)
-            if status == 0:
-                self._seconds.append(time.monotonic() - began)
-                break
-            assert status == -signal.SIGKILL, f"it ended with status {status}"
-            self.count += 1
-            self.slowest = max(self.slowest, seconds_until_gone(started, _PATIENCE))
+        is_killed = True
+        while is_killed:
+            # On a busy machine the time that has passed says little about how far the work is.
+            moment = rng.uniform(0, self._most) if self.count < most else float("inf")
+            is_killed = self._kill_at(moment, start(function, *arguments))
         self.rounds += 1
+
+    def _kill_at(self, moment: float, process: ForkServerProcess) -> bool:
+        """Kill a process when it has used this processor time; return whether it lived until then."""
+        used, deadline = 0.0, time.monotonic() + 600
+        while process.is_alive() and used <= moment:
+            used = max(used, processor_time([process.pid, *descendants(process.pid)]))
+            process.join(0.02)
+            assert time.monotonic() < deadline
+        started = descendants(process.pid)
+        process.kill()
+        status = status_of(process)
+        if status == 0:
+            self._most = max(self._most, used)
+            return False
+        assert status == -signal.SIGKILL, f"it ended with status {status}"
+        self.count += 1
+        self.shares.append(used / self._most)
+        self.slowest = max(self.slowest, seconds_until_gone(started, _PATIENCE))
+        return True
 
 
 def kill_runs(directory: Path, count: int, seed: int, *, with_processes: bool = False) -> Kills:
@@ -229,9 +240,11 @@ def main(count: int, seed: int, only: tuple[str, ...]) -> None:
                 if kind == "processes"
                 else KINDS[kind](directory, count, seed)
             )
+            found = Counter(min(3, int(4 * share)) for share in kills.shares)
+            quarters = ", ".join(str(found[quarter]) for quarter in range(4))
             click.echo(
                 f"{kind}: {kills.count} kills, {kills.rounds} times done with the same end; the processes of a killed "
-                f"one were gone after {kills.slowest:.1f} s at most"
+                f"one were gone after {kills.slowest:.1f} s at most; by quarters of the processor time: {quarters}"
             )
         shutil.rmtree(directory)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,16 @@ from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoi
 from polyroots.plotting.style import EIGENVALUE, START, WIDTHS
 from polyroots.training import load_run, open_data, train
 from polyroots_figures import FIGURES, Request, store
+from polyroots_figures.make import FORMATS
+
+# The package has a function of this name as well.
+MAKE = import_module("polyroots_figures.make")
 
 
 @pytest.fixture
 def small_figures(monkeypatch: pytest.MonkeyPatch, rough_pictures: None) -> None:
-    """Make figures with few channels and pixels, for tests of files and messages."""
+    """Make figures with few channels and pixels, as PNG files, for tests of files and messages."""
+    monkeypatch.setattr(MAKE, "FORMATS", ("png",))
     monkeypatch.setattr("polyroots_figures.operators.CHANNELS", 4)
     monkeypatch.setattr("polyroots_figures.operators.SIZE", (8, 8))
     monkeypatch.setattr("polyroots_figures.smoothing.SIZE", 16)
@@ -205,9 +211,13 @@ def test_fonts_are_embedded(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_figures_that_can_be_drawn_are(tmp_path: Path, small_figures: None, trained: tuple[Path, str]) -> None:
+def test_figures_that_can_be_drawn_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_figures: None, trained: tuple[Path, str]
+) -> None:
     out = tmp_path / "new" / "figures"
-    result = run("figures", "--out", out, "--seed", 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(MAKE, "FORMATS", FORMATS)
+        result = run("figures", "--out", out, "--seed", 4)
     expected = {"figure1", "figure2", "figure3", "figure3-flat", "figure4", "strategies", "smoothing"}
     assert {path.stem for path in out.iterdir()} == expected
     assert {path.suffix for path in out.iterdir()} == {".npz", ".png", ".pdf", ".svg"}

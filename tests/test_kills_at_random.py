@@ -14,8 +14,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("forked")]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_work_ends_in_the_same_state(tmp_path: Path, kind: str) -> None:
-    kills = KINDS[kind](tmp_path, 3, 7)
-    assert kills.count == 3
+    kills = KINDS[kind](tmp_path, 2, 7)
+    assert kills.count == 2
+    assert kills.rounds >= 1
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="no strace")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from commands import run
 from small_studies import FOUR, four
 
+from polyroots.checkpoints import load_checkpoint
 from polyroots.study import LocalRunner, StudyDirectory, cluster
+from polyroots.training.runs.directory import Run
+from polyroots.training.runs.tracking import Tracker, snapshots_of
 
 # Modules of the standard library and of packages that a run imports.
 NAMES = (
@@ -30,18 +32,19 @@ NAMES = (
 
 
 @pytest.fixture
-def trap(tmp_path: Path) -> Path:
-    """Return a directory with files named as modules, each of which says so when it is imported."""
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a directory with files named as modules, each of which says so when it is imported."""
     directory = tmp_path / "trap"
     directory.mkdir()
     for name in NAMES:
         code = f"from pathlib import Path\nPath({str(directory)!r}, 'imported-{name}').touch()\nraise SystemExit(9)\n"
         (directory / f"{name}.py").write_text(code)
+    for variable in ("PYTHONSAFEPATH", "PYTHONPATH"):
+        monkeypatch.delenv(variable, raising=False)
+    # This process has no current directory on its path either.
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    monkeypatch.chdir(directory)
     return directory
-
-
-def environment() -> Mapping[str, str]:
-    return {name: value for name, value in os.environ.items() if name not in ("PYTHONSAFEPATH", "PYTHONPATH")}
 
 
 def imported(trap: Path) -> list[str]:
@@ -50,43 +53,38 @@ def imported(trap: Path) -> list[str]:
 
 def test_a_file_of_the_current_directory_would_be_imported(trap: Path) -> None:
     """The trap works."""
-    code = [sys.executable, "-c", "import fractions"]
-    assert subprocess.run(code, cwd=trap, env=environment(), check=False).returncode == 9
+    assert subprocess.run([sys.executable, "-c", "import fractions"], check=False).returncode == 9
     assert imported(trap) == ["imported-fractions"]
 
 
 @pytest.mark.slow
-def test_a_run_and_its_tracker_import_nothing_from_the_current_directory(trap: Path, tmp_path: Path) -> None:
+def test_a_run_imports_nothing_from_the_current_directory(trap: Path, tmp_path: Path) -> None:
     """The command is started as torchrun does, by ``python -m``."""
-    words = ["train", "--channels", "2,4", "--device", "cpu", "--epochs", "1", "--limit", "20", "--track-spectrum", "1"]
+    words = ["train", "--channels", "2,4", "--device", "cpu", "--epochs", "1", "--limit", "20"]
     result = subprocess.run(
         [sys.executable, "-m", "polyroots", *words, "--out", tmp_path / "run"],
-        cwd=trap,
-        env=environment(),
         capture_output=True,
         text=True,
         check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")
-    assert len(list((tmp_path / "run" / "spectra").glob("*.npz"))) == 2
+    assert imported(trap) == []
+
+
+@pytest.mark.slow
+def test_a_tracker_imports_nothing_from_the_current_directory(trap: Path, tmp_path: Path, init_file: Path) -> None:
+    tracker = Tracker(Run(tmp_path))
+    tracker.add(3, load_checkpoint(init_file))
+    tracker.wait()
+    assert tracker.problems == []
+    assert [snapshot.epoch for snapshot in snapshots_of(tracker.run)] == [3]
     assert imported(trap) == []
 
 
 @pytest.mark.slow
 def test_a_worker_of_a_study_imports_nothing_from_the_current_directory(trap: Path, tmp_path: Path) -> None:
-    """The study is started by the command, whose own path has no current directory."""
     file = four(tmp_path, text=FOUR.replace("[11, 23]", "[11]").replace(', "mgnet-ab"', ""))
-    command = Path(sys.executable).parent / "polyroots"
-    result = subprocess.run(
-        [command, "study", "run", file, "--out", tmp_path / "out", "--device", "cpu"],
-        cwd=trap,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert "1 done" in result.stdout
+    assert "1 done" in run("study", "run", file, "--out", tmp_path / "out", "--device", "cpu").stdout
     assert imported(trap) == []
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,6 +35,19 @@ OPTIONS: dict[str, Any] = TRACKED | {"loading": "workers", "workers": 1}
 
 #: Exit status of `save` after an error of the library.
 REFUSED = 3
+
+# Packages of the extras, which only some commands need.
+_EXTRAS = ("jinja2", "plotly", "submitit", "tensorboard")
+# Small networks through all commands but `study run --cluster` and `report`.
+_COMMANDS = (
+    "init --model q2 --channels 4,8 --out init.pt",
+    "train --init init.pt --epochs 2 --limit 20 --track-spectrum 1 --device cpu --out run",
+    "spectrum run/last.pt --plot spectra",
+    "figures --only 3 --out figures",
+    "figures --only flow --only spectra --run run --out figures",
+    "study plan study.toml",
+    "report run",
+)
 
 
 def train_run(out: Path) -> None:
@@ -79,7 +93,10 @@ def run_study(file: Path, out: Path) -> None:
 
 
 def report_on(run: Path) -> None:
-    """Write the report of a run."""
+    """Write the report of a run, with one still picture, which takes as long as the rest of the page."""
+    from polyroots.report import html  # with plotly
+
+    html._PICTURED = 1
     write_report(run)
 
 
@@ -90,6 +107,32 @@ def initialise(out: Path) -> None:
     _silent()
     words = ["init", "--dataset", "digits", "--model", "q4", "--channels", "8,16", "--seed", "5"]
     main([*words, "--out", str(out)])
+
+
+def commands_without_extras(directory: Path, said: Path) -> None:
+    """Run the commands in a process without any extra, and write the message of the first error."""
+    import click
+
+    from polyroots_cli.main import main
+    from polyroots_figures import operators
+
+    assert not any(name in sys.modules for name in _EXTRAS)
+    sys.modules |= dict.fromkeys(_EXTRAS)  # type: ignore[arg-type]
+    os.chdir(directory)
+    _silent()
+    operators.CHANNELS, operators.SIZE = 4, (8, 8)
+    for module, name, value in (
+        ("polyroots_figures.make", "FORMATS", ("pdf",)),
+        ("polyroots.plotting.style", "DPI", 20),
+    ):
+        setattr(import_module(module), name, value)
+    with snapshots_without_processes():
+        for command in _COMMANDS:
+            try:
+                main(command.split(), standalone_mode=False)
+            except click.ClickException as error:
+                said.write_text(f"{command}: {error.message}")
+                break
 
 
 def save(path: Path, value: float) -> None:
@@ -206,6 +249,17 @@ def descendants(pid: int) -> list[int]:
         found += more
         waiting += more
     return found
+
+
+def processor_time(pids: Sequence[int]) -> float:
+    """Return the seconds of a processor that these processes, and the ended ones that they waited for, have used."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it has ended
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            # User and system time of the process and of its children.
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def seconds_until_gone(pids: Sequence[int], most: float) -> float:
