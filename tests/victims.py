@@ -117,7 +117,7 @@ def commands_without_extras(directory: Path, said: Path) -> None:
     from polyroots_figures import operators
 
     assert not any(name in sys.modules for name in _EXTRAS)
-    sys.modules |= dict.fromkeys(_EXTRAS)  # type: ignore[arg-type]
+    sys.modules |= dict.fromkeys(_EXTRAS)
     os.chdir(directory)
     _silent()
     operators.CHANNELS, operators.SIZE = 4, (8, 8)
