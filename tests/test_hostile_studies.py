@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from polyroots.errors import PolyrootsError
 from polyroots.plotting import save_figure
 from polyroots.study import formats, make_plan
+from polyroots.study.latex import latex
 from polyroots_cli.spectrum.pictures import file_stem
 
 EVIL = "\x1b[31m<script>\u202e\n\\input{x}~^"
@@ -59,12 +60,12 @@ def test_numbers_without_end_are_refused(tmp_path: Path, options: tuple[object, 
 
 def test_names_are_no_markup_in_tables() -> None:
     cells = formats.Cells(("model", "weights"), ((EVIL, "1"),), 1, (f"Base: {EVIL}",))
-    for written in (formats.latex(cells), formats.markdown(cells)):
+    for written in (latex(cells), formats.markdown(cells)):
         assert all(line.isprintable() for line in written.splitlines())
         assert "\n\\input" not in written
     assert "<script>" not in formats.markdown(cells)
-    assert r"\textasciitilde \textasciicircum " in formats.latex(cells)
-    assert r"\textbackslash x1b[31m" in formats.latex(cells)
+    assert r"\textasciitilde \textasciicircum " in latex(cells)
+    assert r"\textbackslash x1b[31m" in latex(cells)
 
 
 def test_names_of_pictures_fit_a_file_system() -> None:

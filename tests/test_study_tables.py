@@ -4,81 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 from commands import fails, run
 from numpy.typing import NDArray
 from scipy import stats
+from written_studies import MEASURES, MISSING, TEXT, drawn_accuracies, write_study
 
 from polyroots.errors import FileError, InputError
-from polyroots.study import Difference, Sample, StudyDirectory, make_plan, study_table
-from polyroots.study.formats import Cells, cross_cells, latex, long_cells, markdown
-
-TEXT = """\
-title = "Table"
-seeds = [11, 23, 31, 43]
-
-[base]
-epochs = 3
-channels = [4, 8]
-
-[axes]
-model = ["q2", "q4"]
-alpha-init = ["spectrum", "xavier"]
-
-[[include]]
-model = "mgnet-ab"
-"""
-MEASURES: tuple[Literal["last", "best"], ...] = ("last", "best")
-MISSING = ("q4_alpha-init-xavier_seed-31", "q4_alpha-init-xavier_seed-43", "mgnet-ab_seed-23")
-
-
-def _write(
-    directory: Path,
-    text: str,
-    accuracies: dict[str, tuple[float, float]],
-    missing: Sequence[str] = (),
-    chosen_on: str = "test",
-) -> StudyDirectory:
-    """Write a study with results, without training."""
-    path = directory / "file.toml"
-    path.write_text(text)
-    plan, description = make_plan(path)
-    study = StudyDirectory(directory / "study")
-    study.write(plan, description.text)
-    for planned in plan.runs:
-        if planned.name in missing:
-            continue
-        last, best = accuracies[planned.name]
-        scores = {"last": {"epoch": 3, "test_accuracy": last}, "best": {"epoch": 2, "test_accuracy": best}}
-        run_path = study.run(planned.name).path
-        run_path.mkdir(parents=True)
-        document = {"data": "digits", "epochs": 3, "chosen_on": chosen_on, **scores}
-        (run_path / "result.json").write_text(json.dumps(document))
-    return study
+from polyroots.study import Difference, Sample, StudyDirectory, study_table
+from polyroots.study.formats import cross_cells, long_cells
 
 
 @pytest.fixture(scope="module")
 def accuracies() -> dict[str, tuple[float, float]]:
-    rng = np.random.default_rng(2711)
-    names = [
-        f"{stem}_seed-{seed}"
-        for seed in (11, 23, 31, 43)
-        for stem in (*(f"{m}_alpha-init-{a}" for m in ("q2", "q4") for a in ("spectrum", "xavier")), "mgnet-ab")
-    ]
-    last = dict(zip(names, rng.uniform(0.5, 0.6, len(names)), strict=True))
-    return {name: (value, value + 0.01 + 0.01 * rng.uniform()) for name, value in last.items()}
+    return drawn_accuracies()
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory, accuracies: dict[str, tuple[float, float]]) -> StudyDirectory:
-    return _write(tmp_path_factory.mktemp("tables"), TEXT, accuracies, MISSING)
+    return write_study(tmp_path_factory.mktemp("tables"), TEXT, accuracies, MISSING)
 
 
 def _values(
@@ -205,7 +155,7 @@ def test_columns_are_values_and_nothing_else_is_averaged(
 
 
 def test_what_is_missing_is_shown_as_missing(tmp_path: Path, accuracies: dict[str, tuple[float, float]]) -> None:
-    empty = _write(tmp_path, TEXT, accuracies, missing=tuple(accuracies))
+    empty = write_study(tmp_path, TEXT, accuracies, missing=tuple(accuracies))
     cells = long_cells(study_table(empty))
     assert {row[-5] for row in cells.rows} == {"missing"}
     assert {row[-6] for row in cells.rows} == {"0 of 4"}
@@ -216,7 +166,7 @@ def test_what_is_missing_is_shown_as_missing(tmp_path: Path, accuracies: dict[st
 
 
 def test_a_single_seed_has_no_spread(tmp_path: Path, accuracies: dict[str, tuple[float, float]]) -> None:
-    single = _write(tmp_path, TEXT.replace("[11, 23, 31, 43]", "[11]"), accuracies)
+    single = write_study(tmp_path, TEXT.replace("[11, 23, 31, 43]", "[11]"), accuracies)
     row = _row(long_cells(study_table(single)), "q4", "xavier")
     last = 100 * accuracies["q4_alpha-init-xavier_seed-11"][0]
     assert row["last epoch"] == f"{last:.2f}"
@@ -225,7 +175,7 @@ def test_a_single_seed_has_no_spread(tmp_path: Path, accuracies: dict[str, tuple
 
 
 def test_best_epochs_of_validation_are_said_to_be(tmp_path: Path, accuracies: dict[str, tuple[float, float]]) -> None:
-    held_out = _write(tmp_path, TEXT, accuracies, chosen_on="validation")
+    held_out = write_study(tmp_path, TEXT, accuracies, chosen_on="validation")
     assert "on the validation images." in long_cells(study_table(held_out)).notes[1]
     path = held_out.run("mgnet-ab_seed-11").result
     path.write_text(path.read_text().replace("validation", "test"))
@@ -261,7 +211,7 @@ def test_csv_has_every_digit(study: StudyDirectory, accuracies: dict[str, tuple[
 def test_channels_stay_what_they_are_in_csv(tmp_path: Path) -> None:
     text = '[base]\nmodel = "q2"\nepochs = 3\n[axes]\nchannels = [[4, 8], [48]]\n'
     names = ("channels-4-8_seed-7", "channels-48_seed-7")
-    channels = _write(tmp_path, text, dict.fromkeys(names, (0.5, 0.6)))
+    channels = write_study(tmp_path, text, dict.fromkeys(names, (0.5, 0.6)))
     for words in (("--runs",), ("--columns", "channels"), ()):
         output = run("study", "table", channels.path, "--format", "csv", *words).stdout
         assert '"4,8"' in output
@@ -270,7 +220,7 @@ def test_channels_stay_what_they_are_in_csv(tmp_path: Path) -> None:
 
 def test_each_row_has_its_epochs(tmp_path: Path) -> None:
     text = '[base]\nmodel = "q2"\nchannels = [4]\n[axes]\nepochs = [3, 5]\n'
-    both = _write(tmp_path, text, dict.fromkeys(("epochs-3_seed-7", "epochs-5_seed-7"), (0.5, 0.6)))
+    both = write_study(tmp_path, text, dict.fromkeys(("epochs-3_seed-7", "epochs-5_seed-7"), (0.5, 0.6)))
     assert [row.epochs for row in study_table(both).rows] == [3, 5]
     for words in ((), ("--format", "csv"), ("--runs",)):
         assert run("study", "table", both.path, *words).stdout.count("epochs") == 1
@@ -279,23 +229,9 @@ def test_each_row_has_its_epochs(tmp_path: Path) -> None:
 def test_columns_are_named_once(tmp_path: Path) -> None:
     text = '[base]\nchannels = [4]\n[axes]\nmodel = ["q2", "q4"]\nepochs = [3, 5]\n'
     names = [f"{model}_epochs-{epochs}_seed-7" for model in ("q2", "q4") for epochs in (3, 5)]
-    grid = _write(tmp_path, text, dict.fromkeys(names, (0.5, 0.6)))
+    grid = write_study(tmp_path, text, dict.fromkeys(names, (0.5, 0.6)))
     assert cross_cells(study_table(grid), ["model"]).heads == ("epochs", "weights", "q2", "q4")
     assert cross_cells(study_table(grid), ["epochs"]).heads == ("model", "weights", "epochs", "3", "5")
-
-
-def test_markdown_has_a_rule_and_no_loose_bars() -> None:
-    cells = Cells(("a", "b"), (("x|y", "1.00 +- 0.10"),), 1, ("A note +- this.",))
-    assert markdown(cells) == "| a | b |\n| --- | ---: |\n| x\\|y | 1.00 ± 0.10 |\n\nA note ± this.\n"
-
-
-def test_latex_escapes_what_has_a_meaning_there() -> None:
-    cells = Cells(("a_b", "95 % interval"), (("A&B #1 {x} $", "1.00 +- 0.10"),), 1, ("100 %",))
-    lines = latex(cells).splitlines()
-    assert lines[0] == "% 100 %"
-    assert lines[1] == r"\begin{tabular}{lr}"
-    assert lines[3] == r"  a\_b & 95 \% interval \\"
-    assert lines[5] == r"  A\&B \#1 \{x\} \$ & 1.00 $\pm$ 0.10 \\"
 
 
 def test_rows_sort_and_come_first(study: StudyDirectory) -> None:
@@ -325,7 +261,7 @@ def test_mistakes_have_a_sentence(study: StudyDirectory, tmp_path: Path) -> None
 
 
 def test_a_damaged_result_is_said(tmp_path: Path, accuracies: dict[str, tuple[float, float]]) -> None:
-    broken = _write(tmp_path, TEXT, accuracies)
+    broken = write_study(tmp_path, TEXT, accuracies)
     path = broken.run("mgnet-ab_seed-11").result
     for text in ("{", '{"last": 3}', "[]"):
         path.write_text(text)

@@ -38,8 +38,11 @@ from polyroots_cli.types import DIRECTORY
     show_default=True,
     help="Format of the table.",
 )
+@click.option("--caption", metavar="TEXT", help="latex: caption of the table, in LaTeX.")
+@click.option("--label", metavar="NAME", help="latex: label of the table, such as tab:accuracy.")
+@click.option("--bold-best", is_flag=True, help="latex, markdown: the best row in bold, or the best of each column.")
 @wide_option
-def table(
+def table(  # noqa: PLR0913 - click passes each option by its name
     directory: Path,
     rows: str | None,
     columns: str | None,
@@ -47,6 +50,9 @@ def table(
     measure: Any,
     runs: bool,
     form: str,
+    caption: str | None,
+    label: str | None,
+    bold_best: bool,
 ) -> None:
     """Print mean and spread of the test accuracy of each combination in DIRECTORY, with paired differences.
 
@@ -56,9 +62,9 @@ def table(
     Examples:
       polyroots study table quick
       polyroots study table quick --columns alpha-init --base alpha-init=xavier
-      polyroots study table quick --format latex > table.tex
+      polyroots study table quick --format latex --bold-best > table.tex
     """
-    from polyroots.study import StudyDirectory, formats, study_table
+    from polyroots.study import StudyDirectory, formats, latex, study_table
     from polyroots.tables import table as text_table
     from polyroots_cli.console import say
 
@@ -66,6 +72,7 @@ def table(
         raise click.UsageError("--measure is for --columns; without these both the last and the best epoch are shown.")
     if runs and (columns or base):
         raise click.UsageError("--runs shows single runs; leave --columns and --base out.")
+    _require_format(form)
     found = study_table(StudyDirectory(directory))
     first, across = _names(rows), _names(columns)
     with usage_errors():
@@ -86,8 +93,19 @@ def table(
         is_long = not runs and not across
         written = formats.run_csv(found, first) if runs else formats.cells_csv(cells)
         click.echo(formats.long_csv(found, first, against) if is_long else written, nl=False)
+    elif form == "markdown":
+        click.echo(formats.markdown(cells, bold=bold_best), nl=False)
     else:
-        click.echo((formats.markdown if form == "markdown" else formats.latex)(cells), nl=False)
+        with usage_errors():
+            written = latex.latex(cells, caption=caption, label=label, bold=bold_best)
+        click.echo(written, nl=False)
+
+
+def _require_format(form: str) -> None:
+    """Raise a usage error for an option that is of other formats."""
+    for name, kinds in (("caption", ["latex"]), ("label", ["latex"]), ("bold_best", ["latex", "markdown"])):
+        if was_given(name) and form not in kinds:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for --format {' or '.join(kinds)}; leave it out")
 
 
 def _names(text: str | None) -> tuple[str, ...]:

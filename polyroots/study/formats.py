@@ -1,4 +1,4 @@
-"""Tables of a study as rows of text, and as Markdown, LaTeX and CSV."""
+"""Tables of a study as rows of text, and as Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ class Cells:
     rows : a text for each column
     names : number of columns on the left that hold names; the others hold numbers
     notes : sentences below the table
+    best : (row, column) of the cells with the best accuracy: whole rows, or one cell of each column of a cross table
     """
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     names: int
     notes: tuple[str, ...]
+    best: frozenset[tuple[int, int]] = frozenset()
 
 
 def long_cells(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, str] | None = None) -> Cells:
@@ -50,8 +52,9 @@ def long_cells(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, s
     """
     base = base or {}
     keys = _in_order(table, rows)
-    lines = []
+    lines, means = [], []
     for row in _sorted(table, rows):
+        means.append(row.samples["last"].mean)
         sample, difference = row.samples["last"], _difference(table, row, base, "last")
         lines.append(
             (
@@ -83,7 +86,7 @@ def long_cells(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, s
         f"Differences in points, of the last epoch, to {_base_in_words(table, base)}, over the pairs of equal seeds; "
         "interval by Student's t.",
     )
-    return Cells(heads, tuple(lines), len(keys), notes)
+    return Cells(heads, tuple(lines), len(keys), notes, _whole_rows(means, len(heads)))
 
 
 def cross_cells(
@@ -131,6 +134,13 @@ def cross_cells(
         )
         for names, found in lines.items()
     )
+    first = len(keys) + 1 + len(_epochs(keys, ""))
+    best = {
+        (line, first + column)
+        for column, head in enumerate(heads)
+        for line in _largest([_merit(table, found.get(head), measure, base) for found in lines.values()])
+        if body[line][first + column] != "base"
+    }
     shown = f"{measure} epoch"
     notes = [
         f"Test accuracy of the {shown} in percent, mean +- standard deviation (number of seeds); {_over(columns)}."
@@ -143,7 +153,35 @@ def cross_cells(
     if measure == "best":
         notes += _about_best(table)
     names_of_columns = (_head(columns, head) for head in heads)
-    return Cells((*keys, "weights", *_epochs(keys, "epochs"), *names_of_columns), body, len(keys), tuple(notes))
+    every_head = (*keys, "weights", *_epochs(keys, "epochs"), *names_of_columns)
+    return Cells(every_head, body, len(keys), tuple(notes), frozenset(best))
+
+
+def _merit(table: StudyTable, row: StudyRow | None, measure: Measure, base: Mapping[str, str] | None) -> float:
+    """Return the mean or the difference that a cell of a cross table shows; NaN if there is none."""
+    if row is None:
+        return math.nan
+    if not base:
+        return row.samples[measure].mean
+    if table.base_of(row, base) is row:
+        return 0.0
+    difference = _difference(table, row, base, measure)
+    return math.nan if difference is None else difference.mean
+
+
+def _largest(values: Sequence[float]) -> list[int]:
+    """Return the places of the largest value, none among NaN.
+
+    >>> _largest([0.5, math.nan, 0.6, 0.6]), _largest([math.nan])
+    ([2, 3], [])
+    """
+    largest = max((value for value in values if not math.isnan(value)), default=math.nan)
+    return [place for place, value in enumerate(values) if value == largest]
+
+
+def _whole_rows(values: Sequence[float], columns: int) -> frozenset[tuple[int, int]]:
+    """Return all cells of the rows with the largest value."""
+    return frozenset((row, column) for row in _largest(values) for column in range(columns))
 
 
 def _cross_cell(table: StudyTable, row: StudyRow | None, measure: Measure, base: Mapping[str, str] | None) -> str:
@@ -162,6 +200,7 @@ def _cross_cell(table: StudyTable, row: StudyRow | None, measure: Measure, base:
 def run_cells(table: StudyTable, rows: Sequence[str] = ()) -> Cells:
     """Return a line for each run that is done."""
     keys = _in_order(table, rows)
+    done = [(row, seed) for row in _sorted(table, rows) for seed in row.samples["last"].values]
     lines = [
         (
             *(text_of(row.settings[key]) for key in keys),
@@ -170,49 +209,29 @@ def run_cells(table: StudyTable, rows: Sequence[str] = ()) -> Cells:
             *_epochs(keys, str(row.epochs)),
             *(_percent(row.samples[measure].values[seed]) for measure in MEASURES),
         )
-        for row in _sorted(table, rows)
-        for seed in row.samples["last"].values
+        for row, seed in done
     ]
     notes = ("Test accuracy in percent.", *_about_best(table))
     heads = (*keys, "seed", "weights", *_epochs(keys, "epochs"), "last epoch", "best epoch")
-    return Cells(heads, tuple(lines), len(keys), notes)
+    best = _whole_rows([row.samples["last"].values[seed] for row, seed in done], len(heads))
+    return Cells(heads, tuple(lines), len(keys), notes, best)
 
 
-def markdown(cells: Cells) -> str:
-    """Return a table in Markdown."""
+def markdown(cells: Cells, *, bold: bool = False) -> str:
+    """Return a table in Markdown, the best cells bold if `bold` is true."""
 
-    def line(values: Sequence[str]) -> str:
-        return "| " + " | ".join(_in_markdown(value).replace("+-", "±") for value in values) + " |"
+    def line(values: Iterable[str]) -> str:
+        return "| " + " | ".join(values) + " |"
+
+    def text(value: str, place: tuple[int, int] | None = None) -> str:
+        written = _in_markdown(value).replace("+-", "±")
+        return f"**{written}**" if bold and place in cells.best else written
 
     rule = ["---"] * cells.names + ["---:"] * (len(cells.heads) - cells.names)
-    return (
-        "\n".join([line(cells.heads), line(rule), *map(line, cells.rows), "", *map(_in_markdown, cells.notes)]).replace(
-            "+-", "±"
-        )
-        + "\n"
-    )
-
-
-def latex(cells: Cells) -> str:
-    r"""Return a table in LaTeX with the rules of booktabs; the notes are comments."""
-
-    def line(values: Sequence[str]) -> str:
-        return "  " + " & ".join(map(_escaped, values)) + r" \\"
-
-    columns = "l" * cells.names + "r" * (len(cells.heads) - cells.names)
-    return "\n".join(
-        [
-            *(f"% {shown(note)}" for note in cells.notes),
-            f"\\begin{{tabular}}{{{columns}}}",
-            r"  \toprule",
-            line(cells.heads),
-            r"  \midrule",
-            *map(line, cells.rows),
-            r"  \bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    rows = [
+        line(text(value, (number, column)) for column, value in enumerate(row)) for number, row in enumerate(cells.rows)
+    ]
+    return "\n".join([line(map(text, cells.heads)), line(rule), *rows, "", *map(text, cells.notes)]) + "\n"
 
 
 def long_csv(table: StudyTable, rows: Sequence[str] = (), base: Mapping[str, str] | None = None) -> str:
@@ -359,20 +378,6 @@ def _over(columns: Sequence[str]) -> str:
 def _in_markdown(text: str) -> str:
     """Return text as it is shown in Markdown: without markup of HTML, and on one line."""
     return shown(text).replace("|", "\\|").replace("<", "&lt;")
-
-
-_LATEX = str.maketrans(
-    {
-        **{character: f"\\{character}" for character in "&%$#_{}"},
-        "\\": r"\textbackslash ",
-        "^": r"\textasciicircum ",
-        "~": r"\textasciitilde ",
-    }
-)
-
-
-def _escaped(text: str) -> str:
-    return shown(text).translate(_LATEX).replace("+-", r"$\pm$")
 
 
 def _plain(value: object) -> str:
