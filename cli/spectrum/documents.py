@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from polyroots.analysis import departure, largest_condition, largest_error
+from polyroots.analysis import CONFIDENCE, LEVELS, departure, largest_condition, largest_error
 from polyroots.errors import InputError
 from polyroots.files import without_infinity
-from polyroots.spectra import moved, singular_values_of
+from polyroots.spectra import PARTS, moved, singular_values_of
 from polyroots_cli.spectrum.effective import levels_document
 from polyroots_cli.spectrum.findings import SpectrumReport
 
 if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification
-    from polyroots.spectra import Extremes
+    from polyroots.spectra import Extremes, SpectrumSample
 
 # Names of the modules around a network.
 _PREFIXES = re.compile(r"^((module|_orig_mod|_fsdp_wrapped_module|model|net|backbone)\.)+")
@@ -80,6 +80,8 @@ def _layer_document(result: LayerResult, check: Verification | None) -> dict[str
             "condition": largest_condition(result),
             "error": largest_error(result),
         }
+    if result.sample is not None:
+        row["sample"] = _sample(result.sample)
     if result.extremes is not None:
         row |= _extremes(result.extremes)
     if result.singular is not None:
@@ -103,6 +105,19 @@ def _layer_document(result: LayerResult, check: Verification | None) -> dict[str
         }
     row["remark"] = result.remark or None
     return without_infinity(row)
+
+
+def _sample(sample: SpectrumSample) -> dict[str, Any]:
+    """Return the document of the quantiles that a sample gives."""
+    return {
+        "frequencies": sample.solved,
+        "of": sample.total,
+        "confidence": CONFIDENCE,
+        "share_error": sample.share_error(CONFIDENCE),
+        "quantiles": {
+            part: [quantile._asdict() for quantile in sample.quantiles(LEVELS, part, CONFIDENCE)] for part in PARTS
+        },
+    }
 
 
 def _extremes(extremes: Extremes) -> dict[str, Any]:
@@ -175,5 +190,6 @@ def _change(a: LayerResult, b: LayerResult) -> dict[str, Any]:
         except InputError as error:
             row["reason"] = str(error)
     elif a.ends is not None and b.ends is not None:
-        row["reason"] = "the distances need all eigenvalues of both checkpoints; these are extremes"
+        part = "extremes" if a.sample is None and b.sample is None else "a sample"
+        row["reason"] = f"the distances need all eigenvalues of both checkpoints; these are {part}"
     return row

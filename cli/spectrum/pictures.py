@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polyroots.analysis import CONFIDENCE
 from polyroots.errors import FileError
 from polyroots.plotting import draw_overview, draw_singular_values, draw_spectrum, save_figure
 from polyroots.spectra import numerical_range
@@ -71,6 +72,13 @@ def _draw_layer(stem: Path, name: str, result: LayerResult, workers: int | None)
         label = "numerical range" if every == 1 else f"numerical range, 1/{every} of the frequencies"
         figure = draw_spectrum(result.spectrum, title, numerical_range=boundary, range_label=label)
         save_figure(figure, stem)
+    elif result.sample is not None:
+        sample = result.sample
+        remark = (
+            f"{sample.solved:,} of {sample.total:,} frequencies; shares in a region are known to "
+            f"{sample.share_error(CONFIDENCE):.2f} ({CONFIDENCE:.0%})"
+        )
+        save_figure(draw_spectrum(sample, title, remark=remark), stem)
     elif result.extremes is not None:
         values = np.concatenate([end.values[end.converged] for end in result.extremes.ends.values()])
         if len(values):

@@ -6,7 +6,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from polyroots.analysis import eigenvalues_table, largest_error, singular_values_table
+from polyroots.analysis import eigenvalues_table, largest_error, quantiles_table, singular_values_table
 from polyroots.tables import dimensions, known, number, table
 from polyroots_cli.console import say
 from polyroots_cli.spectrum.documents import compared
@@ -53,10 +53,7 @@ def print_findings(findings: list[SpectrumReport], analysis: Analysis) -> None:
             say(f"\n{item.path}")
         results = [result for result in item.results.values() if result.ends is not None]
         if results:
-            _print_eigenvalues(item, results)
-        for result in results:
-            if analysis.k and result.extremes is not None:
-                _print_ends(result.name, result.extremes)
+            _print_eigenvalues(item, results, analysis)
         singular = [result for result in item.results.values() if result.singular is not None]
         if singular:
             _print_singular_values(item, singular)
@@ -81,7 +78,7 @@ def _marked(layer: Layer) -> str:
     return f"{layer.name} ?" if "perhaps" in layer.note else layer.name
 
 
-def _print_eigenvalues(item: SpectrumReport, results: list[LayerResult]) -> None:
+def _print_eigenvalues(item: SpectrumReport, results: list[LayerResult], analysis: Analysis) -> None:
     rows, lines = eigenvalues_table(results, _marked, partial(_size, item))
     say(rows, *lines)
     for method in dict.fromkeys(r.extremes.method for r in results if r.extremes is not None):
@@ -93,6 +90,12 @@ def _print_eigenvalues(item: SpectrumReport, results: list[LayerResult]) -> None
         missing = _unconverged(result)
         if missing:
             say(f"{result.name}: {missing}")
+    for result in results:
+        if result.sample is not None:
+            rows, lines = quantiles_table(result)
+            say(rows, *lines)
+        if analysis.k and result.extremes is not None:
+            _print_ends(result.name, result.extremes)
 
 
 def _print_ends(name: str, extremes: Extremes) -> None:

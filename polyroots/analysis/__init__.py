@@ -14,16 +14,21 @@ from polyroots.analysis.layers import (
     why_no_eigenvalues,
 )
 from polyroots.analysis.tables import (
+    CONFIDENCE,
+    LEVELS,
     ModelSpectra,
     departure,
     eigenvalues_table,
     largest_condition,
     largest_error,
+    quantiles_table,
     singular_values_table,
 )
 from polyroots.analysis.verify import Verification, verify
 
 __all__ = [
+    "CONFIDENCE",
+    "LEVELS",
     "Analysis",
     "Layer",
     "LayerResult",
@@ -42,6 +47,7 @@ __all__ = [
     "load_results",
     "model_layers",
     "model_spectra",
+    "quantiles_table",
     "save_results",
     "singular_values_table",
     "verify",

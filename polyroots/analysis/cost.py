@@ -87,7 +87,8 @@ def _operations(layer: Layer, analysis: Analysis) -> Operations:
     rows, columns = layer.shape[0] // groups, layer.shape[1]
     has_eigenvalues = analysis.kind != "singular" and not why_no_eigenvalues(layer)
     if padding == "circular":
-        matrices = groups * math.prod(operator.period) / 2
+        frequencies = math.prod(operator.period) / 2
+        matrices = groups * min(frequencies, analysis.sample or frequencies)
         singular = 0.0
         if analysis.kind != "eigenvalues":
             s = math.prod(conv.stride)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from polyroots.analysis.layers import LayerResult
 from polyroots.files import reading_archive, replacing
-from polyroots.spectra import End, Extremes, Spectrum
+from polyroots.spectra import End, Extremes, Spectrum, SpectrumSample
 
 _COLUMNS = ("layer", "kind", "theta_y", "theta_x", "real", "imag", "condition", "converged")
 
@@ -34,12 +34,15 @@ class SavedLayer:
         All singular values, descending.
     largest : (k,) float64 or None
         The largest singular values that converged, instead of all.
+    sample : SpectrumSample or None
+        The eigenvalues at some frequencies, instead of all.
     """
 
     spectrum: Spectrum | None = None
     extremes: Extremes | None = None
     sigma: Float64[np.ndarray, "N"] | None = None
     largest: Float64[np.ndarray, "k"] | None = None
+    sample: SpectrumSample | None = None
 
 
 def save_results(path: str | Path, results: Mapping[str, LayerResult]) -> None:
@@ -66,6 +69,8 @@ def save_results(path: str | Path, results: Mapping[str, LayerResult]) -> None:
     for number, result in enumerate(results.values()):
         if result.spectrum is not None:
             arrays |= _prefixed(f"{number}.spectrum", result.spectrum.to_arrays())
+        if result.sample is not None:
+            arrays |= _prefixed(f"{number}.sample", result.sample.to_arrays())
         if result.extremes is not None:
             arrays[f"{number}.extremes.about"] = np.array(
                 json.dumps([result.extremes.is_exact, result.extremes.method, int(result.extremes.k)])
@@ -124,8 +129,8 @@ def load_results(path: str | Path) -> dict[str, SavedLayer]:
 def write_csv(path: str | Path, results: Mapping[str, LayerResult]) -> None:
     """Write a CSV file with one line for each eigenvalue and singular value.
 
-    Columns: layer; kind (``eigenvalue``, ``singular``, or the end of the spectrum such as ``max_real``); theta_y and
-    theta_x in radians, empty with zero padding; real and imaginary part; condition; converged (1 or 0).
+    Columns: layer; kind (``eigenvalue``, ``sample``, ``singular``, or the end of the spectrum such as ``max_real``);
+    theta_y and theta_x in radians, empty with zero padding; real and imaginary part; condition; converged (1 or 0).
     """
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
@@ -137,6 +142,10 @@ def write_csv(path: str | Path, results: Mapping[str, LayerResult]) -> None:
                 writer.writerows(
                     _rows(name, "eigenvalue", Lambda.values, Lambda.frequencies, Lambda.conditions, converged)
                 )
+            if result.sample is not None:
+                sample = result.sample
+                converged = np.ones(len(sample), dtype=bool)
+                writer.writerows(_rows(name, "sample", sample.values, sample.frequencies, None, converged))
             if result.extremes is not None:
                 for where, end in result.extremes.ends.items():
                     writer.writerows(_rows(name, where, end.values, end.frequencies, end.conditions, end.converged))
@@ -178,12 +187,13 @@ def _below(arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _layer(arrays: Mapping[str, Any]) -> SavedLayer:
-    spectrum, extremes = _below(arrays, "spectrum"), _below(arrays, "extremes")
+    spectrum, extremes, sample = (_below(arrays, part) for part in ("spectrum", "extremes", "sample"))
     return SavedLayer(
         spectrum=Spectrum.from_arrays(spectrum) if spectrum else None,
         extremes=_extremes(extremes) if extremes else None,
         sigma=arrays.get("sigma"),
         largest=arrays.get("largest"),
+        sample=SpectrumSample.from_arrays(sample) if sample else None,
     )
 
 

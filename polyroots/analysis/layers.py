@@ -26,17 +26,19 @@ from polyroots.spectra import (
     LargestSingularValues,
     SingularSummary,
     Spectrum,
+    SpectrumSample,
     eigenvalues_of,
     extreme_eigenvalues_of,
     fits,
     has_symbol,
     is_direct,
     largest_singular_values,
+    sample_eigenvalues_of,
     single_precision_error,
     singular_values_of,
     summarize,
 )
-from polyroots.text import quoted, shortened
+from polyroots.text import listed, quoted, shortened
 from polyroots.threads import Progress
 
 KINDS = ("eigenvalues", "singular", "both")
@@ -107,11 +109,14 @@ class Analysis:
     precision : ``"double"`` or ``"single"``
         Of all eigenvalues with circular padding; single takes half of the time and memory. Their error is measured at
         some frequencies, and is part of the remark. Everything else is computed in double precision.
+    sample : int or None
+        Number of pairs of conjugate frequencies that are drawn where a layer has more; None for all of them.
 
     Raises
     ------
     InputError
-        If a name is unknown, or `k` is not a positive whole number.
+        If a name is unknown, `k` or `sample` is not a positive whole number, or a sample is asked of anything but all
+        eigenvalues with circular padding in double precision.
     """
 
     padding: str = "circular"
@@ -119,6 +124,7 @@ class Analysis:
     k: int | None = None
     workers: int | None = None
     precision: str = "double"
+    sample: int | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -129,6 +135,23 @@ class Analysis:
             raise unknown_name("kind", str(self.kind), KINDS)
         if self.k is not None and whole(self.k, "k") < 1:
             raise InputError(f"expected k >= 1 eigenvalues at each end, got {self.k}")
+        if self.sample is not None:
+            self._require_a_sample()
+
+    def _require_a_sample(self) -> None:
+        """Raise InputError unless the other settings are those of a sample."""
+        assert self.sample is not None
+        if whole(self.sample, "sample") < 1:
+            raise InputError(f"expected at least one frequency in a sample, got {self.sample}")
+        default = Analysis()
+        names = ("padding", "kind", "k", "precision")
+        others = [name for name in names if getattr(self, name) != getattr(default, name)]
+        if others:
+            raise InputError(
+                "a sample of frequencies is of the eigenvalues with circular padding in double precision; leave the "
+                f"sample or {listed(others, separator=' and ')} out",
+                fields=["sample", *others],
+            )
 
     def padding_for(self, layer: Layer) -> str:
         """Return the padding with which a layer is analysed."""
@@ -163,6 +186,8 @@ class LayerResult:
         All singular values, descending.
     largest : LargestSingularValues or None
         The largest singular values, instead of all.
+    sample : SpectrumSample or None
+        The eigenvalues at some frequencies, instead of all.
     remark : str
         The values that are missing, with the reason; empty if none are.
     """
@@ -173,6 +198,7 @@ class LayerResult:
     extremes: Extremes | None = None
     sigma: Float64[np.ndarray, "N"] | None = None
     largest: LargestSingularValues | None = None
+    sample: SpectrumSample | None = None
     remark: str = ""
 
     @property
@@ -181,9 +207,9 @@ class LayerResult:
         return self.layer.name
 
     @property
-    def ends(self) -> Spectrum | Extremes | None:
-        """The spectrum or its extremes, both of which have radius, min_real, max_real and max_imag."""
-        return self.spectrum or self.extremes
+    def ends(self) -> Spectrum | SpectrumSample | Extremes | None:
+        """The spectrum, its sample or its extremes, all of which have radius, min_real, max_real and max_imag."""
+        return self.spectrum or self.sample or self.extremes
 
     @cached_property
     def singular(self) -> SingularSummary | None:
@@ -204,6 +230,7 @@ def model_spectra(
     padding: str = "circular",
     kind: str = "eigenvalues",
     k: int | None = None,
+    sample: int | None = None,
     workers: int | None = None,
 ) -> ModelSpectra:
     """Return the spectra of a model's convolutions, each on the grid of its input.
@@ -223,6 +250,8 @@ def model_spectra(
     k : int, optional
         Number of eigenvalues at each end, and of largest singular values of an operator that is too large for all of
         them; by default all eigenvalues where the operator is small enough.
+    sample : int, optional
+        Number of pairs of conjugate frequencies that are drawn, with circular padding; by default all are solved.
     workers : int, optional
         Threads; by default one for each core that this process may use.
 
@@ -253,7 +282,7 @@ def model_spectra(
         raise InputError(
             f"expected a torch.nn.Module, got {type(model).__name__}; build the model and load its weights"
         )
-    analysis = Analysis(padding, kind, k, workers)
+    analysis = Analysis(padding, kind, k, workers, sample=sample)
     layers, skipped = model_layers(model, image_size)
     results = {}
     for layer in layers:
@@ -318,6 +347,12 @@ def analyse(layer: Layer, analysis: Analysis, on_progress: Progress | None = Non
             if not analysis.k:
                 remarks.append(f"only {k} eigenvalues at each end: more than {DENSE_LIMIT:,} unknowns")
             found["extremes"] = extreme_eigenvalues_of(convolution, k, workers=analysis.workers)
+        elif analysis.sample and 2 * analysis.sample < math.prod(convolution.period):
+            sample = sample_eigenvalues_of(
+                convolution, analysis.sample, workers=analysis.workers, on_progress=on_progress
+            )
+            found["sample"] = sample
+            remarks.append(f"{sample.solved:,} of {sample.total:,} frequencies: the spectrum may reach further")
         else:
             is_single = analysis.precision == "single" and padding == "circular"
             dtype = np.complex64 if is_single else np.complex128

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from polyroots.display import Shown
 from polyroots.spectra import Spectrum, departure_from_normality
-from polyroots.tables import dimensions, known, table
+from polyroots.tables import dimensions, known, number, table
 from polyroots.text import count_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 #: The text of a layer in a column, such as its name.
 Cell = Callable[["Layer"], str]
+
+#: Shares of the eigenvalues whose quantiles a sample is shown by, and the confidence of their intervals.
+LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+CONFIDENCE = 0.95
+
+_NAMES_OF_PARTS = {"modulus": "modulus", "real": "Re", "imag": "Im"}
 
 ABOUT_CONDITIONS = "condition: largest 1 / |y* x| of an eigenvalue."
 ABOUT_DEPARTURES = "departure: Henrici's from normality, relative; 0 is normal."
@@ -63,7 +69,7 @@ def eigenvalues_table(
             name(result.layer),
             dimensions(result.layer.shape),
             size(result.layer),
-            f"{result.layer.unknowns:,}" if result.spectrum is not None else f"ends of {result.layer.unknowns:,}",
+            f"{_kind_of_values(result)}{result.layer.unknowns:,}",
             known(ends.radius),
             *(known(value, ends.radius) for value in (ends.min_real, ends.max_real, ends.max_imag)),
             *([known(largest_condition(result))] if has_conditions else []),
@@ -71,6 +77,31 @@ def eigenvalues_table(
         )
     lines = [ABOUT_CONDITIONS] if has_conditions else []
     return rows, [*lines, *([ABOUT_DEPARTURES] if has_departures else [])]
+
+
+def _kind_of_values(result: LayerResult) -> str:
+    return "" if result.spectrum is not None else "sample of " if result.sample is not None else "ends of "
+
+
+def quantiles_table(result: LayerResult) -> tuple[Table, list[str]]:
+    """Return the table of the quantiles of a layer's sample of eigenvalues, with lines on their confidence."""
+    sample = result.sample
+    assert sample is not None
+    rows = table(f"{result.name}: share", *(f"up to {name}" for name in _NAMES_OF_PARTS.values()))
+    columns = [sample.quantiles(LEVELS, part, CONFIDENCE) for part in _NAMES_OF_PARTS]
+    for level, *quantiles in zip(LEVELS, *columns, strict=True):
+        rows.add_row(
+            f"{level:.0%}",
+            *(
+                f"{number(one.estimate, sample.radius)} [{number(one.low, sample.radius)}, "
+                f"{number(one.high, sample.radius)}]"
+                for one in quantiles
+            ),
+        )
+    return rows, [
+        f"Each interval holds the quantile of all eigenvalues with a confidence of {CONFIDENCE:.0%}; the share of them "
+        f"in a region fixed beforehand is known to {sample.share_error(CONFIDENCE):.2f}."
+    ]
 
 
 def singular_values_table(
@@ -170,6 +201,10 @@ class ModelSpectra(Shown, Mapping[str, "LayerResult"]):
         if any(result.ends is not None for result in results):
             rows, lines = eigenvalues_table(results)
             shown += [rows, *lines]
+        for result in results:
+            if result.sample is not None:
+                rows, lines = quantiles_table(result)
+                shown += [rows, *lines]
         if any(result.singular is not None for result in results):
             rows, lines = singular_values_table(results)
             shown += [rows, *lines]

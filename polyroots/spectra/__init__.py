@@ -34,6 +34,8 @@ from polyroots.spectra.nonnormality import (
 from polyroots.spectra.operator_blocks import OperatorBlocks
 from polyroots.spectra.operator_spectrum import OperatorSpectrum, operator_eigenvalues, spectrum_or_operator
 from polyroots.spectra.precision import single_precision_error
+from polyroots.spectra.quantiles import Quantile
+from polyroots.spectra.sample import PARTS, SpectrumSample, sample_eigenvalues, sample_eigenvalues_of
 from polyroots.spectra.singular_values import (
     LargestSingularValues,
     SingularSummary,
@@ -52,6 +54,7 @@ __all__ = [
     "DENSE_LIMIT",
     "LANES",
     "PADDINGS",
+    "PARTS",
     "Convolution",
     "End",
     "Extremes",
@@ -61,8 +64,10 @@ __all__ = [
     "NumericalRange",
     "OperatorBlocks",
     "OperatorSpectrum",
+    "Quantile",
     "SingularSummary",
     "Spectrum",
+    "SpectrumSample",
     "SymbolBlocks",
     "as_float64",
     "as_operator",
@@ -94,6 +99,8 @@ __all__ = [
     "pseudospectrum",
     "require_finite",
     "require_two_grid",
+    "sample_eigenvalues",
+    "sample_eigenvalues_of",
     "single_precision_error",
     "singular_values",
     "singular_values_of",

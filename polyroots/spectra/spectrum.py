@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Complex, Float64, Int
+from jaxtyping import Bool, Complex, Float64, Inexact, Int
 from numpy.typing import DTypeLike, NDArray
 
 from polyroots.errors import InputError
@@ -329,9 +329,8 @@ def _solve_symbol(
     values = np.empty((len(partner), groups, m), dtype=precision)
 
     def solve(chosen: Int[np.ndarray, "F"]) -> None:
-        symbols = operator.symbol_at(ky[chosen], kx[chosen]).astype(precision, copy=False)
         is_real = bool((partner[chosen] == chosen).all())
-        Lambda = eigvals(symbols.real if is_real else symbols)
+        Lambda = eigenvalues_at(operator, ky[chosen], kx[chosen], is_real, precision)
         values[partner[chosen]] = Lambda.conj()
         values[chosen] = Lambda
 
@@ -339,6 +338,18 @@ def _solve_symbol(
     if (period_h, period_w) != (H, W):
         values = np.tile(values.reshape(period_h, period_w, groups, m), (H // period_h, W // period_w, 1, 1))
     return values.reshape(-1) * scale
+
+
+def eigenvalues_at(
+    operator: Convolution,
+    ky: Int[np.ndarray, "F"],
+    kx: Int[np.ndarray, "F"],
+    is_real: bool,
+    precision: DTypeLike = np.complex128,
+) -> Inexact[np.ndarray, "F groups m"]:
+    """Return the eigenvalues of the symbol at some frequencies, at all of which it is real or at none."""
+    symbols = operator.symbol_at(ky, kx).astype(precision, copy=False)
+    return eigvals(symbols.real if is_real else symbols)
 
 
 def normalized_convolution(spectrum: Any, what: str) -> tuple[Convolution, float]:
