@@ -77,7 +77,7 @@ def four(directory: Path, *, epochs: int = 2, text: str = FOUR) -> Path:
 _QUICK = """
 import polyroots.study.cluster as cluster
 from polyroots_cli.main import main
-cluster._SECONDS_BETWEEN_QUESTIONS, cluster._PATIENCE = 0.5, 3.0
+cluster.SECONDS_BETWEEN_QUESTIONS, cluster.PATIENCE = 0.5, 3.0
 main()
 """
 

@@ -107,7 +107,7 @@ def test_jobs_of_slurm_have_the_safe_path(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("submitit.core.utils.CommandFunction.__call__", lambda self: submitted(self, self.command))
     monkeypatch.setattr(SlurmExecutor, "affinity", lambda self: 2)
     monkeypatch.setattr("shutil.which", lambda name, **_: f"/usr/bin/{name}")
-    monkeypatch.setattr(cluster, "_queue", dict)
+    monkeypatch.setattr(cluster, "queued", dict)
     cluster.SlurmRunner(StudyDirectory(tmp_path), ["one"], cluster.Resources(gpus=0))
     (line,) = [line for line in scripts[0].splitlines() if "submitit.core._submit" in line]
     assert f"{sys.executable} -P -u -m submitit.core._submit" in line

@@ -51,8 +51,8 @@ needs_slurm = pytest.mark.skipif(bool(_why_not()), reason=_why_not() or "-")
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read the queue of a cluster of one machine often."""
-    monkeypatch.setattr(cluster, "_SECONDS_BETWEEN_QUESTIONS", 0.5)
-    monkeypatch.setattr(cluster, "_PATIENCE", 3.0)
+    monkeypatch.setattr(cluster, "SECONDS_BETWEEN_QUESTIONS", 0.5)
+    monkeypatch.setattr(cluster, "PATIENCE", 3.0)
 
 
 def _job_of(out: Path, name: str) -> str:
@@ -223,7 +223,7 @@ def test_options_of_jobs(tmp_path: Path) -> None:
         (("--time", "soon"), "expected a time such as 90 (minutes), 4:00:00 or 1-12"),
         (("--time", "0"), "expected a time of at least a minute"),
         (("--sbatch", "=1"), "expected --sbatch KEY=VALUE, got '=1'"),
-        (("--sbatch", "array=1-5"), "sbatch's array is set by the study itself; leave it out (--sbatch)"),
+        (("--sbatch", "array=1-5"), "sbatch's array is set by polyroots itself; leave it out (--sbatch)"),
     ]:
         line = fails("study", "run", path, "--out", out, *SLURM[:4], *words, exit_code=2)
         assert said in line
@@ -250,7 +250,7 @@ def test_other_times_are_none(text: str) -> None:
 def test_jobs_are_followed_through_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The phase of a run follows from the job's state in the queue (pending, running, gone) and from its files."""
     queue = {"9_0": "PENDING", "9_1": "RUNNING", "9_2": "COMPLETING"}
-    monkeypatch.setattr(cluster, "_queue", lambda: dict(queue))
+    monkeypatch.setattr(cluster, "queued", lambda: dict(queue))
     monkeypatch.setattr(cluster.shutil, "which", lambda name: name)
     directory = StudyDirectory(tmp_path)
     directory.jobs.mkdir()
@@ -288,7 +288,7 @@ def test_jobs_are_followed_through_the_queue(tmp_path: Path, monkeypatch: pytest
     (directory.jobs / "jobs.json").write_text(json.dumps(document))
     queue["9_0"] = "RUNNING"
     jobs = cluster.SlurmRunner(directory, ["a"], Resources())
-    monkeypatch.setattr(cluster, "_queue", silent)
+    monkeypatch.setattr(cluster, "queued", silent)
     now += 10
     jobs.advance()
     assert jobs.phases == {"a": Phase.DONE}

@@ -17,10 +17,12 @@ from polyroots_cli.options import (
     usage_errors,
     wide_option,
 )
+from polyroots_cli.spectrum.shards import SLURM, cluster_options, compute_anywhere
 from polyroots_cli.types import DIRECTORY, FILE, ImageSize, Whole
 
 if TYPE_CHECKING:
     from polyroots.checkpoints import Rules
+    from polyroots_cli.spectrum.shards import Cluster
 
 _GEOMETRY = ("stride", "dilation", "groups")
 
@@ -30,10 +32,11 @@ _GEOMETRY = ("stride", "dilation", "groups")
     cls=GroupedCommand,
     sections={
         "Layers": ("only_list", "globs", "size", "entry", "arch", "arch_options", "image_size", *_GEOMETRY),
-        "Analysis": ("padding", "kind", "effective", "k", "precision", "with_check", "workers"),
+        "Analysis": ("padding", "kind", "effective", "k", "sample", "precision", "with_check", "workers"),
         "Output": ("plot_dir", "npz", "csv_file", "as_json", "wide"),
+        "Cluster": ("cluster", *SLURM),
     },
-    rare=("entry", "arch_options", "image_size", *_GEOMETRY, "precision", "workers"),
+    rare=("entry", "arch_options", "image_size", *_GEOMETRY, "precision", "workers", "cluster", *SLURM),
 )
 @click.argument("checkpoint", type=FILE)
 @click.argument("other", type=FILE, required=False)
@@ -69,6 +72,12 @@ _GEOMETRY = ("stride", "dilation", "groups")
 )
 @click.option("--extremes", "k", type=Whole(1), metavar="K", help="K eigenvalues at each end instead of all.")
 @click.option(
+    "--sample",
+    type=Whole(1),
+    metavar="N",
+    help="Eigenvalues at N random pairs of frequencies, with quantiles at 95 % confidence.",
+)
+@click.option(
     "--effective",
     type=click.Choice(["linear", "relu"]),
     help="Also what each level of a trained network applies, with the scaling of its batch norms, and with ReLU as the "
@@ -83,6 +92,7 @@ _GEOMETRY = ("stride", "dilation", "groups")
 @json_option
 @wide_option
 @click.option("--workers", type=Whole(1), help="Threads. [default: one for each core]")
+@cluster_options
 def spectrum(  # noqa: PLR0913 - click passes each option by its name
     checkpoint: Path,
     other: Path | None,
@@ -100,6 +110,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     kind: str,
     precision: str,
     k: int | None,
+    sample: int | None,
     effective: str | None,
     with_check: bool,
     npz: Path | None,
@@ -107,6 +118,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     plot_dir: Path | None,
     as_json: bool,
     workers: int | None,
+    slurm: Cluster | None,
 ) -> None:
     """Compute the spectra of the convolutions in CHECKPOINT.
 
@@ -135,7 +147,8 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     from polyroots_cli.spectrum.documents import document, list_document
     from polyroots_cli.spectrum.findings import (
         Given,
-        compute,
+        apply_levels,
+        interrupted,
         read_layers_of,
         require_good,
         require_layers,
@@ -146,7 +159,7 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     from polyroots_cli.spectrum.tables import print_findings, print_list
 
     with usage_errors():
-        analysis = Analysis(padding, kind, k, workers, precision)
+        analysis = Analysis(padding, kind, k, workers, precision, sample)
         geometry = Geometry(stride, dilation, groups)
         architecture = architecture_of(arch, arch_options, image_size, geometry, size)
     given = Given(size, geometry, architecture, entry)
@@ -170,13 +183,12 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     outputs.make_directories()
 
     try:
-        compute(findings, analysis, with_check, effective)
+        apply_levels(findings, analysis, effective)
+        compute_anywhere(findings, analysis, with_check, given, globs, slurm)
     except KeyboardInterrupt:
-        done = sum(len(item.results) for item in findings)
-        if done and not as_json:
+        if any(item.results for item in findings) and not as_json:
             print_findings(findings, analysis)
-        total = sum(len(item.layers) for item in findings)
-        raise click.ClickException(f"interrupted: {done} of {total} layers done, no file was written") from None
+        raise click.ClickException(interrupted(findings, slurm is not None)) from None
 
     # Printed before files are written: if the disk is full, the numbers are not lost.
     if as_json:

@@ -166,20 +166,20 @@ def require_good(findings: Sequence[SpectrumReport]) -> None:
         )
 
 
-def compute(
-    findings: Sequence[SpectrumReport], analysis: Analysis, with_check: bool, effective: str | None = None
-) -> None:
-    """Analyse the layers one after the other, with a progress bar; each result is stored when it is computed.
-
-    With a treatment of ReLU, `effective`, the operators that the levels apply are computed before.
-    """
-    from polyroots.analysis import analyse, verify
-    from polyroots_cli.console import progress
+def apply_levels(findings: Sequence[SpectrumReport], analysis: Analysis, effective: str | None) -> None:
+    """Compute the operators that the levels apply, with a treatment of ReLU; none without one."""
     from polyroots_cli.spectrum.effective import applied_levels
 
     if effective is not None:
         for item in findings:
             item.levels = applied_levels(item.path, effective, analysis.padding, analysis.workers)
+
+
+def compute(findings: Sequence[SpectrumReport], analysis: Analysis, with_check: bool) -> None:
+    """Analyse the layers one after the other, with a progress bar; each result is stored when it is computed."""
+    from polyroots.analysis import analyse, verify
+    from polyroots_cli.console import progress
+
     _announce([layer for item in findings for layer in item.layers], analysis)
     with progress() as bar:
         layers = bar.add_task("layers", total=sum(len(item.layers) for item in findings))
@@ -197,6 +197,14 @@ def compute(
                 bar.advance(layers)
 
 
+def interrupted(findings: Sequence[SpectrumReport], has_jobs: bool) -> str:
+    """Return the message of a computation that the user has stopped."""
+    done = sum(len(item.results) for item in findings)
+    total = sum(len(item.layers) for item in findings)
+    rest = "; the jobs go on, and the same command takes their results" if has_jobs else ""
+    return f"interrupted: {done} of {total} layers done, no file was written{rest}"
+
+
 def _announce(layers: Sequence[Layer], analysis: Analysis) -> None:
     """Say on stderr how long the work takes about, and which shapes take more than ten seconds of it."""
     from polyroots.analysis import estimate
@@ -207,7 +215,8 @@ def _announce(layers: Sequence[Layer], analysis: Analysis) -> None:
     total = sum(part.seconds for part in work)
     if total <= _LONG:
         return
-    lines = [f"About {_duration(total)} of work (--extremes K computes fewer eigenvalues, --layer takes fewer layers)."]
+    fewer = "--extremes K or --sample N computes fewer eigenvalues, --layer takes fewer layers"
+    lines = [f"About {_duration(total)} of work ({fewer})."]
     for part in work:
         if part.seconds > _LONG:
             what = count_of(part.count, "layer")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyroots.text import count_of
+from polyroots_cli.cluster_options import cluster_option, job_options, refuse_options_of_slurm, resources_of
 from polyroots_cli.help import GroupedCommand
-from polyroots_cli.options import device_option, usage_errors, was_given
-from polyroots_cli.study.options import data_dir_option, file_argument, pairs
+from polyroots_cli.options import device_option, usage_errors
+from polyroots_cli.study.options import data_dir_option, file_argument
 from polyroots_cli.types import DIRECTORY, Whole
 
 if TYPE_CHECKING:
@@ -34,13 +35,7 @@ _SLURM = ("runs_per_job", "cpus_per_job", "time", "partition", "sbatch")
 @click.option("--out", type=DIRECTORY, required=True, help="The study's directory, new or with some of its runs.")
 @data_dir_option
 @device_option
-@click.option(
-    "--cluster",
-    type=click.Choice(["local", "slurm"]),
-    default="local",
-    show_default=True,
-    help="Start processes on this machine, or submit jobs to SLURM.",
-)
+@cluster_option
 @click.option(
     "--jobs",
     type=Whole(1),
@@ -60,18 +55,7 @@ _SLURM = ("runs_per_job", "cpus_per_job", "time", "partition", "sbatch")
     show_default=True,
     help="slurm: runs that share a job and its GPU, each in a process.",
 )
-@click.option("--cpus-per-job", type=Whole(1), help="slurm: cores of a job. [default: the cluster's]")
-@click.option(
-    "--time",
-    metavar="H:M:S",
-    default="4:00:00",
-    show_default=True,
-    help="slurm: time limit of a job, which then is saved and put back into the queue.",
-)
-@click.option("--partition", metavar="NAME", help="slurm: partition of the jobs. [default: the cluster's]")
-@click.option(
-    "--sbatch", multiple=True, metavar="KEY[=VALUE]", help="slurm: another option of sbatch, as account=mine."
-)
+@job_options(", which then is saved and put back into the queue")
 def run(  # noqa: PLR0913 - click passes each option by its name
     file: Path,
     out: Path,
@@ -100,11 +84,9 @@ def run(  # noqa: PLR0913 - click passes each option by its name
     from polyroots.study import (
         LocalRunner,
         Machine,
-        Resources,
         SlurmRunner,
         StudyDirectory,
         make_plan,
-        minutes_of,
         start_study,
     )
     from polyroots.training import Interruption
@@ -112,10 +94,11 @@ def run(  # noqa: PLR0913 - click passes each option by its name
     from polyroots_cli.study.live import StudyDisplay
 
     with usage_errors():
-        _refuse_options_of_slurm(cluster)
+        refuse_options_of_slurm(cluster, _SLURM)
         gpus = _gpus(gpus_per_job, device, cluster)
-        limit, others = minutes_of(time), {name: value or True for name, value in pairs(sbatch, "--sbatch", "").items()}
-        resources = Resources(gpus, cpus_per_job, limit, partition, jobs, runs_per_job, others)
+        resources = resources_of(
+            cpus_per_job, time, partition, sbatch, gpus=gpus, jobs_at_once=jobs, runs_per_job=runs_per_job
+        )
 
     def make_runner(directory: StudyDirectory, names: Sequence[str]) -> Runner:
         if cluster == "slurm" and names:
@@ -137,12 +120,6 @@ def run(  # noqa: PLR0913 - click passes each option by its name
                 message = detached if started.runner.is_detached else attached
                 raise click.ClickException(f"interrupted; {message}") from None
     _say_outcome(outcome, started.directory)
-
-
-def _refuse_options_of_slurm(cluster: str) -> None:
-    for name in _SLURM:
-        if cluster == "local" and was_given(name):
-            raise click.UsageError(f"--{name.replace('_', '-')} is for --cluster slurm; leave it out")
 
 
 def _gpus(given: int | None, device: str, cluster: str) -> int:

@@ -1,5 +1,6 @@
 """Studies: grids of runs described by a file, their runners, and tables of their accuracies."""
 
+from polyroots.study.calls import results_on_slurm
 from polyroots.study.cluster import Resources, SlurmRunner, minutes_of
 from polyroots.study.conduct import Outcome, StartedStudy, require_data, run_study, start_study, unfinished
 from polyroots.study.directory import StudyDirectory
@@ -40,6 +41,7 @@ __all__ = [
     "minutes_of",
     "require_data",
     "results_of",
+    "results_on_slurm",
     "run_study",
     "series_of",
     "start_study",

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
@@ -22,13 +22,13 @@ from polyroots.study.progress import OVER, Phase, Runner, last_lines_of, size_of
 from polyroots.text import listed, quoted
 
 # squeue loads the controller, which serves all users.
-_SECONDS_BETWEEN_QUESTIONS = 5.0
+SECONDS_BETWEEN_QUESTIONS = 5.0
 # A shared file system shows files late: a job that has left the queue without a result has failed after this time.
-_PATIENCE = 60.0
+PATIENCE = 60.0
 # SIGTERM that stops the runs comes from SLURM or scancel, which end the job soon afterwards.
 _SECONDS_TO_BE_ENDED = 300.0
 # SLURM's default MaxArraySize.
-_LARGEST_ARRAY = 1000
+LARGEST_ARRAY = 1000
 # submitit's limit to the number of times that a job is put back into the queue; in effect none.
 _MOST_TURNS = 10_000
 _SECONDS_TO_SAVE = 120
@@ -70,7 +70,7 @@ class Resources:
     def __post_init__(self) -> None:
         for name in self.sbatch:
             if name in _OWN_SBATCH:
-                raise InputError(f"sbatch's {name} is set by the study itself; leave it out", fields=["sbatch"])
+                raise InputError(f"sbatch's {name} is set by polyroots itself; leave it out", fields=["sbatch"])
         if self.runs_per_job > 1 and self.gpus > 1:
             raise InputError(
                 f"{self.runs_per_job} runs in a job share one GPU, got {self.gpus}; ask for one GPU or one run a job",
@@ -149,29 +149,23 @@ class SlurmRunner(Runner):
     is_detached = True
 
     def __init__(self, directory: StudyDirectory, names: Sequence[str], resources: Resources) -> None:
-        if shutil.which("sbatch") is None or shutil.which("squeue") is None:
-            raise InputError(
-                "there is no SLURM on this machine (no sbatch and squeue); log in to a node of the cluster, or run the "
-                "study on this machine",
-                fields=["cluster"],
-            )
-        _require_submitit()
+        require_slurm("run the study on this machine")
         self.directory = directory
         self._table = directory.jobs / "jobs.json"
         make_directory(directory.jobs)
-        self._queue: dict[str, str] = _queue()
+        self._queue: dict[str, str] = queued()
         known: dict[str, _Submitted] = self._read()
         self._jobs = {name: known[name] for name in names if name in known and known[name]["job"] in self._queue}
         new = [name for name in names if name not in self._jobs]
         size = resources.runs_per_job
         groups = [tuple(new[i : i + size]) for i in range(0, len(new), size)]
-        for first in range(0, len(groups), _LARGEST_ARRAY):
-            self._jobs |= self._submit(groups[first : first + _LARGEST_ARRAY], resources)
+        for first in range(0, len(groups), LARGEST_ARRAY):
+            self._jobs |= self._submit(groups[first : first + LARGEST_ARRAY], resources)
             # Written after each array, so that an interrupted command doesn't submit them again.
             write_json(self._table, {**known, **self._jobs})
         self._phases = dict.fromkeys(names, Phase.WAITING)
         self._gone_since: dict[str, float] = {}
-        self._asked = -_SECONDS_BETWEEN_QUESTIONS
+        self._asked = -SECONDS_BETWEEN_QUESTIONS
 
     @property
     def phases(self) -> dict[str, Phase]:
@@ -184,11 +178,11 @@ class SlurmRunner(Runner):
             if phase is not Phase.DONE and self.directory.run(name).result.exists():
                 self._phases[name] = Phase.DONE
         now = time.monotonic()
-        if now - self._asked < _SECONDS_BETWEEN_QUESTIONS:
+        if now - self._asked < SECONDS_BETWEEN_QUESTIONS:
             return
         self._asked = now
         try:
-            self._queue = _queue()
+            self._queue = queued()
         except InputError:  # the controller may be busy, or restarting
             return
         for name, phase in self._phases.items():
@@ -225,64 +219,81 @@ class SlurmRunner(Runner):
         if state is not None:
             self._gone_since.pop(name, None)
             return Phase.RUNNING if state in _RUNNING else Phase.WAITING
-        if now - self._gone_since.setdefault(name, now) < _PATIENCE:
+        if now - self._gone_since.setdefault(name, now) < PATIENCE:
             return self._phases[name]
         output = self._output(name, 1)
         return Phase.STOPPED if output and output[0].startswith("Stopped") else Phase.FAILED
 
     def _submit(self, groups: Sequence[tuple[str, ...]], resources: Resources) -> dict[str, _Submitted]:
         """Submit a job for each group, as one array, and return the job of each run."""
-        import submitit
-        from submitit.core.utils import FailedJobError, FailedSubmissionError
-
-        options: dict[str, Any] = {
-            "name": "polyroots",
-            "timeout_min": resources.minutes,
-            "tasks_per_node": max(1, resources.gpus),
-            "gpus_per_node": resources.gpus or None,
-            "cpus_per_task": resources.cpus,
-            "slurm_partition": resources.partition,
-            "slurm_array_parallelism": resources.jobs_at_once or len(groups),
-            "slurm_signal_delay_s": min(_SECONDS_TO_SAVE, 30 * resources.minutes),
-            "slurm_additional_parameters": {"requeue": True, **resources.sbatch},
-        }
         work = [_Job(self.directory.path.resolve(), names) for names in groups]
         sizes = {name: size_of(self.directory.log(name)) for names in groups for name in names}
-        try:
-            executor = submitit.AutoExecutor(
-                self.directory.jobs.resolve(),
-                cluster="slurm",
-                slurm_max_num_timeout=_MOST_TURNS,
-                # The safe path: files in the current directory are not imported.
-                slurm_python=f"{shlex.quote(sys.executable)} -P",
-            )
-            executor.update_parameters(**{name: value for name, value in options.items() if value is not None})
-            with executor.batch():
-                jobs = [executor.submit(job) for job in work]
-        except (FailedJobError, FailedSubmissionError, subprocess.SubprocessError, OSError, RuntimeError) as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            reason = [line for line in lines if not line.startswith("Try ")] or [repr(error)]
-            raise InputError(f"sbatch refuses the jobs: {reason[-1]}") from error
+        jobs = submit(self.directory.jobs, work, resources)
         return {
-            name: {"job": job.job_id, "log_size": sizes[name]}
+            name: {"job": job, "log_size": sizes[name]}
             for job, names in zip(jobs, groups, strict=True)
             for name in names
         }
 
 
-def _require_submitit() -> None:
-    """Raise InputError if submitit is not installed."""
+def submit(folder: Path, calls: Sequence[Callable[[], Any]], resources: Resources) -> list[str]:
+    """Submit an array with a job for each call, whose results and logs submitit writes to a folder; return their names.
+
+    Raises
+    ------
+    InputError
+        If SLURM refuses the jobs.
+    """
+    import submitit
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    options: dict[str, Any] = {
+        "name": "polyroots",
+        "timeout_min": resources.minutes,
+        "tasks_per_node": max(1, resources.gpus),
+        "gpus_per_node": resources.gpus or None,
+        "cpus_per_task": resources.cpus,
+        "slurm_partition": resources.partition,
+        "slurm_array_parallelism": resources.jobs_at_once or len(calls),
+        "slurm_signal_delay_s": min(_SECONDS_TO_SAVE, 30 * resources.minutes),
+        "slurm_additional_parameters": {"requeue": True, **resources.sbatch},
+    }
+    try:
+        executor = submitit.AutoExecutor(
+            folder.resolve(),
+            cluster="slurm",
+            slurm_max_num_timeout=_MOST_TURNS,
+            # The safe path: files in the current directory are not imported.
+            slurm_python=f"{shlex.quote(sys.executable)} -P",
+        )
+        executor.update_parameters(**{name: value for name, value in options.items() if value is not None})
+        with executor.batch():
+            jobs = [executor.submit(call) for call in calls]
+    except (FailedJobError, FailedSubmissionError, subprocess.SubprocessError, OSError, RuntimeError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = [line for line in lines if not line.startswith("Try ")] or [repr(error)]
+        raise InputError(f"sbatch refuses the jobs: {reason[-1]}") from error
+    return [job.job_id for job in jobs]
+
+
+def require_slurm(instead: str) -> None:
+    """Raise InputError, with what can be done `instead`, unless there are SLURM and submitit."""
+    if shutil.which("sbatch") is None or shutil.which("squeue") is None:
+        raise InputError(
+            "there is no SLURM on this machine (no sbatch and squeue); log in to a node of the cluster, or " + instead,
+            fields=["cluster"],
+        )
     try:
         import submitit  # noqa: F401
     except ImportError as error:
         raise InputError(
             'SLURM jobs need submitit, which is not installed: type pip install -e ".[slurm]" in polyroots\' '
-            "directory, or run the study on this machine",
+            f"directory, or {instead}",
             fields=["cluster"],
         ) from error
 
 
-def _queue() -> dict[str, str]:
+def queued() -> dict[str, str]:
     """Return the state of each of the user's jobs in the queue, each element of an array by itself."""
     try:
         result = subprocess.run(
