@@ -83,13 +83,14 @@ def check(total: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=5, help="of each time; 0 for none")
     parser.add_argument("--check", type=int, default=0, help="also the backward errors of so many matrices")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__},")
     print(f"scipy {scipy.__version__}, polyroots {pr.__version__}, median of {options.runs} runs (ratio to numpy)\n")
     with threadpool_limits(1):
-        times(options.runs)
+        if options.runs:
+            times(options.runs)
         if options.check:
             check(options.check)
 

@@ -32,3 +32,14 @@ def in_turns(functions: Mapping[K, Callable[[], object]], runs: int) -> dict[K, 
         for name, function in functions.items():
             times[name] += seconds_of(function, 1)
     return {name: seconds[1:] for name, seconds in times.items()}
+
+
+def both_in_turns(functions: Mapping[K, Callable[[], object]], runs: int) -> dict[K, list[tuple[float, float]]]:
+    """Return (seconds, processor seconds of all threads) of functions called in turns; the first turn is dropped."""
+    times: dict[K, list[tuple[float, float]]] = {name: [] for name in functions}
+    for _ in range(runs + 1):
+        for name, function in functions.items():
+            start, work = time.perf_counter(), time.process_time()
+            function()
+            times[name].append((time.perf_counter() - start, time.process_time() - work))
+    return {name: pairs[1:] for name, pairs in times.items()}
