@@ -35,6 +35,9 @@ _LONGEST_LIST = 12 * _MIB
 # Of the encodings of Python these take a time that is quadratic in the length of the text.
 _SLOW_ENCODINGS = re.compile("punycode|idna", flags=re.IGNORECASE)
 _LONGEST_ENCODING = 99
+# Functions in pickles that return an array of a given length, or a copy of a text.
+_MAKING = {"__builtin__ bytearray", "builtins bytearray"}
+_COPYING = {"_codecs encode", *_MAKING}
 #: What the modules for archives raise for damaged ones.
 DAMAGED = (BadZipFile, OSError, ValueError, struct.error, NotImplementedError, RuntimeError, zlib.error, EOFError)
 
@@ -124,11 +127,11 @@ def _require_pickle(path: str | Path, content: bytes, count: int) -> None:
     is_slow = False
     for operation, argument in _operations(stream, count):
         instructions += 1
-        if operation == "GLOBAL":
+        if operation.name == "GLOBAL":
             names.add(str(argument))
         elif isinstance(argument, int):
             largest = max(largest, argument)
-            memo = max(memo, argument if operation.endswith("PUT") else 0)
+            memo = max(memo, argument if operation.name.endswith("PUT") else 0)
         elif isinstance(argument, str) and len(argument) < _LONGEST_ENCODING:
             is_slow = is_slow or bool(_SLOW_ENCODINGS.search(argument))
         if instructions > MOST_INSTRUCTIONS:
@@ -139,16 +142,69 @@ def _require_pickle(path: str | Path, content: bytes, count: int) -> None:
         require_at_most(path, LONGEST_PICKLE + 1, "bytes of pickle or more", LONGEST_PICKLE)
     if is_slow and "_codecs encode" in names:
         raise FileError(f"{path} encodes text in a way that takes long and that no checkpoint needs: it is not read")
-    if any(name.endswith(" bytearray") for name in names):
+    if names & _MAKING:
         require_size(path, largest, "bytes in an array")
+    if names & _COPYING:
+        require_size(path, _copied_texts(content, count), "copies of text")
 
 
-def _operations(stream: io.BytesIO, count: int) -> Iterator[tuple[str, Any]]:
+def _copied_texts(content: bytes, count: int) -> int:
+    """Return the number of characters that the calls in some pickles may copy."""
+    texts = _Texts()
+    for operation, argument in _operations(io.BytesIO(content), count):
+        texts.follow(operation, argument)
+    return texts.copied
+
+
+class _Texts:
+    """The lengths of the texts in each object on a pickle's stack and in its memo, as far as they can't change.
+
+    Attributes
+    ----------
+    copied : int
+        Characters in the arguments of all calls, each of which may return a copy of them.
+    """
+
+    def __init__(self) -> None:
+        self.copied = 0
+        self._stack: list[int | None] = []  # None is a mark
+        self._memo: dict[int, int] = {}
+
+    def follow(self, operation: pickletools.OpcodeInfo, argument: Any) -> None:
+        """Do what an instruction does to the lengths."""
+        name = operation.name
+        if name.endswith("PUT") or name == "MEMOIZE":
+            number = len(self._memo) if name == "MEMOIZE" else int(argument)
+            self._memo[number] = (self._stack[-1:] or [0])[0] or 0
+            return
+        taken = sum(self._pop(before is pickletools.markobject) for before in reversed(operation.stack_before))
+        if name.endswith("GET"):
+            taken = self._memo.get(int(argument), 0)
+        elif isinstance(argument, str | bytes) and name != "GLOBAL":
+            taken = len(argument)
+        self.copied += taken if name == "REDUCE" else 0
+        if name == "DUP":
+            self._stack += [taken, taken]
+        else:
+            self._stack += [None if after is pickletools.markobject else taken for after in operation.stack_after]
+
+    def _pop(self, to_mark: bool) -> int:
+        """Take the top of the stack, or all down to the last mark, and return its length."""
+        length = 0
+        while self._stack:
+            top = self._stack.pop()
+            length += top or 0
+            if not to_mark or top is None:
+                break
+        return length
+
+
+def _operations(stream: io.BytesIO, count: int) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
     """Yield the instructions of some pickles with their arguments, up to the first that is none."""
     with suppress(ValueError, struct.error, EOFError, IndexError, OverflowError):
         for _ in range(count):
             for operation, argument, _ in pickletools.genops(stream):
-                yield operation.name, argument
+                yield operation, argument
 
 
 @contextmanager

@@ -97,3 +97,13 @@ def test_bounds_are_rounded_down_at_any_scale() -> None:
     for value in (1.23456e-310, 9.87654e-5, 0.29, 0.99999, 1.0):
         text = Fraction(floored(value))
         assert text <= Fraction(value) < text * Fraction(1001, 1000)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [3e307, 1.7e308])
+def test_a_spectrum_beyond_float64_is_said(scale: float) -> None:
+    """A sum of nine such entries is an eigenvalue of the periodic operator."""
+    message = r"with entries of up to \d\.\de\+30\d the spectrum exceeds .* 1\.8e\+308; divide the weights"
+    for function in (pr.eigenvalues, pr.singular_values, pr.symbol):
+        with pytest.raises(pr.InputError, match=message):
+            function(np.full((1, 1, 3, 3), scale), 4)

@@ -57,6 +57,8 @@ def empty_tensors(path: Path, count: int) -> Path:
     return path
 
 
+# The function encode, a text of a million letters, and the name of an encoding are kept as numbers 0, 1 and 2.
+ENCODED = b"\x80\x02c_codecs\nencode\nq\0X@B\x0f\0" + b"a" * 10**6 + b"q\1X\6\0\0\0latin1q\x0200%s."
 HUNGRY: dict[str, Any] = {
     "a pickle of zeros": (lambda path: zeros(path, "archive/data.pkl", 150), "15[01] MiB of content"),
     "a tensor of zeros": (lambda path: zeros(path, "archive/data/0", 150), "15[01] MiB of content"),
@@ -75,6 +77,14 @@ HUNGRY: dict[str, Any] = {
             path, b"\x80\x02c_codecs\nencode\n(X" + struct.pack("<I", 9) + b"a" * 9 + b"X\x08\0\0\0punycodetR."
         ),
         "encodes text in a way that takes long",
+    ),
+    "a text that is encoded again and again": (
+        lambda path: archive(path, ENCODED % (b"0(" + b"h\0h\1h\2\x86R" * 1000 + b"l")),
+        "95[34] MiB of copies of text",
+    ),
+    "arguments that are taken again and again": (
+        lambda path: archive(path, ENCODED % (b"h\1h\2\x86q\3" + b"0h\0h\3R" * 1000)),
+        "95[34] MiB of copies of text",
     ),
     "a long pickle without an archive": (
         lambda path: path.write_bytes(b"\x80\x02" + b"N0" * 600_000 + b"N."),

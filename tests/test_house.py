@@ -227,6 +227,7 @@ def test_the_gate_runs_the_readmes_command() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
 def test_the_python_of_the_docs_runs(page: str) -> None:
+    """A reader who types it gets no error."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), flags=re.S)
     assert blocks
     exec("\n".join(blocks), {})
@@ -242,7 +243,9 @@ def test_the_commands_of_the_docs_have_their_options() -> None:
             arguments = shlex.split(line.split(" > ")[0], comments=True)
             while isinstance(command, click.Group):
                 command = command.commands[arguments.pop(0)]
-            command.make_context("", [argument for argument in arguments if argument != "..."])
+            # An option or a value that the command doesn't have raises a click.UsageError.
+            context = command.make_context("", [argument for argument in arguments if argument != "..."])
+            assert not context.args, line
 
 
 def test_the_readme_names_every_strategy() -> None:

@@ -28,10 +28,12 @@ def test_a_checkpoint_is_whole_after_a_fault_at_each_system_call(tmp_path: Path)
 
 
 def test_one_of_two_resumptions_trains(tmp_path: Path) -> None:
+    """`resume_at_once` asserts that one is done, that the other is refused by its message, and the bits of the run."""
     resume_at_once(tmp_path, 1)
 
 
 def test_one_of_two_studies_runs(tmp_path: Path) -> None:
+    """`study_at_once` asserts the same of two studies."""
     study_at_once(tmp_path, 1)
 
 

@@ -56,7 +56,9 @@ def test_every_run_is_done_and_told_of(done: tuple[Path, Path, str]) -> None:
 
 def test_a_run_is_the_one_that_train_makes(done: tuple[Path, Path, str], tmp_path: Path) -> None:
     _, out, _ = done
-    for planned in StudyDirectory(out).read().runs[:2]:
+    runs = StudyDirectory(out).read().runs[:2]
+    assert [planned.name for planned in runs] == NAMES[:2]
+    for planned in runs:
         train(planned.config, open_data("digits"), tmp_path / planned.name)
         require_same(tmp_path / planned.name, out / "runs" / planned.name)
 

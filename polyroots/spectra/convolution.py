@@ -323,7 +323,7 @@ def power_of_two(size: float) -> float:
 
 
 def require_finite(weight: Any, name: str) -> None:
-    """Raise InputError if a weight has NaN or infinite entries."""
+    """Raise InputError if a weight has NaN or infinite entries, or ones whose sum is beyond the range of float64."""
     _require_finite(as_float64(weight, name), name)
 
 
@@ -333,6 +333,14 @@ def _require_finite(array: Float64[np.ndarray, "*shape"], name: str) -> None:
         raise InputError(
             f"{name}: {bad} of {array.size} entries are NaN or infinite; "
             "use a checkpoint from before the training diverged"
+        )
+    with np.errstate(over="ignore"):
+        # An upper bound of each eigenvalue and singular value; the factor is for what is computed from them.
+        bound = 4 * np.abs(array).sum()
+    if np.isinf(bound):
+        raise InputError(
+            f"{name}: with entries of up to {np.abs(array).max():.1e} the spectrum exceeds the largest number of "
+            f"float64, {np.finfo(np.float64).max:.1e}; divide the weights by a number first"
         )
 
 

@@ -84,7 +84,7 @@ def run_worker(directory: StudyDirectory, name: str) -> int:
     except PolyrootsError as error:
         print(f"Error: {error}", flush=True)
         return 1
-    except Exception:
+    except Exception:  # a mistake of polyroots or of the user's code: the log has all of it, and the study goes on
         traceback.print_exc()
         return 1
     return 0

@@ -89,7 +89,7 @@ def write_cached(
         nonlocal has_failed
         try:
             yield from decode()
-        except Exception:
+        except OSError:  # of an image, not of the cache
             has_failed = True
             raise
 
