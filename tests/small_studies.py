@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import pytest
 
-from polyroots.study import conduct, local
+from polyroots.study import LocalRunner, conduct
 from polyroots.study.worker import run_worker
 
 FOUR = """\
@@ -104,14 +104,14 @@ class Ended:
 def train_here(patch: pytest.MonkeyPatch) -> None:
     """Make studies train their runs in this process, one after another, instead of starting workers."""
 
-    def start(directory: Any, name: str, output: IO[bytes], environment: dict[str, str]) -> Ended:
+    def start(runner: LocalRunner, name: str, slot: int, output: IO[bytes]) -> Ended:
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            status = run_worker(directory, name)
+            status = run_worker(runner.directory, name)
         output.write(said.getvalue().encode())
         return Ended(status)
 
-    patch.setattr(local, "_start_worker", start)
+    patch.setattr(LocalRunner, "_worker", start)
     patch.setattr(conduct, "_SECONDS_BETWEEN_LOOKS", 0.01)
 
 

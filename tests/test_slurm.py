@@ -19,7 +19,7 @@ from small_runs import require_same
 from small_studies import FOUR, Ended, command, epochs_done, four, wait_for
 
 from polyroots.errors import FileError, InputError, PolyrootsError
-from polyroots.study import Phase, Resources, StudyDirectory, cluster, local, make_plan, minutes_of
+from polyroots.study import LocalRunner, Phase, Resources, StudyDirectory, cluster, make_plan, minutes_of
 from polyroots.study.progress import STOPPED, last_lines_of
 from polyroots.training import load_run, open_data, train
 
@@ -186,7 +186,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
 
     def call(*workers: Ended) -> list[int]:
         left, requeued = list(workers), []
-        monkeypatch.setattr(local, "_start_worker", lambda *_: left.pop(0))
+        monkeypatch.setattr(LocalRunner, "_worker", lambda *_: left.pop(0))
         signal.signal(signal.SIGUSR2, lambda *caught: requeued.append(caught[0]))
         cluster._Job(directory.path, tuple(NAMES[: len(workers)]))()
         return requeued

@@ -19,6 +19,7 @@ from small_studies import FOUR, command, epochs_done, four, train_here, wait_for
 
 from polyroots.errors import FileError, InputError
 from polyroots.study import LocalRunner, Machine, Phase, StudyDirectory, directory, make_plan, run_study, worker
+from polyroots.study.forks import Fork
 from polyroots.study.progress import STOPPED, RunProgress, last_lines_of, progress_of
 from polyroots.training import StoppedError, load_run, open_data, train
 from polyroots_cli.study import live
@@ -183,23 +184,43 @@ def test_a_failed_run_is_reported_and_the_others_go_on(here: None, tmp_path: Pat
     )
 
 
-def test_an_unexpected_end_is_told_in_the_log(tmp_path: Path) -> None:
-    """A process that is killed, as for too much memory, prints no reason, so the log gets a line."""
-    path = four(tmp_path, epochs=3000)
-    plan, description = make_plan(path, Machine(device="cpu"))
+@pytest.mark.slow
+def test_runs_of_a_study_train_alone_and_to_the_same_bits(tmp_path: Path) -> None:
+    """One is killed, as for too much memory, one is stopped before its handler is set, one goes on to its end."""
+    text = FOUR.replace('model = ["q2", "mgnet-ab"]', 'epochs = [2, 3000, 4000]\nmodel = "q2"')
+    plan, description = make_plan(four(tmp_path, text=text.replace("[11, 23]", "[11]")), Machine(device="cpu"))
     directory = StudyDirectory(tmp_path / "out")
     directory.write(plan, description.text)
-    runner = LocalRunner(directory, [NAMES[0], NAMES[1]], jobs=2)
+    names = [planned.name for planned in plan.runs]
+    runner = LocalRunner(directory, names, jobs=3)
     runner.advance()
-    assert runner.phases == dict.fromkeys(NAMES[:2], Phase.RUNNING)
-    first, second = (runner._running[name][0] for name in NAMES[:2])
-    first.kill()
-    second.send_signal(signal.SIGTERM)  # before its handler is set
+    assert runner.phases == dict.fromkeys(names, Phase.RUNNING)
+    _, killed, stopped = (runner._running[name][0] for name in names)
+    assert isinstance(killed, Fork)
+    killed.kill()
+    stopped.send_signal(signal.SIGTERM)
     outcome = run_study(plan, directory, runner)
-    assert runner.phases == {NAMES[0]: Phase.FAILED, NAMES[1]: Phase.STOPPED}
-    assert outcome.last_lines[NAMES[0]] == ["Error: ended by the signal SIGKILL"]
-    assert outcome.last_lines[NAMES[1]] == ["Stopped: ended by the signal SIGTERM"]
+    assert runner.phases == dict(zip(names, (Phase.DONE, Phase.FAILED, Phase.STOPPED), strict=True))
+    assert outcome.last_lines[names[1]] == ["Error: ended by the signal SIGKILL"]
+    assert outcome.last_lines[names[2]] == ["Stopped: ended by the signal SIGTERM"]
     assert not outcome.is_done
+    train(plan.runs[0].config, open_data("digits"), tmp_path / "alone")
+    require_same(tmp_path / "alone", directory.run(names[0]).path)
+
+
+def test_devices_and_single_runs_are_not_forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA can't be used after a fork, and one process for one run needs less memory than two."""
+    directory = StudyDirectory(tmp_path)
+
+    def forks_of(count: int, **environment: Any) -> bool:
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            return LocalRunner(directory, ["run"] * count)._forks
+
+    assert forks_of(2, CUDA_VISIBLE_DEVICES="")
+    assert not forks_of(1, CUDA_VISIBLE_DEVICES="")
+    assert not forks_of(2, CUDA_VISIBLE_DEVICES="0,1")
 
 
 def test_devices_and_threads_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -25,7 +25,7 @@ from polyroots.checkpoints import Checkpoint, save_checkpoint
 from polyroots.errors import is_out_of_memory
 from polyroots.files import write_json
 from polyroots.report import write_report
-from polyroots.study import StudyDirectory, conduct, directory as study_directory, local
+from polyroots.study import LocalRunner, StudyDirectory, conduct, directory as study_directory
 from polyroots.study.worker import main as work
 from polyroots.training import Reporter, StoppedError, TrainConfig, open_data, resume, train
 from polyroots.training.runs import directory
@@ -86,7 +86,10 @@ def run_study(file: Path, out: Path) -> None:
     """Run a study by the command; its workers are forked, since an import takes longer than their work."""
     from polyroots_cli.main import main
 
-    local._start_worker = ForkedWorker  # type: ignore[assignment]
+    def forked(runner: LocalRunner, name: str, slot: int, output: IO[bytes]) -> Any:
+        return ForkedWorker(runner.directory, name, output)
+
+    LocalRunner._worker = forked  # type: ignore[assignment,method-assign]
     conduct._SECONDS_BETWEEN_LOOKS = 0.02
     _silent()
     main(["study", "run", str(file), "--out", str(out), "--device", "cpu", "--jobs", "2"])
@@ -202,7 +205,7 @@ def keep_writing(out: Path) -> None:
 class ForkedWorker:
     """A forked process with the interface of the `subprocess.Popen` that a study starts for a run."""
 
-    def __init__(self, directory: StudyDirectory, name: str, output: IO[bytes], environment: Mapping[str, str]) -> None:
+    def __init__(self, directory: StudyDirectory, name: str, output: IO[bytes]) -> None:
         parent = os.getpid()
         self.status: int | None = None
         self.pid = os.fork()

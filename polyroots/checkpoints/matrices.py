@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
-from scipy.io import mmread
 from scipy.sparse import csr_array, load_npz
 
 from polyroots.errors import FileError, InputError
@@ -55,6 +54,8 @@ def read_matrix(path: str | Path) -> csr_array:
     InputError
         If the matrix is not square.
     """
+    from scipy.io import mmread
+
     path = Path(path)
     require_readable(path)
     try:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from polyroots.models.build import build, count_weights
 from polyroots.models.config import ModelConfig, model_config
@@ -64,6 +63,9 @@ def cost(name: str | ModelConfig, **config: Any) -> Cost:
     >>> cost("q2", image_size=28).applications
     7
     """
+    # It imports triton, which takes longer than all of polyroots.
+    from torch.utils.flop_counter import FlopCounterMode
+
     complete = name if isinstance(name, ModelConfig) else model_config(name, **config)
     with torch.device("meta"):
         model = build(complete)

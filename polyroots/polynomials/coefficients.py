@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import flint
 import numpy as np
 from jaxtyping import Complex128, Float64
 
@@ -47,6 +46,8 @@ def roots_of(alphas: Float64[np.ndarray, "alphas"]) -> Complex128[np.ndarray, "n
     InputError
         If the coefficients are not finite, all of them are zero, or a root overflows or underflows float64.
     """
+    import flint
+
     values = np.trim_zeros(alphas, "b")
     if not np.isfinite(values).all():
         raise InputError("the coefficients alpha of p must be finite, got NaN or infinite ones")
@@ -68,6 +69,8 @@ def condition_of(roots: Complex128[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]
 
     It is sum_i |alpha_i| |lambda|^(i+1) / (|lambda| |q'(lambda)|), infinite for a multiple root.
     """
+    import flint
+
     conditions = np.empty(len(roots))
     # FLINT's exponents are unbounded: nothing overflows.
     with flint.ctx.workprec(_BITS + 2 * len(roots)):

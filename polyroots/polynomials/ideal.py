@@ -35,7 +35,6 @@ from scipy.sparse.linalg import LinearOperator
 from polyroots.errors import ConvergenceError
 from polyroots.polynomials.arnoldi import KrylovBasis, arnoldi
 from polyroots.polynomials.cone_program import least_maximum, least_mean
-from polyroots.polynomials.lower_bound import proven_norm_bound
 from polyroots.polynomials.minimax import USELESS, has_failed, is_closed
 from polyroots.polynomials.operator_norm import norms_are_at_most
 from polyroots.spectra import DENSE_IS_FASTER, OperatorBlocks, largest_eigenvalue
@@ -293,6 +292,8 @@ class _Search:
         parts = [
             (self.blocks.stack(np.array([number]))[0], np.stack(vectors, axis=1)) for number, vectors in columns.items()
         ]
+        from polyroots.polynomials.lower_bound import proven_norm_bound  # it needs FLINT
+
         return proven_norm_bound(parts, self.count, self.prior)
 
 

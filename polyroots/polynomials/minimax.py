@@ -30,7 +30,6 @@ from polyroots.errors import ConvergenceError
 from polyroots.polynomials.arnoldi import KrylovBasis, arnoldi
 from polyroots.polynomials.cone_program import least_maximum, least_mean
 from polyroots.polynomials.leja import log_distances
-from polyroots.polynomials.lower_bound import proven_lower_bound
 from polyroots.polynomials.target import Target
 
 #: A max |q| of at least this isn't told from 1, that of q = 1.
@@ -136,6 +135,8 @@ def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minima
         found = _exchange(start, Phi, count)
     best = found.value
     used = found.weights > 0
+    from polyroots.polynomials.lower_bound import proven_lower_bound  # it needs FLINT
+
     bound = proven_lower_bound(
         points[used], found.weights[used], count, [complex(root) / target.unit for root in prior]
     )

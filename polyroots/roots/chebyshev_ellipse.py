@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Complex128, Float64, Inexact
-from scipy.optimize import minimize
-from scipy.spatial import ConvexHull, QhullError
 
 from polyroots.polynomials import close_conjugates
 
@@ -101,6 +99,8 @@ def _search(
 
     The factor has kinks where the outermost point changes and at circles, and a simplex can stop there too early.
     """
+    from scipy.optimize import minimize
+
     best = start
     for step in (0.1, 0.03, 0.01, 0.1):
         steps = step * np.maximum(np.abs(best), 0.1)
@@ -112,6 +112,8 @@ def _search(
 
 def _rim(points: Complex128[np.ndarray, "n"]) -> Complex128[np.ndarray, "m"]:
     """Return the corners of the convex hull of points and their conjugates: an ellipse around them holds all points."""
+    from scipy.spatial import ConvexHull, QhullError
+
     both = np.unique(np.concatenate([points, points.conj()]))
     try:
         corners = both[ConvexHull(np.stack([both.real, both.imag], axis=-1)).vertices]

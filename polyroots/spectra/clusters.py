@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Complex128, Float64, Int
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 
 def cluster_labels(
@@ -22,6 +20,10 @@ def cluster_labels(
     >>> cluster_labels(np.array([1, 2, 1.1, 1.2 + 0j]), np.array([0.05, 0.85, 0.05, 0.05]))
     array([0, 1, 2, 1], dtype=int32)
     """
+    # Parts of scipy that few commands need are imported where they are used.
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
     xy = np.stack([values.real, values.imag], axis=-1)
     tree, widths = cKDTree(xy), np.broadcast_to(width, len(values))
     pairs = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Inexact, Int
-from scipy.optimize import linear_sum_assignment
 
 from polyroots.errors import InputError
 from polyroots.spectra.convolution import conjugate_grid
@@ -18,6 +17,8 @@ def match(a: Inexact[np.ndarray, "N"], b: Inexact[np.ndarray, "N"]) -> Int[np.nd
     >>> match(np.array([1j, 2, 3]), np.array([3, 1j, 2.5]))
     array([1, 2, 0])
     """
+    from scipy.optimize import linear_sum_assignment
+
     distances = np.abs(a[:, None] - b[None, :])
     # Squared distances penalise long ones, which a sum of distances allows.
     return linear_sum_assignment((distances / (distances.max() or 1.0)) ** 2)[1]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Complex, Complex128, Float64, Int
-from scipy.spatial import cKDTree
 
 from polyroots.spectra.convolution import Convolution, conjugate_grid, norm_bound
 from polyroots.threads import chunks, in_threads
@@ -78,6 +77,8 @@ def _of_normalised(
 
 def _has_neighbour(values: Complex[np.ndarray, "N"], finest: float, coarsest: float) -> Bool[np.ndarray, "N"]:
     """Return whether the condition of an eigenvalue decides if it is zero, real or equal to another one."""
+    from scipy.spatial import cKDTree
+
     upper = values.real.astype(np.float64) + 1j * np.abs(values.imag)
     # Those that are equal whatever the condition count once.
     _, first, cell = np.unique(np.round(upper / finest), return_index=True, return_inverse=True)

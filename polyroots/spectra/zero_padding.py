@@ -18,7 +18,6 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from jaxtyping import Bool, Complex128, Float64, Inexact, Int
 from scipy.linalg import eig
-from scipy.optimize import minimize
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
 from polyroots.spectra.block_triangular import diagonal_blocks, is_tridiagonal, tridiagonal_eigenvalues
@@ -245,6 +244,8 @@ def _left_vectors(
 
 def balance(operator: Convolution) -> tuple[Convolution, tuple[float, float]]:
     """Return a similar operator with a kernel of smaller norm, and the logarithms of a and b (zero padding only)."""
+    from scipy.optimize import minimize
+
     oy, ox = operator.offsets
     weights = (operator.weight**2).sum(axis=(0, 1))
     if operator.padding != "zeros" or not weights.any():

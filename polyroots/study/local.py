@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import IO
 
 from polyroots.errors import FileError, InputError
 from polyroots.files import cannot_write, make_directory
 from polyroots.study.directory import StudyDirectory
+from polyroots.study.forks import Fork, Forker, can_fork, start_worker
 from polyroots.study.progress import STOPPED, Phase, Runner, last_lines_of, size_of
 from polyroots.text import count_of
 from polyroots.threads import usable_cores
@@ -26,7 +27,7 @@ class LocalRunner(Runner):
     """Runs as processes, a fixed number of them at once.
 
     Cores, and CUDA devices, are divided among the processes; where there are more processes than devices, several
-    processes share one.
+    processes share one. Several runs on a CPU are forked from one process, so that torch is imported once.
 
     Parameters
     ----------
@@ -61,7 +62,10 @@ class LocalRunner(Runner):
             jobs = len(self._visible) // devices_per_job if devices_per_job else 1
         self._slots: list[str | None] = [None] * jobs
         self._log_sizes: dict[str, int] = {}
-        self._running: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
+        self._running: dict[str, tuple[subprocess.Popen[bytes] | Fork, IO[bytes]]] = {}
+        # CUDA can't be used in a forked process if anything has asked for the devices before.
+        self._forks = len(names) > 1 and can_fork() and not (self._visible or _visible_devices())
+        self._forker: Forker | None = None
 
     @property
     def phases(self) -> dict[str, Phase]:
@@ -77,6 +81,8 @@ class LocalRunner(Runner):
         for slot, running in enumerate(self._slots):
             if running is None and (name := self._next()) is not None:
                 self._start(name, slot)
+        if not any(self._slots):
+            self._close()
 
     def stop(self) -> None:
         """Send SIGTERM to the runs, which save and end; kill those that have not ended after a minute."""
@@ -93,6 +99,7 @@ class LocalRunner(Runner):
                 status = process.wait()
             self._finish(name, status)
         self._slots = [None] * len(self._slots)
+        self._close()
 
     def last_lines(self, name: str) -> list[str]:
         """Return the last lines that a run has printed since this runner started it."""
@@ -110,12 +117,27 @@ class LocalRunner(Runner):
         except OSError as error:
             raise cannot_write(log, error) from error
         try:
-            process = _start_worker(self.directory, name, output, self._environment(slot))
+            process = self._worker(name, slot, output)
         except OSError as error:
             output.close()
             raise FileError(f"cannot start {sys.executable}: {error.strerror or error}") from error
         self._running[name] = process, output
         self._slots[slot], self._phases[name] = name, Phase.RUNNING
+
+    def _close(self) -> None:
+        """End the process that forks."""
+        if self._forker is not None:
+            self._forker.close()
+            self._forker = None
+
+    def _worker(self, name: str, slot: int, output: IO[bytes]) -> subprocess.Popen[bytes] | Fork:
+        """Start the process of a run."""
+        if not self._forks:
+            arguments = [str(self.directory.path), name, str(os.getpid())]
+            return start_worker(arguments, subprocess.DEVNULL, output, subprocess.STDOUT, self._environment(slot))
+        if self._forker is None or not self._forker.is_running:
+            self._forker = Forker(self.directory.path, output, self._environment(slot))
+        return self._forker.fork(name, self.directory.log(name))
 
     def _finish(self, name: str, status: int) -> None:
         _, output = self._running.pop(name)
@@ -143,27 +165,6 @@ class LocalRunner(Runner):
             chosen = [self._visible[(first + i) % len(self._visible)] for i in range(self._devices_per_job)]
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
         return environment
-
-
-def _start_worker(
-    directory: StudyDirectory, name: str, output: IO[bytes], environment: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    """Start the process of a run, in a session of its own so that Ctrl-C reaches it through `LocalRunner.stop` only."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "polyroots.study.worker", str(directory.path), name, str(os.getpid())],
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        env=environment,
-        preexec_fn=_ignore_time_limit,
-        start_new_session=True,
-    )
-
-
-def _ignore_time_limit() -> None:
-    """Ignore SIGUSR2, which SLURM sends to all processes of a job before its time is up and the job itself handles."""
-    if hasattr(signal, "SIGUSR2"):
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def _visible_devices() -> list[str]:

@@ -1,4 +1,7 @@
-"""One run of a study in a process of its own: ``python -m polyroots.study.worker DIR NAME PARENT``."""
+"""One run of a study in a process of its own: ``python -m polyroots.study.worker DIR NAME PARENT``.
+
+With the study alone, ``python -m polyroots.study.worker DIR``, it forks the processes of its runs, see `Forker`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,15 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
+from importlib import import_module
 
 from polyroots.errors import FileError, PolyrootsError
 from polyroots.study.directory import StudyDirectory
+from polyroots.study.forks import serve
 from polyroots.study.progress import STOPPED
 from polyroots.text import count_of
-from polyroots.training import Beginning, Reporter, StoppedError, open_data, resume, train
+from polyroots.training import Beginning, Reporter, StoppedError, describe_data, open_data, resume, train
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -98,5 +104,15 @@ def main(directory: str, name: str, parent: str) -> int:
     return run_worker(StudyDirectory(directory), name)
 
 
+def fork(directory: str) -> int:
+    """Import what the runs of a study need, and fork their processes."""
+    with suppress(PolyrootsError):  # the run that has no data says so
+        planned = [run.config for run in StudyDirectory(directory).read().runs]
+        for name, data_dir in {(config.dataset, config.data_dir) for config in planned}:
+            for module in describe_data(name, data_dir).modules:
+                import_module(module)
+    return serve(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit((fork if len(sys.argv) == 2 else main)(*sys.argv[1:]))

@@ -20,6 +20,7 @@ class Digits(Source):
     image_size = (8, 8)
     classes = tuple(str(digit) for digit in range(10))
     counts = (1437, 360)
+    modules = ("sklearn.datasets", "sklearn.model_selection")
 
     def read(self, parts: Sequence[Part], limit: int | None = None, progress: Progress | None = None) -> list[Split]:
         """Return the images of some splits."""

@@ -41,6 +41,8 @@ class Source(ABC):
     image_size: tuple[int, int]
     classes: tuple[str, ...]
     counts: tuple[int, int]
+    #: Libraries that `read` imports.
+    modules: tuple[str, ...] = ()
     #: The network of the user's own that is trained on them; None for one that a configuration describes.
     network: Any = None
 
