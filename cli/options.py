@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,20 +112,59 @@ def seed_option(what: str) -> Callable[[F], F]:
 
 #: Parameter of a command -> the library's name for it, where the two differ.
 FIELDS = {
+    "a_init": "A_init",
     "clip": "clip_norm",
     "extremes": "k",
     "gpus_per_job": "devices_per_job",
     "init_file": "start",
     "spectrum_padding": "padding",
+    "steps_per_a": "steps_per_A",
     "sync_bn": "sync_batch_norm",
 }
 
 
 def with_options(error: PolyrootsError, command: click.Command | None) -> str:
-    """Return the library's message, followed by the options of a command for the fields that the error names."""
+    """Return the library's message with the options of a command for the fields that the error names.
+
+    An option stands in the place of its field where the message has the field as it is written in Python, such as
+    ``download=True`` and ``data_dir``, in quotation marks, or in "leave ... out". Other options follow the message.
+    """
     option_of = dict(_options_by_field(command))
-    options = [option_of[field] for field in dict.fromkeys(error.fields) if field in option_of]
-    return f"{error} ({', '.join(options)})" if options else str(error)
+    # A message may advise to use another command: "train with track_spectrum".
+    root = click.get_current_context().find_root().command
+    elsewhere = {field: option for field, option in _options_by_field(root) if "_" in field}
+    message, following = str(error), []
+    for field in dict.fromkeys([*error.fields, *(field for field in option_of if "_" in field)]):
+        option = option_of.get(field) or elsewhere.get(field)
+        if option is None:
+            continue
+        written = _in_place(message, field, option, is_named=field in error.fields)
+        if written == message and field in error.fields and field in option_of:
+            following.append(option)
+        message = written
+    return f"{message} ({', '.join(following)})" if following else message
+
+
+def _in_place(message: str, field: str, option: str, *, is_named: bool) -> str:
+    """Return a message with an option in the places of its field; only long names stand for fields by themselves.
+
+    >>> _in_place("choose devices=1; leave data_dir out, in /a/data_dir", "data_dir", "--data-dir", is_named=False)
+    'choose devices=1; leave --data-dir out, in /a/data_dir'
+    >>> _in_place("choose devices=1, or fewer devices", "devices", "--devices", is_named=True)
+    'choose --devices 1, or fewer devices'
+    >>> _in_place("download it: run with download=True", "download", "--download", is_named=True)
+    'download it: run with --download'
+    >>> _in_place("leave relax and signs out", "signs", "--signs", is_named=True)
+    'leave relax and --signs out'
+    """
+    name = rf"(?<![\w./-]){re.escape(field)}(?!\w|[./-]\w)"
+    if is_named:
+        message = re.sub(rf"{name}=True\b|'{re.escape(field)}'", option, message)
+        message = re.sub(rf"{name}=['\"]?(\w+)['\"]?", rf"{option} \1", message)
+        message = re.sub(
+            r"(?<=\bleave )\w+(?: and \w+)*(?= out\b)", lambda found: re.sub(name, option, found[0]), message
+        )
+    return re.sub(name, option, message) if "_" in field else message
 
 
 def _options_by_field(command: click.Command | None) -> Iterator[tuple[str, str]]:

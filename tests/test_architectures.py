@@ -261,7 +261,7 @@ def test_options_that_contradict_an_architecture(tmp_path: Path, init_file: Path
     assert "--image-size is of the architecture" in fails(*alone, "--image-size", 8, exit_code=2)
     assert "--arch-option is of the architecture" in fails(*alone, "--arch-option", "a=1", exit_code=2)
     message = fails("spectrum", init_file, "--arch", "own_networks:build")
-    assert "is a file of polyroots and contains one network with its geometry; leave arch out" in message
+    assert "is a file of polyroots and contains one network with its geometry; leave --arch out" in message
 
 
 @pytest.mark.usefixtures("own")

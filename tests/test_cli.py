@@ -168,7 +168,7 @@ def test_nan_names_the_layer(tmp_path: Path, init_file: Path) -> None:
         (("init", "--model", "q2", "--degree", "3"), 2, "degree 3 does not fit the blocks L,L: they have 2 roots"),
         (("init", "--model", "resnet18"), 2, "resnet18 has no polynomial"),
         (("train", "--model", "resnet18", "--degree", "3"), 2, "resnet18 has no polynomial, so no degree"),
-        (("train", "--dataset", "folder"), 2, "folder needs data_dir, the directory that holds it (--data-dir)"),
+        (("train", "--dataset", "folder"), 2, "folder needs --data-dir, the directory that holds it"),
         (("train", "--channels", "8,x"), 2, "expected the channels of each level such as"),
         (("train", "--lr", "0"), 2, "expected a number above 0, got '0'"),
         (("spectrum", "x.pt", "--size", "0"), 2, "expected a size in pixels such as 32 or 28x32, got '0'"),

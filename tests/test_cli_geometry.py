@@ -77,7 +77,7 @@ def test_rules_that_fit_nothing_are_said(grouped: tuple[Path, Any], init_file: P
         )
     assert "expected a positive whole number" in fails("spectrum", path, "--groups", "2x2", exit_code=2)
     message = fails("spectrum", init_file, "--stride", "2")
-    assert "is a file of polyroots and contains one network with its geometry; leave stride out" in message
+    assert "is a file of polyroots and contains one network with its geometry; leave --stride out" in message
     message = fails("init", "--groups", "2", exit_code=2)
     assert "--groups is of the layers of CHECKPOINT, and none is given" in message
 

@@ -95,10 +95,10 @@ def test_a_file_with_new_coefficients_trains_and_has_spectra(
         np.testing.assert_allclose(np.sort_complex(q.roots), np.sort_complex(np.array(roots)), rtol=1e-5)
     run("train", "--init", path, "--epochs", 1, "--limit", 20, "--out", tmp_path / "run")
     assert "levels.0.A.weight" in run("spectrum", path).stdout
-    assert "brings its levels and blocks; leave blocks out (--model, --blocks)" in fails(
+    assert "brings its levels and blocks; leave the blocks out (--model, --blocks)" in fails(
         "init", shifted_file, "--model", "q2", exit_code=2
     )
-    assert "leave image_size out (--image-size)" in fails("init", shifted_file, "--image-size", 8, exit_code=2)
+    assert "leave --image-size out" in fails("init", shifted_file, "--image-size", 8, exit_code=2)
     message = fails("init", shifted_file, "--degree", 1, exit_code=2)
     assert "degree 1 does not fit the blocks L,L,C: they have 4 roots, which is degree 3" in message
 

@@ -80,13 +80,13 @@ def test_ritz_values_of_a_large_matrix_are_said_to_be_such(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--image-size", "8"], "which has no grid, layers or network for 'image_size'; leave it out (--image-size)"),
-        (["--two-grid"], "for 'two_grid'; leave it out (--two-grid)"),
-        (["--region", "high"], "for 'region'; leave it out (--region)"),
-        (["--spectrum-padding", "zeros"], "for 'padding'; leave it out (--spectrum-padding)"),
-        (["--layer", "a"], "for 'layers'; leave it out (--layer)"),
-        (["--stride", "2"], "for 'stride'; leave it out (--stride, --dilation, --groups)"),
-        (["--out", "b.pt"], "for 'out'; leave it out (--out)"),
+        (["--image-size", "8"], "which has no grid, layers or network for --image-size; leave it out"),
+        (["--two-grid"], "for --two-grid; leave it out"),
+        (["--region", "high"], "for --region; leave it out"),
+        (["--spectrum-padding", "zeros"], "for --spectrum-padding; leave it out"),
+        (["--layer", "a"], "for --layer; leave it out"),
+        (["--stride", "2"], "for --stride; leave it out"),
+        (["--out", "b.pt"], "for --out; leave it out"),
     ],
 )
 def test_options_of_layers_are_refused(options: list[str], message: str, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 from commands import fails
@@ -21,12 +23,13 @@ def leaf(monkeypatch: pytest.MonkeyPatch) -> None:
     @click.option("--gpus-per-job")
     @click.option("--usage", is_flag=True)
     @click.option("--fields")
-    def command(usage: str, fields: str, **options: str) -> None:
+    @click.option("--message", default="wrong")
+    def command(usage: str, fields: str, message: str, **options: str) -> None:
         named = fields.split() if fields else ()
         if usage:
             with usage_errors():
-                raise InputError("wrong", fields=named)
-        raise FileError("wrong", fields=named)
+                raise InputError(message, fields=named)
+        raise FileError(message, fields=named)
 
     study = main.commands["study"]
     assert isinstance(study, click.Group)
@@ -48,6 +51,34 @@ def test_a_message_is_followed_by_the_options_of_the_fields_that_it_names(
 ) -> None:
     assert fails("study", "leaf", "--fields", fields) == f"Error: wrong{options}"
     assert fails("study", "leaf", "--fields", fields, "--usage", exit_code=2) == f"Error: wrong{options}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message", "said"),
+    [
+        ("data_dir", "give data_dir", "give --data-dir"),
+        ("", "give data_dir, not /a/data_dir", "give --data-dir, not /a/data_dir"),
+        ("device", "no device has bf16; choose device='cpu'", "no device has bf16; choose --device cpu"),
+        ("device", "a device; leave device out", "a device; leave --device out"),
+        ("device data_dir", "leave device and data_dir out", "leave --device and --data-dir out"),
+        ("device", "nothing for 'device'", "nothing for --device"),
+        (
+            "devices_per_job device",
+            "here take devices_per_job=2",
+            "here take --gpus-per-job 2 (--device)",
+        ),
+        ("track_spectrum", "train with track_spectrum", "train with --track-spectrum"),
+        ("run_code", "give run_code=True, or not", "give --run-code, or not"),
+    ],
+)
+def test_an_option_stands_in_the_place_of_its_field(leaf: None, fields: str, message: str, said: str) -> None:
+    assert fails("study", "leaf", "--fields", fields, "--message", message) == f"Error: {said}"
+
+
+def test_data_that_is_not_there_is_advised_by_the_option(tmp_path: Path) -> None:
+    message = fails("train", "--dataset", "cifar10", "--data-dir", tmp_path)
+    assert "holds no complete CIFAR-10; run this with --download, which downloads it, or unpacks files" in message
+    assert "(--download)" not in message
 
 
 @pytest.mark.parametrize(("words", "said"), [((), "the work is too large"), (("8 GB",), "8 GB")])

@@ -156,8 +156,8 @@ def test_where_a_run_goes_on_may_change(trained: tuple[Path, str]) -> None:
         (("--devices", 3), 2, "64 images a step can't be divided evenly among 3 processes"),
         (("--warmup", 20), 2, "a warm-up of 20 of 20 epochs leaves none to train in"),
         (("--model", "resnet20", "--track-spectrum", 1), 2, "resnet20 has no convolution A"),
-        (("--dataset", "mnist"), 2, "data set mnist needs data_dir, the directory that holds it (--data-dir)"),
-        (("--sync-bn", "--device", "cpu"), 1, "leave sync_batch_norm out (--sync-bn)"),
+        (("--dataset", "mnist"), 2, "data set mnist needs --data-dir, the directory that holds it"),
+        (("--sync-bn", "--device", "cpu"), 1, "--sync-bn needs CUDA devices, this is cpu; leave --sync-bn out"),
     ],
 )
 def test_mistakes_are_one_sentence(

@@ -92,7 +92,7 @@ def test_folders_with_other_faults_are_said(tmp_path: Path) -> None:
 
 def test_cifar10_that_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
-        pr.FileError, match=r"no complete CIFAR-10; run this with download, .* by hand: cifar-10-python"
+        pr.FileError, match=r"no complete CIFAR-10; run this with download=True, .* by hand: cifar-10-python"
     ):
         open_data("cifar10", tmp_path)
 
@@ -202,7 +202,7 @@ def test_mnist_is_read(tmp_path: Path, name: str, folder: str) -> None:
     assert data.test.labels.tolist() == list(range(10))
     assert len(source.load(limit=10).train) == 10
     (raw / "t10k-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03 damaged")
-    with pytest.raises(pr.FileError, match=f"holds no complete {source.title}; run this with download"):
+    with pytest.raises(pr.FileError, match=f"holds no complete {source.title}; run this with download=True"):
         open_data(name, tmp_path)
 
 
@@ -258,6 +258,6 @@ def test_a_download_that_fails_says_what_to_put_where(
                     open_data(name, tmp_path, download=True)
                 assert "\n" not in str(caught.value)
     with pytest.raises(
-        pr.FileError, match=rf"no complete .*; run this with download, .* {tmp_path / place} by hand: {file}"
+        pr.FileError, match=rf"no complete .*; run this with download=True, .* {tmp_path / place} by hand: {file}"
     ):
         open_data(name, tmp_path)

@@ -173,7 +173,7 @@ def test_weights_that_nothing_uses_are_found() -> None:
         ),
         (
             {"num_nodes": 2},
-            "num_nodes 2 needs processes that are started on every machine: start the command by srun or torchrun",
+            "num_nodes=2 needs processes that are started on every machine: start the command by srun or torchrun",
         ),
     ],
 )

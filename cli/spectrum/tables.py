@@ -190,8 +190,8 @@ def _print_remarks(item: SpectrumReport) -> None:
 
 def _print_comparison(rows: list[dict[str, Any]]) -> None:
     say("\nFrom the first to the second")
-    columns = ("radius", "min Re", "max Re", "max Im", "norm", "moved, mean", "moved, max")
-    result = table("convolution", *columns, less_important=("min Re", "max Im", "moved, mean", "max Re"))
+    columns = ("radius", "min Re", "max Re", "max Im", "norm", "mean move", "max move")
+    result = table("convolution", *columns, less_important=("min Re", "max Im", "mean move", "max Re"))
     for row in rows:
         if "radius" in row:
             pairs = [row[what] for what in ("radius", "min_real", "max_real", "max_imag", "norm")]
@@ -204,7 +204,7 @@ def _print_comparison(rows: list[dict[str, Any]]) -> None:
         else:
             result.add_row(row["name"])
     say(result)
-    say("moved: distance of each eigenvalue from its partner in the best matching, frequency by frequency.")
+    say("mean move, max move: of each eigenvalue to its partner in the best matching, frequency by frequency.")
     for row in rows:
         if row["reason"]:
             say(f"  {row['name']}: {row['reason']}")

@@ -153,25 +153,31 @@ def _of_checkpoint(
     path: str | Path, checkpoint: Checkpoint, request: InitRequest, on_progress: OnProgress
 ) -> InitSource:
     """Return the operators of a Poly-MgNet in a file, which brings all that a request can say of layers."""
-    for name, fields in (
-        ("blocks", ("model", "blocks")),
-        ("image_size", ("image_size",)),
-        ("geometry", ("stride", "dilation", "groups")),
-        ("layers", ("layers",)),
+    geometry = _given_geometry(request)
+    for is_given, words, fields in (
+        (request.blocks, "the blocks", ("model", "blocks")),
+        (request.image_size, "image_size", ("image_size",)),
+        (geometry, " and ".join(geometry), geometry),
+        (request.layers, "layers", ("layers",)),
     ):
-        if getattr(request, name):
+        if is_given:
             raise RequestError(
-                f"{path} is a Poly-MgNet and brings its levels and blocks; leave {name} out", fields=fields
+                f"{path} is a Poly-MgNet and brings its levels and blocks; leave {words} out", fields=fields
             )
     network = require_polynomial(checkpoint.model())
     return _of_network(network, request, on_progress, training=checkpoint.training)
+
+
+def _given_geometry(request: InitRequest) -> tuple[str, ...]:
+    """Return which of stride, dilation and groups a request has."""
+    return () if request.geometry is None else tuple(dict.fromkeys(what for what, _ in request.geometry.rules))
 
 
 def _of_matrix(path: str | Path, request: InitRequest, on_progress: OnProgress) -> InitSource:
     """Return the matrix in a file as the only operator."""
     for is_given, fields in (
         (request.image_size is not None, ("image_size",)),
-        (request.geometry is not None, ("stride", "dilation", "groups")),
+        (request.geometry is not None, _given_geometry(request)),
         (request.architecture is not None, ("arch",)),
         (request.entry is not None, ("entry",)),
         (bool(request.layers), ("layers",)),

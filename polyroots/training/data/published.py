@@ -82,12 +82,12 @@ class Published(Source):
                 reason = str(getattr(error, "reason", None) or error).strip().splitlines()[-1]
                 raise FileError(
                     f"cannot download {self.title}: {reason}; put {files} into {place} by hand, and run this again "
-                    "with download, which unpacks them",
+                    "with download=True, which unpacks them",
                     fields=["download"],
                 ) from error
             raise FileError(
-                f"{data_dir} holds no complete {self.title}; run this with download, which downloads it, or unpacks "
-                f"files that were put into {place} by hand: {files}",
+                f"{data_dir} holds no complete {self.title}; run this with download=True, which downloads it, or "
+                f"unpacks files that were put into {place} by hand: {files}",
                 fields=["download"],
             ) from error
         if self.name == "cifar100":

@@ -31,7 +31,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
     """
     if config.num_nodes > 1 and not {"MASTER_ADDR", "SLURM_NTASKS"} & os.environ.keys():
         raise InputError(
-            f"num_nodes {config.num_nodes} needs processes that are started on every machine: start the command by "
+            f"num_nodes={config.num_nodes} needs processes that are started on every machine: start the command by "
             "srun or torchrun",
             fields=["num_nodes"],
         )
@@ -47,7 +47,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
     fabric.launch()
     if fabric.world_size != config.processes:
         raise InputError(
-            f"expected {config.processes} processes for devices {config.devices} and num_nodes {config.num_nodes}, got "
+            f"expected {config.processes} processes for devices={config.devices} and num_nodes={config.num_nodes}, got "
             f"{fabric.world_size}; start {config.processes}",
             fields=["devices", "num_nodes"],
         )
@@ -94,7 +94,7 @@ def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, 
         raise InputError("this CUDA device has no bf16; choose the precision 32", fields=["precision"])
     if devices * num_nodes > 1 and not is_cuda and device in ("mps", "auto") and present["mps"]:
         raise InputError(
-            "several processes can't share the mps device; choose devices 1 or the device cpu",
+            "several processes can't share the mps device; choose devices=1 or device='cpu'",
             fields=["devices", "device"],
         )
     with warnings.catch_warnings():
