@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: pages from outside of docs/, links between them, and formulas as MathML."""
+"""Hooks of mkdocs: pages from outside of docs/ and generated ones, links between them, and formulas as MathML."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import html
 import logging
 import posixpath
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,20 @@ from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
+
+from reference import commands_page, linked, public_names, python_pages  # noqa: E402 - beside this file
 
 #: Files outside of docs/ that are pages of the manual, and what they are called there.
 PAGES = {
     "README.md": "index.md",
     "BENCHMARKS.md": "benchmarks.md",
     "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
     "results/README.md": "runs.md",
 }
+#: Names of the library, as the pages write them, with their full paths.
+NAMES = {name: path for names in public_names().values() for name, path in names.items()}
 TARGET = r"\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)"
 PICTURE = re.compile(r"(!)\[([^\]]*)\]" + TARGET)
 #: A link, whose text may be a picture.
@@ -37,6 +44,8 @@ def on_files(files: Files, config: Any) -> Files:
     outside = {**PAGES, **{path: path for path in pictures_outside()}}
     for source, page in outside.items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
+    for path, text in (*python_pages(), ("reference/commands.md", commands_page())):
+        files.append(File.generated(config, path, content=text))
     return files
 
 
@@ -50,10 +59,13 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     sources = {its: source for source, its in PAGES.items()}
     here = page.file.src_uri
     source = sources.get(here, f"docs/{here}")
+    if here.startswith("reference/"):
+        return linked(markdown, NAMES) if here == "reference/index.md" else markdown
     parts = FENCE.split(markdown)
     for index in range(0, len(parts), 2):
         for pattern in (PICTURE, LINK):
             parts[index] = pattern.sub(lambda match: link(match, source, here), parts[index])
+        parts[index] = linked(parts[index], NAMES)
     return "".join(parts)
 
 

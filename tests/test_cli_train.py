@@ -26,7 +26,7 @@ def test_every_option_is_under_a_heading_and_in_the_docs() -> None:
     printed = run("train", "--help-all").stdout
     headings = re.findall(r"^(\w+):$", printed, flags=re.M)
     assert headings == ["Data", "Network", "Coefficients", "Training", "Machine", "Run", "Options"]
-    docs = "".join((ROOT / page).read_text() for page in ("README.md", "docs/training.md", "docs/networks.md"))
+    docs = "".join((ROOT / "docs" / page).read_text() for page in ("training.md", "networks.md"))
     for parameter in command.params:
         assert parameter.opts[0] in printed
         assert re.search(rf"`[^`\n]*{re.escape(parameter.opts[0])}\b", docs), parameter.opts[0]

@@ -6,19 +6,13 @@ import ast
 import configparser
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import click
 import pytest
 
 import polyroots as pr
-from polyroots.models import NAMES, PLACEMENTS
-from polyroots.roots.strategies import STRATEGIES
-from polyroots_cli.main import main
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -219,58 +213,3 @@ def test_files_are_short() -> None:
     paths = [path for room in ("polyroots", "cli", "figures", "tests") for path in (root / room).rglob("*.py")]
     assert len(paths) > 200
     assert {str(path): n for path in paths if (n := path.read_text("utf-8").count("\n")) > 400} == {}
-
-
-def test_the_gate_runs_the_readmes_command() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert "pip install -e . && polyroots train" in readme
-    assert '<!-- tests -->\n```sh\npip install -e ".[dev]" && pytest -n auto --dist loadgroup\n```' in readme
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
-def test_the_python_of_the_docs_runs(page: str) -> None:
-    """A reader who types it gets no error."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), flags=re.S)
-    assert blocks
-    exec("\n".join(blocks), {})
-
-
-def test_the_commands_of_the_docs_have_their_options() -> None:
-    """Each command line is parsed as a user's, without running it."""
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        blocks = re.findall(r"```sh\n(.*?)```|^( {4}polyroots.*)$", page.read_text(), flags=re.M | re.S)
-        text = "\n".join(map("".join, blocks)).replace("\\\n", " ")
-        for line in re.findall(r"^ *polyroots +(.*)", text, flags=re.M):
-            command: click.Command = main
-            arguments = shlex.split(line.split(" > ")[0], comments=True)
-            while isinstance(command, click.Group):
-                command = command.commands[arguments.pop(0)]
-            # An option or a value that the command doesn't have raises a click.UsageError.
-            context = command.make_context("", [argument for argument in arguments if argument != "..."])
-            assert not context.args, line
-
-
-def test_the_readme_names_every_strategy() -> None:
-    for page in ("README.md", "docs/choosing-roots.md"):
-        text = (ROOT / page).read_text()
-        assert all(f"`{name}`" in text for name in STRATEGIES), page
-
-
-def test_the_docs_name_every_network_and_placement() -> None:
-    readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs" / "networks.md").read_text()
-    assert all(f"`{name}`" in readme for name in NAMES)
-    assert all(
-        re.search(rf"^\| `{name}`.*\| `{re.escape(str(p))}` \|", page, flags=re.M) for name, p in PLACEMENTS.items()
-    )
-
-
-@pytest.mark.slow
-def test_the_readmes_python_runs() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
-    names: dict[str, Any] = {}
-    exec("\n".join(blocks), names)
-    assert names["zeros"].conditions.min() >= 1
-    assert len(names["found"].spectra) == 4
-    assert len(names["Lambda"]) == 16_384
-    assert names["report"].degree == 3

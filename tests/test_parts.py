@@ -219,9 +219,9 @@ def test_a_kaiming_A_is_torchs() -> None:
     assert torch.equal(ours.weight, nn.Conv2d(6, 6, 3, bias=False).weight)
 
 
-def test_the_readmes_network_of_someone_else() -> None:
+def test_the_manuals_network_of_someone_else() -> None:
     """torchvision's ResNet18 with replaced blocks runs and trains, and these blocks have half the weights."""
-    page = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "networks.md").read_text()
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, flags=re.S) if "resnet18" in block]
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     names: dict[str, Any] = {}
