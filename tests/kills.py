@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, and at each system call of a checkpoint's writing.
+"""SIGKILL at random moments, and at each system call of a checkpoint's writing; Ctrl-C during imports.
 
 ``python -m tests.kills --count 50 --seed 1`` kills runs, studies, reports and initialisations 50 times each, starts
 each again until it is done, and compares the end state with that of work that was not killed. The suite has fewer.
@@ -210,6 +210,41 @@ def _traced(path: Path, value: float, injection: str) -> tuple[int, str]:
     return status, log.read_text()
 
 
+def interrupt_imports(directory: Path, count: int, seed: int) -> Counter[str]:
+    """Send SIGINT to commands while they import torch and others; each ends in one line, or had imported everything.
+
+    Before the first tenth of a second of a processor Python itself starts.
+    """
+    file, said, rng = directory / "init.pt", directory / "said", random.Random(seed)
+    assert status_of(start(initialise, file), 600) == 0
+    words = [str(Path(sys.executable).parent / "polyroots"), "spectrum", str(file)]
+    most, outcomes = float("inf"), Counter[str]()
+    for index in range(count + 1):
+        moment = rng.uniform(0.1, most) if index else most
+        # A shell starts background programs with SIGINT ignored.
+        with (
+            said.open("w") as stream,
+            subprocess.Popen(
+                words,
+                stdout=subprocess.DEVNULL,
+                stderr=stream,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            ) as process,
+        ):
+            used = 0.0
+            while process.poll() is None and used <= moment:
+                used = max(used, processor_time([process.pid]))
+                time.sleep(0.005)
+            process.send_signal(signal.SIGINT)
+            status = process.wait(600)
+        most = min(most, used)
+        text = said.read_text()
+        # An interpreter that ends has no handlers any more.
+        assert (status, text) in ((0, ""), (-signal.SIGINT, ""), (1, "Aborted!\n")), (moment, status, text)
+        outcomes[text.strip() if index else ""] += 1
+    return outcomes
+
+
 def _contents(run: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
@@ -225,12 +260,17 @@ KINDS: dict[str, Callable[[Path, int, int], Kills]] = {
 @click.command()
 @click.option("--count", type=click.IntRange(min=1), default=50, show_default=True, help="Kills of each kind.")
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--only", multiple=True, type=click.Choice([*KINDS, "processes", "calls"]), help="Kinds. [default: all]")
+@click.option(
+    "--only", multiple=True, type=click.Choice([*KINDS, "processes", "calls", "imports"]), help="Kinds. [default: all]"
+)
 def main(count: int, seed: int, only: tuple[str, ...]) -> None:
     """Kill work at random moments, and a checkpoint's writing at each system call."""
-    for kind in only or (*KINDS, "processes", "calls"):
+    for kind in only or (*KINDS, "processes", "calls", "imports"):
         directory = Path(tempfile.mkdtemp(prefix=f"kills-{kind}-"))
-        if kind == "calls":
+        if kind == "imports":
+            found = interrupt_imports(directory, count, seed)
+            click.echo(f"imports: {count} interrupts, {found['Aborted!']} in imports, each answered by one line")
+        elif kind == "calls":
             for fault, calls in break_each_call(directory):
                 click.echo(f"{fault}: at each of {calls} system calls the checkpoint is whole")
         else:
@@ -240,8 +280,8 @@ def main(count: int, seed: int, only: tuple[str, ...]) -> None:
                 if kind == "processes"
                 else KINDS[kind](directory, count, seed)
             )
-            found = Counter(min(3, int(4 * share)) for share in kills.shares)
-            quarters = ", ".join(str(found[quarter]) for quarter in range(4))
+            shares = [min(3, int(4 * share)) for share in kills.shares]
+            quarters = ", ".join(str(shares.count(quarter)) for quarter in range(4))
             click.echo(
                 f"{kind}: {kills.count} kills, {kills.rounds} times done with the same end; the processes of a killed "
                 f"one were gone after {kills.slowest:.1f} s at most; by quarters of the processor time: {quarters}"
