@@ -83,7 +83,7 @@ def draw_symbol(figure: Figure) -> None:
     """Draw the symbol of the Laplacian over the frequencies."""
     theta = np.linspace(-np.pi, np.pi, 201)
     values = 4 - 2 * np.cos(theta)[:, None] - 2 * np.cos(theta)
-    axes = figure.subplots()
+    axes, beside = figure.subplots(1, 2)
     mesh = axes.pcolormesh(theta, theta, values, cmap=COLOUR_MAP, rasterized=True)
     axes.contour(theta, theta, values, levels=[1, 2, 4, 6], colors=REFERENCE, linewidths=0.6)
     axes.add_patch(Rectangle((-np.pi / 2, -np.pi / 2), np.pi, np.pi, fill=False, color="black", linewidth=1.2))
@@ -95,6 +95,12 @@ def draw_symbol(figure: Figure) -> None:
     axes.set_xticks(ticks, names)
     axes.set_yticks(ticks, names)
     figure.colorbar(mesh, ax=axes, label=r"$\hat A(\theta)$")
+    beside.axvspan(np.pi / 2, np.pi, color=REFERENCE, alpha=0.15, linewidth=0)
+    for index, (kind, factor) in enumerate((("along an axis", 1), ("along the diagonal", 2))):
+        beside.plot(theta, factor * (2 - 2 * np.cos(theta)), color=COLOURS[index], label=kind)
+    beside.set(xlim=(0, np.pi), ylim=(0, 8.1), xlabel=r"$\theta_x$", title="grey: high frequencies")
+    beside.set_xticks(ticks[2:], names[2:])
+    beside.legend(loc="upper left")
 
 
 def draw_spectra(figure: Figure) -> None:

@@ -36,6 +36,11 @@ FENCE = re.compile(r"(^ *```.*?^ *```$)", flags=re.M | re.S)
 #: What pymdownx.arithmatex makes of $...$ and $$...$$.
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', flags=re.S)
 
+#: Solidus, | and || without the space that operators have around them.
+TIGHT = "<mo([^>]*)>(&#x0002F;|&#x0007C;|&#x02016;)</mo>"
+#: The script that the theme loads where pages are files, and the copy of it in the site.
+SHIM, OUR_SHIM = "https://unpkg.com/iframe-worker/shim", "assets/iframe-worker.js"
+
 log = logging.getLogger("mkdocs.hooks.polyroots")
 
 
@@ -87,12 +92,24 @@ def link(match: re.Match[str], source: str, here: str) -> str:
     return f"{mark}[{text}]({posixpath.relpath(page, posixpath.dirname(here) or '.')}{anchor or ''})"
 
 
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """Take the script that the search needs where pages are files from the site instead of from the network."""
+    return output.replace(SHIM, posixpath.relpath(OUR_SHIM, posixpath.dirname(page.file.dest_uri) or "."))
+
+
+def on_post_template(output_content: str, template_name: str, **_: Any) -> str:
+    """Do so in the page for addresses that are not there."""
+    return output_content.replace(SHIM, f"/{OUR_SHIM}")
+
+
 def on_page_content(content: str, page: Any, **_: Any) -> str:
     """Write formulas as MathML, which browsers draw without a script."""
 
     def formula(match: re.Match[str]) -> str:
         display = "block" if match[1] == "div" else "inline"
-        return convert(html.unescape(match[2].strip()), display=display)
+        mathml = convert(html.unescape(match[2].strip()), display=display)
+        mathml = re.sub(TIGHT, r'<mo\1 lspace="0" rspace="0">\2</mo>', mathml)
+        return mathml if display == "inline" else f'<div class="formula">{mathml}</div>'
 
     if FORMULA.search(content) is None and "arithmatex" in content:
         log.warning("%s has a formula that is not understood", page.file.src_uri)
