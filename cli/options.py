@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -195,4 +196,8 @@ def was_given(name: str) -> bool:
 def is_first_process() -> bool:
     """Return whether this process has rank 0 among those that train together: the one that prints."""
     ranks = sys.modules.get("lightning_fabric.utilities.rank_zero")
-    return ranks is None or not getattr(ranks.rank_zero_only, "rank", 0)
+    if ranks is not None:
+        return not getattr(ranks.rank_zero_only, "rank", 0)
+    # Fabric, which takes its rank from these, is not imported yet.
+    given = [os.environ[name] for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ]
+    return not given or given[0] == "0"

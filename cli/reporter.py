@@ -1,11 +1,9 @@
-"""Output of a training run: a table at the start, a progress bar on a terminal, a line for each epoch."""
+"""Output of a training run: a table at the start, a progress bar, a line for each epoch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from polyroots.initialization import (
     inert_sentences,
@@ -17,11 +15,11 @@ from polyroots.initialization import (
 from polyroots.tables import dimensions
 from polyroots.text import count_of
 from polyroots.training import Beginning, Reporter
-from polyroots_cli.console import Words, console, say
-from polyroots_cli.options import is_first_process
+from polyroots_cli.console import console, say
 
 if TYPE_CHECKING:
     from polyroots.training import Run
+    from polyroots_cli.bar import TrainingBar
 
 
 class ConsoleReporter(Reporter):
@@ -29,32 +27,16 @@ class ConsoleReporter(Reporter):
 
     Parameters
     ----------
+    bar : TrainingBar
+        Its console prints the lines.
     init_file : Path, optional
         The file that weights and coefficients come from.
     """
 
-    def __init__(self, init_file: Path | None = None) -> None:
-        self.init_file = init_file
+    def __init__(self, bar: TrainingBar, init_file: Path | None = None) -> None:
+        self.bar, self.console, self.init_file = bar, bar.console, init_file
         self.run: Run | None = None
         self.epochs = self.epochs_done = 0
-        self.console = console()
-        self.bar = Progress(
-            Words(),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal or not is_first_process(),
-        )
-        self.task: TaskID | None = None
-
-    def __enter__(self) -> ConsoleReporter:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.bar.stop()
 
     @property
     def kept(self) -> str:
@@ -65,15 +47,13 @@ class ConsoleReporter(Reporter):
 
     def on_images(self, done: int, total: int) -> None:
         """Show the number of images that have been read."""
-        if self.task is None:
-            self.task = self.bar.add_task("reading images", total=total, state="")
-        if done % 100 == 0 or done == total:
-            self.bar.update(self.task, completed=done, state=f"{done:,} of {total:,}")
+        if done == total:
+            self.bar.show("starting", 0, None, "")
+        elif done % 100 == 0:
+            self.bar.show("reading images", done, total, f"{done:,} of {total:,}")
 
     def on_start(self, beginning: Beginning) -> None:
         """Print the network, the data and the device, and the tables of levels and roots."""
-        if self.task is not None:
-            self.bar.remove_task(self.task)
         config, source, model = beginning.config, beginning.source, beginning.config.model
         channels = f", channels {','.join(map(str, model.channels))}" if model.channels else ""
         say(
@@ -107,21 +87,18 @@ class ConsoleReporter(Reporter):
                 screen=self.console,
             )
         self.run, self.epochs, self.epochs_done = beginning.run, config.epochs, beginning.epoch
-        self.task = self.bar.add_task(
-            f"epoch {min(beginning.epoch + 1, self.epochs)}/{self.epochs}",
-            total=self.epochs,
-            completed=beginning.epoch,
-            state="",
-        )
+        words = f"epoch {min(beginning.epoch + 1, self.epochs)}/{self.epochs}"
+        # Within an epoch its first report says how much of it is done.
+        show = self.bar.show if beginning.step else self.bar.show_training
+        show(words, beginning.epoch, self.epochs, "")
 
     def on_step(self, epoch: int, done: int, total: int, loss: float, accuracy: float, rate: float) -> None:
         """Advance the progress bar."""
-        assert self.task is not None
-        self.bar.update(
-            self.task,
-            description=f"epoch {epoch}/{self.epochs}",
-            completed=epoch - 1 + done / total,
-            state=f"loss {loss:.4f}  accuracy {accuracy:.2%}  {rate:,.0f} images/s",
+        self.bar.show_training(
+            f"epoch {epoch}/{self.epochs}",
+            epoch - 1 + done / total,
+            self.epochs,
+            f"loss {loss:.4f}  accuracy {accuracy:.2%}  {rate:,.0f} images/s",
         )
 
     def on_epoch(self, row: dict[str, int | float]) -> None:

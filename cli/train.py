@@ -34,6 +34,7 @@ from polyroots_cli.types import DIRECTORY, FILE
 if TYPE_CHECKING:
     from polyroots.checkpoints import Checkpoint
     from polyroots.training import Source, TrainConfig, TrainResult
+    from polyroots_cli.bar import TrainingBar
     from polyroots_cli.reporter import ConsoleReporter
 
 
@@ -84,29 +85,43 @@ def train(  # noqa: PLR0913 - click passes each option by its name
       polyroots train --blocks L,C,C --placement smoother --padding circular \\
           --a-init shifted --roots minimax
     """
-    from polyroots.training import CHANGEABLE, resume as resume_training, train as run_training
-    from polyroots_cli.reporter import ConsoleReporter
+    from polyroots_cli.bar import TrainingBar
 
-    # Fabric logs each process that joins.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    if resume is not None:
-        refuse_on_resume(resume)
-        changes = {name: value for name, value in {**fields, "data_dir": data_dir}.items() if name in CHANGEABLE}
-        if not was_given("device"):
-            del changes["device"]
-        with ConsoleReporter() as reporter, _interrupts(reporter):
-            result = resume_training(resume, download=download, reporter=reporter, **changes)
-    else:
-        config, source, start = _prepare(dataset, data_dir, download, request, init_file, recipe, fields)
-        with ConsoleReporter(init_file) as reporter, _interrupts(reporter):
-            result = run_training(config, source, out, start=start, reporter=reporter)
+    # Shown before torch is imported, which takes seconds.
+    with TrainingBar() as bar:
+        if resume is not None:
+            refuse_on_resume(resume)
+            result = _resumed(resume, {**fields, "data_dir": data_dir}, download, bar)
+        else:
+            from polyroots.training import train as run_training
+            from polyroots_cli.reporter import ConsoleReporter
+
+            config, source, start = _prepare(dataset, data_dir, download, request, init_file, recipe, fields)
+            reporter = ConsoleReporter(bar, init_file)
+            with _interrupts(reporter):
+                result = run_training(config, source, out, start=start, reporter=reporter)
     if is_first_process():
         _print_result(result)
+
+
+def _resumed(run: Path, fields: dict[str, Any], download: bool, bar: TrainingBar) -> TrainResult:
+    """Resume a run with the fields that may be changed."""
+    from polyroots.training import CHANGEABLE, resume
+    from polyroots_cli.reporter import ConsoleReporter
+
+    changes = {name: value for name, value in fields.items() if name in CHANGEABLE}
+    if not was_given("device"):
+        del changes["device"]
+    reporter = ConsoleReporter(bar)
+    with _interrupts(reporter):
+        return resume(run, download=download, reporter=reporter, **changes)
 
 
 @contextmanager
 def _interrupts(reporter: ConsoleReporter) -> Iterator[None]:
     """Turn a second Ctrl-C into an error with the command that resumes the run."""
+    # Fabric logs each process that joins.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         yield
     except KeyboardInterrupt:
