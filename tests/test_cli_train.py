@@ -7,7 +7,9 @@ import os
 import pty
 import re
 import select
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from commands import fails, run
@@ -16,6 +18,8 @@ from small_runs import wait_for_lines
 
 from polyroots.checkpoints.own import load_checkpoint
 from polyroots.training import SOURCES, load_run
+from polyroots_cli import bar
+from polyroots_cli.options import is_first_process
 from polyroots_cli.train import train as command
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -168,6 +172,44 @@ def test_mistakes_are_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_time_left_is_that_at_the_mean_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six of ten epochs are left after one took ten seconds; before that there is the time that has passed."""
+    now = 100.0
+    monkeypatch.setattr(bar, "time", SimpleNamespace(monotonic=lambda: now))
+    shown = bar.TrainingBar()
+    (task,) = shown._progress.tasks
+
+    def written() -> str:
+        return bar._Times().render(task).plain
+
+    assert re.fullmatch(r"\d+ s", written())
+    shown.show("reading images", 100, 1000, "100 of 1,000")
+    assert (task.description, task.percentage, written()[-2:]) == ("reading images", 10, " s")
+    shown.show_training("epoch 4/10", 3, 10, "")  # resumed after three
+    assert written()[-2:] == " s"
+    now += 10
+    shown.show_training("epoch 5/10", 4, 10, "loss 1")
+    assert written() == "0:01:00 left"
+    now += 7
+    assert written() == "0:00:53 left"
+    now += 3
+    shown.show_training("epoch 5/10", 4.25, 10, "loss 1")  # slower than before: 16 s an epoch
+    assert written() == "0:01:32 left"
+    now += 1000
+    assert written() == "0:00:00 left"
+
+
+@pytest.mark.parametrize(("rank", "is_first"), [(None, True), ("0", True), ("1", False)])
+def test_only_the_first_process_shows_a_bar(rank: str | None, is_first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also before Fabric is imported, from the variables that its launcher, torchrun and SLURM set."""
+    monkeypatch.delitem(sys.modules, "lightning_fabric.utilities.rank_zero", raising=False)
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert is_first_process() == is_first
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("forked")
 def test_a_bar_shows_how_far_it_is(tmp_path: Path) -> None:
@@ -184,6 +226,6 @@ def test_a_bar_shows_how_far_it_is(tmp_path: Path) -> None:
     os.close(terminal)
     os.close(other_end)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    assert re.search(r"epoch \d/8 \S+ +loss \d\.\d{4}  accuracy \d+\.\d\d%  [\d,]+ images/s +\d:\d\d:\d\d", plain), (
-        plain
-    )
+    assert re.search(
+        r"epoch \d/8 \S+ +loss \d\.\d{4}  accuracy \d+\.\d\d%  [\d,]+ images/s +\d:\d\d:\d\d left", plain
+    ), plain

@@ -50,14 +50,14 @@ def test_setup_lists_every_package() -> None:
     assert {path.parent.name for path in ROOT.glob("*/py.typed")} == {"polyroots", "cli", "figures"}
 
 
-@pytest.mark.parametrize("code", ["import polyroots", "import polyroots_cli.main"])
+@pytest.mark.parametrize("code", ["import polyroots", "import polyroots_cli.main, polyroots_cli.layer_names"])
 def test_starting_imports_no_heavy_library(code: str) -> None:
     assert not imported_modules(code) & {"torch", "numpy", "scipy", "matplotlib", "torchvision", "rich"}
 
 
 def test_numbers_import_no_torch() -> None:
     assert "torch" not in imported_modules(
-        "import polyroots as pr; pr.eigenvalues, pr.select_roots, pr.ResidualPolynomial"
+        "import polyroots_cli.bar, polyroots as pr; pr.eigenvalues, pr.select_roots, pr.ResidualPolynomial"
     )
 
 
