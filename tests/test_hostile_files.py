@@ -118,6 +118,19 @@ def test_what_a_file_declares_is_counted_first(tmp_path: Path, name: str) -> Non
     )
 
 
+def test_a_file_that_goes_while_it_is_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.pt"
+    torch.save({"a.weight": torch.ones(2, 2, 3, 3)}, path)
+
+    def gone(path: Path, **options: Any) -> None:
+        path.unlink()
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    monkeypatch.setattr("polyroots.checkpoints.reading._load", gone)
+    with pytest.raises(FileError, match=r"^no file .*file\.pt: expected a checkpoint"):
+        pr.load_checkpoint(path)
+
+
 def test_many_empty_entries_are_counted_at_the_end_of_the_archive(tmp_path: Path) -> None:
     path = empty_tensors(tmp_path / "file.pt", 400_000)
     start = time.process_time()

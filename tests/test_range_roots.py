@@ -13,6 +13,7 @@ from spectra import shifted
 
 import polyroots as pr
 from polyroots.polynomials import RangePolygon
+from polyroots.polynomials.range_polygon import _POINTS
 from polyroots.polynomials.target import Target
 from polyroots.spectra import OperatorBlocks, eigenvalues_of
 
@@ -154,3 +155,20 @@ def test_large_zero_padded_operators_take_lanczos_method() -> None:
     support = RangePolygon.of(blocks).support * blocks.scale
     assert support[0] == pytest.approx(4 + 4 * np.cos(np.pi / 19), rel=1e-9)
     assert support[32] == pytest.approx(-4 + 4 * np.cos(np.pi / 19), rel=1e-7)
+
+
+def test_a_polygon_around_the_unit_disc_has_chebyshev_points_on_each_edge() -> None:
+    """The regular octagon; the points are numpy's zeros of Chebyshev's polynomial, moved to each edge."""
+    polygon = RangePolygon(np.ones(8))
+    corners = np.exp(1j * np.pi * (np.arange(8) + 0.5) / 4) / np.cos(np.pi / 8)
+    np.testing.assert_allclose(polygon.corners, corners, rtol=1e-14)
+    assert polygon.holds_zero
+    each = 3 * _POINTS
+    points = polygon.points(3)
+    np.testing.assert_allclose(points[:5], corners[:5], rtol=1e-14)
+    for edge, (first, last) in enumerate(zip(np.roll(corners, 1)[:5], corners, strict=False)):
+        expected = (first + last) / 2 + (last - first) / 2 * np.polynomial.chebyshev.chebpts1(each)[::-1]
+        np.testing.assert_allclose(points[5 + edge * each :][:each], expected, rtol=0, atol=1e-14)
+    # |2 z| is largest in the corners.
+    bound = polygon.bound(lambda z: z, 3, 2.0)
+    assert 2 / np.cos(np.pi / 8) <= bound <= 2.001 / np.cos(np.pi / 8)

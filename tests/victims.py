@@ -254,15 +254,16 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def processor_time(pids: Sequence[int]) -> float:
-    """Return the seconds of a processor that these processes, and the ended ones that they waited for, have used."""
-    ticks = 0
-    for pid in pids:
-        with contextlib.suppress(OSError):  # it has ended
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            # User and system time of the process and of its children.
-            ticks += sum(map(int, fields[11:15]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+def processor_time(pid: int) -> float:
+    """Return the seconds of a processor that a process, those that it has started, and ended ones have used."""
+    process = Path(f"/proc/{pid}")
+    try:
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+        started = [int(word) for path in process.glob("task/*/children") for word in path.read_text().split()]
+    except OSError:  # it has ended
+        return 0.0
+    # User and system time of the process and of its ended children.
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK") + sum(map(processor_time, started))
 
 
 def seconds_until_gone(pids: Sequence[int], most: float) -> float:

@@ -74,6 +74,7 @@ def read_document(path: str | Path, *, lazily: bool = False) -> Any:
     except MemoryError as error:
         raise FileError(f"{path} takes more memory than there is, or is damaged") from error
     except Exception as error:
+        require_readable(path)  # It may be gone by now.
         # Damaged and foreign files make torch.load, and the constructors that it calls, raise errors of any class.
         raise _no_checkpoint(path) from error
     _require_tensors(path, document)

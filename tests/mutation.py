@@ -1,0 +1,323 @@
+"""Mutants of the mathematics: ``python -m tests.mutation --count 400 --seed 1 --out mutants.json``.
+
+An operator, a comparison, a constant or a truth value of polyroots/spectra, polynomials or roots is changed, and the
+tests that run the changed line have to fail. The tests are collected once; each mutant is a forked process, in which
+the code of functions that are imported already is replaced. First, coverage finds which quick tests run which line, and
+how long each test takes; a mutant meets the fastest of its tests first. The mutants are drawn at random from all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import gc
+import importlib
+import json
+import math
+import os
+import random
+import resource
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import coverage
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("spectra", "polynomials", "roots")
+# Tests of other subjects, most of which run some line of the mathematics without looking at its result.
+_SUBJECTS = """alphas batched_qr block_triangular blocks diagnosis extreme_scales extremes formulation grid_transfer
+ideal kronecker_sum krylov minimax nonnormal operators optimisation polynomial range_roots relaxation resolution roots
+sample signs singular smoothers spectrum strategies toeplitz two_grid"""
+# Seconds of a processor after which no more tests are started, and a mutant counts as one that no test has found.
+_ENOUGH = 5.0
+
+_SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Add,
+    ast.Pow: ast.Mult, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or,
+    ast.Or: ast.And, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change at one place.
+
+    Attributes
+    ----------
+    file : str
+        Path below the root of the repository.
+    line, column : int
+    index : int
+        Number of the change among those of the file.
+    change : str
+        The changed expression, before and after.
+    """
+
+    file: str
+    line: int
+    column: int
+    index: int
+    change: str
+
+    @property
+    def name(self) -> str:
+        """Place and change, on one line."""
+        return f"{self.file}:{self.line}:{self.column}: {self.change}"
+
+
+def _changes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what a node can be changed to."""
+    if isinstance(node, ast.BinOp | ast.AugAssign | ast.BoolOp) and type(node.op) in _SWAPS:
+        changed: Any = copy.copy(node)
+        changed.op = _SWAPS[type(node.op)]()
+        yield changed
+    elif isinstance(node, ast.Compare):
+        for position, operator in enumerate(node.ops):
+            changed = copy.copy(node)
+            changed.ops = [*node.ops[:position], _SWAPS[type(operator)](), *node.ops[position + 1 :]]
+            yield changed
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Not):
+        yield node.operand
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield ast.Constant(not node.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        yield ast.Constant(node.value + 1 if isinstance(node.value, int) else 2 * node.value or 1.0)
+
+
+class _Places(ast.NodeVisitor):
+    """The places of a module that can be changed: no annotations, messages, decorators, or lists of public names."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[ast.AST, str, int | None, ast.AST]] = []
+
+    def generic_visit(self, node: ast.AST) -> None:
+        for name, value in ast.iter_fields(node):
+            if name in ("annotation", "returns", "decorator_list", "type_params") or isinstance(node, ast.Raise):
+                continue
+            for position, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+                if isinstance(child, ast.AST):
+                    self.found += [(node, name, position, changed) for changed in _changes(child)]
+                    self.visit(child)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None: ...
+
+
+def _put(place: tuple[ast.AST, str, int | None, ast.AST], new: ast.AST) -> ast.AST:
+    """Put a node at a place; return what was there."""
+    parent, name, position, _ = place
+    if position is None:
+        old = getattr(parent, name)
+        setattr(parent, name, new)
+    else:
+        old = getattr(parent, name)[position]
+        getattr(parent, name)[position] = new
+    return old
+
+
+def mutants_of(file: Path) -> list[Mutant]:
+    """Return all mutants of a file."""
+    places = _Places()
+    places.visit(ast.parse(file.read_text()))
+    found = []
+    for index, place in enumerate(places.found):
+        parent, name, position, changed = place
+        old = getattr(parent, name) if position is None else getattr(parent, name)[position]
+        words = " -> ".join(ast.unparse(node).split("\n")[0] for node in (old, changed))
+        found.append(Mutant(str(file.relative_to(ROOT)), old.lineno, old.col_offset, index, words))
+    return found
+
+
+def code_of(mutant: Mutant) -> CodeType:
+    """Return the compiled module of a mutant."""
+    tree = ast.parse((ROOT / mutant.file).read_text())
+    places = _Places()
+    places.visit(tree)
+    place = places.found[mutant.index]
+    ast.copy_location(place[3], _put(place, place[3]))
+    return compile(ast.fix_missing_locations(tree), str(ROOT / mutant.file), "exec")
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _codes(constant)
+
+
+def put_in(mutant: Mutant) -> None:
+    """Replace the code of functions, their defaults and the module's constants by those of a mutant."""
+    module = importlib.import_module(mutant.file.removesuffix(".py").replace("/", ".").removesuffix(".__init__"))
+    compiled = code_of(mutant)
+    names: dict[str, Any] = {
+        "__name__": module.__name__,
+        "__file__": module.__file__,
+        "__package__": module.__package__,
+    }
+    exec(compiled, names)
+    new = {code.co_qualname: code for code in _codes(compiled)}
+    functions = [found for found in gc.get_objects() if isinstance(found, FunctionType)]
+    mine = [found for found in functions if found.__globals__ is names]
+    defaults = {found.__qualname__: (found.__defaults__, found.__kwdefaults__) for found in mine}
+    for function in functions:
+        code = function.__code__
+        if function.__globals__ is module.__dict__ and code.co_qualname in new:
+            if new[code.co_qualname].co_freevars == code.co_freevars:
+                function.__code__ = new[code.co_qualname]
+            if function.__qualname__ in defaults:
+                function.__defaults__, function.__kwdefaults__ = defaults[function.__qualname__]
+    for name, value in names.items():
+        if isinstance(value, int | float | str | tuple) and not name.startswith("__"):
+            setattr(module, name, value)
+
+
+class Plugin:
+    """Runs what is asked for in place of pytest's loop over the collected tests."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.given = given
+        self.lines: dict[str, dict[str, list[str]]] = {}
+        self.seconds: dict[str, float] = {}
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items if not item.get_closest_marker("slow")}
+        if self.given.map.exists():
+            known = json.loads(self.given.map.read_text())
+            self.lines, self.seconds = known["lines"], known["seconds"]
+        else:
+            self._map(session, list(items.values()))
+        self._mutate(session, items)
+        return True
+
+    def _map(self, session: pytest.Session, items: Sequence[pytest.Item]) -> None:
+        """Find which tests run which lines, and the processor time of each."""
+        measured = coverage.Coverage(data_file=None, source=[str(ROOT / "polyroots" / room) for room in ROOMS])
+        measured.start()
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            measured.switch_context(item.nodeid)
+            began = time.process_time()
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            self.seconds[item.nodeid] = time.process_time() - began
+        measured.stop()
+        assert not session.testsfailed, "the tests fail without a mutant"
+        data = measured.get_data()
+        for path in data.measured_files():
+            found = {str(line): [c for c in contexts if c] for line, contexts in data.contexts_by_lineno(path).items()}
+            self.lines[str(Path(path).relative_to(ROOT))] = found
+        self.given.map.write_text(json.dumps({"lines": self.lines, "seconds": self.seconds}))
+
+    def _mutate(self, session: pytest.Session, items: dict[str, pytest.Item]) -> None:
+        given = self.given
+        files = [path for room in ROOMS for path in sorted((ROOT / "polyroots" / room).glob("*.py"))]
+        everything = [mutant for file in files for mutant in mutants_of(file)]
+        drawn = random.Random(given.seed).sample(everything, min(given.count, len(everything)))
+        outcomes: dict[str, str] = json.loads(given.out.read_text()) if given.out.exists() else {}
+        deadline = time.monotonic() + 60 * given.minutes
+        for mutant in drawn:
+            if time.monotonic() > deadline:
+                break
+            if mutant.name in outcomes:
+                continue
+            known = self.lines.get(mutant.file, {})
+            # A module's own lines run when it is imported, in no test.
+            if _is_of_module(mutant):
+                names = sorted({name for found in known.values() for name in found})
+            else:
+                # A long statement's lines are those of its beginning.
+                names = known.get(str(max((int(line) for line in known if int(line) <= mutant.line), default=0)), [])
+            chosen = sorted((name for name in names if name in items), key=self.seconds.__getitem__)
+            outcomes[mutant.name] = _outcome(session, mutant, [items[name] for name in chosen])
+            given.out.write_text(json.dumps(outcomes, indent=1))
+        print(report(outcomes, len(everything)))
+
+
+def _is_of_module(mutant: Mutant) -> bool:
+    """Return whether a mutant is of a line outside of the bodies of functions."""
+    tree = ast.parse((ROOT / mutant.file).read_text())
+    bodies = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return not any(node.body[0].lineno <= mutant.line <= node.end_lineno for node in bodies)
+
+
+def _outcome(session: pytest.Session, mutant: Mutant, items: Sequence[pytest.Item]) -> str:
+    """Return what the tests say of a mutant: killed, survived, endless or not run."""
+    if not items:
+        return "not run"
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
+        resource.setrlimit(resource.RLIMIT_CPU, (90, 90))
+        resource.setrlimit(resource.RLIMIT_AS, (2**35, 2**35))
+        try:
+            put_in(mutant)
+        except Exception:  # the module can't even be imported
+            os._exit(1)
+        began = time.process_time()
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.testsfailed:
+                os._exit(1)
+            if time.process_time() - began > _ENOUGH:
+                break
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return {0: "survived", 1: "killed"}.get(status, "endless")
+
+
+def report(outcomes: dict[str, str], total: int) -> str:
+    """Return the share of mutants that the tests kill, with Wilson's interval of 95 %, and the others by name."""
+    counts = Counter(outcomes.values())
+    n, killed = len(outcomes), counts["killed"] + counts["endless"]
+    share, z = killed / max(1, n), 1.96
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    rooms: defaultdict[str, list[bool]] = defaultdict(list)
+    for name, outcome in outcomes.items():
+        rooms[name.split("/")[1]].append(outcome in ("killed", "endless"))
+    by_room = ", ".join(f"{room} {sum(found)} of {len(found)}" for room, found in sorted(rooms.items()))
+    return (
+        f"{killed} of {n} mutants killed, drawn from {total:,}: {share:.1%} "
+        f"(95 %: {centre - half:.1%} to {centre + half:.1%}); {by_room}; {dict(counts)}\n"
+    ) + "\n".join(f"{outcome}: {name}" for name, outcome in outcomes.items() if outcome in ("survived", "not run"))
+
+
+def main() -> int:
+    """Mutate from the command line; what `--map` and `--out` hold already isn't computed again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="after these no mutant is begun")
+    parser.add_argument("--map", type=Path, default=Path("mutation-map.json"), help="which test runs which line")
+    parser.add_argument("--out", type=Path, default=Path("mutants.json"), help="the outcome of each mutant")
+    given = parser.parse_args()
+    given.map, given.out = given.map.resolve(), given.out.resolve()
+    os.chdir(ROOT)
+    from hypothesis import HealthCheck, Phase, settings
+
+    settings.register_profile(
+        "mutation",
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+    settings.load_profile("mutation")
+    tests = [f"tests/test_{name}.py" for name in _SUBJECTS.split()]
+    rooms = [f"polyroots/{room}" for room in ROOMS]
+    words = ["-q", "-p", "no:cacheprovider", "--jaxtyping-packages=", "-x", *rooms, *tests]
+    return int(pytest.main(words, plugins=[Plugin(given)]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
