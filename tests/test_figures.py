@@ -31,10 +31,10 @@ def texts(figure: Figure) -> list[str]:
 def test_surface_has_axes_points_and_roots(Lambda: Spectrum) -> None:
     q = pr.ResidualPolynomial(pr.select_roots(Lambda))
     figure: Any = draw_surface(Lambda.values, q, "the title", max_points=100)
-    axes, bar = figure.axes
+    axes, _ = figure.axes
     assert axes.get_xlabel() == "Re $\\lambda$"
     assert axes.get_ylabel() == "Im $\\lambda$"
-    assert "q_{4}" in bar.get_ylabel()
+    assert axes.get_zlabel() == "$|q_{4}(\\lambda)|$"
     assert "the title" in texts(figure)
     assert axes.get_xlim()[0] < Lambda.min_real < Lambda.max_real < axes.get_xlim()[1]
     assert axes.get_ylim()[0] < -Lambda.max_imag < Lambda.max_imag < axes.get_ylim()[1]

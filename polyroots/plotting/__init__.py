@@ -4,6 +4,7 @@ from polyroots.plotting.contours import bounds_between, draw_bands, draw_contour
 from polyroots.plotting.decay import draw_singular_values
 from polyroots.plotting.flow import SpectrumAtEpoch, draw_flow
 from polyroots.plotting.labels import End, label_ends, spread
+from polyroots.plotting.magnitude import band_colours, magnitude_colours, sampled
 from polyroots.plotting.overview import LayerExtent, draw_overview
 from polyroots.plotting.plane import draw_spectrum, frame
 from polyroots.plotting.real_axis import Curve, draw_curves, draw_real
@@ -37,6 +38,7 @@ __all__ = [
     "End",
     "LayerExtent",
     "SpectrumAtEpoch",
+    "band_colours",
     "bounds_between",
     "draw_bands",
     "draw_contours",
@@ -51,7 +53,9 @@ __all__ = [
     "frame",
     "hull",
     "label_ends",
+    "magnitude_colours",
     "new_axes",
+    "sampled",
     "save_figure",
     "spread",
     "style",

@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Complex, Float64
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from polyroots.plotting.magnitude import band_colours
 from polyroots.plotting.plane import add_legend, frame
-from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, canvas, wrapped
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas, wrapped
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.text import count_of
 
 _CELLS = 400
 _MOST_BANDS = 11
-#: Bounds of the bands of |q|: a factor of about two apart, with a bound at 1.
-BANDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
-# The project's colours made pale, so that eigenvalues show on all of them.
-_PALE = ListedColormap(0.45 + 0.55 * COLOUR_MAP(np.linspace(0, 1, 256))[:, :3])
+# The lowest bound of the bands of |q|, and the least highest one where |q| is not far below 1.
+_LOWEST, _ABOVE_ONE = 0.05, 2.0
+# A picture may be wider than its points by this factor, so that the line |q| = 1 is closed.
+_WIDER = 1.5
 # Roots farther from 0 than this many spectral radii are not shown.
 _FAR = 2.5
 # Width in inches.
@@ -78,17 +78,18 @@ def draw_contours(
     damped = values if chosen is None else values[chosen]
     points = damped[::every]
     near = q.roots[np.abs(q.roots) <= _FAR * (float(np.abs(values).max()) or 1.0)]
-    limits = frame(np.concatenate([points, others, values[[values.real.argmin(), values.real.argmax()]], near]))
+    shown = np.concatenate([points, others, values[[values.real.argmin(), values.real.argmax()]], near])
+    limits = _with_level_one(q, frame(shown))
     low, high, top = limits
 
     # Across two columns it would fill the page.
     across = min(width or 5.6, _WIDEST)
-    # Inches for a title of two lines and a legend of one or two, and for the colour bar.
-    around = (1.6 if chosen is None else 1.8) if width is None else 1.25
-    beside = 1.7 if width is None else 1.2
+    # Inches for title and legend, and for the colour bar.
+    lines = wrapped(title, across).count("\n") + bool(title)
+    around = (1.0 if width is None else 0.72) + 0.16 * lines + 0.2 * (chosen is not None)
+    beside = (1.1 if width is None else 0.85) + 0.095 * across
     with canvas(ax, (across, (across - beside) * 2 * top / (high - low) + around), width) as (figure, axes):
-        largest = float(np.abs(q(damped)).max())
-        bounds = BANDS if 0.2 <= largest <= BANDS[-1] else bounds_between(min(BANDS[0], largest / 50), largest)
+        bounds = _bounds(float(np.abs(q(damped)).max()))
         bands = _draw_magnitude(axes, q, limits, bounds)
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
@@ -164,20 +165,48 @@ def _draw_low_frequencies(axes: Axes, drawn: Complex[np.ndarray, "n"], count: in
     )
 
 
-def bounds_between(low: float, high: float) -> tuple[float, ...]:
-    """Return bounds of bands of |q| between two values: 1, 2 and 5 times powers of ten, or fewer over a wide range.
+def _with_level_one(q: ResidualPolynomial, limits: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Return limits that contain what is inside of the line |q| = 1, unless this makes the picture much wider."""
+    low, high, top = limits
+    middle, half, height = (low + high) / 2, _WIDER * (high - low) / 2, _WIDER * top
+    x, y = np.linspace(middle - half, middle + half, 241), np.linspace(0, height, 121)
+    is_inside = np.abs(q(x + 1j * y[:, None])) <= 1
+    if is_inside[-1].any() or is_inside[:, [0, -1]].any():
+        return limits
+    rows, columns = is_inside.any(axis=1), is_inside.any(axis=0)
+    margin = 0.03 * (high - low)
+    return (
+        min(low, float(x[columns].min(initial=low)) - margin),
+        max(high, float(x[columns].max(initial=high)) + margin),
+        max(top, float(y[rows].max(initial=0.0)) + margin),
+    )
 
-    >>> bounds_between(0.004, 0.1)
+
+def _bounds(largest: float) -> tuple[float, ...]:
+    """Return bounds of the bands of a |q| with some largest value on the spectrum."""
+    is_near_one = largest >= 4 * _LOWEST
+    return bounds_between(
+        _LOWEST if is_near_one else min(_LOWEST, largest / 50), max(largest, _ABOVE_ONE) if is_near_one else largest
+    )
+
+
+def bounds_between(low: float, high: float) -> tuple[float, ...]:
+    """Return bounds of bands of |q| from one value to beyond another: 1, 2 and 5 times powers of ten, or fewer.
+
+    >>> bounds_between(0.004, 0.07)
     (0.005, 0.01, 0.02, 0.05, 0.1)
     >>> bounds_between(0.05, 3e5)
-    (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0, 100000.0)
+    (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0)
     """
     low = max(low, 1e-300)
     high = max(min(high, 1e300), 10 * low)
-    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    for factors, every in (((1, 2, 5), 1), *(((1,), every) for every in range(1, len(powers) + 1))):
-        steps = [float(f"{factor}e{power}") for power in powers[::every] for factor in factors]
-        inside = tuple(step for step in steps if low <= step <= 1.001 * high)
+    lowest, highest = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
+    for factors, every in (((1, 2, 5), 1), *(((1,), every) for every in range(1, highest - lowest + 2))):
+        powers = range(lowest - lowest % every, highest + every, every)
+        steps = [float(f"{factor}e{power}") for power in powers for factor in factors]
+        # The first step that is not below the higher value ends the bands.
+        last = next(index for index, step in enumerate(steps) if step >= 0.999 * high)
+        inside = tuple(step for step in steps[: last + 1] if step >= low)
         if 2 <= len(inside) <= _MOST_BANDS:
             return inside
     return low, high
@@ -188,7 +217,7 @@ def draw_bands(
     x: Float64[np.ndarray, "..."],
     y: Float64[np.ndarray, "..."],
     height: Float64[np.ndarray, "rows columns"],
-    bounds: Sequence[float] = BANDS,
+    bounds: Sequence[float],
 ) -> ContourSet:
     """Draw bands of |q| between bounds, and the line |q| = 1; return the bands, for a colour bar."""
     bands = axes.contourf(
@@ -196,8 +225,7 @@ def draw_bands(
         y,
         np.clip(height, bounds[0] / 2, bounds[-1] * 2),
         levels=bounds,
-        cmap=_PALE,
-        norm=BoundaryNorm(bounds, _PALE.N, extend="both"),
+        colors=band_colours(bounds),
         extend="both",
     )
     axes.contour(x, y, height, levels=bounds, colors="white", linewidths=0.5)

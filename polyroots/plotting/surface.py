@@ -9,23 +9,29 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Complex128, Float64
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LightSource
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox
+from mpl_toolkits.mplot3d import proj3d
 from numpy.typing import ArrayLike
 from scipy.spatial import ConvexHull, QhullError
 
 from polyroots.errors import InputError
-from polyroots.plotting.style import COLOUR_MAP, EIGENVALUE, REFERENCE, ROOT, style, wrapped
+from polyroots.plotting.magnitude import magnitude_colours
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style, wrapped
 from polyroots.polynomials import ResidualPolynomial
 
 _RADII, _ANGLES = 160, 361
 _ELEVATION, _AZIMUTH = 30, -58
 _BOX = (1.0, 1.0, 0.8)
-# Widths below this, in inches, have the layout of one column.
-_SMALL = 4.5
+# Widths below this, in inches, have the layout of one column; widths above this would be empty at the sides.
+_SMALL, _WIDEST = 4.5, 5.6
+_LIGHT = LightSource(azdeg=250, altdeg=60)
 #: A surface that is everywhere below this would look flat under a plane at 1.
 FAR_BELOW = 0.4
 
@@ -36,6 +42,7 @@ def draw_surface(
     title: str = "",
     max_points: int = 4000,
     width: float | None = None,
+    height: float | None = None,
     *,
     fig: Figure | SubFigure | None = None,
     ax: Axes | None = None,
@@ -55,6 +62,8 @@ def draw_surface(
         An even subset of this size is drawn of more eigenvalues; the hull is that of all.
     width : float, optional
         In inches, for print, with letters of the size that they have on paper.
+    height : float, optional
+        In inches; by default such that the picture is filled.
     fig : matplotlib.figure.Figure or SubFigure, optional
         An empty figure to draw in; by default a new one.
     ax : three-dimensional Axes, optional
@@ -77,56 +86,56 @@ def draw_surface(
     _require_space(ax)
     boundary = hull(values)
     grid = fill(boundary)
-    height = np.abs(q(grid))
+    on_grid = np.abs(q(grid))
     points = values[:: max(1, -(-len(values) // max_points))]
-    has_plane = float(height.max()) >= FAR_BELOW
-    top = max(float(height.max()), 1.0) if has_plane else float(height.max())
+    has_plane = float(on_grid.max()) >= FAR_BELOW
+    top = max(float(on_grid.max()), 1.0) if has_plane else float(on_grid.max())
     floor = -0.35 * top
 
     with nullcontext() if ax is not None else style(width):
-        across = width or 6.4
+        across = min(width or 6.4, _WIDEST if width else 6.4)
         is_small = across < _SMALL
-        figure = fig or (Figure(figsize=(across, (0.95 if is_small else 0.8) * across)) if ax is None else ax.figure)
-        axes: Any = _add_axes(figure, is_small) if ax is None else ax
+        lines = wrapped(title, across)
+        size = (across, height or (0.84 if is_small else 0.68) * across + 0.14 * (lines.count("\n") + bool(title)))
+        figure = fig or (Figure(figsize=size) if ax is None else ax.figure)
+        name = f"$|q_{{{len(q.roots)}}}(\\lambda)|$"
+        axes: Any = _add_axes(figure) if ax is None else ax
         _set_limits(axes, boundary, (floor, top))
-        norm = Normalize(0, float(height.max()))
+        _set_ticks(axes, top, name, is_small=is_small and ax is None)
+        shown = f"eigenvalues ({len(points):,} of {len(values):,})" if len(points) < len(values) else "eigenvalues"
+        colours = magnitude_colours(float(on_grid.max()), is_far_below=not has_plane)
         axes.contourf(
-            grid.real, grid.imag, height, levels=12, zdir="z", offset=floor, cmap=COLOUR_MAP, norm=norm, zorder=0
+            grid.real,
+            grid.imag,
+            on_grid,
+            levels=_floor_levels(float(on_grid.max())),
+            zdir="z",
+            offset=floor,
+            cmap=colours.get_cmap(),
+            norm=colours.norm,
+            zorder=0,
         )
         axes.plot(boundary.real, boundary.imag, floor, color="0.25", linewidth=0.6, zorder=1)
         sight = _toward_eye(np.array([np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim()), np.ptp(axes.get_zlim())]))
         on_points = np.abs(q(points))
         seen = ~_hidden(points, q, boundary, sight, top)
-        layer = _Layer(axes, grid, points, on_points, norm, 0.5 if is_small else 1.2)
+        layer = _Layer(axes, grid, points, on_points, colours, 0.5 if is_small else 1.2)
         # Seen from above, the plane covers the surface below it and is covered by the surface above it: three layers in
         # this order.
-        layer.draw(height, seen & (on_points <= 1 if has_plane else True), 2)
+        layer.draw(on_grid, seen & (on_points <= 1 if has_plane else True), 2)
         if has_plane:
             _draw_plane(axes)
-            if height.max() > 1:
-                layer.draw(np.where(height > 1, height, np.nan), seen & (on_points > 1), 3)
+            if on_grid.max() > 1:
+                layer.draw(np.where(on_grid > 1, on_grid, np.nan), seen & (on_points > 1), 3)
         _draw_roots(axes, q.roots, _hidden(q.roots, q, boundary, sight, top), floor, 6 if width is None else 5)
-        axes.set_zticks([tick for tick in axes.get_zticks() if 0 <= tick <= top])
-        axes.set_xlabel("Re $\\lambda$")
-        axes.set_ylabel("Im $\\lambda$")
-        shown = f"eigenvalues ({len(points):,} of {len(values):,})" if len(points) < len(values) else "eigenvalues"
         handles = _handles(axes, shown, has_plane)
-        name = f"$|q_{{{len(q.roots)}}}(\\lambda)|$"
-        colours = ScalarMappable(norm, COLOUR_MAP)
         if ax is not None:
             axes.legend(handles=handles, loc="upper left", fontsize="small")
-            figure.colorbar(colours, ax=axes, shrink=0.6, pad=0.12, label=name)
+            figure.colorbar(colours, ax=axes, shrink=0.6, pad=0.14, label=name)
             if title:
                 axes.set_title(title)
         else:
-            lines = wrapped(title, across)
-            if title:
-                figure.suptitle(lines, y=0.985)
-            _add_legend(figure, handles, lines.count("\n"), is_small)
-            bar = figure.add_axes((0.85, 0.25, 0.022, 0.42) if is_small else (0.89, 0.28, 0.022, 0.5))
-            figure.colorbar(colours, cax=bar, label="" if is_small else name)
-            if is_small:
-                bar.set_title(name)
+            _arrange(figure, axes, lines, handles, colours, is_small=is_small)
     root: Figure = axes.get_figure(root=True)
     return root
 
@@ -138,19 +147,41 @@ def _require_space(ax: Axes | None) -> None:
 
 
 # Any: matplotlib types three-dimensional axes as two-dimensional ones.
-def _add_axes(figure: Figure | SubFigure, is_small: bool) -> Any:
-    """Add axes in an orthographic view."""
-    # In a small picture letters have their printed size, and so take a larger part of it.
-    place = (-0.08, 0.02, 0.94, 0.8) if is_small else (-0.03, 0.0, 0.92, 0.92)
-    axes: Any = figure.add_axes(place, projection="3d", computed_zorder=False)
-    axes.set_box_aspect(_BOX, zoom=0.96 if is_small else 0.92)
-    if is_small:
-        for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-            axis.set_major_locator(MaxNLocator(4))
-            axis.set_tick_params(pad=-3)
-            axis.labelpad = -5
-        axes.zaxis.set_tick_params(pad=1)
+def _add_axes(figure: Figure | SubFigure) -> Any:
+    """Add axes that fill a figure."""
+    axes: Any = figure.add_axes((0, 0, 1, 1), projection="3d", computed_zorder=False)
+    axes.set_box_aspect(_BOX, zoom=1.0)
     return axes
+
+
+def _set_ticks(axes: Any, top: float, name: str, *, is_small: bool) -> None:
+    """Set the names of the axes and ticks of the height, with one at the plane."""
+    axes.set_xlabel("Re $\\lambda$")
+    axes.set_ylabel("Im $\\lambda$")
+    axes.set_zlabel(name)
+    axes.zaxis.set_rotate_label(False)
+    axes.zaxis.label.set_rotation(90)
+    heights = MaxNLocator(4 if is_small else 5, steps=[1, 2, 5, 10]).tick_values(0, top)
+    heights = heights[(heights >= 0) & (heights <= top)]
+    if top >= 1:
+        # Others would overlap it.
+        heights = np.sort(np.append(heights[np.abs(heights - 1) > 0.1 * top], 1.0))
+    axes.set_zticks(heights)
+    if is_small:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(4))
+        for axis, pad, label in ((axes.xaxis, -4, -9), (axes.yaxis, -4, -8), (axes.zaxis, -1, -3)):
+            axis.set_tick_params(pad=pad)
+            axis.labelpad = label
+
+
+def _floor_levels(largest: float) -> Float64[np.ndarray, "levels"]:
+    """Return levels of the contours on the floor: even ones, one of which is 1."""
+    if largest <= 1:
+        return np.linspace(0, largest or 1.0, 13)
+    # At least four below 1, beside which those above 1 may be sparse.
+    step = 1 / max(4, round(12 / largest))
+    return np.append(np.arange(0, 1, step), np.linspace(1, largest, max(2, min(9, int((largest - 1) / step)))))
 
 
 def _set_limits(axes: Any, boundary: Complex128[np.ndarray, "M"], heights: tuple[float, float]) -> None:
@@ -171,7 +202,7 @@ class _Layer(NamedTuple):
     grid: Complex128[np.ndarray, "rings rays"]
     points: Complex128[np.ndarray, "n"]
     on_points: Float64[np.ndarray, "n"]
-    norm: Normalize
+    colours: ScalarMappable
     point_size: float
 
     def draw(self, height: Float64[np.ndarray, "rings rays"], shown: Bool[np.ndarray, "n"], order: int) -> None:
@@ -180,8 +211,8 @@ class _Layer(NamedTuple):
             self.grid.real,
             self.grid.imag,
             height,
-            cmap=COLOUR_MAP,
-            norm=self.norm,
+            facecolors=self._shaded(height),
+            shade=False,
             rcount=self.grid.shape[0],
             ccount=self.grid.shape[1],
             linewidth=0,
@@ -202,15 +233,34 @@ class _Layer(NamedTuple):
             zorder=order + 0.2,
         )
 
+    def _shaded(self, height: Float64[np.ndarray, "rings rays"]) -> Float64[np.ndarray, "rings rays 4"]:
+        """Return the colours of |q|, lit from one side."""
+        colours = self.colours.to_rgba(np.nan_to_num(height, nan=1.0))
+        x, y = self.grid.real / np.ptp(self.grid.real), self.grid.imag / np.ptp(self.grid.imag)
+        along = [np.gradient(np.stack([x, y, 0.8 * height / np.nanmax(height)]), axis=axis) for axis in (1, 2)]
+        normal = np.cross(along[0], along[1], axis=0)
+        size = np.linalg.norm(normal, axis=0)
+        cosine = np.abs(np.tensordot(_LIGHT.direction, normal, axes=1)) / np.where(size > 0, size, 1)
+        colours[..., :3] *= (0.78 + 0.22 * np.nan_to_num(cosine, nan=1.0))[..., None]
+        return colours
+
 
 def _draw_roots(
     axes: Any, roots: Complex128[np.ndarray, "d"], behind: Bool[np.ndarray, "d"], floor: float, marker_size: float
 ) -> None:
-    """Mark the roots at height 0, above lines from the floor: dots in front of the surface, rings behind it."""
+    """Mark the roots in the box at height 0, above lines from the floor: dots before the surface, rings behind it."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    is_inside = (left <= roots.real) & (roots.real <= right) & (low <= roots.imag) & (roots.imag <= high)
+    outside = f" ({(~is_inside).sum()} outside)" if not is_inside.all() else ""
+    roots, behind = roots[is_inside], behind[is_inside]
     for root in roots:
         axes.plot([root.real] * 2, [root.imag] * 2, [floor, 0], color=ROOT, linewidth=0.8, linestyle=":", zorder=4)
-    for which, face, edge, label in ((~behind, ROOT, "white", "roots"), (behind, "none", ROOT, "roots behind")):
-        if which.any():
+    for which, face, edge, label in (
+        (~behind, ROOT, "white", f"roots{outside}"),
+        (behind, "none", ROOT, "roots behind"),
+    ):
+        # All may be outside: the legend then says so beside an empty line.
+        if which.any() or (outside and face == ROOT):
             axes.plot(
                 roots.real[which],
                 roots.imag[which],
@@ -234,16 +284,60 @@ def _handles(axes: Any, shown: str, has_plane: bool) -> list[Any]:
     return handles
 
 
-def _add_legend(figure: Figure | SubFigure, handles: list[Any], line_breaks: int, is_small: bool) -> None:
-    """Add a legend at the upper left, below a title with some line breaks."""
-    # There is room for a title of two lines.
-    more = max(0, line_breaks - 1)
-    figure.legend(
+def _arrange(
+    figure: Figure | SubFigure, axes: Any, title: str, handles: list[Any], colours: ScalarMappable, *, is_small: bool
+) -> None:
+    """Add title, legend and colour bar, and scale the axes so that they fill the room between them."""
+    root = axes.get_figure(root=True)
+    width, height = figure.bbox.width / root.dpi, figure.bbox.height / root.dpi
+    top = height - 0.04
+    if title:
+        figure.suptitle(title, y=1 - 0.04 / height, va="top")
+        top -= 0.16 * (title.count("\n") + 1)
+    legend = figure.legend(
         handles=handles,
         loc="upper left",
-        bbox_to_anchor=(0.01, 0.91 - 0.042 * more if is_small else 0.89 - 0.03 * more),
+        bbox_to_anchor=(0.0, top / height),
+        borderaxespad=0.2,
         ncols=2 if is_small else 1,
     )
+    right = width - (0.62 if is_small else 0.72)
+    bar = figure.add_axes(((right + 0.16) / width, 0.2, 0.1 / width, 0.55))
+    figure.colorbar(colours, cax=bar)
+    # In one column of a paper the legend is above the box; else it is beside the upper corner.
+    above = (0.95 if is_small else 0.35) * legend.get_window_extent().height / root.dpi
+    _fill(axes, Bbox.from_extents(0.02, 0.03, right, top - above))
+
+
+def _fill(axes: Any, room: Bbox) -> None:
+    """Scale and move three-dimensional axes so that their box, ticks and names fill a rectangle in inches."""
+    root = axes.get_figure(root=True)
+    artists = [artist for artist in axes.get_children() if artist.get_visible() and not isinstance(artist, Axis)]
+    for artist in artists:
+        artist.set_visible(False)
+    renderer = RendererAgg(*root.bbox.size, root.dpi)
+    zoom, step, shift = 1.0, 1.0, np.zeros(2)
+    # Letters keep their size, so that each time is more exact.
+    for _ in range(3):
+        zoom *= step
+        axes.set_box_aspect(_BOX, zoom=zoom)
+        place = axes.get_position().translated(*(shift * root.dpi / axes.figure.bbox.size))
+        axes.set_position(place)
+        root.draw_without_rendering()
+        parts = [axis.get_tightbbox(renderer) for axis in (axes.xaxis, axes.yaxis, axes.zaxis)]
+        ends = Bbox.union([*parts, _extent(axes)]).get_points() / root.dpi
+        step = float((room.size / np.ptp(ends, axis=0)).min())
+        shift = room.get_points().mean(axis=0) - ends.mean(axis=0)
+    for artist in artists:
+        artist.set_visible(True)
+
+
+def _extent(axes: Any) -> Bbox:
+    """Return the extent of the box of three-dimensional axes on the picture."""
+    limits = np.meshgrid(axes.get_xlim(), axes.get_ylim(), axes.get_zlim())
+    x, y, _ = proj3d.proj_transform(*(part.ravel() for part in limits), axes.get_proj())
+    corners = axes.transData.transform(np.stack([x, y], axis=-1))
+    return Bbox([corners.min(axis=0), corners.max(axis=0)])
 
 
 def _draw_plane(axes: Any) -> None:
