@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import nn
@@ -38,7 +40,7 @@ _COLOURS_OF = {
     "B": (COLOURS[1], COLOURS[4]),
     "R": (COLOURS[2],),
     "Pi": (COLOURS[3],),
-    "K": ("#000000", "#5a5a5a", "#8c6d1f", "#9b9b9b", "#c09a55"),
+    "K": ("#000000", "#5a5a5a", "#8c6d1f", "#b0b0b0", "#5e3c99"),
 }
 _SYMBOLS = {"Pi": "\\Pi"}
 
@@ -54,6 +56,8 @@ _SMOOTHERS = {
 
 # In the units of a panel, which is 1 wide; a box is 1 high.
 _LINE, _GAP = 0.2, 0.35
+# Luminance above which a colour is light.
+_LIGHT = 0.6
 _SMALL: dict[str, Any] = {"fontsize": "small", "color": "0.2"}
 
 
@@ -230,4 +234,6 @@ def _draw_box(axes: Axes, call: Mapping[str, Any], x: float, y: float) -> None:
     colours = _COLOURS_OF[call["kind"]]
     colour = colours[(call["number"] - 1) % len(colours)]
     axes.add_patch(Rectangle((x - 0.14, y - 0.34), 0.28, 0.68, facecolor=colour, edgecolor="none", zorder=2))
-    axes.text(x, y, f"{sizes}${_symbol(call)}$", ha="center", va="center", color="white", zorder=3)
+    # Black on light colours, of which white would not stand out.
+    ink = "white" if float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114))) < _LIGHT else "black"
+    axes.text(x, y, f"{sizes}${_symbol(call)}$", ha="center", va="center", color=ink, zorder=3)

@@ -61,28 +61,44 @@ def compute(request: Request) -> list[Computed]:
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     """Draw a panel for each choice of roots."""
     rows = data["rows"]
-    is_small = width <= WIDTHS["one"]
-    columns = 2 if is_small else 4
-    lines = [
-        range(start, min(start + columns, len(row["choices"])))
-        for row in rows
-        for start in range(0, len(row["choices"]), columns)
-    ]
+    # In one column several spectra stand side by side, a choice a line, so that they have their ticks once.
+    beside = width <= WIDTHS["one"] and len(rows) > 1
+    columns = len(rows) if beside else 2 if width <= WIDTHS["one"] else 4
     with style(width):
-        figure = Figure(figsize=(width, 1.5 * len(lines) + 0.22 * len(rows) + 0.45), layout="constrained")
+        figure = Figure(layout="constrained")
+        if beside:
+            figure.suptitle(", ".join(dict.fromkeys(row["shape"] for row in rows)))
+        titles = [
+            wrapped(row["title"], width / columns) if beside else wrapped(f"{row['title']}, {row['shape']}", width)
+            for row in rows
+        ]
         # Any: matplotlib types the result as a union.
-        parts: Any = figure.subfigures(len(rows), 1, hspace=0.02, squeeze=False)[:, 0]
-        for part, row in zip(parts, rows, strict=True):
-            part.suptitle(wrapped(f"{row['title']}, {row['shape']}", width))
-            axes_of = part.subplots(-(-len(row["choices"]) // columns), columns, sharex=True, sharey=True).ravel()
-            for axes, choice in zip(axes_of, row["choices"], strict=True):
+        parts: Any = figure.subfigures(*((1, columns) if beside else (len(rows), 1)), squeeze=False).ravel()
+        lines = 0
+        for part, row, title in zip(parts, rows, titles, strict=True):
+            part.suptitle(title)
+            across = 1 if beside else columns
+            down = -(-len(row["choices"]) // across)
+            lines += down
+            axes_of: Any = part.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+            for axes, choice in zip(axes_of.ravel(), row["choices"], strict=True):
                 _draw_choice(axes, row["values"], choice)
-            for axes in axes_of[::columns]:
-                axes.set_ylabel("$q_2$ and blocks")
-            for axes in axes_of[-columns:]:
+            for axes in axes_of[-1]:
                 axes.set_xlabel("$\\lambda$")
+            if not beside or part is parts[0]:
+                part.supylabel("$q_2$ and blocks", fontsize="medium")
+        each, more = (0.92, 1.25) if beside else (1.35, 0.4 + 0.35 * len(rows))
+        figure.set_size_inches(width, each * (lines / columns if beside else lines) + more)
         handles, labels = parts[0].axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2 if is_small else 6, columnspacing=1.2)
+        # The product is drawn first.
+        order = [0, 2, 3, 1, *range(4, len(handles))]
+        figure.legend(
+            [handles[index] for index in order],
+            [labels[index] for index in order],
+            loc="outside lower center",
+            ncols=6 if width > WIDTHS["one"] else 2,
+            columnspacing=1.2,
+        )
     return {"": figure}
 
 
@@ -107,6 +123,14 @@ def _written(value: float) -> str:
     return f"{value:.4f}" if 0.99 < value < 1.01 else f"{value:.3g}"
 
 
+def _formula(value: float) -> str:
+    """A maximum of |q| as text for a picture, with a power of ten if it is large."""
+    if value < 1e4:
+        return _written(value)
+    digits, power = f"{value:.2e}".split("e")
+    return f"${digits} \\times 10^{{{int(power)}}}$"
+
+
 def _draw_choice(axes: Axes, values: Float64[np.ndarray, "N"], choice: Mapping[str, Any]) -> None:
     curves = [
         Curve(
@@ -116,10 +140,11 @@ def _draw_choice(axes: Axes, values: Float64[np.ndarray, "N"], choice: Mapping[s
         )
         for number, (root, colour, line) in enumerate(zip(choice["roots"], COLOURS[2:4], ("--", "-."), strict=True), 1)
     ]
+    # The product is below the thinner blocks, which it would hide where all three coincide.
     product = Curve(
-        ResidualPolynomial(choice["roots"]), {"color": "black", "linewidth": 1.3, "label": "$q_2$, their product"}
+        ResidualPolynomial(choice["roots"]), {"color": "black", "linewidth": 1.8, "label": "$q_2$, their product"}
     )
-    draw_curves(axes, values, [*curves, product], choice["roots"])
+    draw_curves(axes, values, [product, *curves], choice["roots"])
     axes.set_ylim(-_LIMIT, _LIMIT)
     axes.set_yticks([-1, 0, 1])
-    axes.set_title(f"{_WORDS[choice['strategy']]}\nmax$|q|$ = {_written(choice['max_abs'])}", fontsize="medium")
+    axes.set_title(f"{_WORDS[choice['strategy']]}\nmax$|q|$ = {_formula(choice['max_abs'])}", fontsize="medium", pad=3)

@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from polyroots.errors import FileError
 from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, End, label_ends, spread, style, wrapped
@@ -22,7 +24,11 @@ _MARKERS, _LINES = "osD^vP*X", ("-", "--", ":")
 _SHORT = 16
 # Margin beside the points as a share of their extent; the least extent, in log weights; the least distance between
 # points that would cover each other, in inches.
-_MARGIN, _LEAST_EXTENT, _GAP = 0.1, 0.1, 0.11
+_MARGIN, _LEAST_EXTENT, _GAP = 0.1, 0.1, 0.15
+# Seeds are beside the mean, in points; the height of the part of the axes where moved points are led to their weights.
+_ASIDE, _FUNNEL = 4.0, 0.09
+# Width of a letter of the legend, in inches.
+_LETTER = 0.05
 
 
 def compute(request: Request) -> list[Computed]:
@@ -68,7 +74,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     has_legend = len(labels) > len(COLOURS) or max(map(len, labels)) > _SHORT
     height = 2.4
     # Columns and lines of the legend.
-    columns = max(1, int(width / (0.075 * max(map(len, labels)) + 0.45)))
+    columns = max(1, int(width / (_LETTER * max(map(len, labels)) + 0.45)))
     lines = sum(1 + int(len(label) / (14 * width)) for label in labels) / columns if has_legend else 0
     below = 0.6 + 0.14 * lines
     with style(width):
@@ -88,9 +94,11 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             accuracies = [100 * point["accuracies"] for point in series["points"]]
             means = np.array([a.mean() for a in accuracies])
             spreads = np.array([a.std(ddof=1) if len(a) > 1 else 0.0 for a in accuracies])
+            aside = axes.transData + ScaledTranslation(_ASIDE / 72, 0, figure.dpi_scale_trans)
             for x, of_seeds in zip(where, accuracies, strict=True):
-                at = np.full(len(of_seeds), x)
-                axes.plot(at, of_seeds, ".", color=colour, markersize=3, alpha=0.4, markeredgewidth=0)
+                if len(of_seeds) > 1:
+                    at = np.full(len(of_seeds), x)
+                    axes.plot(at, of_seeds, "o", color=colour, markersize=2.6, markerfacecolor="none", transform=aside)
             axes.errorbar(
                 where,
                 means,
@@ -103,12 +111,16 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
                 label=wrapped(series["label"], 0.85 * width),
             )
             ends.append(End(float(where[-1]), float(means[-1]), series["label"], colour))
+        if places is not weights:
+            low, high = axes.get_ylim()
+            axes.set_ylim(low - 1.3 * _FUNNEL * (high - low), high)
         axes.set_ylim(*axes.get_ylim())
         _mark_weights(axes)
         axes.grid(color=REFERENCE, alpha=0.15, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
-        aside = "\npoints below a bracket have the weights beside it" if _bracket(axes, weights, places) else ""
-        axes.set_xlabel(f"weights\n{_caption(data['series'])}{aside}")
+        is_moved = _bracket(axes, weights, places)
+        at_axis = ", where a grey area meets the axis" if is_moved else ""
+        axes.set_xlabel(wrapped(f"weights{at_axis}\n{_caption(data['series'])}", 0.85 * width))
         axes.set_ylabel("test accuracy in %")
         # An unescaped dollar sign would begin a formula.
         name = data["data"].replace("$", r"\$")
@@ -159,6 +171,7 @@ def _bracket(axes: Axes, weights: Float64[np.ndarray, "points"], places: Float64
         if len(group) < 2:
             continue
         ends = [places[group].min(), places[group].max()]
+        _lead(axes, (min(ends), max(ends)), (float(weights[group].min()), float(weights[group].max())))
         axes.plot(
             ends,
             [1.02, 1.02],
@@ -182,6 +195,24 @@ def _bracket(axes: Axes, weights: Float64[np.ndarray, "points"], places: Float64
     return True
 
 
+def _lead(axes: Axes, ends: tuple[float, float], true: tuple[float, float]) -> None:
+    """Draw an area behind moved points that narrows at the axis to the weights that they have."""
+    beside = (ends[1] / ends[0]) ** 0.04 * 1.002
+    left, right = ends[0] / beside, ends[1] * beside
+    corners = [(left, 1.0), (left, _FUNNEL), (true[0], 0.0), (true[1], 0.0), (right, _FUNNEL), (right, 1.0)]
+    axes.add_patch(
+        Polygon(
+            corners,
+            facecolor=REFERENCE,
+            edgecolor=REFERENCE,
+            alpha=0.12,
+            linewidth=0.8,
+            transform=axes.get_xaxis_transform(),
+            zorder=0,
+        )
+    )
+
+
 def _mark_weights(axes: Axes) -> None:
     """Set the ticks: powers of ten, or 1, 2 and 5 times these over a narrow range."""
     low, high = axes.get_xlim()
@@ -196,7 +227,7 @@ def _caption(series: list[Mapping[str, Any]]) -> str:
     if counts == [1]:
         return "one seed"
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"mean and standard deviation of {seeds} seeds"
+    return f"mean and standard deviation of {seeds} seeds; rings: single seeds"
 
 
 def _sentence(label: str, point: Mapping[str, Any]) -> str:

@@ -108,14 +108,14 @@ def _draw_panel(axes: Axes, panel: Mapping[str, Any], height: float) -> None:
     for curve in shown:
         colour, line = STRATEGY_LINES.get(curve["strategy"], (REFERENCE, "-"))
         x, y = curve["applications"], np.maximum(curve["norms"], 1e-16)
-        axes.plot(x, y, line, color=colour, marker=".", markersize=3, linewidth=1)
+        axes.plot(x, y, line, color=colour, marker=".", markersize=3, linewidth=1, clip_on=False)
         ends.append(End(float(x[-1]), float(y[-1]), curve["strategy"], colour))
     axes.set_yscale("log")
     axes.set_xlim(0, max((end.x for end in ends), default=1.0))
     axes.set_ylim(*axes.get_ylim())
     axes.spines[["top", "right"]].set_visible(False)
     region = "the spectrum" if panel["region"] == "all" else "the high frequencies"
-    axes.set_title(f"{panel['title']}; roots from {region}")
+    axes.set_title(f"{panel['title']};\nroots from {region}")
     notes = [f"not shown, growing: {', '.join(growing)}"] if growing else []
     notes += [f"without roots: {', '.join(panel['without'])}"] if panel["without"] else []
     axes.set_xlabel("\n".join(["applications of $A$", *notes]))

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Complex128
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from polyroots.plotting import EIGENVALUE, REFERENCE, ROOT, START, WIDTHS, frame, style, wrapped
+from polyroots.errors import InputError
+from polyroots.plotting import EIGENVALUE, REFERENCE, ROOT, START, WIDTHS, frame, hull, style, wrapped
 from polyroots.text import count_of
 from polyroots.training import Snapshot
 from polyroots_figures.request import Computed, Request
 
 # Roots farther from 0 than this many spectral radii are not shown.
-_FAR = 1.6
+_FAR = 1.25
 _POINTS = 2500
 # Widths below this, in inches, have no room for a legend in one line.
 _NARROW = 6.0
@@ -67,83 +69,98 @@ def compute(request: Request) -> list[Computed]:
 
 
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
-    """Draw a panel for each A."""
+    """Draw a panel for each A at each moment: above each other, in one column of a paper side by side."""
     levels = data["levels"]
+    moments = list(levels[0]["moments"])
     is_small = width <= WIDTHS["one"]
-    columns = min(len(levels), 2 if is_small else 4)
-    rows = -(-len(levels) // columns)
+    rows, columns = _shape(len(levels), len(moments), is_small=is_small)
+    across = width / (2 if is_small else 4)
     with style(width):
-        across = width * columns / (2 if is_small else 4) if columns > 1 else 0.5 * width + 0.5
-        figure = Figure(
-            figsize=(max(across, 2.6), rows * 0.27 * width * (2 if is_small else 1) + 1.0), layout="constrained"
-        )
-        axes_of = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes, level in zip(axes_of, levels, strict=False):
-            _draw_level(axes, level)
-        for axes in axes_of[len(levels) :]:
-            axes.remove()
-        for axes in axes_of[::columns]:
-            axes.set_ylabel("Im $\\lambda$")
+        down = across + (0.25 if len(moments) > 1 else 0.1)
+        size = (max(across * columns, 2.6), rows * down + 0.95)
+        figure = Figure(figsize=size, layout="constrained")
         title = f"Spectra of the convolutions $A$ of {data['title']}\n{data['remark']}".rstrip()
-        figure.suptitle(wrapped(title, figure.get_figwidth()))
+        figure.suptitle(wrapped(title, size[0]))
+        axes_of = figure.subplots(rows, columns, squeeze=False)
+        panels = [(level, when) for level in levels for when in moments]
+        if len(moments) > 1 and not is_small:
+            # A line for each moment.
+            chunks = [levels[start : start + columns] for start in range(0, len(levels), columns)]
+            panels = [(level, when) for chunk in chunks for when in moments for level in _filled(chunk, columns)]
+        for axes, (level, when) in zip(axes_of.ravel(), panels, strict=False):
+            if level is None:
+                axes.remove()
+                continue
+            _draw_moment(axes, level, when)
+            axes.set_title(f"{level['title']}\n{when}" if len(moments) > 1 else level["title"], pad=3)
+        for axes in axes_of.ravel()[len(panels) :]:
+            axes.remove()
+        for axes in axes_of[:, 0]:
+            axes.set_ylabel("Im $\\lambda$")
         # Labels of all panels: one may lack some, such as near roots.
         named = {
             label: handle
-            for axes in axes_of[: len(levels)]
+            for axes in figure.axes
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         figure.legend(
             named.values(),
             named.keys(),
             loc="outside lower center",
-            ncols=2 if figure.get_figwidth() < _NARROW else 5,
+            ncols=2 if size[0] < _NARROW else len(named),
             columnspacing=1.2,
         )
     return {"": figure}
 
 
-def _draw_level(axes: Axes, level: Mapping[str, Any]) -> None:
-    moments = level["moments"]
-    reach = max(float(np.abs(moment["values"]).max()) for moment in moments.values()) or 1.0
-    axes.axhline(0, color=REFERENCE, linewidth=0.4)
-    axes.axvline(0, color=REFERENCE, linewidth=0.4)
-    shown = []
-    # The larger cloud is below the smaller one, so that both are visible.
-    order = sorted(moments, key=lambda when: -float(np.abs(moments[when]["values"]).max()))
-    for when in moments:
-        colour, face = (START, "none") if when == _BEFORE else (EIGENVALUE, ROOT)
-        values, roots = moments[when]["values"], moments[when]["roots"]
-        points = values[:: -(-len(values) // _POINTS)]
-        axes.plot(
-            points.real,
-            points.imag,
-            ".",
-            color=colour,
-            markersize=2,
-            markeredgewidth=0,
-            alpha=0.6,
-            rasterized=True,
-            zorder=1.5 + 0.1 * order.index(when),
-        )
-        axes.plot([], [], ".", color=colour, markersize=5, label=f"eigenvalues {when}")
-        near = roots[np.abs(roots) <= _FAR * reach]
-        if len(near):
-            edge = ROOT if face == "none" else "white"
-            axes.plot(
-                near.real,
-                near.imag,
-                "o",
-                markerfacecolor=face,
-                markeredgecolor=edge,
-                markersize=5,
-                label=f"roots {when}",
-                zorder=3,
-            )
-        shown += [values, near]
-    everything = np.concatenate(shown)
-    low, high, top = frame(everything)
+def _shape(levels: int, moments: int, *, is_small: bool) -> tuple[int, int]:
+    """Return the numbers of rows and columns of panels."""
+    if moments > 1:
+        return (levels, moments) if is_small else (moments * -(-levels // 4), min(levels, 4))
+    columns = min(levels, 2 if is_small else 4)
+    return -(-levels // columns), columns
+
+
+def _filled(chunk: list[Any], columns: int) -> list[Any]:
+    return chunk + [None] * (columns - len(chunk))
+
+
+def _draw_moment(axes: Axes, level: Mapping[str, Any], when: str) -> None:
+    """Draw the eigenvalues at a moment with the roots near them, and the outline of those before training."""
+    values, roots = level["moments"][when]["values"], level["moments"][when]["roots"]
+    reach = float(np.abs(values).max()) or 1.0
+    near = roots[np.abs(roots) <= _FAR * reach]
+    low, high, top = frame(np.concatenate([values, near]))
     half = max(top, (high - low) / 2)
     middle = (low + high) / 2
+    axes.axhline(0, color=REFERENCE, linewidth=0.4)
+    axes.axvline(0, color=REFERENCE, linewidth=0.4)
+    colour = START if when == _BEFORE else EIGENVALUE
+    points = values[:: -(-len(values) // _POINTS)]
+    axes.plot(
+        points.real,
+        points.imag,
+        ".",
+        color=colour,
+        markersize=2.5,
+        markeredgewidth=0,
+        alpha=0.6,
+        rasterized=True,
+    )
+    axes.plot([], [], ".", color=colour, markersize=5, label=f"eigenvalues {when}")
+    if when != _BEFORE and _BEFORE in level["moments"]:
+        _draw_outline(axes, level["moments"][_BEFORE]["values"])
+    if len(near):
+        axes.plot(
+            near.real,
+            near.imag,
+            "o",
+            markerfacecolor=ROOT,
+            markeredgecolor="white",
+            markersize=5,
+            label="roots",
+            zorder=3,
+        )
     # The unit circle, unless it is larger than the picture.
     if half - abs(middle) >= 1:
         circle = np.exp(1j * np.linspace(0, 2 * np.pi, 361))
@@ -151,5 +168,16 @@ def _draw_level(axes: Axes, level: Mapping[str, Any]) -> None:
     axes.set_xlim(middle - half, middle + half)
     axes.set_ylim(-half, half)
     axes.set_aspect("equal")
-    axes.set_xlabel("Re $\\lambda$")
-    axes.set_title(level["title"])
+    far = len(roots) - len(near)
+    axes.set_xlabel("Re $\\lambda$" + (f"; {count_of(far, 'root')} outside" if far else ""), labelpad=1)
+
+
+def _draw_outline(axes: Axes, values: Complex128[np.ndarray, "N"]) -> None:
+    """Draw the convex hull of the eigenvalues before training."""
+    try:
+        outline = hull(values)
+    except InputError:  # they lie on a line
+        return
+    # On a dark line, so that it shows on the points.
+    axes.plot(outline.real, outline.imag, "-", color="white", linewidth=2.2)
+    axes.plot(outline.real, outline.imag, "-", color=START, linewidth=1.2, label="their outline before training")

@@ -71,16 +71,19 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     rows, values = data["rows"], data["values"]
     boundary = hull(values)
     is_small = width <= WIDTHS["one"]
-    columns = 3 if is_small else 4
+    # The cells that are left in the last line hold the colour bar.
+    columns = 3 if is_small else 5
     lines = -(-len(rows) // columns)
     # Bands from a tenth of the best maximum to the worst one, or to 200 times the best one.
     largest = [row["max_abs"] for row in rows if not row["error"]]
     best = min(largest, default=1.0)
     bounds = bounds_between(best / 10, min(max(largest, default=1.0), 200 * best))
     with style(width):
-        figure = Figure(figsize=(width, lines * width / columns * 1.1 + 2.2), layout="constrained")
+        panels = lines * (width / columns + 0.3) + 0.4
+        ranking = 0.12 * len(rows) + 0.7
+        figure = Figure(figsize=(width, panels + ranking), layout="constrained")
         # Any: matplotlib types the result as a union.
-        parts: Any = figure.subfigures(2, 1, height_ratios=(lines * width / columns * 1.1 + 0.5, 1.7))
+        parts: Any = figure.subfigures(2, 1, height_ratios=(panels, ranking))
         above, below = parts
         above.suptitle(wrapped(f"{data['title']}, {data['shape']}", width))
         axes_of = above.subplots(lines, columns, squeeze=False).ravel()
@@ -89,14 +92,27 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             bands = _draw_panel(axes, row, values, boundary, bounds) or bands
             axes.set_title(_title(row), fontsize="small" if is_small else "medium")
         for axes in axes_of[len(rows) :]:
-            axes.remove()
+            axes.axis("off")
         if bands is not None:
-            bar = above.colorbar(
-                bands, ax=axes_of[: len(rows)].tolist(), shrink=0.5, pad=0.02, ticks=bounds, format="%g"
-            )
-            bar.set_label("$|q|$")
+            _add_bar(above, axes_of, len(rows), bands, bounds)
         _draw_ranking(below.subplots(), rows, data["best"])
     return {"": figure}
+
+
+def _add_bar(part: Any, axes_of: Any, panels: int, bands: Any, bounds: Sequence[float]) -> None:
+    """Add the colour bar in the cells behind the last panel, or below all panels."""
+    free = axes_of[panels:]
+    if len(free):
+        # Over the whole width of the free cells.
+        inset = free[0].inset_axes((0.1, 0.45, 1.15 * len(free) - 0.35, 0.1))
+        inset.set_in_layout(False)
+        place = {"cax": inset}
+    else:
+        place = {"ax": axes_of.tolist(), "location": "bottom", "shrink": 0.6, "aspect": 40, "pad": 0.03}
+    # Names of every other bound, which would overlap in the narrow bar.
+    every = 1 + (len(bounds) > 6)
+    bar = part.colorbar(bands, **place, orientation="horizontal", ticks=bounds[::every], format="%g")
+    bar.set_label("$|q|$")
 
 
 def _title(row: Mapping[str, Any]) -> str:

@@ -198,4 +198,8 @@ def test_points_that_would_cover_each_other_stand_side_by_side(study: Path) -> N
             assert right - left > 4 / 72 * figure.dpi
             assert drawn["q2"][index] < weights < drawn["q4"][index]
             assert f"{weights:,} to {weights + 1:,}" in texts(figure)
-        assert "points below a bracket have the weights beside it" in axes.get_xlabel()
+        assert "where a grey area meets the axis" in axes.get_xlabel()
+        # The areas narrow to the weights of their points.
+        for area, index in zip(axes.patches, range(2), strict=True):
+            at_axis = [x for x, y in area.get_xy() if y == 0]
+            assert sorted(set(at_axis)) == [points[name][index]["weights"] for name in ("q2", "q4")]

@@ -55,21 +55,33 @@ def test_spectra_before_and_after_training(tracked: Path) -> None:
     for width in WIDTHS.values():
         figure = FIGURES["spectra"].draw(computed.data, width)[""]
         require_nothing_is_cut(figure)
-        for axes, level in zip(figure.axes, computed.data["levels"], strict=True):
-            assert axes.get_title() == level["title"]
-            (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-            for moment in level["moments"].values():
+        panels = {axes.get_title(): axes for axes in figure.axes}
+        assert len(panels) == 4
+        for level in computed.data["levels"]:
+            for (when, moment), colour in zip(level["moments"].items(), (START, EIGENVALUE), strict=True):
+                axes = panels[f"{level['title']}\n{when}"]
+                (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
                 values = moment["values"]
                 assert low < values.real.min() <= values.real.max() < high
                 assert bottom < values.imag.min() <= values.imag.max() < top
-            clouds = [line for line in axes.lines if str(line.get_label()).startswith("_") and line.get_marker() == "."]
-            radii = [np.hypot(*line.get_data()).max() for line in clouds]
-            assert [to_hex(line.get_color()) for line in clouds] == [START, EIGENVALUE]
-            # The larger cloud doesn't hide the smaller one.
-            assert (radii[0] < radii[1]) == (clouds[0].get_zorder() > clouds[1].get_zorder())
-            roots = [line for line in axes.lines if line.get_label() == "roots after training"]
-            shown = {complex(*point) for line in roots for point in np.asarray(line.get_xydata())}
-            assert shown <= set(level["moments"]["after training"]["roots"].tolist())
+                lines = {line.get_label(): line for line in axes.lines}
+                (cloud,) = [line for line in axes.lines if line.get_marker() == "." and len(line.get_xdata())]
+                assert to_hex(cloud.get_color()) == colour
+                shown = (
+                    {complex(*point) for point in np.asarray(lines["roots"].get_xydata())}
+                    if "roots" in lines
+                    else set()
+                )
+                assert shown <= set(moment["roots"].tolist())
+                outside = len(moment["roots"]) - len(shown)
+                assert (f"{outside} root" in axes.get_xlabel()) == (outside > 0)
+                # The spectrum before training is an outline on the one after it.
+                assert ("their outline before training" in lines) == (when == "after training")
+                if when == "after training":
+                    outline = np.asarray(lines["their outline before training"].get_xydata())
+                    before = level["moments"]["before training"]["values"]
+                    assert outline[:, 0].max() == before.real.max()
+                    assert outline[:, 1].max() == before.imag.max()
 
 
 def test_the_network_at_the_start_is_drawn_once_more(tracked: Path, tmp_path: Path) -> None:

@@ -180,7 +180,8 @@ def test_the_flow_has_spectra_roots_and_heights(tracked: Path) -> None:
     operators = [(snapshot.epoch, snapshot.operators[0]) for snapshot in load_run(tracked).snapshots]
     moments = [SpectrumAtEpoch(epoch, operator.values, operator.q) for epoch, operator in operators]
     figure = draw_flow(moments, "the title", "the remark")
-    plane, heights, bar = figure.axes
+    plane, heights = figure.axes
+    (bar,) = plane.child_axes
     assert (plane.get_xlabel()[:14], heights.get_xlabel(), bar.get_ylabel()) == ("Re $\\lambda$", "epoch", "epoch")
     lines = {line.get_label(): line for line in heights.lines}
     for share, label in ((1, "largest $|q|$"), (0.9, "90 % of $|q|$ are below"), (0.5, "median $|q|$")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Complex, Complex128
@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
 from polyroots.errors import InputError
@@ -24,6 +25,8 @@ from polyroots.polynomials import ResidualPolynomial
 _OUTLINES = 7
 # Roots farther from 0 than this many spectral radii are not shown.
 _FAR = 2.5
+# Share of the plane, above and beside the curves.
+_RATIOS: dict[bool, dict[str, Any]] = {True: {"height_ratios": (1.15, 1)}, False: {"width_ratios": (1.1, 1)}}
 # Widths below this, in inches, have the two parts above each other.
 _NARROW = 5.0
 _SHARES = ((1.0, "largest {}", "-"), (0.9, "90 % of {} are below", "--"), (0.5, "median {}", ":"))
@@ -36,7 +39,7 @@ class SpectrumAtEpoch(NamedTuple):
     Attributes
     ----------
     epoch : int
-    values : (N,) complex array
+    values : Spectrum, or (N,) array_like of complex
         The spectrum of A.
     q : ResidualPolynomial or None
     applied : (float, float, float) or None
@@ -45,24 +48,33 @@ class SpectrumAtEpoch(NamedTuple):
     """
 
     epoch: int
-    values: Complex[np.ndarray, "N"]
-    q: ResidualPolynomial | None
+    values: ArrayLike
+    q: ResidualPolynomial | None = None
     applied: tuple[float, float, float] | None = None
+
+    @classmethod
+    def of(cls, snapshot: Any, index: int = 0) -> SpectrumAtEpoch:
+        """Return one A, by its index, of a `polyroots.training.Snapshot`."""
+        operator = snapshot.operators[index]
+        level = snapshot.level(operator.level)
+        applied = None if level is None else (level.radius, level.high, level.median)
+        return cls(snapshot.epoch, operator.values, operator.q, applied)
 
 
 def draw_flow(
-    spectra: Sequence[SpectrumAtEpoch],
+    spectra: Sequence[SpectrumAtEpoch] | Any,
     title: str = "",
     remark: str = "",
     width: float | None = None,
     *,
     fig: Figure | SubFigure | None = None,
+    index: int = 0,
 ) -> Figure:
     """Return a picture of the spectra's outlines and the roots' paths in the plane, and of |q| over the epochs.
 
     Parameters
     ----------
-    spectra : sequence of SpectrumAtEpoch
+    spectra : sequence of SpectrumAtEpoch or of Snapshot, or a loaded run with these
         At least two, in the order of their epochs. Without polynomials the extent of the spectrum is drawn instead of
         |q|.
     title : str
@@ -72,6 +84,8 @@ def draw_flow(
         In inches, for print.
     fig : matplotlib.figure.Figure or SubFigure, optional
         An empty figure to draw in, with constrained layout; by default a new one.
+    index : int
+        Of a run or of snapshots: which A, from 0, in the order of the levels.
 
     Returns
     -------
@@ -82,23 +96,22 @@ def draw_flow(
     InputError
         If there are fewer than two spectra.
     """
-    if len(spectra) < 2:
-        raise InputError(f"expected the spectra of at least two epochs, got {len(spectra)}")
+    spectra = _read(spectra, index)
     with style(width):
         is_narrow = width is not None and width < _NARROW
         across = width or 9.2
         figure: Figure | SubFigure = (
-            Figure(figsize=(across, 1.65 * across if is_narrow else 0.48 * across), layout="constrained")
+            Figure(figsize=(across, 1.75 * across if is_narrow else 0.5 * across), layout="constrained")
             if fig is None
             else fig
         )
-        if is_narrow:
-            plane, over_epochs = figure.subplots(2, 1, height_ratios=(1.25, 1))
-        else:
-            plane, over_epochs = figure.subplots(1, 2, width_ratios=(1.1, 1))
+        # A part each, so that its legend is below its axes and their names.
+        parts: Any = figure.subfigures(*((2, 1) if is_narrow else (1, 2)), **_RATIOS[is_narrow])
+        plane, over_epochs = (part.subplots() for part in parts)
         colours = ScalarMappable(Normalize(spectra[0].epoch, spectra[-1].epoch), COLOUR_MAP.reversed())
         _draw_plane(plane, spectra, colours)
-        bar = figure.colorbar(colours, ax=plane, shrink=0.8, pad=0.02)
+        # As high as the axes are drawn.
+        bar = parts[0].colorbar(colours, cax=plane.inset_axes((1.03, 0, 0.05, 1)))
         bar.set_label("epoch")
         bar.ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         if any(spectrum.q is not None for spectrum in spectra):
@@ -109,11 +122,23 @@ def draw_flow(
         over_epochs.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         over_epochs.set_xlim(spectra[0].epoch, spectra[-1].epoch)
         over_epochs.spines[["top", "right"]].set_visible(False)
+        for part, axes in zip(parts, (plane, over_epochs), strict=True):
+            handles, labels = axes.get_legend_handles_labels()
+            part.legend(handles, labels, loc="outside lower center", ncols=2, columnspacing=1.2)
         if title or remark:
             figure.suptitle(wrapped(f"{title}\n{remark}".strip(), across))
     root = plane.get_figure(root=True)
     assert root is not None
     return root
+
+
+def _read(spectra: Any, index: int) -> list[SpectrumAtEpoch]:
+    """Return the spectra of a sequence or a run with their values as arrays."""
+    moments = getattr(spectra, "snapshots", spectra)
+    if len(moments) < 2:
+        raise InputError(f"expected the spectra of at least two epochs, got {len(moments)}")
+    known = [moment if isinstance(moment, SpectrumAtEpoch) else SpectrumAtEpoch.of(moment, index) for moment in moments]
+    return [moment._replace(values=np.asarray(moment.values, dtype=complex)) for moment in known]
 
 
 def _draw_plane(axes: Axes, spectra: Sequence[SpectrumAtEpoch], colours: ScalarMappable) -> None:
@@ -124,7 +149,7 @@ def _draw_plane(axes: Axes, spectra: Sequence[SpectrumAtEpoch], colours: ScalarM
     low, high, top = frame(np.concatenate(shown))
     axes.axhline(0, color=REFERENCE, linewidth=0.4)
     axes.axvline(0, color=REFERENCE, linewidth=0.4)
-    last = spectra[-1].values
+    last = np.asarray(spectra[-1].values)
     every = max(1, -(-len(last) // 4000))
     axes.plot(
         last[::every].real,
@@ -158,7 +183,6 @@ def _draw_plane(axes: Axes, spectra: Sequence[SpectrumAtEpoch], colours: ScalarM
     axes.set_aspect("equal")
     axes.set_xlabel("Re $\\lambda$" + (f"\n{far} of {paths.shape[1]} roots are in the end far outside" if far else ""))
     axes.set_ylabel("Im $\\lambda$")
-    _legend_below(axes, (0.2 if far else 0.14) * _letter_scale(axes))
 
 
 def _outline(values: Complex[np.ndarray, "N"]) -> Complex[np.ndarray, "corners"]:
@@ -190,7 +214,6 @@ def _draw_damping(axes: Axes, spectra: Sequence[SpectrumAtEpoch]) -> None:
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel("$|q|$ of the roots, $|\\mu|$ applied" if applied else "$|q|$ on the spectrum")
-    _legend_below(axes, 0.14 * _letter_scale(axes))
 
 
 def _draw_extent(axes: Axes, spectra: Sequence[SpectrumAtEpoch]) -> None:
@@ -205,18 +228,6 @@ def _draw_extent(axes: Axes, spectra: Sequence[SpectrumAtEpoch]) -> None:
         axes.plot(epochs, [measure(spectrum.values) for spectrum in spectra], line, color=EIGENVALUE, label=label)
     axes.axhline(0, color=REFERENCE, linewidth=0.4)
     axes.set_ylabel("extent of the spectrum")
-    _legend_below(axes, 0.14 * _letter_scale(axes))
-
-
-def _letter_scale(axes: Axes) -> float:
-    """Factor for distances below the axes, where letters take a larger part of a small picture."""
-    figure = axes.get_figure(root=True)
-    return 1.3 if figure is not None and figure.get_figwidth() < _NARROW else 1.0
-
-
-def _legend_below(axes: Axes, distance: float) -> None:
-    """Add a legend below the axes, where it hides nothing."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -distance), ncols=2, columnspacing=1.2)
 
 
 def root_paths(polynomials: Sequence[ResidualPolynomial | None]) -> Complex128[np.ndarray, "epochs roots"]:

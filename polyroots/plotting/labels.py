@@ -39,7 +39,8 @@ def label_ends(axes: Axes, ends: Sequence[End], height: float) -> None:
     to_axes = axes.transScale + axes.transLimits
     places = to_axes.transform([(end.x, end.y) for end in ends])
     inside = np.clip(places, 0, 1)
-    where = spread(inside[:, 1], 1.2 * size / (72 * height))
+    # Beside the axes where there is room for all.
+    where = spread(inside[:, 1], 1.2 * size / (72 * height), (0.0, 1.0))
     for end, (x, y), label in zip(ends, inside, where, strict=True):
         axes.plot(
             [x, 1.0, 1.04],
@@ -55,14 +56,24 @@ def label_ends(axes: Axes, ends: Sequence[End], height: float) -> None:
         axes.text(1.05, label, end.text, color=end.colour, fontsize=size, va="center", transform=axes.transAxes)
 
 
-def spread(positions: Float64[np.ndarray, "n"], gap: float) -> Float64[np.ndarray, "n"]:
+def spread(
+    positions: Float64[np.ndarray, "n"], gap: float, limits: tuple[float, float] | None = None
+) -> Float64[np.ndarray, "n"]:
     """Return the positions moved apart to distances of at least `gap`, with the least sum of squared moves.
+
+    With limits they stay within these if there is room for all.
 
     >>> print(spread(np.array([0.0, 1.0, 1.0]), 0.5))
     [0.   0.75 1.25]
+    >>> print(spread(np.array([0.0, 1.0, 1.0]), 0.25, (0, 1)))
+    [0.   0.75 1.  ]
     """
     order = np.argsort(positions, kind="stable")
     steps = gap * np.arange(len(positions))
     moved = np.empty(len(positions))
-    moved[order] = isotonic_regression(positions[order] - steps).x + steps
+    shifted = isotonic_regression(positions[order] - steps).x
+    if limits is not None and limits[0] + steps[-1] <= limits[1]:
+        # The best bounded solution of isotonic regression is the unbounded one, clipped.
+        shifted = np.clip(shifted, limits[0], limits[1] - steps[-1])
+    moved[order] = shifted + steps
     return moved

@@ -9,9 +9,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap, Normalize, TwoSlopeNorm, to_hex
 
 # Eigenvalues, which are dark blue, show on all of these; orange and blue are distinct with colour blindness.
-_BELOW = LinearSegmentedColormap.from_list("damped", ["#3474b4", "#86b3dc", "#dbe9f5"])
+_BELOW = LinearSegmentedColormap.from_list("damped", ["#2f6fae", "#86b3dc", "#eaf2fa"])
 _ABOVE = LinearSegmentedColormap.from_list("amplified", ["#fdebd0", "#f2ae55", "#bf6a12"])
-_BOTH = ListedColormap([*_BELOW(np.linspace(0, 1, 256)), *_ABOVE(np.linspace(0, 1, 256))], "magnitude")
+_BOTH = ListedColormap([*_BELOW(np.linspace(0, 0.9, 256)), *_ABOVE(np.linspace(0, 1, 256))], "magnitude")
 # Of a surface that hardly exceeds 1, only the palest orange is used.
 _LEAST_ABOVE = 2.0
 
@@ -39,7 +39,8 @@ def band_colours(bounds: Sequence[float]) -> list[str]:
     # A band that contains 1 has the colour of the larger part on a logarithmic scale.
     middles = np.sqrt(np.array([bounds[0] / 2, *bounds]) * np.array([*bounds, 2 * bounds[-1]]))
     count = int((middles <= 1).sum())
-    below = _BELOW(np.linspace(0, 0.85, count) if count > 1 else np.array([0.4] * count))
+    palest = 0.8 if count < len(middles) else 1.0
+    below = _BELOW(np.linspace(0, palest, count) if count > 1 else np.array([0.4] * count))
     above = _ABOVE(np.linspace(0.25, 1, max(len(middles) - count, 3))[: len(middles) - count])
     return [to_hex(colour) for colour in (*below, *above)]
 

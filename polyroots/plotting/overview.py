@@ -68,7 +68,7 @@ def draw_overview(
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
         reach = max((abs(x) for layer in layers for x in _numbers(layer)), default=1.0)
         if reach >= 0.5:
-            axes.axvline(1, color=REFERENCE, linewidth=0.8, linestyle="--", label="1")
+            axes.axvline(1, color=REFERENCE, linewidth=0.8, linestyle="--")
         labelled: set[str] = set()
 
         def label(text: str) -> str | None:
@@ -99,7 +99,7 @@ def draw_overview(
         axes.set_ylim(len(layers) - 0.4, -0.6)
         axes.grid(axis="y", color=REFERENCE, alpha=0.15, linewidth=0.5)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel("value")
+        axes.set_xlabel("eigenvalues, spectral radius and spectral norm")
         if title:
             axes.set_title(title.replace("$", r"\$"))
         add_legend(figure if ax is None else axes, 3)

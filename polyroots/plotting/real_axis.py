@@ -73,7 +73,8 @@ def draw_curves(
     """Draw curves over the interval of some real values, marks at these on the axis, roots, and the band |q| <= 1."""
     margin = 0.06 * float(np.ptp(values))
     left, right = min(float(values.min()), 0.0) - margin, max(float(values.max()), 0.0) + margin
-    t = np.linspace(left, right, 801)
+    inside = roots[(roots >= left) & (roots <= right)]
+    t = _abscissae(left, right, inside)
     axes.axhspan(-1, 1, color=REFERENCE, alpha=0.1, linewidth=0, label="$|q| \\leq 1$")
     axes.axhline(0, color=REFERENCE, linewidth=0.4)
     for curve in curves:
@@ -90,7 +91,6 @@ def draw_curves(
         rasterized=True,
         label=label,
     )
-    inside = roots[(roots >= left) & (roots <= right)]
     axes.plot(
         inside,
         np.zeros(len(inside)),
@@ -103,3 +103,12 @@ def draw_curves(
     )
     axes.set_xlim(left, right)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _abscissae(left: float, right: float, roots: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "m"]:
+    """Return where curves are evaluated: evenly, and around 0 and each root at the distances at which blocks change."""
+    # Beside a root near 0, q goes through the picture within a small part of its width.
+    scales = np.append(np.abs(roots), right - left)
+    near = np.outer(np.unique(scales), np.linspace(-3, 3, 121)).ravel()
+    t = np.unique(np.concatenate([np.linspace(left, right, 801), near, roots]))
+    return t[(left <= t) & (t <= right)]
