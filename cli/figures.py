@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from polyroots_cli.help import GroupedCommand
 from polyroots_cli.options import seed_option, usage_errors, was_given
-from polyroots_cli.types import DIRECTORY, FILE, Whole
+from polyroots_cli.types import DIRECTORY, FILE, Letters, Number, Whole
 from polyroots_cli.values import FIGURES, STRATEGIES, one_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ _NEEDS = {
     cls=GroupedCommand,
     sections={
         "Input": ("run", "checkpoint", "level", "study", "strategy", "degree", "seed"),
-        "Output": ("only", "out", "width", "redraw", "numbers"),
+        "Output": ("only", "out", "redraw", "numbers"),
+        "Print": ("width", "height", "font", "no_title"),
     },
 )
 @click.option(
@@ -62,6 +64,9 @@ _NEEDS = {
     show_default=True,
     help="Columns of a paper: 3.4 or 7 inches.",
 )
+@click.option("--height", type=Number(0.5, 20), help="Of the pictures, in inches. [default: a height for each]")
+@click.option("--font", type=Letters(), help="Letters: serif, sans-serif, or an installed font; points such as :8.")
+@click.option("--no-title", is_flag=True, help="Leave titles to captions; names of panels stay.")
 @click.option("--redraw", is_flag=True, help="Draw again from the data in --out, without computing anything.")
 @seed_option("Of random numbers: A, a right-hand side.")
 @click.option("--numbers", is_flag=True, help="Print what the figures show, such as max|q|, as well.")
@@ -75,6 +80,9 @@ def figures(  # noqa: PLR0913 - click passes each option by its name
     degree: int,
     strategy: str | None,
     width: str,
+    height: float | None,
+    font: tuple[str, float | None] | None,
+    no_title: bool,
     redraw: bool,
     seed: int,
     numbers: bool,
@@ -102,8 +110,10 @@ def figures(  # noqa: PLR0913 - click passes each option by its name
       polyroots figures --only flow --only spectra --run runs/first --out figures
       polyroots figures --redraw --width one --out figures
     """
+    name, points = font or (None, None)
+    settings = {"height": height, "font": name, "points": points, "has_title": not no_title}
     if redraw:
-        _redraw(only, out, width)
+        _redraw(only, out, width, settings)
         return
     chosen = _chosen(only, {"run": run, "network": run or checkpoint, "study": study, "": True})
     _require_used_options(chosen)
@@ -111,18 +121,31 @@ def figures(  # noqa: PLR0913 - click passes each option by its name
         raise click.UsageError("--seed draws a fresh A, --checkpoint and --run bring one; leave one of them out.")
     request = _request(checkpoint, run, study, level=level, degree=degree, strategy=strategy, seed=seed)
     _require_used_degree(chosen, request)
-    _draw(chosen, request, out, width, leave_out=not only, numbers=numbers)
+    with _printing(settings):
+        _draw(chosen, request, out, width, leave_out=not only, numbers=numbers)
 
 
-def _redraw(only: tuple[str, ...], out: Path, width: str) -> None:
+@contextmanager
+def _printing(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Draw with the letters and the height of the options."""
+    from polyroots.plotting import printing
+
+    with ExitStack() as stack:
+        with usage_errors():
+            stack.enter_context(printing(**settings))
+        yield
+
+
+def _redraw(only: tuple[str, ...], out: Path, width: str, settings: Mapping[str, Any]) -> None:
     """Draw the pictures in a directory again from their data."""
     from polyroots_figures import redraw
 
     _require_names(only)
     for _, option in _given_options():
         raise click.UsageError(f"--redraw draws stored data again; leave {option} out, which determines new data.")
-    for written in redraw(out, only, width):
-        _say(written, numbers=False)
+    with _printing(settings):
+        for written in redraw(out, only, width):
+            _say(written, numbers=False)
 
 
 def _require_names(names: tuple[str, ...]) -> None:

@@ -154,6 +154,22 @@ class Root(Value):
         return root
 
 
+class Letters(Value):
+    """A family of letters, which may have a size in points."""
+
+    name = "NAME[:POINTS]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float | None]:
+        """Return the family and the size."""
+        if isinstance(value, tuple):
+            return value
+        name, _, points = str(value).partition(":")
+        size = float(points) if re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", points) else 0.0
+        if not name or (points and not 1 <= size <= 40):
+            self.fail(f"expected a font such as serif or 'Times New Roman:8', got {quoted(value)}", param, ctx)
+        return name, size or None
+
+
 class Sweeps(Value):
     """Numbers of smoothing steps before and after a coarse-grid correction."""
 

@@ -19,7 +19,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from polyroots.models import Network, PolyStep, Step, build
-from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, style, wrapped
+from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, new_figure, style
 from polyroots.text import count_of
 from polyroots_figures.request import Computed, Request
 
@@ -80,12 +80,11 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     rows = -(-len(panels) // columns)
     depth = max(sum(_height(group) + _GAP for group in panel["groups"]) for panel in panels)
     with style(width):
-        figure = Figure(figsize=(width, rows * (0.22 * depth + 0.8) + 0.35), layout="constrained")
         title = (
             f"Convolutions on resolution {data['level']} in their order (batch norm and ReLU left out): "
             "one colour is one weight tensor"
         )
-        figure.suptitle(wrapped(title, width))
+        figure = new_figure(width, rows * (0.22 * depth + 0.8) + 0.1, title)
         for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).ravel(), panels, strict=True):
             _draw_panel(axes, panel, depth)
     return {"": figure}

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, style
+from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, print_height, style
 from polyroots_figures.request import Computed, Request
 
 # As in Figure 1.
@@ -25,7 +25,7 @@ def compute(request: Request) -> list[Computed]:
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     """Draw the schematic."""
     del data
-    height = 2.5
+    height = print_height(2.5)
     with style(width):
         figure = Figure(figsize=(width, height))
         # Coordinates are in inches, so that boxes have room for their text at any width.

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from polyroots.errors import InputError
-from polyroots.plotting import COLOURS, WIDTHS, Curve, draw_curves, style, wrapped
+from polyroots.plotting import COLOURS, WIDTHS, Curve, draw_curves, new_figure, style, titled, wrapped
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import select_roots
 from polyroots.spectra import Convolution, Spectrum, eigenvalues_of
@@ -65,21 +65,22 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     beside = width <= WIDTHS["one"] and len(rows) > 1
     columns = len(rows) if beside else 2 if width <= WIDTHS["one"] else 4
     with style(width):
-        figure = Figure(layout="constrained")
-        if beside:
-            figure.suptitle(", ".join(dict.fromkeys(row["shape"] for row in rows)))
+        lines = len(rows[0]["choices"]) if beside else sum(-(-len(row["choices"]) // columns) for row in rows)
+        each, more = (0.92, 1.1) if beside else (1.35, 0.4 + 0.35 * len(rows))
+        shapes = ", ".join(dict.fromkeys(row["shape"] for row in rows))
+        figure = new_figure(width, each * lines + more, shapes if beside else "")
         titles = [
-            wrapped(row["title"], width / columns) if beside else wrapped(f"{row['title']}, {row['shape']}", width)
+            wrapped(row["title"], width / columns)
+            if beside
+            else wrapped(f"{row['title']}{titled(', ' + row['shape'])}", width)
             for row in rows
         ]
         # Any: matplotlib types the result as a union.
         parts: Any = figure.subfigures(*((1, columns) if beside else (len(rows), 1)), squeeze=False).ravel()
-        lines = 0
         for part, row, title in zip(parts, rows, titles, strict=True):
             part.suptitle(title)
             across = 1 if beside else columns
             down = -(-len(row["choices"]) // across)
-            lines += down
             axes_of: Any = part.subplots(down, across, sharex=True, sharey=True, squeeze=False)
             for axes, choice in zip(axes_of.ravel(), row["choices"], strict=True):
                 _draw_choice(axes, row["values"], choice)
@@ -87,8 +88,6 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
                 axes.set_xlabel("$\\lambda$")
             if not beside or part is parts[0]:
                 part.supylabel("$q_2$ and blocks", fontsize="medium")
-        each, more = (0.92, 1.25) if beside else (1.35, 0.4 + 0.35 * len(rows))
-        figure.set_size_inches(width, each * (lines / columns if beside else lines) + more)
         handles, labels = parts[0].axes[0].get_legend_handles_labels()
         # The product is drawn first.
         order = [0, 2, 3, 1, *range(4, len(handles))]

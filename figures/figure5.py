@@ -14,7 +14,18 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from polyroots.errors import FileError
-from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, End, label_ends, spread, style, wrapped
+from polyroots.plotting import (
+    COLOURS,
+    REFERENCE,
+    WIDTHS,
+    End,
+    label_ends,
+    new_figure,
+    print_height,
+    spread,
+    style,
+    wrapped,
+)
 from polyroots.study import results_of, series_of
 from polyroots.text import count_of, listed
 from polyroots_figures.request import Computed, Request
@@ -78,7 +89,10 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     lines = sum(1 + int(len(label) / (14 * width)) for label in labels) / columns if has_legend else 0
     below = 0.6 + 0.14 * lines
     with style(width):
-        figure = Figure(figsize=(width, height + below + (0.15 if width <= WIDTHS["one"] else 0)), layout="constrained")
+        # An unescaped dollar sign would begin a formula.
+        name = data["data"].replace("$", r"\$")
+        natural = height + below + (0.15 if width <= WIDTHS["one"] else 0) - 0.15
+        figure = new_figure(width, natural, f"{name}, after the last epoch")
         axes = figure.add_subplot()
         weights = np.array([point["weights"] for series in data["series"] for point in series["points"]], dtype=float)
         samples = [100 * point["accuracies"] for series in data["series"] for point in series["points"]]
@@ -122,13 +136,10 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         at_axis = ", where a grey area meets the axis" if is_moved else ""
         axes.set_xlabel(wrapped(f"weights{at_axis}\n{_caption(data['series'])}", 0.85 * width))
         axes.set_ylabel("test accuracy in %")
-        # An unescaped dollar sign would begin a formula.
-        name = data["data"].replace("$", r"\$")
-        figure.suptitle(wrapped(f"{name}, after the last epoch", width))
         if has_legend:
             figure.legend(loc="outside lower center", ncols=columns)
         else:
-            label_ends(axes, ends, height)
+            label_ends(axes, ends, height + print_height(natural) - natural)
     return {"": figure}
 
 

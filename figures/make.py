@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,8 +156,15 @@ def redraw(out: Path, names: Collection[str] = (), width: str = "two") -> Iterat
 
 
 def _save(pictures: Mapping[str, Figure], stem: Path) -> list[Path]:
-    return [
-        path
-        for suffix, figure in pictures.items()
-        for path in save_figure(figure, stem.with_name(f"{stem.name}{suffix}"), FORMATS)
-    ]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*sizes collapsed to zero", category=UserWarning)
+        try:
+            return [
+                path
+                for suffix, figure in pictures.items()
+                for path in save_figure(figure, stem.with_name(f"{stem.name}{suffix}"), FORMATS)
+            ]
+        except UserWarning as error:
+            raise InputError(
+                f"{stem.name} has no room for its axes beside its words: choose a larger height or smaller letters"
+            ) from error

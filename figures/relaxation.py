@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from polyroots.errors import FileError
-from polyroots.plotting import COLOURS, REFERENCE, style, wrapped
+from polyroots.plotting import COLOURS, REFERENCE, new_figure, style, wrapped
 from polyroots.study import Result, results_of, series_of
 from polyroots.text import count_of
 from polyroots.training import load_run
@@ -80,7 +80,9 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     columns = max(1, int(width / (0.075 * max(map(len, labels)) + 0.45)))
     lines = sum(1 + int(len(label) / (14 * width)) for label in labels) / columns
     with style(width):
-        figure = Figure(figsize=(width, 3.2 + 0.16 * lines), layout="constrained")
+        # An unescaped dollar sign would begin a formula.
+        name = data["data"].replace("$", r"\$")
+        figure = new_figure(width, 3.05 + 0.16 * lines, f"{name}, after the last epoch")
         axes = figure.add_subplot()
         colours: dict[str, str] = {}
         for index, series in enumerate(curves):
@@ -101,9 +103,6 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             f"weight w of the relaxation; filled: chosen by a bound\nmean and standard deviation of {seeds}"
         )
         axes.set_ylabel("test accuracy in %")
-        # An unescaped dollar sign would begin a formula.
-        name = data["data"].replace("$", r"\$")
-        figure.suptitle(wrapped(f"{name}, after the last epoch", width))
         figure.legend(loc="outside lower center", ncols=columns)
     return {"": figure}
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from polyroots.errors import PolyrootsError
-from polyroots.plotting import REFERENCE, STRATEGY_LINES, WIDTHS, End, label_ends, style, wrapped
+from polyroots.plotting import REFERENCE, STRATEGY_LINES, WIDTHS, End, label_ends, new_figure, print_height, style
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import STRATEGIES, high_frequency_part, options_of, select_roots
 from polyroots.spectra import Convolution, Spectrum, eigenvalues_of, linear_operator
@@ -67,8 +67,10 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     is_small = width <= WIDTHS["one"]
     height = 2.5
     with style(width):
-        figure = Figure(figsize=(width, 2 * height + 1.3 if is_small else height + 0.8), layout="constrained")
-        figure.suptitle(wrapped(data["title"], width))
+        natural = 2 * height + 1.15 if is_small else height + 0.65
+        figure = new_figure(width, natural, data["title"])
+        # That of the axes beside which the names stand.
+        height += (print_height(natural) - natural) / (2 if is_small else 1) - 0.35
         axes_of = figure.subplots(2, 1) if is_small else figure.subplots(1, 2)
         for axes, panel in zip(axes_of, data["panels"], strict=True):
             _draw_panel(axes, panel, height)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from polyroots.errors import InputError
-from polyroots.plotting import EIGENVALUE, REFERENCE, ROOT, START, WIDTHS, frame, hull, style, wrapped
+from polyroots.plotting import EIGENVALUE, REFERENCE, ROOT, START, WIDTHS, frame, hull, new_figure, style
 from polyroots.text import count_of
 from polyroots.training import Snapshot
 from polyroots_figures.request import Computed, Request
@@ -77,10 +77,9 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     across = width / (2 if is_small else 4)
     with style(width):
         down = across + (0.25 if len(moments) > 1 else 0.1)
-        size = (max(across * columns, 2.6), rows * down + 0.95)
-        figure = Figure(figsize=size, layout="constrained")
+        total = max(across * columns, 2.6)
         title = f"Spectra of the convolutions $A$ of {data['title']}\n{data['remark']}".rstrip()
-        figure.suptitle(wrapped(title, size[0]))
+        figure = new_figure(total, rows * down + 0.6, title)
         axes_of = figure.subplots(rows, columns, squeeze=False)
         panels = [(level, when) for level in levels for when in moments]
         if len(moments) > 1 and not is_small:
@@ -107,7 +106,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             named.values(),
             named.keys(),
             loc="outside lower center",
-            ncols=2 if size[0] < _NARROW else len(named),
+            ncols=2 if total < _NARROW else len(named),
             columnspacing=1.2,
         )
     return {"": figure}

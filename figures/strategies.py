@@ -19,8 +19,8 @@ from polyroots.plotting import (
     draw_bands,
     fill,
     hull,
+    new_figure,
     style,
-    wrapped,
 )
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.spectra import Convolution
@@ -79,13 +79,12 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     best = min(largest, default=1.0)
     bounds = bounds_between(best / 10, min(max(largest, default=1.0), 200 * best))
     with style(width):
-        panels = lines * (width / columns + 0.3) + 0.4
+        panels = lines * (width / columns + 0.3) + 0.1
         ranking = 0.12 * len(rows) + 0.7
-        figure = Figure(figsize=(width, panels + ranking), layout="constrained")
+        figure = new_figure(width, panels + ranking, f"{data['title']}, {data['shape']}")
         # Any: matplotlib types the result as a union.
         parts: Any = figure.subfigures(2, 1, height_ratios=(panels, ranking))
         above, below = parts
-        above.suptitle(wrapped(f"{data['title']}, {data['shape']}", width))
         axes_of = above.subplots(lines, columns, squeeze=False).ravel()
         bands = None
         for axes, row in zip(axes_of, rows, strict=False):

@@ -7,6 +7,7 @@ from polyroots.plotting.labels import End, label_ends, spread
 from polyroots.plotting.magnitude import band_colours, magnitude_colours, sampled
 from polyroots.plotting.overview import LayerExtent, draw_overview
 from polyroots.plotting.plane import draw_spectrum, frame
+from polyroots.plotting.printing import print_height, printing, titled
 from polyroots.plotting.real_axis import Curve, draw_curves, draw_real
 from polyroots.plotting.style import (
     COLOUR_MAP,
@@ -17,7 +18,9 @@ from polyroots.plotting.style import (
     START,
     STRATEGY_LINES,
     WIDTHS,
+    lines_of,
     new_axes,
+    new_figure,
     save_figure,
     style,
     wrapped,
@@ -53,11 +56,16 @@ __all__ = [
     "frame",
     "hull",
     "label_ends",
+    "lines_of",
     "magnitude_colours",
     "new_axes",
+    "new_figure",
+    "print_height",
+    "printing",
     "sampled",
     "save_figure",
     "spread",
     "style",
+    "titled",
     "wrapped",
 ]

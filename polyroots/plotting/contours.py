@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 
 from polyroots.plotting.magnitude import band_colours
 from polyroots.plotting.plane import add_legend, frame
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas, wrapped
+from polyroots.plotting.printing import titled
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas, lines_of, wrapped
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.text import count_of
 
@@ -73,6 +74,7 @@ def draw_contours(
     'one root'
     """
     values = np.asarray(spectrum, dtype=complex)
+    title = titled(title)
     every = max(1, -(-len(values) // max_points))
     others = np.empty(0, dtype=complex) if chosen is None else values[~chosen][::every]
     damped = values if chosen is None else values[chosen]
@@ -85,8 +87,7 @@ def draw_contours(
     # Across two columns it would fill the page.
     across = min(width or 5.6, _WIDEST)
     # Inches for title and legend, and for the colour bar.
-    lines = wrapped(title, across).count("\n") + bool(title)
-    around = (1.0 if width is None else 0.72) + 0.16 * lines + 0.2 * (chosen is not None)
+    around = (1.0 if width is None else 0.72) + 0.16 * lines_of(wrapped(title, across)) + 0.2 * (chosen is not None)
     beside = (1.1 if width is None else 0.85) + 0.095 * across
     with canvas(ax, (across, (across - beside) * 2 * top / (high - low) + around), width) as (figure, axes):
         bounds = _bounds(float(np.abs(q(damped)).max()))

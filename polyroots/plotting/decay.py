@@ -7,6 +7,7 @@ from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from polyroots.plotting.printing import titled
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, canvas
 
 
@@ -37,6 +38,6 @@ def draw_singular_values(sigma: Float64[np.ndarray, "N"], title: str = "", *, ax
         zeros = len(sigma) - len(shown)
         axes.set_xlabel(f"rank / {len(sigma):,}" + (f"; {zeros:,} are zero to rounding" if zeros else ""))
         axes.set_ylabel("singular value")
-        if title:
+        if titled(title):
             axes.set_title(title)
     return figure

@@ -17,7 +17,8 @@ from scipy.optimize import linear_sum_assignment
 
 from polyroots.errors import InputError
 from polyroots.plotting.plane import frame
-from polyroots.plotting.style import COLOUR_MAP, COLOURS, EIGENVALUE, REFERENCE, ROOT, style, wrapped
+from polyroots.plotting.printing import titled
+from polyroots.plotting.style import COLOUR_MAP, COLOURS, EIGENVALUE, REFERENCE, ROOT, new_figure, style, wrapped
 from polyroots.plotting.surface import hull
 from polyroots.polynomials import ResidualPolynomial
 
@@ -100,11 +101,10 @@ def draw_flow(
     with style(width):
         is_narrow = width is not None and width < _NARROW
         across = width or 9.2
-        figure: Figure | SubFigure = (
-            Figure(figsize=(across, 1.75 * across if is_narrow else 0.5 * across), layout="constrained")
-            if fig is None
-            else fig
-        )
+        lines = f"{title}\n{remark}".strip()
+        figure = new_figure(across, 1.6 * across if is_narrow else 0.45 * across, lines) if fig is None else fig
+        if fig is not None and titled(lines):
+            figure.suptitle(wrapped(lines, across))
         # A part each, so that its legend is below its axes and their names.
         parts: Any = figure.subfigures(*((2, 1) if is_narrow else (1, 2)), **_RATIOS[is_narrow])
         plane, over_epochs = (part.subplots() for part in parts)
@@ -125,8 +125,6 @@ def draw_flow(
         for part, axes in zip(parts, (plane, over_epochs), strict=True):
             handles, labels = axes.get_legend_handles_labels()
             part.legend(handles, labels, loc="outside lower center", ncols=2, columnspacing=1.2)
-        if title or remark:
-            figure.suptitle(wrapped(f"{title}\n{remark}".strip(), across))
     root = plane.get_figure(root=True)
     assert root is not None
     return root

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from polyroots.plotting.plane import add_legend
+from polyroots.plotting.printing import titled
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas
 
 # Letters of a layer's name that leave room for the picture. A longer name is cut at its beginning, as its end
@@ -100,7 +101,7 @@ def draw_overview(
         axes.grid(axis="y", color=REFERENCE, alpha=0.15, linewidth=0.5)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("eigenvalues, spectral radius and spectral norm")
-        if title:
+        if titled(title):
             axes.set_title(title.replace("$", r"\$"))
         add_legend(figure if ax is None else axes, 3)
     return figure

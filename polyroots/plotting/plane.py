@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
+from polyroots.plotting.printing import titled
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas
 
 # More points than this hide each other: their density is drawn instead.
@@ -87,7 +88,7 @@ def draw_spectrum(
         axes.set_aspect("equal")
         axes.set_xlabel("Re $\\lambda$" + (f"\n{remark}" if remark else ""))
         axes.set_ylabel("Im $\\lambda$")
-        if title:
+        if titled(title):
             axes.set_title(title)
         add_legend(figure if ax is None else axes, 2)
     return figure

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from polyroots.plotting.plane import add_legend
+from polyroots.plotting.printing import titled
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas
 
 # Marks of more eigenvalues would merge to a bar.
@@ -57,7 +58,7 @@ def draw_real(spectrum: ArrayLike, q: Any, title: str = "", *, ax: Axes | None =
         axes.set_ylim(*(np.array([-1, 1]) * min(_HIGHEST, max(1.2, 1.05 * peak))))
         axes.set_xlabel("$\\lambda$")
         axes.set_ylabel("$q(\\lambda)$")
-        if title:
+        if titled(title):
             axes.set_title(title)
         add_legend(figure if ax is None else axes, 2)
     return figure

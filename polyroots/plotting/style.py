@@ -19,6 +19,7 @@ from matplotlib.text import Text
 
 from polyroots.escaping import CELL_WIDTH, shown
 from polyroots.files import replacing
+from polyroots.plotting.printing import letters, print_height, titled
 
 #: Of |q|: perceptually uniform and readable with colour blindness; without the darkest part, on which eigenvalues
 #: would not show.
@@ -70,9 +71,9 @@ _PRINTED, _SHOWN = 7.5, 9.0
 @contextmanager
 def style(width: float | None = None) -> Iterator[None]:
     """Apply the project's settings of matplotlib; with a width, in inches, those for print."""
-    size = _SHOWN if width is None else _PRINTED
-    settings: dict[Any, Any] = {
-        "font.size": size,
+    settings: dict[Any, Any] = letters(_SHOWN if width is None else _PRINTED)
+    size = settings["font.size"]
+    settings |= {
         "axes.labelsize": size,
         "axes.titlesize": size + 1 if width is None else size,
         "figure.titlesize": size + 1 if width is None else size + 0.5,
@@ -84,7 +85,6 @@ def style(width: float | None = None) -> Iterator[None]:
         "xtick.major.width": 0.6,
         "ytick.major.width": 0.6,
         "lines.linewidth": 1.2,
-        "mathtext.fontset": "dejavusans",
         # Journals refuse type 3 fonts: TrueType in PDF, outlines in SVG.
         "pdf.fonttype": 42,
         "svg.fonttype": "path",
@@ -113,8 +113,33 @@ def canvas(ax: Axes | None, size: tuple[float, float], width: float | None = Non
         yield figure, ax
         return
     with style(width):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=(size[0], print_height(size[1])), layout="constrained")
         yield figure, figure.add_subplot()
+
+
+def new_figure(width: float, height: float, title: str = "") -> Figure:
+    """Return a figure with a title.
+
+    Parameters
+    ----------
+    width, height : float
+        In inches; the height is that without a title.
+    title : str
+    """
+    lines = wrapped(titled(title), width)
+    size = mpl.rcParams["figure.titlesize"]
+    figure = Figure(
+        figsize=(width, print_height(height + lines_of(lines) * 1.25 * size / 72)),
+        layout="constrained",
+    )
+    if lines:
+        figure.suptitle(lines)
+    return figure
+
+
+def lines_of(title: str) -> int:
+    """Return the number of lines of a title."""
+    return len(title.splitlines())
 
 
 def new_axes(*, in_space: bool = False) -> Axes:

@@ -23,7 +23,8 @@ from scipy.spatial import ConvexHull, QhullError
 
 from polyroots.errors import InputError
 from polyroots.plotting.magnitude import magnitude_colours
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style, wrapped
+from polyroots.plotting.printing import print_height, titled
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, lines_of, style, wrapped
 from polyroots.polynomials import ResidualPolynomial
 
 _RADII, _ANGLES = 160, 361
@@ -42,7 +43,6 @@ def draw_surface(
     title: str = "",
     max_points: int = 4000,
     width: float | None = None,
-    height: float | None = None,
     *,
     fig: Figure | SubFigure | None = None,
     ax: Axes | None = None,
@@ -62,8 +62,6 @@ def draw_surface(
         An even subset of this size is drawn of more eigenvalues; the hull is that of all.
     width : float, optional
         In inches, for print, with letters of the size that they have on paper.
-    height : float, optional
-        In inches; by default such that the picture is filled.
     fig : matplotlib.figure.Figure or SubFigure, optional
         An empty figure to draw in; by default a new one.
     ax : three-dimensional Axes, optional
@@ -95,9 +93,9 @@ def draw_surface(
     with nullcontext() if ax is not None else style(width):
         across = min(width or 6.4, _WIDEST if width else 6.4)
         is_small = across < _SMALL
-        lines = wrapped(title, across)
-        size = (across, height or (0.84 if is_small else 0.68) * across + 0.14 * (lines.count("\n") + bool(title)))
-        figure = fig or (Figure(figsize=size) if ax is None else ax.figure)
+        lines = wrapped(titled(title), across)
+        height = print_height((0.84 if is_small else 0.68) * across + 0.14 * lines_of(lines))
+        figure = fig or (Figure(figsize=(across, height)) if ax is None else ax.figure)
         name = f"$|q_{{{len(q.roots)}}}(\\lambda)|$"
         axes: Any = _add_axes(figure) if ax is None else ax
         _set_limits(axes, boundary, (floor, top))
@@ -132,7 +130,7 @@ def draw_surface(
         if ax is not None:
             axes.legend(handles=handles, loc="upper left", fontsize="small")
             figure.colorbar(colours, ax=axes, shrink=0.6, pad=0.14, label=name)
-            if title:
+            if lines:
                 axes.set_title(title)
         else:
             _arrange(figure, axes, lines, handles, colours, is_small=is_small)
@@ -293,7 +291,7 @@ def _arrange(
     top = height - 0.04
     if title:
         figure.suptitle(title, y=1 - 0.04 / height, va="top")
-        top -= 0.16 * (title.count("\n") + 1)
+        top -= 0.16 * lines_of(title)
     legend = figure.legend(
         handles=handles,
         loc="upper left",
@@ -328,6 +326,12 @@ def _fill(axes: Any, room: Bbox) -> None:
         ends = Bbox.union([*parts, _extent(axes)]).get_points() / root.dpi
         step = float((room.size / np.ptp(ends, axis=0)).min())
         shift = room.get_points().mean(axis=0) - ends.mean(axis=0)
+    # Axes in the square around the box: matplotlib takes larger ones for a part of the picture.
+    box, parent = _extent(axes), axes.figure.bbox
+    side = 1.01 * max(box.width, box.height)
+    centre = (box.get_points().mean(axis=0) - parent.get_points()[0]) / parent.size
+    axes.set_box_aspect(_BOX, zoom=zoom * min(axes.bbox.size) / side)
+    axes.set_position([*(centre - 0.5 * side / parent.size), *(side / parent.size)])
     for artist in artists:
         artist.set_visible(True)
 
