@@ -66,8 +66,10 @@ def test_figure_5_has_mean_and_spread_of_each_network(study: Path) -> None:
         assert axes.get_xscale() == "log"
         assert {text.get_text() for text in axes.texts} == {"q2", "q4"}
         assert "some digits, after the last epoch" in texts(figure)
-        assert axes.get_xlabel() == "weights\nmean and standard deviation of 2 to 3 seeds"
-        seeds = sorted(y for line in axes.lines if line.get_marker() == "." for y in np.asarray(line.get_ydata()))
+        name = axes.get_xlabel().replace("\n", " ")
+        assert name == "weights mean and standard deviation of 2 to 3 seeds; rings: single seeds"
+        rings = [line for line in axes.lines if line.get_marker() == "o" and line.get_markerfacecolor() == "none"]
+        seeds = sorted(y for line in rings for y in np.asarray(line.get_ydata()))
         expected = [100 * a for points in series.values() for point in points for a in point["accuracies"]]
         assert seeds == pytest.approx(sorted(expected))
         for container, name in zip(axes.containers, series, strict=True):
@@ -200,6 +202,7 @@ def test_points_that_would_cover_each_other_stand_side_by_side(study: Path) -> N
             assert f"{weights:,} to {weights + 1:,}" in texts(figure)
         assert "where a grey area meets the axis" in axes.get_xlabel()
         # The areas narrow to the weights of their points.
-        for area, index in zip(axes.patches, range(2), strict=True):
+        areas: Any = axes.patches
+        for area, index in zip(areas, range(2), strict=True):
             at_axis = [x for x, y in area.get_xy() if y == 0]
             assert sorted(set(at_axis)) == [points[name][index]["weights"] for name in ("q2", "q4")]

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from mpl_toolkits.mplot3d import Axes3D, proj3d
 from numpy.typing import NDArray
+from pictures import require_colours_enclose, require_nothing_is_cut, texts
 
 import polyroots as pr
-from polyroots.plotting import draw_contours, draw_spectrum, draw_surface
+from polyroots.plotting import Curve, band_colours, draw_contours, draw_curves, draw_spectrum, draw_surface
+from polyroots.plotting.contours import _bounds
 from polyroots.plotting.labels import End, label_ends, spread
 from polyroots.plotting.surface import _hidden, _inside, _toward_eye, fill, hull
 from polyroots.spectra import Spectrum
@@ -22,10 +24,6 @@ from polyroots.spectra import Spectrum
 @pytest.fixture
 def Lambda(rng: np.random.Generator) -> Spectrum:
     return pr.eigenvalues(rng.standard_normal((6, 6, 3, 3)) / 8, 8)
-
-
-def texts(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(Text)]
 
 
 def test_surface_has_axes_points_and_roots(Lambda: Spectrum) -> None:
@@ -219,6 +217,76 @@ def test_contours_show_the_roots_the_level_one_and_every_eigenvalue(rng: np.rand
             np.testing.assert_allclose(np.abs(q(path.vertices[:, 0] + 1j * path.vertices[:, 1])), level, rtol=0.1)
     one = axes.collections[-1].get_paths()[0].vertices
     assert np.abs(np.abs(q(one[:, 0] + 1j * one[:, 1])) - 1).max() < 0.02
+
+
+def test_the_line_one_is_closed(Lambda: Spectrum) -> None:
+    """It encloses the lobes around the extreme roots, which reach beyond the eigenvalues."""
+    q = pr.ResidualPolynomial(pr.select_roots(Lambda))
+    axes: Any = draw_contours(Lambda, q).axes[0]
+    one = np.concatenate([path.vertices for path in axes.collections[-1].get_paths()])
+    (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert low < one[:, 0].min() < Lambda.min_real
+    assert Lambda.max_real < one[:, 0].max() < high
+    assert bottom < one[:, 1].min() < one[:, 1].max() < top
+
+
+@given(st.floats(-12, 12))
+def test_bands_enclose_the_largest_value(exponent: float) -> None:
+    largest = 10**exponent
+    bounds = _bounds(largest)
+    assert 0.999 * largest <= bounds[-1]
+    assert list(bounds) == sorted(set(bounds))
+    assert len(band_colours(bounds)) == len(bounds) + 1
+    # Blue has more blue than red, orange the other way round.
+    for low, high, colour in zip(
+        (bounds[0] / 2, *bounds), (*bounds, 2 * bounds[-1]), band_colours(bounds), strict=True
+    ):
+        red, _, blue = to_rgb(colour)
+        if high <= 1 or low >= 1:
+            assert (blue > red) == (high <= 1)
+
+
+def test_roots_outside_of_the_box_are_counted(rng: np.random.Generator) -> None:
+    values = 1 + 0.3 * (rng.standard_normal(60) + 1j * rng.standard_normal(60))
+    figure: Any = draw_surface(values, pr.ResidualPolynomial([1.0, 9.0, 3 + 4j]))
+    assert "roots (3 outside)" in texts(figure)
+    require_nothing_is_cut(figure)
+
+
+def test_a_root_near_zero_does_not_hide_its_polynomial() -> None:
+    """Beside roots near 0, q passes through the picture within a thousandth of its width."""
+    axes = Figure().add_subplot()
+    q = pr.ResidualPolynomial([1e-6, 2e-6])
+    draw_curves(axes, np.linspace(-1, 1, 50), [Curve(q, {"label": "q"})], q.roots.real)
+    t, y = next(map(np.asarray, line.get_data()) for line in axes.lines if line.get_label() == "q")
+    inside = np.abs(y) <= 1
+    assert inside.sum() > 20
+    np.testing.assert_allclose(y[inside], (1 - t[inside] / 1e-6) * (1 - t[inside] / 2e-6), atol=1e-9)
+
+
+def test_the_checks_of_pictures_find_what_is_wrong() -> None:
+    def axes_of() -> Any:
+        return Figure(figsize=(3, 2)).add_axes((0.2, 0.2, 0.6, 0.6), xlim=(0, 1), ylim=(0, 1))
+
+    axes = axes_of()
+    axes.text(0.5, 0.5, "one name")
+    axes.text(0.52, 0.52, "another name")
+    with pytest.raises(AssertionError, match="another name"):
+        require_nothing_is_cut(axes.figure)
+    axes = axes_of()
+    axes.text(0.9, 0.5, "a long name beyond the edge")
+    with pytest.raises(AssertionError, match="Bbox"):
+        require_nothing_is_cut(axes.figure)
+    for at, clip in ((1.2, False), (1.0, True)):
+        axes = axes_of()
+        axes.plot([0.5, at], [0.5, 0.5], "o", label="points", clip_on=clip)
+        with pytest.raises(AssertionError, match="points"):
+            require_nothing_is_cut(axes.figure)
+    axes = axes_of()
+    axes.figure.colorbar(axes.contourf([[0.0, 1], [2, 3]], levels=[0, 1, 2]), cax=axes.inset_axes((0.5, 0.5, 0.1, 0.3)))
+    require_colours_enclose(axes.figure, 2.0)
+    with pytest.raises(AssertionError):
+        require_colours_enclose(axes.figure, 3.0)
 
 
 def test_contours_leave_far_roots_out_of_the_frame() -> None:

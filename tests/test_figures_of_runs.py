@@ -65,7 +65,7 @@ def test_spectra_before_and_after_training(tracked: Path) -> None:
                 assert low < values.real.min() <= values.real.max() < high
                 assert bottom < values.imag.min() <= values.imag.max() < top
                 lines = {line.get_label(): line for line in axes.lines}
-                (cloud,) = [line for line in axes.lines if line.get_marker() == "." and len(line.get_xdata())]
+                (cloud,) = [line for line in axes.lines if line.get_marker() == "." and np.size(line.get_xdata())]
                 assert to_hex(cloud.get_color()) == colour
                 shown = (
                     {complex(*point) for point in np.asarray(lines["roots"].get_xydata())}

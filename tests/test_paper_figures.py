@@ -11,7 +11,7 @@ import torch
 from dense import dense_operator
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.patches import FancyArrowPatch, Rectangle
-from pictures import require_nothing_is_cut, texts
+from pictures import require_colours_enclose, require_nothing_is_cut, texts
 from torch import nn
 
 import polyroots as pr
@@ -356,10 +356,15 @@ def test_what_grows_is_named_and_not_drawn() -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", ["1", "2", "3", "4", "strategies", "smoothing"])
 def test_no_word_is_cut(small_A: None, name: str, width: str) -> None:
-    _, pictures = drawn(name, Request(seed=5), width)
+    computed, pictures = drawn(name, Request(seed=5), width)
     for figure in pictures.values():
         assert figure.get_size_inches()[0] <= WIDTHS[width]
         require_nothing_is_cut(figure)
+        if name == "3":
+            q = pr.ResidualPolynomial(computed.data["roots"])
+            require_colours_enclose(figure, float(np.abs(q(computed.data["values"])).max()))
+    if name == "4":
+        assert figure.get_figheight() < 5.2
 
 
 def test_strategies_of_a_real_spectrum_have_no_hull() -> None:

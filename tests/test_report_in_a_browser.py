@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,18 @@ def test_a_telephone_can_read_it(browser: Browser, address: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     for name in ("curves", "plane-0", "surface-0"):
         assert drawn(page, name).bounding_box()["width"] <= 360
+    # Names of axes, colour bars and legends are below each other, and fill the plots.
+    for name in ("curves", "plane-0", "flow-0"):
+        plot = drawn(page, name)
+        parts = [plot.locator(part).last.bounding_box() for part in (".xtitle, .x3title, .x2title", ".legend")]
+        if name == "plane-0":
+            parts.insert(1, plot.locator(".colorbar").last.bounding_box())
+        boxes: Any = [*parts, {"y": plot.bounding_box()["y"] + plot.bounding_box()["height"]}]
+        gaps = [after["y"] - before["y"] - before["height"] for before, after in pairwise(boxes)]
+        assert all(-1 <= gap < 60 for gap in gaps), (name, gaps)
+    ticks = page.locator("#curves .x3tick text, #flow-0 .x2tick text").all_text_contents()
+    assert ticks
+    assert all(tick.isdigit() for tick in ticks)
     # A finger on a flat plot scrolls the page.
     assert page.locator("#plane-0").evaluate("plot => plot.layout.dragmode") is False
     assert complaints == []

@@ -234,6 +234,27 @@ def test_no_word_of_the_flow_is_cut(tracked: Path, width: float) -> None:
     require_nothing_is_cut(draw_flow(with_applied(moments), title, f"{remark}\n{_MU}", width))
 
 
+def test_the_flow_is_that_of_a_run_or_of_spectra(tracked: Path, rng: np.random.Generator) -> None:
+    loaded = load_run(tracked)
+    moments = [SpectrumAtEpoch.of(snapshot, 1) for snapshot in loaded.snapshots]
+    level = loaded.snapshots[-1].level(2)
+    assert level is not None
+    assert moments[-1].applied == (level.radius, level.high, level.median)
+    of_run, of_snapshots, of_moments = (
+        draw_flow(loaded, index=1),
+        draw_flow(loaded.snapshots, index=1),
+        draw_flow(moments),
+    )
+    for figure in (of_run, of_snapshots):
+        for axes, others in zip(figure.axes, of_moments.axes, strict=True):
+            for line, other in zip(axes.lines, others.lines, strict=True):
+                np.testing.assert_array_equal(line.get_xydata(), other.get_xydata())
+    spectra = [pr.eigenvalues(rng.standard_normal((2, 2, 3, 3)), 4) for _ in range(2)]
+    extent = draw_flow([SpectrumAtEpoch(epoch, Lambda) for epoch, Lambda in enumerate(spectra)]).axes[1]
+    (radii,) = [np.asarray(line.get_ydata()) for line in extent.lines if line.get_label() == "spectral radius"]
+    assert radii.tolist() == [Lambda.radius for Lambda in spectra]
+
+
 def test_the_flow_of_other_spectra(rng: np.random.Generator) -> None:
     """The figure is drawn for real eigenvalues and without polynomials, but not for one epoch."""
     moments = [SpectrumAtEpoch(epoch, rng.uniform(0.1, 2, 50) + 0j, None) for epoch in (0, 10)]

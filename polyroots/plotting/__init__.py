@@ -4,7 +4,7 @@ from polyroots.plotting.contours import bounds_between, draw_bands, draw_contour
 from polyroots.plotting.decay import draw_singular_values
 from polyroots.plotting.flow import SpectrumAtEpoch, draw_flow
 from polyroots.plotting.labels import End, label_ends, spread
-from polyroots.plotting.magnitude import band_colours, magnitude_colours, sampled
+from polyroots.plotting.magnitude import band_colours, exponent_colours, magnitude_colours, sampled
 from polyroots.plotting.overview import LayerExtent, draw_overview
 from polyroots.plotting.plane import draw_spectrum, frame
 from polyroots.plotting.printing import print_height, printing, titled
@@ -52,6 +52,7 @@ __all__ = [
     "draw_singular_values",
     "draw_spectrum",
     "draw_surface",
+    "exponent_colours",
     "fill",
     "frame",
     "hull",

@@ -12,7 +12,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
-from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
 from polyroots.errors import InputError
@@ -49,7 +48,7 @@ class SpectrumAtEpoch(NamedTuple):
     """
 
     epoch: int
-    values: ArrayLike
+    values: Any
     q: ResidualPolynomial | None = None
     applied: tuple[float, float, float] | None = None
 

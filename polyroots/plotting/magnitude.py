@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -42,7 +43,20 @@ def band_colours(bounds: Sequence[float]) -> list[str]:
     palest = 0.8 if count < len(middles) else 1.0
     below = _BELOW(np.linspace(0, palest, count) if count > 1 else np.array([0.4] * count))
     above = _ABOVE(np.linspace(0.25, 1, max(len(middles) - count, 3))[: len(middles) - count])
-    return [to_hex(colour) for colour in (*below, *above)]
+    return [_hex(colour) for colour in (*below, *above)]
+
+
+def _hex(colour: Any) -> str:
+    red, green, blue, _ = colour
+    return to_hex((float(red), float(green), float(blue)))
+
+
+def exponent_colours(lowest: int, highest: int) -> list[tuple[float, str]]:
+    """Return (share of the range, colour) of log10 |q| between negative and positive powers of ten."""
+    span = highest - lowest
+    below = [(power, _BELOW(0.85 * (1 - power / lowest))) for power in np.linspace(lowest, 0, 8)]
+    above = [(power, _ABOVE(0.25 + 0.75 * power / highest)) for power in np.linspace(0, highest, 8)]
+    return [(float((power - lowest) / span), _hex(colour)) for power, colour in (*below, *above)]
 
 
 def sampled(colours: ScalarMappable, count: int = 24) -> list[tuple[float, str]]:
@@ -55,4 +69,4 @@ def sampled(colours: ScalarMappable, count: int = 24) -> list[tuple[float, str]]
     if low < 1 < high:
         values = np.sort(np.append(values[np.abs(values - 1) > 1e-6], [1 - 1e-6, 1 + 1e-6]))
     norm = colours.norm
-    return [(float((value - low) / (high - low)), to_hex(cmap(norm(value)))) for value in values]
+    return [(float((value - low) / (high - low)), _hex(np.asarray(cmap(norm(value))))) for value in values]

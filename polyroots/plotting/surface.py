@@ -9,27 +9,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Complex128, Float64
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LightSource
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Bbox
-from mpl_toolkits.mplot3d import proj3d
 from numpy.typing import ArrayLike
 from scipy.spatial import ConvexHull, QhullError
 
 from polyroots.errors import InputError
 from polyroots.plotting.magnitude import magnitude_colours
 from polyroots.plotting.printing import print_height, titled
+from polyroots.plotting.space import BOX, arrange
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, lines_of, style, wrapped
 from polyroots.polynomials import ResidualPolynomial
 
 _RADII, _ANGLES = 160, 361
 _ELEVATION, _AZIMUTH = 30, -58
-_BOX = (1.0, 1.0, 0.8)
 # Widths below this, in inches, have the layout of one column; widths above this would be empty at the sides.
 _SMALL, _WIDEST = 4.5, 5.6
 _LIGHT = LightSource(azdeg=250, altdeg=60)
@@ -133,7 +129,7 @@ def draw_surface(
             if lines:
                 axes.set_title(title)
         else:
-            _arrange(figure, axes, lines, handles, colours, is_small=is_small)
+            arrange(figure, axes, lines, handles, colours, is_small=is_small)
     root: Figure = axes.get_figure(root=True)
     return root
 
@@ -148,7 +144,7 @@ def _require_space(ax: Axes | None) -> None:
 def _add_axes(figure: Figure | SubFigure) -> Any:
     """Add axes that fill a figure."""
     axes: Any = figure.add_axes((0, 0, 1, 1), projection="3d", computed_zorder=False)
-    axes.set_box_aspect(_BOX, zoom=1.0)
+    axes.set_box_aspect(BOX, zoom=1.0)
     return axes
 
 
@@ -159,7 +155,7 @@ def _set_ticks(axes: Any, top: float, name: str, *, is_small: bool) -> None:
     axes.set_zlabel(name)
     axes.zaxis.set_rotate_label(False)
     axes.zaxis.label.set_rotation(90)
-    heights = MaxNLocator(4 if is_small else 5, steps=[1, 2, 5, 10]).tick_values(0, top)
+    heights = np.asarray(MaxNLocator(4 if is_small else 5, steps=[1, 2, 5, 10]).tick_values(0, top))
     heights = heights[(heights >= 0) & (heights <= top)]
     if top >= 1:
         # Others would overlap it.
@@ -282,68 +278,6 @@ def _handles(axes: Any, shown: str, has_plane: bool) -> list[Any]:
     return handles
 
 
-def _arrange(
-    figure: Figure | SubFigure, axes: Any, title: str, handles: list[Any], colours: ScalarMappable, *, is_small: bool
-) -> None:
-    """Add title, legend and colour bar, and scale the axes so that they fill the room between them."""
-    root = axes.get_figure(root=True)
-    width, height = figure.bbox.width / root.dpi, figure.bbox.height / root.dpi
-    top = height - 0.04
-    if title:
-        figure.suptitle(title, y=1 - 0.04 / height, va="top")
-        top -= 0.16 * lines_of(title)
-    legend = figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(0.0, top / height),
-        borderaxespad=0.2,
-        ncols=2 if is_small else 1,
-    )
-    right = width - (0.62 if is_small else 0.72)
-    bar = figure.add_axes(((right + 0.16) / width, 0.2, 0.1 / width, 0.55))
-    figure.colorbar(colours, cax=bar)
-    # In one column of a paper the legend is above the box; else it is beside the upper corner.
-    above = (0.95 if is_small else 0.35) * legend.get_window_extent().height / root.dpi
-    _fill(axes, Bbox.from_extents(0.02, 0.03, right, top - above))
-
-
-def _fill(axes: Any, room: Bbox) -> None:
-    """Scale and move three-dimensional axes so that their box, ticks and names fill a rectangle in inches."""
-    root = axes.get_figure(root=True)
-    artists = [artist for artist in axes.get_children() if artist.get_visible() and not isinstance(artist, Axis)]
-    for artist in artists:
-        artist.set_visible(False)
-    renderer = RendererAgg(*root.bbox.size, root.dpi)
-    zoom, step, shift = 1.0, 1.0, np.zeros(2)
-    # Letters keep their size, so that each time is more exact.
-    for _ in range(3):
-        zoom *= step
-        axes.set_box_aspect(_BOX, zoom=zoom)
-        place = axes.get_position().translated(*(shift * root.dpi / axes.figure.bbox.size))
-        axes.set_position(place)
-        root.draw_without_rendering()
-        parts = [axis.get_tightbbox(renderer) for axis in (axes.xaxis, axes.yaxis, axes.zaxis)]
-        ends = Bbox.union([*parts, _extent(axes)]).get_points() / root.dpi
-        step = float((room.size / np.ptp(ends, axis=0)).min())
-        shift = room.get_points().mean(axis=0) - ends.mean(axis=0)
-    # Axes in the square around the box: matplotlib takes larger ones for a part of the picture.
-    box, parent = _extent(axes), axes.figure.bbox
-    side = 1.01 * max(box.width, box.height)
-    centre = (box.get_points().mean(axis=0) - parent.get_points()[0]) / parent.size
-    axes.set_box_aspect(_BOX, zoom=zoom * min(axes.bbox.size) / side)
-    axes.set_position([*(centre - 0.5 * side / parent.size), *(side / parent.size)])
-    for artist in artists:
-        artist.set_visible(True)
-
-
-def _extent(axes: Any) -> Bbox:
-    """Return the extent of the box of three-dimensional axes on the picture."""
-    limits = np.meshgrid(axes.get_xlim(), axes.get_ylim(), axes.get_zlim())
-    x, y, _ = proj3d.proj_transform(*(part.ravel() for part in limits), axes.get_proj())
-    corners = axes.transData.transform(np.stack([x, y], axis=-1))
-    return Bbox([corners.min(axis=0), corners.max(axis=0)])
-
-
 def _draw_plane(axes: Any) -> None:
     """Draw the translucent plane |q| = 1 over the whole floor."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
@@ -408,7 +342,7 @@ def _toward_eye(scale: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3"]:
     """Direction toward the eye of the orthographic view, in the units of the data."""
     elevation, azimuth = np.radians([_ELEVATION, _AZIMUTH])
     in_box = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
-    return in_box / _BOX * scale
+    return in_box / BOX * scale
 
 
 def _hidden(

@@ -15,6 +15,9 @@ from polyroots.polynomials import magnitude
 from polyroots.report.layout import LAYOUT
 from polyroots.training import Snapshot, TrackedLevel
 
+# Up to this many epochs have a tick each.
+_FEW = 8
+
 
 def interactive_curves(metrics: Mapping[str, Float64[np.ndarray, "epochs"]]) -> go.Figure:
     """Return a plot of losses, accuracies and learning rate over the epochs."""
@@ -54,12 +57,13 @@ def interactive_curves(metrics: Mapping[str, Float64[np.ndarray, "epochs"]]) -> 
         col=1,
     )
     figure.update_layout(**LAYOUT, height=560, hovermode="x unified")
-    figure.update_layout(legend={"orientation": "h", "y": 1.06, "x": 0}, margin={"t": 28})
+    figure.update_layout(margin={"b": 72})
     losses = np.concatenate([metrics[f"{part}_loss"] for part in ("train", "val", "test")])
     figure.update_yaxes(title_text="loss", **_axis(losses), row=1, col=1)
     figure.update_yaxes(title_text="accuracy in %", row=2, col=1)
     figure.update_yaxes(title_text="rate", row=3, col=1)
     figure.update_xaxes(title_text="epoch", row=3, col=1)
+    _mark_epochs(figure, epochs)
     return figure
 
 
@@ -110,8 +114,11 @@ def interactive_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
         shown = np.concatenate([*sizes, _add_applied(figure, epochs, applied)])
         figure.update_yaxes(title_text="|q|, |μ|", **_axis(shown), row=2, col=1)
     figure.update_layout(**LAYOUT, height=300 + 200 * has_q, hovermode="x unified")
+    # The legend has a line more with |q|.
+    figure.update_layout(margin={"b": 88 + 24 * has_q})
     figure.update_yaxes(title_text="spectrum", row=1, col=1)
     figure.update_xaxes(title_text="epoch", row=1 + has_q, col=1)
+    _mark_epochs(figure, epochs)
     return figure
 
 
@@ -135,6 +142,12 @@ def _add_applied(
             )
         drawn.append(sizes)
     return np.concatenate(drawn)
+
+
+def _mark_epochs(figure: go.Figure, epochs: Sequence[float] | Float64[np.ndarray, "epochs"]) -> None:
+    """Set ticks at whole epochs, where few of them would have ticks between."""
+    if max(epochs) - min(epochs) <= _FEW:
+        figure.update_xaxes(tick0=0, dtick=1)
 
 
 def _axis(values: Float64[np.ndarray, "n"]) -> dict[str, Any]:

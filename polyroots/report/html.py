@@ -88,14 +88,26 @@ def render(summary: RunSummary) -> str:
         fields=_fields(config.model_dump(mode="json")),
         environment=summary.document.get("environment", {}),
         curves=Plot("curves", "Loss, accuracy and learning rate by epoch", interactive_curves(metrics).to_json())
-        if len(metrics["epoch"])
+        if len(metrics["epoch"]) > 1
         else None,
+        only_epoch=_only_epoch(metrics),
         operators=[_operator(index, summary, when) for index in range(len(summary.operators))],
         plotted=_PLOTTED,
         diagnoses=_DIAGNOSES,
         when=when,
         plotly=get_plotlyjs(),
     )
+
+
+def _only_epoch(metrics: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Rows (images, loss, accuracy) of a run of one epoch, whose curves would be points; empty for other runs."""
+    if len(metrics["epoch"]) != 1:
+        return []
+    rows = [
+        (name, float(metrics[f"{part}_loss"][0]), float(metrics[f"{part}_accuracy"][0]))
+        for part, name in (("train", "training"), ("val", "validation"), ("test", "test"))
+    ]
+    return [row for row in rows if math.isfinite(row[2])]
 
 
 def _on_a_page(value: Any) -> Any:

@@ -10,8 +10,9 @@ HIGHEST_SURFACE = 1e30
 LAYOUT: dict[str, Any] = {
     "template": "none",
     "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1c1c1c"},
-    "margin": {"l": 56, "r": 16, "t": 16, "b": 48},
-    "legend": {"orientation": "h", "y": -0.18, "x": 0},
+    "margin": {"l": 56, "r": 16, "t": 16, "b": 88},
+    # At the lower end of the plot, below the names of its axes, however high it is.
+    "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
     "hoverlabel": {"font": {"size": 13}},
     "dragmode": "pan",
 }

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import plotly.graph_objects as go
 from contourpy import contour_generator
 from jaxtyping import Complex128, Float64
 
 from polyroots.errors import InputError
-from polyroots.plotting import COLOUR_MAP, EIGENVALUE, FAR_BELOW, REFERENCE, ROOT, START, fill, frame, hull
+from polyroots.plotting import (
+    EIGENVALUE,
+    FAR_BELOW,
+    REFERENCE,
+    ROOT,
+    START,
+    exponent_colours,
+    fill,
+    frame,
+    hull,
+    magnitude_colours,
+    sampled,
+)
 from polyroots.polynomials import ResidualPolynomial, magnitude
 from polyroots.report.layout import HIGHEST_SURFACE, LAYOUT
 from polyroots.report.summary import AFTER, BEFORE, OperatorSummary
@@ -23,11 +34,6 @@ _POINTS, _CELLS, _RINGS, _RAYS = 2_000, 61, 36, 97
 # Roots farther from 0 than this many spectral radii are not in the frame.
 _FAR = 1.6
 _COLOURS = {BEFORE: START, AFTER: EIGENVALUE}
-_SCALE = [[share, mpl.colors.to_hex(COLOUR_MAP(share))] for share in np.linspace(0, 1, 11).tolist()]
-_PALE = [
-    [share, mpl.colors.to_hex(tuple(0.45 + 0.55 * part for part in COLOUR_MAP(share)[:3]))]
-    for share in np.linspace(0, 1, 11).tolist()
-]
 # Powers of ten of |q|: the lowest band, and the highest possible one.
 _LOWEST, _HIGHEST = -2, 12
 _NUMBER = "Re %{x:.5g}<br>Im %{y:.5g}"
@@ -92,7 +98,7 @@ def interactive_surface(operator: OperatorSummary, operators: int) -> go.Figure 
     axis = {"backgroundcolor": "#f7f7f7", "showbackground": True, "gridcolor": "#cccccc"}
     figure.update_layout(
         **LAYOUT,
-        height=520,
+        height=460,
         scene={
             "xaxis": axis | {"title": {"text": "Re λ"}},
             "yaxis": axis | {"title": {"text": "Im λ"}},
@@ -102,7 +108,7 @@ def interactive_surface(operator: OperatorSummary, operators: int) -> go.Figure 
             "camera": {"eye": {"x": 1.1, "y": -1.7, "z": 1.0}},
         },
     )
-    figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0}, legend={"y": 0}, dragmode="turntable")
+    figure.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 32}, dragmode="turntable")
     return figure
 
 
@@ -192,7 +198,9 @@ def _add_bands(
         x=x.astype(np.float32),
         y=y.astype(np.float32),
         z=z,
-        colorscale=_PALE,
+        colorscale=exponent_colours(_LOWEST, highest),
+        zmin=_LOWEST,
+        zmax=highest,
         contours={"start": _LOWEST, "end": highest, "size": 0.25},
         line={"width": 0.4, "color": "white"},
         colorbar={
@@ -235,13 +243,14 @@ def _add_surface(
     top = float(height.max())
     if not top < HIGHEST_SURFACE:
         return
+    colours = magnitude_colours(top, is_far_below=top < FAR_BELOW)
     figure.add_surface(
         x=grid.real.astype(np.float32),
         y=grid.imag.astype(np.float32),
         z=height.astype(np.float32),
-        colorscale=_SCALE,
+        colorscale=sampled(colours),
         cmin=0,
-        cmax=top,
+        cmax=colours.get_clim()[1],
         colorbar={"title": {"text": "|q|"}, "thickness": 12, "len": 0.6},
         # Contours on the floor.
         contours={

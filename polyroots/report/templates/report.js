@@ -30,13 +30,46 @@ function specification(plot) {
     layout.xaxis.range = layout.meta[moment]["xaxis.range"];
     layout.yaxis.range = layout.meta[moment]["yaxis.range"];
   }
-  if (plot.clientWidth < 500) {
-    // On narrow screens flat plots are lower, and surfaces are seen from farther away to fit in.
-    if (layout.scene) for (const axis of "xyz") layout.scene.camera.eye[axis] *= 1.6;
-    else layout.height *= 0.8;
-  }
+  if (plot.clientWidth < 500) fitNarrow(data, layout, plot.clientWidth);
   layout.autosize = true;
   return { data, layout };
+}
+
+// On narrow screens the colour bar is below the axes, and the legend below it, in columns: the height is that of all.
+function fitNarrow(data, layout, width) {
+  const named = data.filter((trace) => trace.visible !== false && trace.showlegend !== false && trace.name);
+  const names = named.filter((trace) => trace.type !== "surface" || trace.showlegend).map((trace) => trace.name);
+  const columns = Math.max(0, ...names.map((name) => name.length)) > 18 ? 1 : 2;
+  const rows = Math.ceil(names.length / columns) * 20;
+  const entrywidth = 0.96 / columns;
+  layout.legend = { ...layout.legend, entrywidth, entrywidthmode: "fraction", font: { size: 11 } };
+  layout.font = { ...layout.font, size: 11 };
+  const bars = data.filter((trace) => trace.colorbar);
+  const bar = bars.length ? 56 : 0;
+  const axes = layout.scene ? 0 : 44;
+  layout.margin = { ...layout.margin, l: layout.scene ? 0 : 44, r: 8, b: rows + bar + axes };
+  for (const { colorbar } of bars) {
+    Object.assign(colorbar, {
+      orientation: "h", x: 0.45, xanchor: "center", len: 0.8, thickness: 10, yref: "container", yanchor: "bottom",
+    });
+    // A title would cover the bar.
+    colorbar.title = { text: "" };
+    if (colorbar.ticktext) colorbar.ticktext[0] = `|q| = ${colorbar.ticktext[0]}`;
+  }
+  if (layout.scene) {
+    layout.height = 0.9 * width + layout.margin.b;
+    for (const axis of "xyz") layout.scene.camera.eye[axis] *= 1.25;
+    for (const axis of ["xaxis", "yaxis", "zaxis"]) Object.assign(layout.scene[axis], { nticks: 5, tickfont: { size: 10 } });
+  } else if (layout.xaxis.scaleanchor || layout.yaxis.scaleanchor) {
+    const [left, right] = layout.xaxis.range;
+    const [low, high] = layout.yaxis.range;
+    layout.height = (width - 52) * Math.min(1.2, (high - low) / (right - left)) + layout.margin.t + layout.margin.b;
+  } else {
+    layout.height = 0.72 * (layout.height - 88) + layout.margin.t + layout.margin.b;
+  }
+  for (const trace of data) if (trace.mode === "markers" && trace.marker.size < 5) trace.marker.size *= 0.7;
+  // The share of the height at which the bar begins, above the legend.
+  for (const { colorbar } of bars) colorbar.y = rows / layout.height;
 }
 
 async function create(plot) {

@@ -1,0 +1,79 @@
+"""Letters, height and title of pictures for print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from commands import fails, run
+from matplotlib.text import Text
+from pictures import require_nothing_is_cut, texts
+
+import polyroots as pr
+from polyroots.plotting import draw_contours, draw_spectrum, draw_surface, printing
+from polyroots_figures import FIGURES
+
+
+@pytest.fixture
+def values(rng: np.random.Generator) -> Any:
+    return pr.eigenvalues(rng.standard_normal((4, 4, 3, 3)) / 6, 8).values
+
+
+def test_pictures_have_the_letters_the_height_and_no_title(values: Any) -> None:
+    q = pr.ResidualPolynomial(pr.select_roots(values))
+    with printing(font="serif", points=8, height=3, has_title=False):
+        figures = [
+            draw_spectrum(values, "a title"),
+            draw_contours(values, q, "a title", width=3.4),
+            draw_surface(values, q, "a title", width=3.4),
+            FIGURES["2"].draw({}, 3.4)[""],
+        ]
+        for figure in figures:
+            require_nothing_is_cut(figure)
+    for figure in figures:
+        assert figure.get_figheight() == 3
+        words = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text()]
+        assert {text.get_fontname() for text in words} == {"DejaVu Serif"}
+        assert max(float(text.get_fontsize()) for text in words) <= 8 * 1.2
+        assert "a title" not in texts(figure)
+    # Afterwards all is as before.
+    assert "a title" in texts(draw_spectrum(values, "a title"))
+    assert mpl.rcParams["font.family"] == ["sans-serif"]
+
+
+def test_a_font_that_is_not_installed_is_named() -> None:
+    message = "expected an installed font, or serif or sans-serif, got 'Caslon 1722'"
+    with pytest.raises(pr.InputError, match=message), printing(font="Caslon 1722"):
+        pass
+
+
+def test_figures_are_printed_as_the_options_say(tmp_path: Path, rough_pictures: None) -> None:
+    run("figures", "--only", 2, "--only", 1, "--font", "serif:8", "--height", 2.6, "--no-title", "--out", tmp_path)
+    for name in ("figure1", "figure2"):
+        pdf = (tmp_path / f"{name}.pdf").read_bytes()
+        assert b"DejaVuSerif" in pdf
+        assert b"/DejaVuSans " not in pdf
+        assert f"/MediaBox [ 0 0 504 {72 * 2.6:g} ]".encode() in pdf
+    before = (tmp_path / "figure1.pdf").read_bytes()
+    run("figures", "--redraw", "--only", 1, "--out", tmp_path)
+    assert (tmp_path / "figure1.pdf").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--font", "Caslon 1722"), "expected an installed font, or serif or sans-serif, got 'Caslon 1722'"),
+        (("--font", "serif:big"), "expected a font such as serif or 'Times New Roman:8', got 'serif:big'"),
+        (("--height", "0"), "expected a number from 0.5 to 20, got '0'"),
+    ],
+)
+def test_mistakes_of_printing(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    assert message in fails("figures", "--only", 2, *arguments, "--out", tmp_path / "f", exit_code=2)
+
+
+def test_too_low_a_picture_is_said(tmp_path: Path, rough_pictures: None) -> None:
+    message = fails("figures", "--only", 1, "--height", 0.6, "--out", tmp_path)
+    assert "figure1 has no room for its axes beside its words: choose a larger height or smaller letters" in message
