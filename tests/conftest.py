@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,13 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rough_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write pictures in a low resolution, for tests that don't look at them."""
     monkeypatch.setattr(import_module("polyroots.plotting.style"), "DPI", 20)
+
+
+@pytest.fixture
+def coarse_surfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw surfaces of |q| with few facets, for tests of what is around them and on them."""
+    module = import_module("polyroots.plotting.surface")
+    monkeypatch.setattr(module, "fill", partial(module.fill, rings=24, rays=49))
 
 
 @pytest.fixture

@@ -43,12 +43,11 @@ def require_nothing_is_cut(figure: Figure) -> None:
 
 def require_colours_enclose(figure: Figure, largest: float) -> None:
     """Require that a picture has colours, and that they extend from the smallest to the largest value drawn."""
-    artist: Any
+    artists: list[Any] = [artist for axes in figure.axes for artist in axes.collections]
     limits = [
-        artist.get_clim() if not len(getattr(artist, "levels", ())) else (artist.levels[0], artist.levels[-1])
-        for axes in figure.axes
-        for artist in axes.collections
-        if getattr(artist, "filled", False) or (artist.get_array() is not None)
+        (artist.levels[0], artist.levels[-1]) if getattr(artist, "filled", False) else artist.get_clim()
+        for artist in artists
+        if getattr(artist, "filled", False) or artist.get_array() is not None
     ]
     assert limits
     assert max(high for _, high in limits) >= largest * (1 - 1e-9)

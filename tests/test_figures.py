@@ -26,7 +26,7 @@ def Lambda(rng: np.random.Generator) -> Spectrum:
     return pr.eigenvalues(rng.standard_normal((6, 6, 3, 3)) / 8, 8)
 
 
-def test_surface_has_axes_points_and_roots(Lambda: Spectrum) -> None:
+def test_surface_has_axes_points_and_roots(Lambda: Spectrum, coarse_surfaces: None) -> None:
     q = pr.ResidualPolynomial(pr.select_roots(Lambda))
     figure: Any = draw_surface(Lambda.values, q, "the title", max_points=100)
     axes, _ = figure.axes
@@ -51,14 +51,16 @@ def test_surface_has_axes_points_and_roots(Lambda: Spectrum) -> None:
     assert "$|q| = 1$" in texts(figure)
 
 
-def test_a_surface_far_below_one_has_no_plane(rng: np.random.Generator) -> None:
+def test_a_surface_far_below_one_has_no_plane(rng: np.random.Generator, coarse_surfaces: None) -> None:
     values = 1 + 0.1 * (rng.standard_normal(60) + 1j * rng.standard_normal(60))
     figure: Any = draw_surface(values, pr.ResidualPolynomial([1.0]), "low")
     assert "$|q| = 1$" not in texts(figure)
     assert figure.axes[0].get_zlim()[1] < 0.5
 
 
-def test_surface_is_drawn_in_three_layers(Lambda: Spectrum, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_surface_is_drawn_in_three_layers(
+    Lambda: Spectrum, monkeypatch: pytest.MonkeyPatch, coarse_surfaces: None
+) -> None:
     """The layers are the whole surface, the plane, and the surface above 1, with visible eigenvalues on the surface."""
     calls: dict[str, list[Any]] = {"plot_surface": [], "scatter": [], "contourf": []}
     for name, found in calls.items():
@@ -102,7 +104,7 @@ def test_surface_is_drawn_in_three_layers(Lambda: Spectrum, monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_the_eye_is_where_matplotlib_has_it(Lambda: Spectrum) -> None:
+def test_the_eye_is_where_matplotlib_has_it(Lambda: Spectrum, coarse_surfaces: None) -> None:
     """Points on a ray to the eye have the same place in the picture, and depths in the order of their distances."""
     figure: Any = draw_surface(Lambda.values, pr.ResidualPolynomial([0.6, -0.6]), "")
     axes = figure.axes[0]
@@ -246,9 +248,9 @@ def test_bands_enclose_the_largest_value(exponent: float) -> None:
             assert (blue > red) == (high <= 1)
 
 
-def test_roots_outside_of_the_box_are_counted(rng: np.random.Generator) -> None:
+def test_roots_outside_of_the_box_are_counted(rng: np.random.Generator, coarse_surfaces: None) -> None:
     values = 1 + 0.3 * (rng.standard_normal(60) + 1j * rng.standard_normal(60))
-    figure: Any = draw_surface(values, pr.ResidualPolynomial([1.0, 9.0, 3 + 4j]))
+    figure: Any = draw_surface(values, pr.ResidualPolynomial([1.0, 9.0, 3 + 4j, 3 - 4j]))
     assert "roots (3 outside)" in texts(figure)
     require_nothing_is_cut(figure)
 

@@ -355,7 +355,7 @@ def test_what_grows_is_named_and_not_drawn() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", ["1", "2", "3", "4", "strategies", "smoothing"])
-def test_no_word_is_cut(small_A: None, name: str, width: str) -> None:
+def test_no_word_is_cut(small_A: None, coarse_surfaces: None, name: str, width: str) -> None:
     computed, pictures = drawn(name, Request(seed=5), width)
     for figure in pictures.values():
         assert figure.get_size_inches()[0] <= WIDTHS[width]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,19 @@ from polyroots_figures import FIGURES
 
 
 @pytest.fixture
+def one_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make Figure 1 show one network, in PDF files."""
+    monkeypatch.setattr("polyroots_figures.figure1.NETWORKS", {"q2": "q2"})
+    # The package has a function of this name as well.
+    monkeypatch.setattr(import_module("polyroots_figures.make"), "FORMATS", ("pdf",))
+
+
+@pytest.fixture
 def values(rng: np.random.Generator) -> Any:
     return pr.eigenvalues(rng.standard_normal((4, 4, 3, 3)) / 6, 8).values
 
 
-def test_pictures_have_the_letters_the_height_and_no_title(values: Any) -> None:
+def test_pictures_have_the_letters_the_height_and_no_title(values: Any, coarse_surfaces: None) -> None:
     q = pr.ResidualPolynomial(pr.select_roots(values))
     with printing(font="serif", points=8, height=3, has_title=False):
         figures = [
@@ -50,7 +59,7 @@ def test_a_font_that_is_not_installed_is_named() -> None:
         pass
 
 
-def test_figures_are_printed_as_the_options_say(tmp_path: Path, rough_pictures: None) -> None:
+def test_figures_are_printed_as_the_options_say(tmp_path: Path, one_network: None) -> None:
     run("figures", "--only", 2, "--only", 1, "--font", "serif:8", "--height", 2.6, "--no-title", "--out", tmp_path)
     for name in ("figure1", "figure2"):
         pdf = (tmp_path / f"{name}.pdf").read_bytes()
@@ -74,6 +83,6 @@ def test_mistakes_of_printing(arguments: tuple[str, ...], message: str, tmp_path
     assert message in fails("figures", "--only", 2, *arguments, "--out", tmp_path / "f", exit_code=2)
 
 
-def test_too_low_a_picture_is_said(tmp_path: Path, rough_pictures: None) -> None:
+def test_too_low_a_picture_is_said(tmp_path: Path, one_network: None) -> None:
     message = fails("figures", "--only", 1, "--height", 0.6, "--out", tmp_path)
     assert "figure1 has no room for its axes beside its words: choose a larger height or smaller letters" in message

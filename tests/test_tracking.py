@@ -266,7 +266,7 @@ def test_the_flow_of_other_spectra(rng: np.random.Generator) -> None:
 
 @pytest.mark.slow
 def test_the_command_draws_every_level(tracked: Path, tmp_path: Path) -> None:
-    result = run("figures", "--only", "flow", "--run", tracked, "--out", tmp_path)
+    result = run("figures", "--only", "flow", "--run", tracked, "--numbers", "--out", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"flow-level{level}.{kind}" for level in (1, 2) for kind in ("npz", "pdf", "png", "svg")
     ]

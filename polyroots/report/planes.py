@@ -16,7 +16,6 @@ from polyroots.plotting import (
     FAR_BELOW,
     REFERENCE,
     ROOT,
-    START,
     exponent_colours,
     fill,
     frame,
@@ -26,14 +25,13 @@ from polyroots.plotting import (
 )
 from polyroots.polynomials import ResidualPolynomial, magnitude
 from polyroots.report.layout import HIGHEST_SURFACE, LAYOUT
-from polyroots.report.summary import AFTER, BEFORE, OperatorSummary
+from polyroots.report.summary import OperatorSummary
 
 # Plots of up to this many A have the full resolution; with more, it falls so that the size of the page stays bounded.
 _IN_FULL = 6
 _POINTS, _CELLS, _RINGS, _RAYS = 2_000, 61, 36, 97
 # Roots farther from 0 than this many spectral radii are not in the frame.
 _FAR = 1.6
-_COLOURS = {BEFORE: START, AFTER: EIGENVALUE}
 # Powers of ten of |q|: the lowest band, and the highest possible one.
 _LOWEST, _HIGHEST = -2, 12
 _NUMBER = "Re %{x:.5g}<br>Im %{y:.5g}"
@@ -156,7 +154,7 @@ def _add_points(
         y=points.imag,
         customdata=size,
         mode="markers",
-        marker={"color": _COLOURS[trace["meta"]], "size": 4, "opacity": 0.75},
+        marker={"color": EIGENVALUE, "size": 4, "opacity": 0.75},
         name=_counted(points, values),
         hovertemplate=_NUMBER + ("" if size is None else "<br>|q| %{customdata:.4g}") + "<extra>eigenvalue</extra>",
         **trace,
@@ -268,7 +266,7 @@ def _add_surface(
         y=points.imag.astype(np.float32),
         z=magnitude(q, points).astype(np.float32),
         mode="markers",
-        marker={"size": 1.8, "color": _COLOURS[trace["meta"]]},
+        marker={"size": 1.8, "color": EIGENVALUE},
         name=_counted(points, values),
         hovertemplate=_NUMBER + "<br>|q| %{z:.4g}<extra>eigenvalue</extra>",
         **trace,

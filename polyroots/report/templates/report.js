@@ -40,7 +40,7 @@ function fitNarrow(data, layout, width) {
   const named = data.filter((trace) => trace.visible !== false && trace.showlegend !== false && trace.name);
   const names = named.filter((trace) => trace.type !== "surface" || trace.showlegend).map((trace) => trace.name);
   const columns = Math.max(0, ...names.map((name) => name.length)) > 18 ? 1 : 2;
-  const rows = Math.ceil(names.length / columns) * 20;
+  const rows = Math.ceil(names.length / columns) * 20 + 10;
   const entrywidth = 0.96 / columns;
   layout.legend = { ...layout.legend, entrywidth, entrywidthmode: "fraction", font: { size: 11 } };
   layout.font = { ...layout.font, size: 11 };
