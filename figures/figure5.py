@@ -139,7 +139,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         if has_legend:
             figure.legend(loc="outside lower center", ncols=columns)
         else:
-            label_ends(axes, ends, height + print_height(natural) - natural)
+            label_ends(axes, ends, height - 0.4 + print_height(natural) - natural)
     return {"": figure}
 
 

@@ -83,6 +83,9 @@ def test_mistakes_of_printing(arguments: tuple[str, ...], message: str, tmp_path
     assert message in fails("figures", "--only", 2, *arguments, "--out", tmp_path / "f", exit_code=2)
 
 
-def test_too_low_a_picture_is_said(tmp_path: Path, one_network: None) -> None:
-    message = fails("figures", "--only", 1, "--height", 0.6, "--out", tmp_path)
-    assert "figure1 has no room for its axes beside its words: choose a larger height or smaller letters" in message
+def test_too_low_a_picture_is_said(tmp_path: Path, one_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyroots_figures.operators.CHANNELS", 2)
+    monkeypatch.setattr("polyroots_figures.operators.SIZE", (4, 4))
+    message = fails("figures", "--only", 4, "--height", 0.6, "--out", tmp_path)
+    assert "figure4 has no room for its axes beside its words: choose a larger height or smaller letters" in message
+    assert not list(tmp_path.glob("*.npz"))

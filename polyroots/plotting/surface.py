@@ -125,7 +125,7 @@ def draw_surface(
         handles = _handles(axes, shown, has_plane)
         if ax is not None:
             axes.legend(handles=handles, loc="upper left", fontsize="small")
-            figure.colorbar(colours, ax=axes, shrink=0.6, pad=0.14, label=name)
+            figure.colorbar(colours, ax=axes, shrink=0.6, pad=0.22)
             if lines:
                 axes.set_title(title)
         else:
