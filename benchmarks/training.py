@@ -282,9 +282,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.seeds and not options.scale:
         options.scale = 0.25
-    variants = [Variant()]
+    variants = [Variant(), Variant("bf16")]
     if options.device == "cuda":
-        variants += [Variant("bf16"), Variant("bf16", True)]
+        variants.append(Variant("bf16", True))
         where = torch.cuda.get_device_name()
     else:
         where = f"{usable_cores()} cores ({processor()})"
