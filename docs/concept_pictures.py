@@ -18,7 +18,6 @@ from sklearn.datasets import load_digits
 
 import polyroots as pr
 from polyroots.plotting import (
-    COLOUR_MAP,
     COLOURS,
     EIGENVALUE,
     REFERENCE,
@@ -84,7 +83,7 @@ def draw_symbol(figure: Figure) -> None:
     theta = np.linspace(-np.pi, np.pi, 201)
     values = 4 - 2 * np.cos(theta)[:, None] - 2 * np.cos(theta)
     axes, beside = figure.subplots(1, 2)
-    mesh = axes.pcolormesh(theta, theta, values, cmap=COLOUR_MAP, rasterized=True)
+    mesh = axes.pcolormesh(theta, theta, values, cmap="cividis", rasterized=True)
     axes.contour(theta, theta, values, levels=[1, 2, 4, 6], colors=REFERENCE, linewidths=0.6)
     axes.add_patch(Rectangle((-np.pi / 2, -np.pi / 2), np.pi, np.pi, fill=False, color="black", linewidth=1.2))
     axes.text(0, 0, "low", ha="center", va="center", color="white")
