@@ -117,6 +117,58 @@ def test_auto_is_the_largest_weight_that_meets_the_bound(blocks: str, padding: s
     assert max(partial_norms(A, blocks, roots / (w[0] * 1.0002))) > bound
 
 
+def wide_kernel(kind: str) -> NDArray[np.float64]:
+    """A kernel with so many channels that single precision decides at most frequencies."""
+    rng, c = np.random.default_rng(11), 40
+    K = rng.standard_normal((c, c, 3, 3)) / (3 * np.sqrt(c))
+    if kind == "equal":  # all frequencies have the same symbol, which is orthogonal
+        return np.linalg.qr(K[:, :, 0, 0])[0][:, :, None, None]
+    if kind == "one":  # one frequency is far larger than the others
+        return K + 5 * np.ones((3, 3)) * np.outer(rng.standard_normal(c), np.ones(c))[:, :, None, None] / c
+    return 1e150 * K if kind == "huge" else K
+
+
+def by_frequency(K: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.complex128]:
+    """The symbol at all frequencies, from its definition."""
+    H, W = size
+    offsets = [np.arange(k) - (k - 1) // 2 for k in K.shape[2:]]
+    return np.stack(
+        [
+            np.einsum("ijyx,y,x", K, np.exp(2j * np.pi * y / H * offsets[0]), np.exp(2j * np.pi * x / W * offsets[1]))
+            for y in range(H)
+            for x in range(W)
+        ]
+    )
+
+
+@pytest.mark.parametrize("kind", ["random", "equal", "one", "huge"])
+@pytest.mark.parametrize("blocks", ["L,L", "S,L,C"])
+def test_many_channels_have_the_norms_of_their_symbol(kind: str, blocks: str) -> None:
+    """Of q(A), to all digits, and of the partial products at the largest weight, with a bound that few exceed."""
+    K, size = wide_kernel(kind), (6, 5)
+    symbols = by_frequency(K, size)
+    Lambda = pr.eigenvalues(K, size)
+    roots = pr.select_roots(Lambda, blocks=blocks)
+    all_norms = np.array([partial_norms(A, blocks, roots) for A in symbols])
+    assert pr.residual_norm(Lambda, pr.ResidualPolynomial(roots)) == pytest.approx(all_norms[:, -1].max(), rel=1e-12)
+    for bound in (1.3, 0.98 * all_norms.max()):
+        relaxed = pr.select_roots(Lambda, blocks=blocks, relax=f"auto:{bound:.17g}")
+        w = (roots / relaxed).real[0]
+        largest = [max(max(partial_norms(A, blocks, roots / (w * more))) for A in symbols) for more in (1, 1.0002)]
+        assert largest[0] <= bound * (1 + 1e-12) < largest[1]
+
+
+def test_norms_beyond_single_precision() -> None:
+    """The coefficients of q are so large that its value in single precision has no digits."""
+    K, size = wide_kernel("random"), (4, 4)
+    q = pr.ResidualPolynomial([1e-3, -1.5e-3, 2e-3, 1e4])
+    exact = max(partial_norms(A, "L,L,L,L", q.roots)[-1] for A in by_frequency(K, size))
+    assert pr.residual_norm(pr.Convolution.of(K, size), q) == pytest.approx(exact, rel=1e-12)
+    # Roots at two eigenvalues of a multiple of the identity: q(A) is zero up to rounding.
+    eye = 0.3 * np.eye(40)[:, :, None, None]
+    assert pr.residual_norm(pr.Convolution.of(eye, size), pr.ResidualPolynomial([0.3, 0.3])) < 1e-15
+
+
 @settings(deadline=None, max_examples=30)
 @given(block_roots(), st.integers(0, 10**6))
 def test_bare_eigenvalues_bound_the_partial_products_on_the_spectrum(

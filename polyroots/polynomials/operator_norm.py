@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -27,6 +27,10 @@ from polyroots.spectra import (
 )
 from polyroots.threads import in_threads
 
+# Norms that are below a bound by at least this share are compared with it in single precision.
+MARGIN = 1e-3
+# Smaller matrices take less time than the arrays around them.
+LEAST_ROWS = 32
 # Of Lanczos' method, for convolutions and for general operators, which may be far larger: four digits are shown.
 _TOLERANCE, _SPARSE_TOLERANCE = 1e-11, 1e-5
 
@@ -94,13 +98,31 @@ def residual_norm(
     factors = factors_for(q, scale)
     if isinstance(operator, GeneralOperator) or operator.padding == "zeros":
         return norm_of_matrix(operator, factors)
-    blocks, norms = SymbolBlocks(operator), []
+    return _norm_of_symbol(SymbolBlocks(operator), factors, workers)
+
+
+def _norm_of_symbol(blocks: SymbolBlocks, factors: Sequence[Factor], workers: int | None) -> float:
+    """Return the largest norm of a product of factors at all frequencies.
+
+    Singular values are computed only where the norm isn't surely below the largest one that is known.
+    """
+    tasks = blocks.tasks(workers)
+    first = blocks.stack(tasks[0])
+    found = [largest_norm(apply_to(factors, first))]
+    is_single = blocks.rows >= LEAST_ROWS and single_is_enough(found[0], factors, first)
+
+    def is_below(stack: Inexact[np.ndarray, "k c c"]) -> bool:
+        return is_single and surely_at_most(max(found), factors, stack, [len(factors)])
 
     def solve(chosen: Int[np.ndarray, "_"]) -> None:
-        norms.append(_largest_norm(apply_to(factors, blocks.stack(chosen))))
+        stack = blocks.stack(chosen)
+        if not is_below(stack):
+            left = stack[[not is_below(block[None]) for block in stack]] if len(chosen) > 1 else stack
+            if len(left):
+                found.append(largest_norm(apply_to(factors, left)))
 
-    in_threads(solve, blocks.tasks(workers), workers)
-    return max(norms)
+    in_threads(solve, tasks[1:], workers)
+    return max(found)
 
 
 def matrix_blocks(operator: Convolution | GeneralOperator) -> Inexact[np.ndarray, "k m m"] | None:
@@ -114,7 +136,7 @@ def norm_of_matrix(operator: Convolution | GeneralOperator, factors: Sequence[Fa
     """Return the norm of a product of factors of A from its matrix, or from products with A and its adjoint."""
     n, blocks = operator.shape[0], matrix_blocks(operator)
     if blocks is not None:
-        return _largest_norm(apply_to(factors, blocks))
+        return largest_norm(apply_to(factors, blocks))
     if isinstance(operator, GeneralOperator) and not operator.has_adjoint:
         raise InputError(
             f"the norm of q(A) of {n:,} unknowns needs products with the adjoint of A; give the LinearOperator an "
@@ -149,7 +171,7 @@ def norm_on_blocks(blocks: OperatorBlocks, q: FactoredPolynomial, unit: float) -
     def solve(numbers: Int[np.ndarray, "_"]) -> None:
         stack = blocks.stack(numbers)
         if blocks.rows <= DENSE_IS_FASTER:
-            norms.append(_largest_norm(apply_to(factors, stack)))
+            norms.append(largest_norm(apply_to(factors, stack)))
         else:
             norms.extend(_norm_by_products(aslinearoperator(block), factors) for block in stack)
 
@@ -193,14 +215,56 @@ def norms_are_at_most(bound: float, stack: Inexact[np.ndarray, "k c c"]) -> bool
     They are if I - M* M / bound^2 is positive definite, which a Cholesky factorisation decides ten times faster than
     singular values could be computed.
     """
-    gap = np.eye(stack.shape[-1]) - stack.conj().swapaxes(-1, -2) @ stack / bound**2
-    if not np.isfinite(gap).all():
+    gap = stack.conj().swapaxes(-1, -2) @ stack
+    gap /= -(bound**2)
+    diagonal = np.einsum("...ii->...i", gap)
+    # The squared norm of a column is at least as large as what else is in it.
+    if not np.isfinite(diagonal).all():
         return False
+    diagonal += 1
     try:
         np.linalg.cholesky(gap)
     except np.linalg.LinAlgError:
         return False
     return True
+
+
+def surely_at_most(
+    bound: float, factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"], counts: Sequence[int]
+) -> bool:
+    """Return whether single precision shows that the norms of some partial products are at most a bound.
+
+    Parameters
+    ----------
+    bound : float
+    factors : sequence of Factor
+        For which `single_is_enough`.
+    stack : (k, c, c) complex128
+    counts : sequence of int
+        Numbers of the first factors whose products are taken.
+
+    Returns
+    -------
+    bool
+        False if it needs double precision to be decided.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        products = enumerate(partial_products(factors[: max(counts)], stack.astype(np.complex64)), 1)
+        return all(norms_are_at_most(bound * (1 - MARGIN), product) for count, product in products if count in counts)
+
+
+def single_is_enough(bound: float, factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"]) -> bool:
+    """Return whether the errors of partial products in single precision are far below the margin of `surely_at_most`.
+
+    They are measured at some matrices, which should be those with the largest products.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = partial_products(factors, stack.astype(np.complex64))
+        errors = [
+            np.linalg.norm(rounded - product, axis=(-2, -1)).max()
+            for rounded, product in zip(single, partial_products(factors, stack), strict=True)
+        ]
+    return bool(0 < bound < np.inf and max(errors) <= MARGIN / 20 * bound)
 
 
 def factors_for(q: FactoredPolynomial, scale: float) -> tuple[Factor, ...]:
@@ -213,14 +277,19 @@ def factors_for(q: FactoredPolynomial, scale: float) -> tuple[Factor, ...]:
 
 def apply_to(factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"]) -> Inexact[np.ndarray, "k c c"]:
     """Return the matrices q(A) of a stack of matrices A, multiplied factor by factor in Leja order."""
-    *_, result = partial_products(factors, stack, stack @ stack)
+    *_, result = partial_products(factors, stack)
     return result
 
 
 def partial_products(
-    factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"], square: Inexact[np.ndarray, "k c c"]
+    factors: Sequence[Factor],
+    stack: Inexact[np.ndarray, "k c c"],
+    square: Inexact[np.ndarray, "k c c"] | None = None,
 ) -> Iterator[Inexact[np.ndarray, "k c c"]]:
-    """Return the products of the first k factors, k = 1, 2, ..., for a stack of matrices A and of their squares."""
+    """Return the products of the first k factors, k = 1, 2, ..., for matrices A and, if given, their squares."""
+    if square is None and any(max(factor.powers) > 0 for factor in factors):
+        with np.errstate(over="ignore", invalid="ignore"):
+            square = stack @ stack
     result = None
     with np.errstate(over="ignore", invalid="ignore"):
         for factor in factors:
@@ -230,16 +299,17 @@ def partial_products(
 
 
 def _matrix_of(
-    factor: Factor, stack: Inexact[np.ndarray, "k c c"], square: Inexact[np.ndarray, "k c c"]
+    factor: Factor, stack: Inexact[np.ndarray, "k c c"], square: Inexact[np.ndarray, "k c c"] | None
 ) -> Inexact[np.ndarray, "k c c"]:
     """Return the matrices I - A p(A) of one factor, for a stack of matrices A and of their squares."""
-    powers = {0: stack, 1: square}
-    matrix = np.eye(stack.shape[-1])
+    powers: Mapping[int, Any] = {0: stack, 1: square}
+    matrix = np.zeros_like(stack)
+    np.einsum("...ii->...i", matrix)[...] = 1
     for power, coefficient in zip(factor.powers, factor.coefficients, strict=True):
-        matrix = matrix - coefficient * powers[power]
+        matrix -= coefficient * powers[power]
     return matrix
 
 
-def _largest_norm(stack: Inexact[np.ndarray, "k c c"]) -> float:
+def largest_norm(stack: Inexact[np.ndarray, "k c c"]) -> float:
     """Return the largest spectral norm of a stack of matrices, infinite if an entry has overflowed."""
     return float(np.linalg.svd(stack, compute_uv=False)[:, 0].max()) if np.isfinite(stack).all() else np.inf

@@ -10,17 +10,23 @@ from jaxtyping import Complex128, Inexact, Int
 
 from polyroots.polynomials.blocks import Factor, multiplied, scaled
 from polyroots.polynomials.operator_norm import (
+    LEAST_ROWS,
+    MARGIN,
     factors_times,
+    largest_norm,
     matrix_blocks,
     norm_of_matrix,
     norms_are_at_most,
     partial_products,
+    single_is_enough,
+    surely_at_most,
 )
 from polyroots.spectra import Convolution, GeneralOperator, SymbolBlocks, normalized_convolution
 from polyroots.threads import in_threads
 
-# Number of frequencies that are tested from the beginning, and the steps of the power method that find them.
-_FIRST, _POWER_STEPS = 2, 3
+# Number of frequencies that are tested from the beginning, the steps of the power method that find them, and the number
+# of those that are kept where a bound is exceeded.
+_FIRST, _POWER_STEPS, _KEPT = 2, 3, 3
 
 
 class PartialProducts(Protocol):
@@ -98,7 +104,7 @@ class ProductsInNorm:
             return self._symbol.exceed(factors, bound, known_only=known_only)
         matrices = matrix_blocks(self.operator)
         if matrices is not None:
-            return _exceed(matrices, matrices @ matrices, factors, bound)
+            return _exceed(matrices, None, factors, bound, range(1, len(factors) + 1))
         return any(not norm_of_matrix(self.operator, factors[:count]) <= bound for count in range(1, len(factors) + 1))
 
 
@@ -108,32 +114,63 @@ class _ProductsOfSymbol:
     def __init__(self, blocks: SymbolBlocks) -> None:
         self.blocks = blocks
         self.known: Int[np.ndarray, "_"] = np.array([], dtype=np.intp)
+        # The numbers of factors whose products are tested at the known frequencies.
+        self._counts: Sequence[int] = ()
 
     def exceed(self, factors: Sequence[Factor], bound: float, *, known_only: bool) -> bool:
+        counts = range(1, len(factors) + 1)
         if not len(self.known):
-            self._keep(_most_amplified(self.blocks, factors))
-        if _exceed(*self._matrices, factors, bound):
+            self._keep(_most_amplified(self.blocks, factors), counts)
+        if _exceed(*self._matrices, factors, bound, self._counts):
             return True
         if known_only:
             return False
-        found: list[int] = []
+        tests: list[Sequence[int]] = [counts]
+        if len(self._counts) == len(counts):
+            # The product that is the largest at the known frequencies is likely to exceed the bound elsewhere.
+            sizes = [largest_norm(product) for product in partial_products(factors, *self._matrices)]
+            likely = int(np.argmax(sizes)) + 1
+            tests = [[likely], [count for count in counts if count != likely]]
+        for tested in filter(len, tests):
+            found = self._most_exceeding(factors, bound, tested)
+            if len(found):
+                # The others exceed it less. If one of them is the first at a smaller weight, it is found there.
+                self._keep(found, tested)
+                return True
+        return False
+
+    def _most_exceeding(self, factors: Sequence[Factor], bound: float, counts: Sequence[int]) -> Int[np.ndarray, "_"]:
+        """Return the positions of the frequencies where a bound is exceeded most; none if it is nowhere."""
+        found: list[tuple[float, int]] = []
+        is_single = self.blocks.rows >= LEAST_ROWS and single_is_enough(bound, factors, self._matrices[0])
+
+        def is_below(chosen: Int[np.ndarray, "_"]) -> bool:
+            # Norms within the margin of the largest one are always computed, in whatever order the threads find them.
+            limit = max(bound, (1 - MARGIN) * max(found, default=(0.0, 0))[0])
+            stack = self.blocks.stack(chosen)
+            if is_single:
+                return surely_at_most(limit, factors, stack, counts)
+            return not _exceed(stack, None, factors, limit, counts)
 
         def test(chosen: Int[np.ndarray, "_"]) -> None:
-            if self._exceeds_at(chosen, factors, bound):
-                found.extend(index for index in chosen if self._exceeds_at(index[None], factors, bound))
+            if is_below(chosen):
+                return
+            for position in chosen.tolist():
+                here = np.array([position])
+                if len(chosen) == 1 or not is_below(here):
+                    products = enumerate(partial_products(factors[: max(counts)], self.blocks.stack(here)), 1)
+                    norm = max(largest_norm(product) for count, product in products if count in counts)
+                    if norm > bound:
+                        found.append((norm, position))
 
         in_threads(test, self.blocks.tasks())
-        if found:
-            self._keep(np.union1d(self.known, np.array(found, dtype=np.intp)))
-        return bool(found)
+        largest = max(found, default=(0.0, 0))[0]
+        near = sorted((-norm, position) for norm, position in found if norm >= (1 - MARGIN / 2) * largest)
+        return np.array([position for _, position in near[:_KEPT]], dtype=np.intp)
 
-    def _keep(self, positions: Int[np.ndarray, "_"]) -> None:
+    def _keep(self, positions: Int[np.ndarray, "_"], counts: Sequence[int]) -> None:
         stack = self.blocks.stack(positions)
-        self.known, self._matrices = positions, (stack, stack @ stack)
-
-    def _exceeds_at(self, chosen: Int[np.ndarray, "_"], factors: Sequence[Factor], bound: float) -> bool:
-        stack = self.blocks.stack(chosen)
-        return _exceed(stack, stack @ stack, factors, bound)
+        self.known, self._matrices, self._counts = positions, (stack, stack @ stack), counts
 
 
 def _most_amplified(blocks: SymbolBlocks, factors: Sequence[Factor]) -> Int[np.ndarray, "_"]:
@@ -161,10 +198,12 @@ def _most_amplified(blocks: SymbolBlocks, factors: Sequence[Factor]) -> Int[np.n
 
 def _exceed(
     stack: Inexact[np.ndarray, "k c c"],
-    square: Inexact[np.ndarray, "k c c"],
+    square: Inexact[np.ndarray, "k c c"] | None,
     factors: Sequence[Factor],
     bound: float,
+    counts: Sequence[int],
 ) -> bool:
-    """Return whether a partial product of one of the matrices has a larger norm than the bound."""
+    """Return whether a product of the first factors, of one of the counts, has a larger norm than the bound."""
+    products = enumerate(partial_products(factors[: max(counts)], stack, square), 1)
     with np.errstate(over="ignore", invalid="ignore"):
-        return not all(norms_are_at_most(bound, product) for product in partial_products(factors, stack, square))
+        return not all(norms_are_at_most(bound, product) for count, product in products if count in counts)
