@@ -27,14 +27,13 @@ TOOLS = ("pip", "pytest", "ruff", "mypy", "mkdocs", "pre-commit", "git", ".ci/ru
 #: Options that commands get where the page gives none: the page's networks and epochs would take minutes.
 SMALLER: dict[str, dict[str, object]] = {
     "train": {"epochs": 2, "limit": 60, "channels": "4,8", "device": "cpu"},
-    "init": {"channels": "4,8", "image_size": 8},
+    "init": {"channels": "4,8"},
     "evaluate": {"limit": 60},
     "figures": {"only": "2"},
 }
 #: Options and arguments beside which a command decides these by itself.
 DECIDED = {
     "channels": ("resume", "init_file", "scale", "checkpoint"),
-    "image_size": ("checkpoint", "dataset"),
     "epochs": ("resume",),
     "limit": ("resume",),
     "device": ("resume",),
