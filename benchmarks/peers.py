@@ -290,6 +290,9 @@ def smoother(runs: int) -> None:
     b = np.random.default_rng(1).standard_normal(n * n)
     setups: dict[str, Callable[[Any], object]] = {
         "pyamg Chebyshev": lambda levels: change(levels, *[("chebyshev", {"degree": 3})] * 2),
+        "pyamg Chebyshev, lower_bound 0.2": lambda levels: change(
+            levels, *[("chebyshev", {"degree": 3, "lower_bound": 0.2})] * 2
+        ),
         "polyroots minimax": lambda levels: pr.change_smoothers(levels, 2),
     }
     ways = []

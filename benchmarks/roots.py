@@ -15,8 +15,9 @@ import numpy as np
 from timing import seconds_of, spread
 
 import polyroots as pr
-import polyroots.polynomials.minimax as exchange
 from polyroots.polynomials.arnoldi import arnoldi
+from polyroots.polynomials.cone_program import least_maximum
+from polyroots.polynomials.minimax import minimax
 from polyroots.polynomials.target import Target
 from polyroots.threads import usable_cores
 
@@ -34,7 +35,7 @@ def plain(points: Target, count: int) -> float:
     krylov = arnoldi(lambda x: points.points * x, shares.astype(complex), count)
     Q, _ = np.linalg.qr(krylov.H)
     Phi = krylov.V @ Q / shares[:, None]
-    c, _ = exchange._solve(np.ones(len(Phi), dtype=complex), Phi)
+    c, _ = least_maximum(*(np.stack([z.real, z.imag], axis=1) for z in (np.ones(len(Phi), dtype=complex), Phi)))
     return float(np.abs(1 - Phi @ c).max())
 
 
@@ -53,7 +54,7 @@ def main() -> None:
         for count in (4, 8, 16):
             results = []
             slow = seconds_of(lambda: results.append(plain(points, count)), runs)  # noqa: B023
-            fast = seconds_of(lambda: results.append(exchange.minimax(points, count).value), runs)  # noqa: B023
+            fast = seconds_of(lambda: results.append(minimax(points, count).value), runs)  # noqa: B023
             ratio = statistics.median(slow) / statistics.median(fast)
             difference = abs(results[0] - results[-1]) / results[-1]
             print(

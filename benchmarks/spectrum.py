@@ -1,7 +1,9 @@
 """Spectra against a plain implementation in the same run: times, exponents, memory, and the solver's share of the time.
 
 *Plain* is the formula as it stands: the kernel's FFT on the whole grid, then numpy's eigenvalues of the full stack with
-default threads. ``--large`` adds 512 channels at 56x56, which takes a quarter of an hour on two cores.
+default threads. Both are called in turns, and the ratios are medians over the turns: of the times, and of the processor
+seconds of all threads, which other programs disturb less. ``--large`` adds 512 channels at 56x56, which takes a quarter
+of an hour on two cores.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
-from timing import seconds_of, spread
+from timing import both_in_turns, seconds_of, spread
 
 import polyroots as pr
 import polyroots.spectra.spectrum
@@ -89,26 +92,29 @@ def solver_share(K: np.ndarray, n: int, runs: int) -> float:
 
 
 def against_plain(title: str, layers: tuple[tuple[int, int, int, int], ...], runs: int) -> None:
-    print(f"\n### {title}\n\n| layer | times | plain s | polyroots s | ratio | in the solver |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    totals = np.zeros(2)
+    print(f"\n### {title}\n\n| layer | times | plain s | polyroots s | ratio | plain CPU s | polyroots CPU s ", end="")
+    print("| ratio | in the solver |\n" + "| --- " * 9 + "|", flush=True)
+    totals = np.zeros(4)
     for c, k, n, count in layers:
         K = kernel(c, k)
+        found: dict[str, np.ndarray] = {}
+        ways = {
+            "plain": lambda: found.update(plain=plain(K, n)),  # noqa: B023
+            "ours": lambda: found.update(ours=pr.eigenvalues(K, n).values),  # noqa: B023
+        }
+        times = both_in_turns(ways, runs)
         # Both compute the same eigenvalues. Moduli are compared because conjugates come in another order.
-        np.testing.assert_allclose(
-            np.sort(abs(plain(K, n))), np.sort(abs(pr.eigenvalues(K, n).values)), rtol=1e-9, atol=1e-12
-        )
-        theirs = seconds_of(partial(plain, K, n), runs)
-        ours = seconds_of(partial(pr.eigenvalues, K, n), runs)
-        medians = np.array([statistics.median(theirs), statistics.median(ours)])
-        totals += count * medians
-        share = f"{solver_share(K, n, runs):.0%}" if k > 1 else "one matrix"
-        print(
-            f"| {c}x{c}x{k}x{k} at {n}x{n} | {count} | {spread(theirs)} | {spread(ours)} "
-            f"| {medians[0] / medians[1]:.1f} | {share} |",
-            flush=True,
-        )
-    print(f"| total | | {totals[0]:.2f} | {totals[1]:.2f} | {totals[0] / totals[1]:.1f} | |")
+        np.testing.assert_allclose(np.sort(abs(found["plain"])), np.sort(abs(found["ours"])), rtol=1e-9, atol=1e-12)
+        cells = []
+        for i in (0, 1):
+            theirs, ours = ([pair[i] for pair in times[way]] for way in ways)
+            totals[2 * i : 2 * i + 2] += count * np.array([statistics.median(theirs), statistics.median(ours)])
+            ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
+            cells += [spread(theirs), spread(ours), f"{statistics.median(ratios):.1f}"]
+        share = f"{solver_share(K, n, 1):.0%}" if k > 1 else "one matrix"
+        print(f"| {c}x{c}x{k}x{k} at {n}x{n} | {count} | {' | '.join(cells)} | {share} |", flush=True)
+    wall, cpu = (f"{a:.2f} | {b:.2f} | {a / b:.1f}" for a, b in (totals[:2], totals[2:]))
+    print(f"| total | | {wall} | {cpu} | |")
 
 
 def singular(runs: int) -> None:
@@ -132,12 +138,13 @@ def threads(runs: int) -> None:
 
 
 def exponents(runs: int) -> None:
-    print("\n### Growth\n\n| what | seconds | exponent |\n| --- | --- | --- |")
+    print("\n### Growth\n\n| what | CPU seconds | exponent |\n| --- | --- | --- |")
     for what, layers in (
         ("image n, 64 channels", [(64, n) for n in (16, 32, 64, 128)]),
         ("channels c, 8x8", [(c, 8) for c in (64, 128, 256, 512)]),
     ):
-        medians = [statistics.median(seconds_of(partial(pr.eigenvalues, kernel(c, 3), n), runs)) for c, n in layers]
+        times = both_in_turns({(c, n): partial(pr.eigenvalues, kernel(c, 3), n) for c, n in layers}, runs)
+        medians = [statistics.median(cpu for _, cpu in times[layer]) for layer in layers]
         sizes = [n if what.startswith("image") else c for c, n in layers]
         slope = np.polyfit(np.log(sizes), np.log(medians), 1)[0]
         numbers = ", ".join(f"{size}: {seconds:.2f}" for size, seconds in zip(sizes, medians, strict=True))
@@ -145,12 +152,15 @@ def exponents(runs: int) -> None:
 
 
 def extremes(runs: int) -> None:
-    print("\n### Extremes, 64 channels\n\n| image | all eigenvalues s | extremes s |\n| --- | --- | --- |")
+    print("\n### Extremes, 64 channels\n\n| image | all eigenvalues, CPU s | extremes, CPU s |\n| --- | --- | --- |")
     K = kernel(64, 3)
     for n in (112, 224, 1024):
-        every = spread(seconds_of(partial(pr.eigenvalues, K, n), 1)) if n <= 224 else "not run"
-        few = seconds_of(partial(pr.extreme_eigenvalues, K, n, 6), runs)
-        print(f"| {n}x{n} | {every} | {spread(few)} |", flush=True)
+        ways: dict[str, Callable[[], object]] = {"few": partial(pr.extreme_eigenvalues, K, n, 6)}
+        if n <= 224:
+            ways["all"] = partial(pr.eigenvalues, K, n)
+        times = both_in_turns(ways, runs)
+        cells = [spread([cpu for _, cpu in times[way]]) if way in times else "not run" for way in ("all", "few")]
+        print(f"| {n}x{n} | {' | '.join(cells)} |", flush=True)
 
 
 def memory(layers: list[tuple[int, int, int]]) -> None:
@@ -162,21 +172,30 @@ def memory(layers: list[tuple[int, int, int]]) -> None:
         print(f"| {c}x{c}x{k}x{k} at {n}x{n} | {float(result.stdout):.0f} |", flush=True)
 
 
+PARTS: dict[str, Callable[[int], None]] = {
+    "paper": partial(against_plain, "The paper's levels", PAPER),
+    "resnet50": partial(against_plain, "A ResNet-50's square convolutions, images of 224x224", RESNET50),
+    "singular": singular,
+    "threads": threads,
+    "growth": exponents,
+    "extremes": extremes,
+    "memory": lambda runs: memory([(64, 3, 32), (64, 3, 224), (256, 3, 14), (512, 3, 7)]),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--large", action="store_true", help="also the memory of 512 channels at 56x56")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts of the benchmark")
     options = parser.parse_args()
     runs = options.runs
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}")
-    print(f"polyroots {pr.__version__}, median of {runs} runs (spread: max - min)")
-    against_plain("The paper's levels", PAPER, runs)
-    against_plain("A ResNet-50's square convolutions, images of 224x224", RESNET50, min(runs, 3))
-    singular(runs)
-    threads(runs)
-    exponents(min(runs, 3))
-    extremes(min(runs, 3))
-    memory([(64, 3, 32), (64, 3, 224), (256, 3, 14), (512, 3, 7), *([(512, 3, 56)] if options.large else [])])
+    print(f"polyroots {pr.__version__}, median of {runs} runs (spread: max - min); load {os.getloadavg()[0]:.1f}")
+    for part in options.only:
+        PARTS[part](runs)
+    if options.large:
+        memory([(512, 3, 56)])
 
 
 if __name__ == "__main__":
