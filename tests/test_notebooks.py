@@ -151,15 +151,21 @@ def test_figures_are_drawn_from_objects_and_need_no_title(Lambda: pr.Spectrum, q
         assert not figure.axes[0].get_title()
         figure.draw_without_rendering()
     parts: Any = Figure(figsize=(9, 5)).subfigures(1, 2)
-    assert draw_surface(Lambda, q, fig=parts[0]) is parts[0].figure
-    assert len(parts[0].axes) == 2
-    assert not parts[1].axes
+    figure = draw_surface(Lambda, q, fig=parts[1])
+    assert figure is parts[1].figure
+    assert not parts[0].axes
+    figure.draw_without_rendering()
+    for axes in parts[1].axes:
+        assert (axes.get_tightbbox().min >= parts[1].bbox.min - 1).all()
+        assert (axes.get_tightbbox().max <= parts[1].bbox.max + 1).all()
 
 
 def test_the_overview_takes_the_spectra_of_a_model() -> None:
     found = pr.model_spectra(pr.models.build("q2", image_size=8, channels=[4, 8]), 8)
     axes = draw_overview(found).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["levels.0.A", "levels.1.A"]
+    assert axes.get_xlabel() == "eigenvalues, spectral radius and spectral norm"
+    assert axes.get_legend_handles_labels()[1] == ["Re of eigenvalues", "largest Im", "spectral radius"]
     (first, *_) = [line for line in axes.lines if line.get_marker() == "|"]
     spectrum = found["levels.0.A.weight"].spectrum
     assert np.asarray(first.get_xdata()).tolist() == [spectrum.min_real, spectrum.max_real]

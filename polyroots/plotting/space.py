@@ -40,7 +40,8 @@ def arrange(
     figure.colorbar(colours, cax=bar)
     # In one column of a paper the legend is above the box; else it is beside the upper corner.
     above = (0.95 if is_small else 0.35) * legend.get_window_extent().height / root.dpi
-    _fill(axes, Bbox.from_extents(0.02, 0.03, right, top - above))
+    x, y = figure.bbox.x0 / root.dpi, figure.bbox.y0 / root.dpi
+    _fill(axes, Bbox.from_extents(x + 0.02, y + 0.03, x + right, y + top - above))
 
 
 def _fill(axes: Any, room: Bbox) -> None:
