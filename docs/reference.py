@@ -12,8 +12,11 @@ import click
 from click.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parent.parent
-# .ci/packages has cli/ under the name that it is imported by.
+# .ci/packages has cli/ under the name that it is imported by. mkdocs restores the path after it has loaded its hooks.
 sys.path[:0] = [str(ROOT), str(ROOT / ".ci" / "packages")]
+
+import polyroots  # noqa: E402
+from polyroots_cli.main import main  # noqa: E402
 
 #: Packages of the library with public names, and titles of their pages.
 PACKAGES = {
@@ -54,8 +57,6 @@ def definition_of(module: str, name: str) -> str:
 
 def public_names() -> dict[str, dict[str, str]]:
     """Return for each package the names of its page, as users write them, with their full paths."""
-    import polyroots
-
     pages: dict[str, dict[str, str]] = {package: {} for package in PACKAGES}
     for name, package in polyroots._PACKAGES.items():
         if package is not None:
@@ -72,7 +73,13 @@ def public_names() -> dict[str, dict[str, str]]:
             path = definition_of(f"polyroots.{package}", name)
             if name not in others and is_described(path):
                 pages[package][f"pr.{package}.{name}"] = path
-    return pages
+    return {package: dict(sorted(names.items(), key=_functions_first)) for package, names in pages.items()}
+
+
+def _functions_first(item: tuple[str, str]) -> tuple[int, bool, str]:
+    """Sort names of `pr` before those of its packages, and functions before classes."""
+    name = item[0]
+    return name.count("."), name.split(".")[-1][0].isupper(), name
 
 
 def is_described(path: str) -> bool:
@@ -99,8 +106,6 @@ def python_pages() -> Iterator[tuple[str, str]]:
 
 def commands_page() -> str:
     """Return the text of the page on commands: for each its description, its options and their meaning."""
-    from polyroots_cli.main import main
-
     parts = ["# Commands\n", "The help of each command with all its options.\n"]
     for words, command in commands(main, ()):
         options = {name for parameter in command.get_params(click.Context(command)) for name in parameter.opts}
