@@ -154,7 +154,7 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def put_in(mutant: Mutant) -> None:
-    """Replace the code of functions, their defaults and the module's constants by those of a mutant."""
+    """Replace the code of functions, their defaults and the module's constants by those of a mutant, copies too."""
     module = importlib.import_module(mutant.file.removesuffix(".py").replace("/", ".").removesuffix(".__init__"))
     compiled = code_of(mutant)
     names: dict[str, Any] = {
@@ -174,9 +174,13 @@ def put_in(mutant: Mutant) -> None:
                 function.__code__ = new[code.co_qualname]
             if function.__qualname__ in defaults:
                 function.__defaults__, function.__kwdefaults__ = defaults[function.__qualname__]
+    ours = [found for name, found in sys.modules.items() if name.startswith("polyroots")]
     for name, value in names.items():
         if isinstance(value, int | float | str | tuple) and not name.startswith("__"):
-            setattr(module, name, value)
+            old = getattr(module, name)
+            for other in ours:
+                if vars(other).get(name) is old:
+                    setattr(other, name, value)
 
 
 class Plugin:

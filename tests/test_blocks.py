@@ -67,3 +67,9 @@ def test_roots_that_do_not_fit_a_block_are_named(
 
 def test_parse_blocks() -> None:
     assert parse_blocks("L, L,C") == ("L", "L", "C")
+
+
+def test_a_thousand_blocks_are_the_most() -> None:
+    assert parse_blocks(["L"] * 1000) == ("L",) * 1000
+    with pytest.raises(pr.InputError, match=r"expected 1,000 blocks at most, got 1,001"):
+        parse_blocks(["L"] * 1001)

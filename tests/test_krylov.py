@@ -164,3 +164,15 @@ def test_a_krylov_space_with_too_few_dimensions_is_said() -> None:
         match=r"'harmonic-ritz' has 2 roots here, and 4 are asked for: .* zero for the start b; use degree 1",
     ):
         pr.select_roots(Lambda, 3, "harmonic-ritz")
+
+
+def test_newtons_method_moves_roots_by_thousandths_at_most() -> None:
+    """Roots near those of q are improved, others stay where they are."""
+    points = np.array([1.0, 2.0, 4.0])
+    krylov = arnoldi(lambda x: points * x, np.ones(3) / np.sqrt(3), 2)
+    s = krylov.residual(krylov.least())
+    exact = krylov.roots(s)
+    near = krylov._polished(exact * (1 + 1e-5), s)
+    np.testing.assert_allclose(near, exact, rtol=1e-13)
+    far = exact * 1.1
+    np.testing.assert_array_equal(krylov._polished(far, s), far)

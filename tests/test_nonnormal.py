@@ -12,6 +12,8 @@ from scipy.sparse.linalg import ArpackNoConvergence
 
 import polyroots as pr
 from polyroots.spectra import Spectrum
+from polyroots.spectra.lanczos import DENSE_IS_FASTER
+from polyroots.spectra.nonnormality import _smallest_singular_value
 
 CASES = [
     ("circular", 3, 1, (4, 5), 1),
@@ -213,3 +215,12 @@ def test_a_norm_beyond_float64_is_infinite(padding: str, size: int) -> None:
     K = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]]).reshape(1, 1, 3, 3)
     q = pr.ResidualPolynomial(np.full(200, 1e-3))
     assert pr.residual_norm(pr.eigenvalues(K, size, padding=padding), q) == np.inf
+
+
+@pytest.mark.parametrize("at", [0.0, 1.0])
+@pytest.mark.parametrize("n", [3, DENSE_IS_FASTER + 3])
+def test_the_smallest_singular_value_of_a_diagonal_matrix(n: int, at: float) -> None:
+    """An eigenvalue of T is z itself or lies at the distance 1; the others are farther away."""
+    z = 2.0 - 1j
+    found = _smallest_singular_value(np.diag(z - at - 2.0 * np.arange(n)), z)
+    assert found == pytest.approx(at, rel=1e-12, abs=1e-15)

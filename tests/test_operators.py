@@ -282,6 +282,7 @@ def test_a_layer_and_its_size() -> None:
         (lambda x: x, 0, "expected a size of at least 1, got 0"),
         (torch.nn.Linear(3, 3), 3, "expected an array, a tensor or a torch.nn.Conv2d, got Linear"),
         (torch.nn.Conv2d(3, 3, 3, padding=1), None, "a Conv2d needs a size"),
+        (torch.nn.Conv2d(3, 2, 3, padding=1), 4, "^weight: eigenvalues need as many output as input channels"),
         ("A", None, "expected a square matrix .dense or sparse., a scipy LinearOperator"),
         (star(3), (64, 512, 1024), "the symbol of the stencil has 33,554,432 entries, at most 16,777,216"),
     ],

@@ -119,3 +119,16 @@ def test_clusters_of_values_with_widths_of_their_own() -> None:
         reached = (reached.astype(int) @ reached.astype(int)) > 0
     labels = cluster_labels(values, widths)
     np.testing.assert_array_equal(labels[:, None] == labels, reached)
+
+
+def test_known_errors_are_the_resolution_with_a_factor() -> None:
+    """Between rounding errors of the norm and what a defective eigenvalue has; errors that are NaN are none."""
+    operator = pr.Convolution.of(np.ones((1, 1, 1, 1)), (1, 4), padding="zeros")
+    errors = np.array([1e-20, 1e-9, 1.0, np.nan])
+    found = resolution_of(np.ones(4, dtype=np.complex128), operator, errors)
+    finest, eps = found[0], np.finfo(np.float64).eps
+    assert eps < finest < 100 * eps
+    assert 1e-9 < found[1] < 100e-9
+    assert found[2] == pytest.approx(1e-7, rel=1e-6)
+    assert found[3] == finest
+    np.testing.assert_allclose(resolution_of(np.ones(4) + 0j, operator, errors / 2)[1], found[1] / 2, rtol=1e-12)

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 import polyroots as pr
 from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.matrix import explicit_matrix, linear_operator
-from polyroots.spectra.singular_values import largest_singular_values, squared_frobenius_norm, summarize
+from polyroots.spectra.singular_values import (
+    has_symbol,
+    largest_singular_values,
+    squared_frobenius_norm,
+    summarize,
+)
 
 # Output and input channels of a group; height and width of the kernel.
 CHANNELS = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
@@ -173,3 +178,13 @@ def test_single_precision_on_request(rng: np.random.Generator) -> None:
         assert 1e-12 < np.abs(single - exact).max() < 1e-5 * exact[0]
     with pytest.raises(pr.InputError, match="float64 or float32, got dtype complex128"):
         pr.singular_values(K, 6, dtype=complex)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_strides_that_divide_the_image_have_a_symbol(axis: int) -> None:
+    for n, stride, expected in ((6, 3, True), (6, 1, True), (6, 4, False), (5, 2, False)):
+        size, strides = [6, 6], [2, 2]
+        size[axis], strides[axis] = n, stride
+        operator = Convolution.of(np.ones((2, 1, 3, 3)), tuple(size), stride=tuple(strides))
+        assert has_symbol(operator) == expected
+    assert not has_symbol(Convolution.of(np.ones((2, 1, 3, 3)), (6, 6), stride=2, padding="zeros"))

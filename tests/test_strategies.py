@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from dense import dense_operator
@@ -9,6 +11,7 @@ from hypothesis import given, settings, strategies as st
 from spectra import max_abs, shifted
 
 import polyroots as pr
+from polyroots.roots.picking import _leaves_fillable
 from polyroots.roots.select import choose_roots, options_of
 from polyroots.roots.strategies import STRATEGIES
 from polyroots.spectra.convolution import Convolution
@@ -105,6 +108,11 @@ def test_parity_is_met_by_looking_ahead() -> None:
         assert (pr.select_roots(values, 2, strategy) == 5).sum() == 1
     with pytest.raises(pr.InputError, match="conjugate pairs only, none of its eigenvalues is real: an even number"):
         pr.select_roots([1 + 1j, 1 - 1j, 2 + 1j, 2 - 1j], 2, "largest")
+    two_pairs = [1 + 1j, 1 - 1j, 2 + 3j, 2 - 3j]
+    with pytest.raises(
+        pr.InputError, match="of which the spectrum has 2, and degree 4 has 5 roots; use degree 3 at most"
+    ):
+        pr.select_roots(two_pairs, 4, "complex")
     with pytest.raises(pr.InputError, match="odd number, and 'complex' chooses conjugate pairs; degree 1 or 3 fits"):
         pr.select_roots(values, 2, "complex")
 
@@ -392,3 +400,17 @@ def test_the_order_of_real_roots_starts_with_the_farthest() -> None:
     roots = pr.select_roots(np.linspace(0.5, 2, 60), 3, "minimax").real
     assert roots[0] == roots.max()
     assert roots[1] == roots.min()
+
+
+@pytest.mark.parametrize(("reals", "pairs"), [(0, 2), (1, 2), (2, 1), (3, 0)])
+def test_a_point_is_passed_over_if_the_others_cannot_make_up_the_number(reals: int, pairs: int) -> None:
+    """The numbers of roots that the other points have together, by all their subsets."""
+    points = np.array([1.0 + k for k in range(reals)] + [1j + k for k in range(pairs)], dtype=np.complex128)
+    sizes = [1] * reals + [2] * pairs
+    for left in range(1, sum(sizes) + 2):
+        expected = []
+        for index, size in enumerate(sizes):
+            others = sizes[:index] + sizes[index + 1 :]
+            sums = {sum(chosen) for n in range(len(others) + 1) for chosen in combinations(others, n)}
+            expected.append(left - size in sums)
+        assert _leaves_fillable(points, left).tolist() == expected

@@ -249,3 +249,11 @@ def test_what_has_not_converged_is_marked(monkeypatch: pytest.MonkeyPatch, rng: 
     monkeypatch.setattr(toeplitz, "eigs", never)
     nothing = toeplitz.arnoldi_eigenvalues(Convolution.of(K, (20, 20), padding="zeros"), 2, "LR")
     assert len(nothing.values) == 0
+
+
+def test_a_zero_column_stays_zero() -> None:
+    """The scaling of the columns is D = diag(1, e)."""
+    vectors = np.array([[3.0, 0.0], [4.0, 0.0]])
+    expected = np.array([3, 4 * np.e]) / np.hypot(3, 4 * np.e)
+    found = toeplitz._unit(vectors, np.array([0.0, 1.0]))
+    np.testing.assert_allclose(found, np.stack([expected, [0, 0]], axis=1), rtol=1e-15)
