@@ -21,7 +21,7 @@ import resource
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -174,13 +174,21 @@ def put_in(mutant: Mutant) -> None:
                 function.__code__ = new[code.co_qualname]
             if function.__qualname__ in defaults:
                 function.__defaults__, function.__kwdefaults__ = defaults[function.__qualname__]
-    ours = [found for name, found in sys.modules.items() if name.startswith("polyroots")]
     for name, value in names.items():
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            _put_constants(vars(value), getattr(module, name), [])
+    _put_constants(names, module, [found for name, found in sys.modules.items() if name.startswith("polyroots")])
+
+
+def _put_constants(new: Mapping[str, Any], owner: Any, copies: Sequence[Any]) -> None:
+    """Replace the constants of a class or module, and those that other modules have imported from it."""
+    for name, value in new.items():
         if isinstance(value, int | float | str | tuple) and not name.startswith("__"):
-            old = getattr(module, name)
-            for other in ours:
+            old = getattr(owner, name)
+            for other in copies:
                 if vars(other).get(name) is old:
                     setattr(other, name, value)
+            setattr(owner, name, value)
 
 
 class Plugin:
@@ -228,7 +236,7 @@ class Plugin:
         for mutant in drawn:
             if time.monotonic() > deadline:
                 break
-            if mutant.name in outcomes:
+            if outcomes.get(mutant.name) not in ((None, "survived", "not run") if given.again else (None,)):
                 continue
             known = self.lines.get(mutant.file, {})
             # A module's own lines run when it is imported, in no test.
@@ -301,6 +309,8 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="after these no mutant is begun")
+    parser.add_argument("--again", action="store_true", help="run the tests on mutants in --out that survived")
+    parser.add_argument("--subjects", default=_SUBJECTS, help="names of tests, without test_ and .py")
     parser.add_argument("--map", type=Path, default=Path("mutation-map.json"), help="which test runs which line")
     parser.add_argument("--out", type=Path, default=Path("mutants.json"), help="the outcome of each mutant")
     given = parser.parse_args()
@@ -317,7 +327,7 @@ def main() -> int:
         suppress_health_check=list(HealthCheck),
     )
     settings.load_profile("mutation")
-    tests = [f"tests/test_{name}.py" for name in _SUBJECTS.split()]
+    tests = [f"tests/test_{name}.py" for name in given.subjects.split()]
     rooms = [f"polyroots/{room}" for room in ROOMS]
     words = ["-q", "-p", "no:cacheprovider", "--jaxtyping-packages=", "-x", *rooms, *tests]
     return int(pytest.main(words, plugins=[Plugin(given)]))
