@@ -180,11 +180,9 @@ def test_single_precision_on_request(rng: np.random.Generator) -> None:
         pr.singular_values(K, 6, dtype=complex)
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-def test_strides_that_divide_the_image_have_a_symbol(axis: int) -> None:
-    for n, stride, expected in ((6, 3, True), (6, 1, True), (6, 4, False), (5, 2, False)):
-        size, strides = [6, 6], [2, 2]
-        size[axis], strides[axis] = n, stride
-        operator = Convolution.of(np.ones((2, 1, 3, 3)), tuple(size), stride=tuple(strides))
-        assert has_symbol(operator) == expected
-    assert not has_symbol(Convolution.of(np.ones((2, 1, 3, 3)), (6, 6), stride=2, padding="zeros"))
+@pytest.mark.parametrize(("n", "stride", "expected"), [(6, 3, True), (6, 1, True), (6, 4, False), (5, 2, False)])
+def test_strides_that_divide_the_image_have_a_symbol(n: int, stride: int, expected: bool) -> None:
+    K = np.ones((2, 1, 3, 3))
+    assert has_symbol(Convolution.of(K, (n, 6), stride=(stride, 2))) == expected
+    assert has_symbol(Convolution.of(K, (6, n), stride=(2, stride))) == expected
+    assert not has_symbol(Convolution.of(K, (n, 6), stride=(stride, 2), padding="zeros"))
