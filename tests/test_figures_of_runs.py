@@ -29,7 +29,7 @@ MAKE = import_module("polyroots_figures.make")
 
 
 @pytest.fixture
-def small_figures(monkeypatch: pytest.MonkeyPatch, rough_pictures: None) -> None:
+def small_figures(monkeypatch: pytest.MonkeyPatch, rough_pictures: None, coarse_surfaces: None) -> None:
     """Make figures with few channels and pixels, as PNG files, for tests of files and messages."""
     monkeypatch.setattr(MAKE, "FORMATS", ("png",))
     monkeypatch.setattr("polyroots_figures.operators.CHANNELS", 4)

@@ -22,6 +22,7 @@ from polyroots.roots.strategies import STRATEGIES
 from polyroots.training import load_run
 from polyroots_figures import FIGURES, Request, figure1, figure3, figure4, smoothing, strategies
 from polyroots_figures.operators import operators_of
+from polyroots_figures.request import Computed
 
 
 @pytest.fixture
@@ -35,6 +36,13 @@ def drawn(name: str, request: Request, width: str = "two") -> tuple[Any, dict[st
     """Return the data and the pictures of a figure with one set of data."""
     (computed,) = FIGURES[name].compute(request)
     return computed, FIGURES[name].draw(computed.data, WIDTHS[width])
+
+
+@pytest.fixture(scope="module")
+def smoothed() -> Computed:
+    """Return the data of the figure of smoothing."""
+    (computed,) = FIGURES["smoothing"].compute(Request(seed=5))
+    return computed
 
 
 # Figure 1
@@ -302,9 +310,9 @@ def test_strategies_without_roots_say_so(init_file: Path) -> None:
 
 
 @pytest.mark.slow
-def test_smoothing_is_what_the_symbol_says() -> None:
+def test_smoothing_is_what_the_symbol_says(smoothed: Computed) -> None:
     """Each norm is computed from Fourier coefficients and the Laplacian's eigenvalues 4 - 2 cos theta - 2 cos phi."""
-    (computed,) = smoothing.compute(Request(seed=5))
+    computed = smoothed
     n = smoothing.SIZE
     theta = 2 * np.pi * np.fft.fftfreq(n)
     eigenvalues = 4 - 2 * np.cos(theta)[:, None] - 2 * np.cos(theta)
@@ -338,8 +346,8 @@ def test_smoothing_is_what_the_symbol_says() -> None:
 
 
 @pytest.mark.slow
-def test_what_grows_is_named_and_not_drawn() -> None:
-    computed, pictures = drawn("smoothing", Request(seed=5))
+def test_what_grows_is_named_and_not_drawn(smoothed: Computed) -> None:
+    computed, pictures = smoothed, FIGURES["smoothing"].draw(smoothed.data, WIDTHS["two"])
     for axes, panel in zip(pictures[""].axes, computed.data["panels"], strict=True):
         growing = [curve["strategy"] for curve in panel["curves"] if curve["norms"][-1] > 1]
         assert "smallest" in growing
@@ -353,18 +361,19 @@ def test_what_grows_is_named_and_not_drawn() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", ["1", "2", "3", "4", "strategies", "smoothing"])
-def test_no_word_is_cut(small_A: None, coarse_surfaces: None, name: str, width: str) -> None:
-    computed, pictures = drawn(name, Request(seed=5), width)
-    for figure in pictures.values():
-        assert figure.get_size_inches()[0] <= WIDTHS[width]
-        require_nothing_is_cut(figure)
-        if name == "3":
-            q = pr.ResidualPolynomial(computed.data["roots"])
-            require_colours_enclose(figure, float(np.abs(q(computed.data["values"])).max()))
-    if name == "4":
-        assert figure.get_figheight() < 5.2
+def test_no_word_is_cut(small_A: None, coarse_surfaces: None, smoothed: Computed, name: str) -> None:
+    (computed,) = [smoothed] if name == "smoothing" else FIGURES[name].compute(Request(seed=5))
+    for width in WIDTHS.values():
+        pictures = FIGURES[name].draw(computed.data, width)
+        for figure in pictures.values():
+            assert figure.get_size_inches()[0] <= width
+            require_nothing_is_cut(figure)
+            if name == "3":
+                q = pr.ResidualPolynomial(computed.data["roots"])
+                require_colours_enclose(figure, float(np.abs(q(computed.data["values"])).max()))
+        if name == "4":
+            assert pictures[""].get_figheight() < 5.2
 
 
 def test_strategies_of_a_real_spectrum_have_no_hull() -> None:
