@@ -18,20 +18,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / ".ci" / "packages")]
 import polyroots  # noqa: E402
 from polyroots_cli.main import main  # noqa: E402
 
-#: Packages of the library with public names, and titles of their pages.
+#: Packages of the library with public names, and titles of their pages: those of help(polyroots), and the packages whose
+#: names are written with theirs.
 PACKAGES = {
-    "spectra": "Spectra",
-    "polynomials": "Residual polynomials",
-    "roots": "Roots from spectra",
-    "initialization": "Coefficients of a network",
-    "models": "Networks",
-    "analysis": "Spectra of models and files",
-    "checkpoints": "Checkpoints",
-    "training": "Training",
-    "study": "Studies",
-    "plotting": "Pictures",
-    "report": "Reports",
-    "errors": "Errors and warnings",
+    **{package: title for package, title in polyroots._SUBJECTS.items() if package},
+    **{package: package.capitalize() for package, its in polyroots._PACKAGES.items() if its is None},
 }
 
 

@@ -19,7 +19,7 @@ from polyroots.roots.strategies import STRATEGIES
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
-@pytest.mark.usefixtures("rough_pictures")
+@pytest.mark.usefixtures("rough_pictures", "coarse_surfaces")
 def test_a_pages_blocks_run_in_their_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python as a user runs it, commands with small networks and few images; studies train in this process."""
     monkeypatch.chdir(tmp_path)
