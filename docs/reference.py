@@ -18,8 +18,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / ".ci" / "packages")]
 import polyroots  # noqa: E402
 from polyroots_cli.main import main  # noqa: E402
 
-#: Packages of the library with public names, and titles of their pages: those of help(polyroots), and the packages whose
-#: names are written with theirs.
+#: Packages of the library with public names, and titles of their pages: those of help(polyroots), and the packages that
+#: are public themselves.
 PACKAGES = {
     **{package: title for package, title in polyroots._SUBJECTS.items() if package},
     **{package: package.capitalize() for package, its in polyroots._PACKAGES.items() if its is None},
