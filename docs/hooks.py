@@ -113,4 +113,6 @@ def on_page_content(content: str, page: Any, **_: Any) -> str:
 
     if FORMULA.search(content) is None and "arithmatex" in content:
         log.warning("%s has a formula that is not understood", page.file.src_uri)
+    # In tables code has \| for |, as other readers of Markdown need it.
+    content = re.sub(r"<code>[^<]*</code>", lambda code: code[0].replace("\\|", "|"), content)
     return FORMULA.sub(formula, content)
