@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import polyroots as pr
 from polyroots.polynomials.lower_bound import proven_lower_bound
-from polyroots.polynomials.minimax import minimax
+from polyroots.polynomials.minimax import has_failed, minimax
 from polyroots.polynomials.target import Target
 
 
@@ -225,3 +225,10 @@ def test_little_proof_is_said() -> None:
     found = pr.ResidualPolynomial([1.5]).diagnose([1, 2])
     lines = replace(found, best=1e-30, best_bound=1e-33).sentences()
     assert "that none gets below 1.000e-33 is all that can be proven of so small a value in float64." in " ".join(lines)
+
+
+def test_an_iteration_has_failed_above_the_bound_by_a_share_of_it() -> None:
+    for bound in (1e-6, 1.0, 1e6):
+        assert not has_failed(bound * (1 + 1e-6), bound)
+        assert has_failed(bound * 1.01, bound)
+    assert not has_failed(0.0, 0.0)

@@ -13,6 +13,7 @@ from scipy.sparse import coo_array, csr_array, csr_matrix, diags_array, random_a
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, gmres
 
 import polyroots as pr
+from polyroots.spectra.operator_spectrum import _of_blocks
 from polyroots.spectra.stencil import Stencil
 
 
@@ -296,3 +297,11 @@ def test_what_is_no_operator_is_refused(A: Any, size: Any, message: str) -> None
 def test_a_spectrum_has_its_size() -> None:
     with pytest.raises(pr.InputError, match="a spectrum has the size of its operator, and size 4 was given"):
         pr.select_roots(pr.eigenvalues(star(2), 4), 1, size=4)
+
+
+def test_the_resolution_is_the_condition_times_rounding_errors() -> None:
+    """[[1, x], [0, 2]] has the eigenvectors (1, 0) and (x, 1), with the condition sqrt(1 + x^2)."""
+    for x in (0.5, 3.0, 1000.0):
+        values, resolution = _of_blocks(np.array([[[1.0, x], [0.0, 2.0]]]), 1e-14)
+        np.testing.assert_allclose(values, [1, 2], rtol=1e-12)
+        np.testing.assert_allclose(resolution, 1e-14 * max(1 + x, 2) * np.sqrt(1 + x**2), rtol=1e-10)
