@@ -342,3 +342,9 @@ def test_roots_far_from_the_optimum_are_no_optimum() -> None:
     with pytest.raises(pr.InputError, match=r"'mine' can reach 0\.99 here, but its roots in float64 only 0\.9905"):
         problem.that_reach(0.99, lambda q: next(measure), [5 + 0j])
     assert problem.that_reach(0.99, lambda q: next(measure), [5 + 0j]) == [5]
+
+
+def test_imaginary_roots_are_none_of_a_symmetric_pair() -> None:
+    """The squares are -1 and -4, so that the best s is negative."""
+    with pytest.raises(pr.InputError, match="'least-squares' chooses imaginary roots here, which blocks S can't hold"):
+        pr.select_roots([1j, -1j, 2j, -2j], blocks="S", strategy="least-squares")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 import polyroots as pr
 from polyroots.models import name_for_degree
 from polyroots.polynomials.blocks import blocks_for_degree, degree_of
+from polyroots.roots.picking import _leaves_fillable
 from polyroots.spectra import Spectrum
 
 
@@ -187,3 +189,17 @@ def test_nearly_equal_real_parts_are_one() -> None:
 def test_one_pair_kept_is_that_of_the_larger_end() -> None:
     values = [-3 + 1j, -3 - 1j, 1 + 2j, 1 - 2j]
     assert pr.select_roots(values, 1, project=False).tolist() == [-3 + 1j, -3 - 1j]
+
+
+@pytest.mark.parametrize(("reals", "pairs"), [(0, 2), (1, 2), (2, 1), (3, 0)])
+def test_a_point_is_passed_over_if_the_others_cannot_make_up_the_number(reals: int, pairs: int) -> None:
+    """The numbers of roots that the other points have together, by all their subsets."""
+    points = np.array([1.0 + k for k in range(reals)] + [1j + k for k in range(pairs)], dtype=np.complex128)
+    sizes = [1] * reals + [2] * pairs
+    for left in range(1, sum(sizes) + 2):
+        expected = []
+        for index, size in enumerate(sizes):
+            others = sizes[:index] + sizes[index + 1 :]
+            sums = {sum(chosen) for n in range(len(others) + 1) for chosen in combinations(others, n)}
+            expected.append(left - size in sums)
+        assert _leaves_fillable(points, left).tolist() == expected
