@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dense import dense_operator
 from numpy.typing import NDArray
 from scipy.optimize import differential_evolution
 from spectra import max_abs, shifted
@@ -348,3 +349,31 @@ def test_imaginary_roots_are_none_of_a_symmetric_pair() -> None:
     """The squares are -1 and -4, so that the best s is negative."""
     with pytest.raises(pr.InputError, match="'least-squares' chooses imaginary roots here, which blocks S can't hold"):
         pr.select_roots([1j, -1j, 2j, -2j], blocks="S", strategy="least-squares")
+
+
+def test_harmonic_ritz_beside_a_symmetric_pair_is_gmres_after_it() -> None:
+    """The free roots of S,C have the least residual norm of r = (1 - A^2 / s^2) b in the span of A r and A^2 r."""
+    Lambda = shifted(31)
+    A = dense_operator(Lambda.weight, Lambda.size)
+    b = np.random.default_rng(5).standard_normal(len(A))
+    roots = pr.select_roots(Lambda, blocks="S,C", strategy="harmonic-ritz", seed=5)
+    assert roots[0] == -roots[1]
+    assert roots[0].imag == 0
+    r = b - A @ (A @ b) / roots[0].real ** 2
+    K = np.stack([A @ r, A @ (A @ r)], axis=-1)
+    least = np.linalg.norm(r - K @ np.linalg.lstsq(K, r, rcond=None)[0])
+    first = r - A @ r / roots[2]
+    assert np.linalg.norm(first - A @ first / roots[3]) == pytest.approx(least, rel=1e-9)
+
+
+def test_harmonic_ritz_for_the_last_symmetric_pair_is_gmres_after_the_others() -> None:
+    """The squares of all three would be complex; 1 / s^2 of the last is the least-squares coefficient of A^2 r."""
+    Lambda = shifted(47)
+    A = dense_operator(Lambda.weight, Lambda.size)
+    r = np.random.default_rng(5).standard_normal(len(A))
+    roots = pr.select_roots(Lambda, blocks="S,S,S", strategy="harmonic-ritz", seed=5).real
+    assert np.array_equal(roots[:4], pr.select_roots(Lambda, blocks="S,S").real)
+    for root in roots[[0, 2]]:
+        r = r - A @ (A @ r) / root**2
+    image = A @ (A @ r)
+    assert 1 / roots[4] ** 2 == pytest.approx((image @ r) / (image @ image), rel=1e-9)
