@@ -305,3 +305,5 @@ def test_the_resolution_is_the_condition_times_rounding_errors() -> None:
         values, resolution = _of_blocks(np.array([[[1.0, x], [0.0, 2.0]]]), 1e-14)
         np.testing.assert_allclose(values, [1, 2], rtol=1e-12)
         np.testing.assert_allclose(resolution, 1e-14 * max(1 + x, 2) * np.sqrt(1 + x**2), rtol=1e-10)
+    # Blocks of one row are normal; the norm is that of the largest one.
+    np.testing.assert_allclose(_of_blocks(np.array([[[3.0]], [[-50.0]]]), 1e-14)[1], 50e-14)
