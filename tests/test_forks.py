@@ -3,55 +3,22 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import forked
-import numpy as np
 import pytest
+import served
 from small_studies import wait_for
 
 from polyroots.study import forks
 from polyroots.study.forks import Fork, Forker
 from polyroots.study.progress import STOPPED
-from polyroots.study.worker import stop_without
 
 pytestmark = pytest.mark.xdist_group("forked")
-
-
-def serve(requests: str, answers: str, work: Callable[[str, str, str], int]) -> None:
-    """Serve requests from one named pipe, and answer through another."""
-    for path, number, flags in ((requests, 0, os.O_RDONLY), (answers, 1, os.O_WRONLY)):
-        os.dup2(os.open(path, flags), number)
-    sys.exit(forks.serve(work))
-
-
-def work(study: str, run: str, parent: str) -> int:
-    """Do what a run's name says."""
-    assert os.getppid() == int(parent)
-    stop_without(int(parent))
-    if run == "show":
-        numbers = random.random(), np.random.rand()  # noqa: NPY002
-        print(os.getpid(), os.getpgid(0), Path.cwd(), *numbers, sys.argv[1:], flush=True)
-        print("and an error", file=sys.stderr, flush=True)
-        return 3
-    if run == "change":
-        os.environ["LEFT"] = np.__name__ = "behind"
-        return int("LEFT" not in os.environ)
-    if run == "look":
-        return 1 if "LEFT" in os.environ or np.__name__ != "numpy" else 0
-    if run == "fail":
-        raise RuntimeError("unexpected")
-    if run == "stop":
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(STOPPED))
-    print("waits", flush=True)
-    time.sleep(600)
-    return 0
 
 
 class Served:
@@ -61,9 +28,10 @@ class Served:
         paths = [directory / name for name in ("requests", "answers")]
         for path in paths:
             os.mkfifo(path)
-        self.process = forked.start(serve, *map(str, paths), work)
+        self.process = forked.start(served.serve, *map(str, paths), served.work)
         self.pid = self.process.pid
-        self.stdin, self.stdout = paths[0].open("wb", buffering=0), paths[1].open("rb", buffering=0)
+        # Opened for both directions, which waits for no process at the other end: it may have failed to start.
+        self.stdin, self.stdout = (path.open("r+b", buffering=0) for path in paths)
 
     def poll(self) -> int | None:
         return self.process.exitcode
@@ -74,7 +42,7 @@ class Served:
 
 @pytest.fixture
 def forker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forker]:
-    """Return a process that forks `work`."""
+    """Return a process that forks `served.work`."""
     monkeypatch.setattr(forks, "start_worker", lambda *_: Served(tmp_path))
     made = Forker(tmp_path, sys.stderr.buffer, {})
     yield made
