@@ -176,7 +176,7 @@ def test_roots_choose_the_blocks_and_the_rest_of_the_network_stays(tmp_path: Pat
         (("train", "--model", "resnet18", "--placement", "smoother"), "placement is no option of resnet18"),
         (("train", "--model", "mgnet-ab", "--alphas", "fixed"), "alphas is no option of mgnet-ab"),
         (("train", "--model", "q4", "--steps", 3), "steps is no option of q4"),
-        (("train", "--model", "q4", "--max-pool"), "max_pool is no option of q4"),
+        (("train", "--model", "q4", "--max-pool"), "--max-pool is no option of q4"),
         (("init", "--model", "mgnet-ab"), "mgnet-ab has no polynomial, so no degree and no roots"),
         (("models", "q9"), "unknown model 'q9'"),
         (("models", "--steps", 3), "name some: polyroots models mgnet-ab --steps"),

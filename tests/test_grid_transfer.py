@@ -45,3 +45,10 @@ def test_spectra_see_the_weight_of_a_depthwise_convolution() -> None:
     singular = found["transitions.0.R.weight"].singular
     assert singular is not None
     assert singular.norm == pytest.approx(expected[0], rel=1e-12)
+
+
+def test_the_gradient_has_the_layout_of_the_weight() -> None:
+    """Data parallelism copies gradients of another layout, and warns."""
+    layer: Any = pr.models.channels_last(DepthwiseConv(16, 32))
+    layer(torch.ones(2, 16, 4, 4)).sum().backward()
+    assert layer.weight.grad.stride() == layer.weight.stride()

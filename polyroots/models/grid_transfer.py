@@ -51,7 +51,8 @@ class DepthwiseConv(nn.Conv2d):
         """Return the kernel for groups of `width` fine channels, zero where an output doesn't read a channel."""
         each, taps = self.out_channels // self.in_channels, 9
         # (group, output of a channel, tap, channel) -> (group, output of a channel, tap, channel, channel), diagonal.
-        by_channel = self.weight.reshape(-1, width, each, taps).permute(0, 2, 3, 1)
+        # By way of channels_last, so that the gradient has the layout that the weights have in training.
+        by_channel = self.weight.permute(0, 2, 3, 1).reshape(-1, width, each, taps).permute(0, 2, 3, 1)
         return torch.diag_embed(by_channel).permute(0, 3, 1, 4, 2).reshape(-1, width, 3, 3)
 
 
