@@ -8,6 +8,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import jaxtyping
 import numpy as np
@@ -40,6 +41,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POLYROOTS_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _seeded(request: pytest.FixtureRequest) -> None:
+    """Draw weights by the name of the test, so that they don't depend on the tests that ran before."""
+    torch.manual_seed(crc32(request.node.nodeid.encode()))
 
 
 @pytest.fixture
