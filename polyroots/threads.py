@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from threading import RLock
 from typing import TypeVar
 
@@ -57,7 +58,7 @@ def in_threads(
     """
     if workers is not None and workers < 1:
         raise InputError(f"expected at least 1 worker, got {workers}")
-    with _BLAS_LIMIT, threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers or usable_cores()) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(workers or usable_cores()) as pool:
         futures = [pool.submit(function, task) for task in tasks]
         try:
             for done, future in enumerate(as_completed(futures), 1):
@@ -67,6 +68,13 @@ def in_threads(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS use one thread: for many small problems more of them wait for each other most of the time."""
+    with _BLAS_LIMIT, threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def chunks(

@@ -184,14 +184,19 @@ def test_the_norm_is_between_what_gmres_and_minimax_reach(
         assert gmres_residual(A, rng.standard_normal(len(A)), count) <= best.value * (1 + 1e-9) + 1e-12
     if target.distinct <= count:
         return
-    assert minimax(target, count).bound <= best.value * (1 + 1e-9)
-    spectral = pr.select_roots(Lambda, count - 1, "minimax")
+    least = minimax(target, count).bound
+    assert least <= best.value * (1 + 1e-9)
+    try:
+        spectral = pr.select_roots(Lambda, count - 1, "minimax")
+    except pr.InputError as error:
+        assert least > 0.999, str(error)  # noqa: PT017
+        return
     assert best.value <= norm_of(A, spectral) * (1 + 1e-6) + 1e-8
     try:
         roots = pr.select_roots(Lambda, count - 1, "ideal")
     except pr.InputError as error:
-        # Every q is 0, or rounding hides the roots.
-        assert best.value < 1e-7, str(error)  # noqa: PT017
+        # Every q is 0, or rounding hides the roots; or none is below 1.
+        assert best.value < 1e-7 or best.bound > 0.999, str(error)  # noqa: PT017
         return
     assert np.array_equal(np.sort_complex(roots), np.sort_complex(roots.conj()))
     assert norm_of(A, roots) == pytest.approx(best.value, rel=0.011, abs=1e-8)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import polyroots as pr
 from polyroots.polynomials import SymmetricPair, Target, factors_from_roots
-from polyroots.polynomials.operator_norm import norm_of_matrix
+from polyroots.polynomials.operator_norm import OperatorNorm
 from polyroots.roots import BOUND, Relaxation, RootChoice, largest_weight
 
 WEIGHTS = st.floats(0.01, 1.0)
@@ -310,4 +310,5 @@ def test_symmetric_pairs_by_products_alone(monkeypatch: pytest.MonkeyPatch, rng:
     expected = np.linalg.norm(np.eye(len(A)) - A @ A / 1.3**2, 2)
     operator = pr.Convolution.of(K, (7, 6), padding="zeros")
     monkeypatch.setattr("polyroots.polynomials.operator_norm.DENSE_IS_FASTER", 0)
-    assert norm_of_matrix(operator, (SymmetricPair(1.3),)) == pytest.approx(expected, rel=1e-9)
+    norms = OperatorNorm(operator)
+    assert norms.by_products((SymmetricPair(1.3 / norms.scale),))[0] == pytest.approx(expected, rel=1e-9)

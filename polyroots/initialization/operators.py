@@ -19,7 +19,6 @@ from polyroots.polynomials import (
     TwoGrid,
     diagnose,
     minimax,
-    residual_norm,
     two_grid,
 )
 from polyroots.roots import NOT_RELAXED, Relaxation, RootChoice, choose_roots, fit
@@ -137,7 +136,7 @@ class OperatorToDamp:
         if not self.target.has_norm:
             return None
         try:
-            return residual_norm(self.convolution, q)
+            return self.target.norms.of(q)
         except ConvergenceError:
             return None
 

@@ -27,7 +27,7 @@ from polyroots.polynomials.ideal import Ideal, ideal
 from polyroots.polynomials.leja import log_distances
 from polyroots.polynomials.minimax import USELESS, Minimax, is_useless, minimax
 from polyroots.polynomials.operator_norm import norm_on_blocks, residual_norm
-from polyroots.polynomials.partial_products import PartialProducts, ProductsInNorm, ProductsOnPoints
+from polyroots.polynomials.partial_products import Gain, PartialProducts, ProductsInNorm, ProductsOnPoints
 from polyroots.polynomials.range_polygon import RangePolygon
 from polyroots.polynomials.residual import ResidualPolynomial, moved_outwards
 from polyroots.polynomials.tables import diagnosis_cells, diagnosis_table
@@ -43,6 +43,7 @@ __all__ = [
     "ComplexPair",
     "Diagnosis",
     "Factor",
+    "Gain",
     "Ideal",
     "KrylovBasis",
     "Linear",

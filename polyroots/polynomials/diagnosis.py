@@ -22,7 +22,6 @@ from polyroots.polynomials.blocks import multiplied
 from polyroots.polynomials.certificates import Certificates, PolynomialWithRoots, certify, unless_it_fails
 from polyroots.polynomials.leja import extra_copies, prominence
 from polyroots.polynomials.minimax import CLOSE, Minimax, is_useless, minimax
-from polyroots.polynomials.operator_norm import residual_norm
 from polyroots.polynomials.tables import diagnosis_cells, diagnosis_table
 from polyroots.polynomials.target import Target
 from polyroots.spectra import Convolution, GeneralOperator, OperatorSpectrum, Spectrum
@@ -210,8 +209,7 @@ def diagnose(
     """
     target = spectrum if isinstance(spectrum, Target) else Target.of(spectrum, region)
     count = len(q.roots)
-    operator = target.operator
-    norm = unless_it_fails(lambda: residual_norm(operator, q)) if operator is not None and target.has_norm else None
+    norm = unless_it_fails(lambda: target.norms.of(q)) if target.has_norm else None
     scores = prominence(q.roots)
     of_values: dict[str, Any] = dict.fromkeys(
         ("max_abs", "mean_abs", "rms", "damped", "smoothing_factor", "holds_zero", "best", "best_bound", "growth")

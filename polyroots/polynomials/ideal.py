@@ -36,7 +36,7 @@ from polyroots.errors import ConvergenceError
 from polyroots.polynomials.arnoldi import KrylovBasis, arnoldi
 from polyroots.polynomials.cone_program import least_maximum, least_mean
 from polyroots.polynomials.minimax import USELESS, has_failed, is_closed
-from polyroots.polynomials.operator_norm import norms_are_at_most
+from polyroots.polynomials.norm_test import norms_at_most
 from polyroots.spectra import DENSE_IS_FASTER, OperatorBlocks, largest_eigenvalue
 from polyroots.threads import in_threads
 
@@ -239,7 +239,7 @@ class _Search:
                     norms[place], vectors[place] = self._largest(s, block)
                 return
             matrices = self._apply(s, stack, np.broadcast_to(np.eye(self.blocks.rows), stack.shape))
-            if known and norms_are_at_most(known * (1 + _SCREEN), matrices):
+            if known and norms_at_most(known * (1 + _SCREEN), matrices).all():
                 return
             _, sizes, right = np.linalg.svd(matrices)
             norms[places] = sizes[:, 0]

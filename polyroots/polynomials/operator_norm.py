@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Inexact, Int
-from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from polyroots.errors import InputError
 from polyroots.polynomials.blocks import Factor, scaled
+from polyroots.polynomials.products import apply_to, factors_times, largest_norm
+from polyroots.polynomials.symbol_norms import SymbolNorms
 from polyroots.spectra import (
     DENSE_IS_FASTER,
     Convolution,
@@ -19,7 +21,6 @@ from polyroots.spectra import (
     OperatorBlocks,
     OperatorSpectrum,
     Spectrum,
-    SymbolBlocks,
     explicit_matrix,
     largest_eigenvalue,
     normalized_convolution,
@@ -27,10 +28,6 @@ from polyroots.spectra import (
 )
 from polyroots.threads import in_threads
 
-# Norms that are below a bound by at least this share are compared with it in single precision.
-MARGIN = 1e-3
-# Smaller matrices take less time than the arrays around them.
-LEAST_ROWS = 32
 # Of Lanczos' method, for convolutions and for general operators, which may be far larger: four digits are shown.
 _TOLERANCE, _SPARSE_TOLERANCE = 1e-11, 1e-5
 
@@ -89,61 +86,71 @@ def residual_norm(
     >>> print(round(residual_norm(Convolution.of(K, 8), ResidualPolynomial([5])), 12))
     1.0
     """
-    operator: Convolution | GeneralOperator
-    if isinstance(spectrum, OperatorSpectrum | GeneralOperator):
-        general = spectrum.operator if isinstance(spectrum, OperatorSpectrum) else spectrum
-        operator, scale = general.normalized()
-    else:
-        operator, scale = normalized_convolution(spectrum, "the norm of q(A)")
-    factors = factors_for(q, scale)
-    if isinstance(operator, GeneralOperator) or operator.padding == "zeros":
-        return norm_of_matrix(operator, factors)
-    return _norm_of_symbol(SymbolBlocks(operator), factors, workers)
+    operator = spectrum.operator if isinstance(spectrum, OperatorSpectrum) else spectrum
+    return OperatorNorm(operator, workers).of(q)
 
 
-def _norm_of_symbol(blocks: SymbolBlocks, factors: Sequence[Factor], workers: int | None) -> float:
-    """Return the largest norm of a product of factors at all frequencies.
+class OperatorNorm:
+    """Spectral norms of polynomials of one operator; what they share is computed once.
 
-    Singular values are computed only where the norm isn't surely below the largest one that is known.
+    Parameters
+    ----------
+    operator : Spectrum, Convolution or GeneralOperator
+        A, or a spectrum that was computed from it.
+    workers : int, optional
+        Number of threads; by default one for each core that this process may use.
+
+    Attributes
+    ----------
+    operator : Convolution or GeneralOperator
+        A / scale, of a size near 1.
+    scale : float
+    symbol : SymbolNorms or None
+        Of a convolution with circular padding.
+
+    Raises
+    ------
+    InputError
+        If bare eigenvalues are given.
     """
-    tasks = blocks.tasks(workers)
-    first = blocks.stack(tasks[0])
-    found = [largest_norm(apply_to(factors, first))]
-    is_single = blocks.rows >= LEAST_ROWS and single_is_enough(found[0], factors, first)
 
-    def is_below(stack: Inexact[np.ndarray, "k c c"]) -> bool:
-        return is_single and surely_at_most(max(found), factors, stack, [len(factors)])
+    def __init__(self, operator: Spectrum | Convolution | GeneralOperator, workers: int | None = None) -> None:
+        self.operator: Convolution | GeneralOperator
+        self.symbol: SymbolNorms | None = None
+        if isinstance(operator, GeneralOperator):
+            self.operator, self.scale = operator.normalized()
+            return
+        self.operator, self.scale = convolution, _ = normalized_convolution(operator, "the norm of q(A)")
+        if convolution.padding == "circular":
+            self.symbol = SymbolNorms(convolution, workers)
 
-    def solve(chosen: Int[np.ndarray, "_"]) -> None:
-        stack = blocks.stack(chosen)
-        if not is_below(stack):
-            left = stack[[not is_below(block[None]) for block in stack]] if len(chosen) > 1 else stack
-            if len(left):
-                found.append(largest_norm(apply_to(factors, left)))
+    def of(self, q: FactoredPolynomial) -> float:
+        """Return the norm of q(A), as `residual_norm` does."""
+        factors = factors_for(q, self.scale)
+        if self.symbol is not None:
+            return self.symbol.largest(factors)
+        if self.matrices is not None:
+            return largest_norm(apply_to(factors, self.matrices))
+        return self.by_products(factors)[0]
 
-    in_threads(solve, tasks[1:], workers)
-    return max(found)
+    @cached_property
+    def matrices(self) -> Inexact[np.ndarray, "k m m"] | None:
+        """The matrix of A / scale, or the blocks of its symbol; None if Lanczos' method is faster."""
+        operator = self.operator
+        if isinstance(operator, GeneralOperator):
+            return operator.blocks() if operator.has_symbol or operator.shape[0] <= DENSE_IS_FASTER else None
+        return explicit_matrix(operator)[None] if operator.shape[0] <= DENSE_IS_FASTER else None
 
-
-def matrix_blocks(operator: Convolution | GeneralOperator) -> Inexact[np.ndarray, "k m m"] | None:
-    """Return the matrix of an operator, or the blocks of its symbol; None if Lanczos' method is faster."""
-    if isinstance(operator, GeneralOperator):
-        return operator.blocks() if operator.has_symbol or operator.shape[0] <= DENSE_IS_FASTER else None
-    return explicit_matrix(operator)[None] if operator.shape[0] <= DENSE_IS_FASTER else None
-
-
-def norm_of_matrix(operator: Convolution | GeneralOperator, factors: Sequence[Factor]) -> float:
-    """Return the norm of a product of factors of A from its matrix, or from products with A and its adjoint."""
-    n, blocks = operator.shape[0], matrix_blocks(operator)
-    if blocks is not None:
-        return largest_norm(apply_to(factors, blocks))
-    if isinstance(operator, GeneralOperator) and not operator.has_adjoint:
-        raise InputError(
-            f"the norm of q(A) of {n:,} unknowns needs products with the adjoint of A; give the LinearOperator an "
-            "rmatvec"
-        )
-    tolerance = _SPARSE_TOLERANCE if isinstance(operator, GeneralOperator) else _TOLERANCE
-    return _norm_by_products(products_of(operator), factors, tolerance)
+    def by_products(self, factors: Sequence[Factor]) -> tuple[float, Inexact[np.ndarray, "n"]]:
+        """Return the norm of a product of factors of A / scale by Lanczos' method, and the vector that it amplifies."""
+        operator = self.operator
+        is_general = isinstance(operator, GeneralOperator)
+        if isinstance(operator, GeneralOperator) and not operator.has_adjoint:
+            raise InputError(
+                f"the norm of q(A) of {operator.shape[0]:,} unknowns needs products with the adjoint of A; give the "
+                "LinearOperator an rmatvec"
+            )
+        return _norm_by_products(products_of(operator), factors, _SPARSE_TOLERANCE if is_general else _TOLERANCE)
 
 
 def norm_on_blocks(blocks: OperatorBlocks, q: FactoredPolynomial, unit: float) -> float:
@@ -173,98 +180,10 @@ def norm_on_blocks(blocks: OperatorBlocks, q: FactoredPolynomial, unit: float) -
         if blocks.rows <= DENSE_IS_FASTER:
             norms.append(largest_norm(apply_to(factors, stack)))
         else:
-            norms.extend(_norm_by_products(aslinearoperator(block), factors) for block in stack)
+            norms.extend(_norm_by_products(aslinearoperator(block), factors)[0] for block in stack)
 
     in_threads(solve, blocks.tasks())
     return max(norms, default=0.0)
-
-
-def _norm_by_products(A: LinearOperator, factors: Sequence[Factor], tolerance: float = _TOLERANCE) -> float:
-    """Return the norm of a product of factors of A by Lanczos' method."""
-    n = A.shape[0]
-
-    def product(u: Inexact[np.ndarray, "N"], A: LinearOperator) -> Inexact[np.ndarray, "N"]:
-        # The factors commute and are real, so q(A)* = q(A*) is applied in the same order.
-        return factors_times(factors, A.matvec, u)
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        if not np.isfinite(product(product(np.ones(n, dtype=A.dtype), A), A.H)).all():
-            return np.inf
-    gram = LinearOperator((n, n), matvec=lambda u: product(product(u.ravel(), A), A.H), dtype=A.dtype)
-    tops, _ = largest_eigenvalue(gram, "the norm of q(A)", tolerance)
-    return float(np.sqrt(max(tops[0].real, 0.0)))
-
-
-def factors_times(
-    factors: Sequence[Factor], product: Callable[[NDArray[Any]], NDArray[Any]], u: NDArray[Any]
-) -> NDArray[Any]:
-    """Return the product of the factors I - A p(A) with u, from products with A."""
-    for factor in factors:
-        power = u
-        coefficients = dict(zip(factor.powers, factor.coefficients, strict=True))
-        for exponent in range(max(coefficients) + 1):
-            power = product(power)
-            if exponent in coefficients:
-                u = u - coefficients[exponent] * power
-    return u
-
-
-def norms_are_at_most(bound: float, stack: Inexact[np.ndarray, "k c c"]) -> bool:
-    """Return whether the spectral norms of all matrices M are at most a bound, up to rounding.
-
-    They are if I - M* M / bound^2 is positive definite, which a Cholesky factorisation decides ten times faster than
-    singular values could be computed.
-    """
-    gap = stack.conj().swapaxes(-1, -2) @ stack
-    gap /= -(bound**2)
-    diagonal = np.einsum("...ii->...i", gap)
-    # The squared norm of a column is at least as large as what else is in it.
-    if not np.isfinite(diagonal).all():
-        return False
-    diagonal += 1
-    try:
-        np.linalg.cholesky(gap)
-    except np.linalg.LinAlgError:
-        return False
-    return True
-
-
-def surely_at_most(
-    bound: float, factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"], counts: Sequence[int]
-) -> bool:
-    """Return whether single precision shows that the norms of some partial products are at most a bound.
-
-    Parameters
-    ----------
-    bound : float
-    factors : sequence of Factor
-        For which `single_is_enough`.
-    stack : (k, c, c) complex128
-    counts : sequence of int
-        Numbers of the first factors whose products are taken.
-
-    Returns
-    -------
-    bool
-        False if it needs double precision to be decided.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        products = enumerate(partial_products(factors[: max(counts)], stack.astype(np.complex64)), 1)
-        return all(norms_are_at_most(bound * (1 - MARGIN), product) for count, product in products if count in counts)
-
-
-def single_is_enough(bound: float, factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"]) -> bool:
-    """Return whether the errors of partial products in single precision are far below the margin of `surely_at_most`.
-
-    They are measured at some matrices, which should be those with the largest products.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        single = partial_products(factors, stack.astype(np.complex64))
-        errors = [
-            np.linalg.norm(rounded - product, axis=(-2, -1)).max()
-            for rounded, product in zip(single, partial_products(factors, stack), strict=True)
-        ]
-    return bool(0 < bound < np.inf and max(errors) <= MARGIN / 20 * bound)
 
 
 def factors_for(q: FactoredPolynomial, scale: float) -> tuple[Factor, ...]:
@@ -275,41 +194,20 @@ def factors_for(q: FactoredPolynomial, scale: float) -> tuple[Factor, ...]:
     return tuple(scaled(factor, 1 / scale) for factor in q.factors)
 
 
-def apply_to(factors: Sequence[Factor], stack: Inexact[np.ndarray, "k c c"]) -> Inexact[np.ndarray, "k c c"]:
-    """Return the matrices q(A) of a stack of matrices A, multiplied factor by factor in Leja order."""
-    *_, result = partial_products(factors, stack)
-    return result
+def _norm_by_products(
+    A: LinearOperator, factors: Sequence[Factor], tolerance: float = _TOLERANCE
+) -> tuple[float, Inexact[np.ndarray, "n"]]:
+    """Return the norm of a product of factors of A by Lanczos' method, and the unit vector that is amplified most."""
+    n = A.shape[0]
 
+    def product(u: Inexact[np.ndarray, "N"], A: LinearOperator) -> Inexact[np.ndarray, "N"]:
+        # The factors commute and are real, so q(A)* = q(A*) is applied in the same order.
+        return factors_times(factors, A.matvec, u)
 
-def partial_products(
-    factors: Sequence[Factor],
-    stack: Inexact[np.ndarray, "k c c"],
-    square: Inexact[np.ndarray, "k c c"] | None = None,
-) -> Iterator[Inexact[np.ndarray, "k c c"]]:
-    """Return the products of the first k factors, k = 1, 2, ..., for matrices A and, if given, their squares."""
-    if square is None and any(max(factor.powers) > 0 for factor in factors):
-        with np.errstate(over="ignore", invalid="ignore"):
-            square = stack @ stack
-    result = None
+    start = np.ones(n, dtype=A.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        for factor in factors:
-            matrix = _matrix_of(factor, stack, square)
-            result = matrix if result is None else result @ matrix
-            yield result
-
-
-def _matrix_of(
-    factor: Factor, stack: Inexact[np.ndarray, "k c c"], square: Inexact[np.ndarray, "k c c"] | None
-) -> Inexact[np.ndarray, "k c c"]:
-    """Return the matrices I - A p(A) of one factor, for a stack of matrices A and of their squares."""
-    powers: Mapping[int, Any] = {0: stack, 1: square}
-    matrix = np.zeros_like(stack)
-    np.einsum("...ii->...i", matrix)[...] = 1
-    for power, coefficient in zip(factor.powers, factor.coefficients, strict=True):
-        matrix -= coefficient * powers[power]
-    return matrix
-
-
-def largest_norm(stack: Inexact[np.ndarray, "k c c"]) -> float:
-    """Return the largest spectral norm of a stack of matrices, infinite if an entry has overflowed."""
-    return float(np.linalg.svd(stack, compute_uv=False)[:, 0].max()) if np.isfinite(stack).all() else np.inf
+        if not np.isfinite(product(product(start, A), A.H)).all():
+            return np.inf, start / np.sqrt(n)
+    gram = LinearOperator((n, n), matvec=lambda u: product(product(u.ravel(), A), A.H), dtype=A.dtype)
+    tops, vectors = largest_eigenvalue(gram, "the norm of q(A)", tolerance)
+    return float(np.sqrt(max(tops[0].real, 0.0))), vectors[:, 0] / np.linalg.norm(vectors)

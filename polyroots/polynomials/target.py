@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from polyroots.arguments import as_array
 from polyroots.errors import InputError, unknown_name
+from polyroots.polynomials.operator_norm import OperatorNorm
 from polyroots.spectra import (
     DENSE_LIMIT,
     Convolution,
@@ -153,6 +154,12 @@ class Target:
         """Whether norms of polynomials of the operator can be computed."""
         operator = self.operator
         return operator is not None and (not isinstance(operator, GeneralOperator) or operator.has_norm)
+
+    @cached_property
+    def norms(self) -> OperatorNorm:
+        """Norms of polynomials of the operator; only for a target that has one."""
+        assert self.operator is not None
+        return OperatorNorm(self.operator)
 
     @property
     def are_ritz_values(self) -> bool:

@@ -18,7 +18,8 @@ from jaxtyping import Complex128, Float64, Int
 
 from polyroots.arguments import whole
 from polyroots.errors import InputError
-from polyroots.polynomials.operator_norm import FactoredPolynomial, apply_to, factors_for
+from polyroots.polynomials.operator_norm import FactoredPolynomial, factors_for
+from polyroots.polynomials.products import apply_to
 from polyroots.spectra import (
     Convolution,
     GeneralOperator,

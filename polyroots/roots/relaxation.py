@@ -7,13 +7,14 @@ of q over w, and where q amplifies by M, q_w with a small w amplifies little: q_
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from polyroots.errors import InputError, unknown_name
 from polyroots.polynomials import (
     Factor,
+    Gain,
     PartialProducts,
     ProductsInNorm,
     ProductsOnPoints,
@@ -22,6 +23,7 @@ from polyroots.polynomials import (
     scaled,
 )
 from polyroots.text import quoted
+from polyroots.threads import one_blas_thread
 
 #: The largest factor by which a level may amplify a residual with the relaxation "auto". By the study in
 #: docs/results.md, networks train about equally well with bounds from 1.1 to 2, and worse without one.
@@ -131,9 +133,10 @@ def largest_weight(
     Returns
     -------
     float
-        It meets the bound, and a larger w within a relative distance of 1e-4 doesn't. What is bounded need not be
-        monotone in w: weights of a geometric grid are tried from 1 downwards, 16 for each factor of two, and the first
-        that meets the bound is refined by bisection. Larger weights that meet it can be missed between two points of
+        It meets the bound, and a larger w within a relative distance of 1e-4 doesn't. From 1 downwards, the weight is
+        lowered to that at which a vector (or the spectrum) that is amplified too much meets the bound, until there is
+        none. What is bounded need not be monotone in w: these weights are looked for on a geometric grid, 16 for each
+        factor of two, and refined by bisection. Larger ones that meet the bound can be missed between two points of
         the grid, which are 4 % apart.
     """
     if criterion is None:
@@ -146,30 +149,26 @@ def largest_weight(
             )
     products: PartialProducts
     if criterion == "norm":
-        assert target.operator is not None
-        products = ProductsInNorm(target.operator)
+        products = ProductsInNorm(target.norms)
     else:
         products = ProductsOnPoints(target.points)
     w = 1.0
-    while products.exceed(_relaxed(factors, w), bound):
-        w = _largest(lambda w: products.exceed(_relaxed(factors, w), bound, known_only=True), w)
+    with one_blas_thread():
+        while gain := products.amplified([scaled(factor, 1 / w) for factor in factors], bound):
+            w *= _weight_of(gain, bound)
     return w
 
 
-def _relaxed(factors: Sequence[Factor], w: float) -> list[Factor]:
-    """Return the factors with their roots over w."""
-    return [scaled(factor, 1 / w) for factor in factors]
-
-
-def _largest(exceeds: Callable[[float], bool], high: float) -> float:
-    """Return the largest weight below `high` that does not exceed, as `largest_weight` says; `high` does."""
-    low = high / _STEP
-    while exceeds(low):
+def _weight_of(gain: Gain, bound: float) -> float:
+    """Return the first weight from 1 downwards at which a gain meets a bound, less a little."""
+    high, low = 1.0, 1 / _STEP
+    while not gain(low) <= bound:
         high, low = low, low / _STEP
-    while high > low * (1 + _ACCURACY):
+    while high > low * (1 + _ACCURACY / 5):
         middle = math.sqrt(low * high)
-        if exceeds(middle):
-            high = middle
-        else:
+        if gain(middle) <= bound:
             low = middle
-    return low
+        else:
+            high = middle
+    # What is amplified most at this weight is amplified a little more than what the gain is of.
+    return low * (1 - _ACCURACY / 2)
