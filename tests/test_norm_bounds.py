@@ -14,12 +14,9 @@ from polyroots.polynomials.norm_test import norms_at_most
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
 def test_norms_are_compared_as_singular_values_are(dtype: Any, rows: int) -> None:
     rng = np.random.default_rng(19)
-    stack = rng.standard_normal((7, rows, rows)) + 0j
-    if np.dtype(dtype).kind == "c":
-        stack += 1j * rng.standard_normal(stack.shape)
-    else:
-        stack = stack.real
-    stack = stack.astype(dtype)
+    is_complex = np.issubdtype(dtype, np.complexfloating)
+    real, imaginary = rng.standard_normal((2, 7, rows, rows))
+    stack = (real + 1j * imaginary if is_complex else real).astype(dtype)
     norms = np.linalg.svd(stack.astype(np.complex128), compute_uv=False)[:, 0]
     for norm in norms:
         for bound in (norm * (1 - 1e-3), norm * (1 + 1e-3)):

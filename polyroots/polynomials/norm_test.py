@@ -19,7 +19,7 @@ LEAST_ROWS = 32
 def norms_at_most(bound: float, stack: Inexact[np.ndarray, "k c c"]) -> Bool[np.ndarray, "k"]:
     """Return for each matrix M whether its spectral norm is at most a bound, up to rounding.
 
-    It is if I - M M* / bound^2 is positive definite, which a Cholesky factorisation decides, more than ten times faster
+    It is if I - M* M / bound^2 is positive definite, which a Cholesky factorisation decides, more than ten times faster
     than singular values could be computed. Of small matrices all are factorised together, and only if that fails
     singular values are computed.
 
@@ -37,21 +37,24 @@ def norms_at_most(bound: float, stack: Inexact[np.ndarray, "k c c"]) -> Bool[np.
     rows = stack.shape[-1]
     if bound == 0:
         return np.logical_not(np.any(stack, axis=(-2, -1), keepdims=True))[:, 0, 0]
+    # Squares of the norms would overflow sooner than those of their ratios to the bound.
+    with np.errstate(over="ignore", invalid="ignore"):
+        stack = stack / stack.real.dtype.type(bound)
     if rows < LEAST_ROWS:
-        if _all_are_at_most(bound, stack):
+        if _all_are_at_most_one(stack):
             return np.ones(len(stack), dtype=bool)
         is_finite = np.isfinite(stack).all(axis=(-2, -1))
         norms = np.linalg.svd(np.where(is_finite[:, None, None], stack, 0), compute_uv=False)[:, 0]
-        found: Bool[np.ndarray, "k"] = is_finite & (norms <= bound)
+        found: Bool[np.ndarray, "k"] = is_finite & (norms <= 1)
         return found
     gap = np.empty((rows, rows), dtype=stack.dtype)
-    return np.array([_is_at_most(bound, matrix, gap) for matrix in np.ascontiguousarray(stack)], dtype=bool)
+    return np.array([_is_at_most_one(matrix, gap) for matrix in np.ascontiguousarray(stack)], dtype=bool)
 
 
-def _all_are_at_most(bound: float, stack: Inexact[np.ndarray, "k c c"]) -> bool:
-    """Return whether the norms of all matrices are at most a bound."""
+def _all_are_at_most_one(stack: Inexact[np.ndarray, "k c c"]) -> bool:
+    """Return whether the norms of all matrices are at most 1."""
     with np.errstate(over="ignore", invalid="ignore"):
-        gap = stack @ stack.conj().swapaxes(-1, -2) / -(bound**2)
+        gap = -(stack @ stack.conj().swapaxes(-1, -2))
     diagonal = np.einsum("...ii->...i", gap)
     if not np.isfinite(diagonal).all():
         return False
@@ -63,12 +66,12 @@ def _all_are_at_most(bound: float, stack: Inexact[np.ndarray, "k c c"]) -> bool:
     return True
 
 
-def _is_at_most(bound: float, matrix: Inexact[np.ndarray, "c c"], gap: Inexact[np.ndarray, "c c"]) -> bool:
-    """Return whether the norm of a matrix is at most a bound; the second array is overwritten."""
+def _is_at_most_one(matrix: Inexact[np.ndarray, "c c"], gap: Inexact[np.ndarray, "c c"]) -> bool:
+    """Return whether the norm of a matrix is at most 1; the second array is overwritten."""
     update, factorise, real = _routines(matrix.dtype.char)
     n, lower, plain, info = c_int(len(matrix)), c_char(b"L"), c_char(b"N"), c_int()
-    alpha, beta = real(-1 / bound / bound), real(0)
-    # In the order of Fortran the matrix is its transpose, so that this is the lower half of -(M* M)^T / bound^2.
+    alpha, beta = real(-1), real(0)
+    # In the order of Fortran the matrix is its transpose, so that this is the lower half of -(M* M)^T.
     a, c, of_n = matrix.ctypes.data, gap.ctypes.data, byref(n)
     update(byref(lower), byref(plain), of_n, of_n, byref(alpha), a, of_n, byref(beta), c, of_n)
     diagonal = np.einsum("ii->i", gap)
