@@ -19,7 +19,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from polyroots.models import Network, PolyStep, Step, build
-from polyroots.plotting import COLOURS, REFERENCE, WIDTHS, new_figure, style
+from polyroots.plotting import COLOURS, REFERENCE, extent, magnified, new_figure, style
 from polyroots.text import count_of
 from polyroots_figures.request import Computed, Request
 
@@ -46,6 +46,7 @@ _SYMBOLS = {"Pi": "\\Pi"}
 
 # The update by each convolution between steps, without batch norm and ReLU.
 _BETWEEN = {"Pi": "$u \\leftarrow \\Pi\\,u$", "R": "$r \\leftarrow R\\,r$", "A": "$r \\leftarrow r - A\\,\\delta$"}
+_UPDATE = "$u \\leftarrow u + \\delta$"
 # p(A) r of a step by its letter.
 _SMOOTHERS = {
     "L": "\\alpha_0\\,r",
@@ -76,18 +77,26 @@ def compute(request: Request) -> list[Computed]:
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     """Draw a column of boxes for each network."""
     panels = data["panels"]
-    columns = len(panels) if width > WIDTHS["one"] else 2
-    rows = -(-len(panels) // columns)
     depth = max(sum(_height(group) + _GAP for group in panel["groups"]) for panel in panels)
     with style(width):
+        # As many panels beside each other as their formulas have room for, in lines of the same length.
+        most = max(1, int(width / _needed_width("$r \\leftarrow r - A\\,\\delta$")))
+        rows = -(-len(panels) // most)
+        columns = -(-len(panels) // rows)
+        has_names = width / columns >= _needed_width(f"step 1: {_UPDATE}")
         title = (
             f"Convolutions on resolution {data['level']} in their order (batch norm and ReLU left out): "
             "one colour is one weight tensor"
         )
-        figure = new_figure(width, rows * (0.22 * depth + 0.8) + 0.1, title)
+        figure = new_figure(width, magnified() * (rows * (0.22 * depth + 0.92) + 0.1), title)
         for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).ravel(), panels, strict=True):
-            _draw_panel(axes, panel, depth)
+            _draw_panel(axes, panel, depth, has_names=has_names)
     return {"": figure}
+
+
+def _needed_width(line: str) -> float:
+    """Return the width in inches that a panel needs for a line right of the boxes, and for the words in these."""
+    return max(extent(line, "small")[0] / (0.95 - _LINE - 0.15), extent("1x1 $K_3$")[0] / 0.29) + 0.05
 
 
 def _record(network: Network) -> list[dict[str, Any]]:
@@ -160,9 +169,10 @@ def _height(group: Mapping[str, Any]) -> float:
     return max(1.0, sum(not call["is_shortcut"] for call in group["calls"])) + (0.3 if group["step"] else 0.0)
 
 
-def _draw_panel(axes: Axes, panel: Mapping[str, Any], depth: float) -> None:
+def _draw_panel(axes: Axes, panel: Mapping[str, Any], depth: float, *, has_names: bool) -> None:
+    """Draw the boxes of a network; steps have their names if there is room."""
     axes.set_xlim(0, 1)
-    axes.set_ylim(depth + 1.2, -0.1)
+    axes.set_ylim(depth + 1.9, -0.1)
     axes.axis("off")
     axes.set_title(panel["title"])
     y = _GAP
@@ -175,7 +185,9 @@ def _draw_panel(axes: Axes, panel: Mapping[str, Any], depth: float) -> None:
             word = "block" if is_residual else "step"
             if is_residual:
                 _draw_shortcut(axes, y, height)
-            name = f"{word} {group['step']}" + ("" if is_residual else ": $u \\leftarrow u + \\delta$")
+            name = f"{word} {group['step']}" + ("" if is_residual else f": {_UPDATE}")
+            if not has_names and not is_residual:
+                name = _UPDATE
             axes.text(0.95, y + height - 0.25, name, ha="right", va="center", **_SMALL)
         for row, call in enumerate(main):
             centre = y + (height - len(main)) / 2 + row + 0.5
@@ -194,7 +206,7 @@ def _draw_panel(axes: Axes, panel: Mapping[str, Any], depth: float) -> None:
     axes.add_patch(
         FancyArrowPatch((_LINE, -0.1), (_LINE, y), arrowstyle="-|>", mutation_scale=6, color="0.35", linewidth=0.7)
     )
-    axes.text(0.5, depth + 0.75, _counts(panel).replace(", ", "\n", 1), ha="center", va="center", **_SMALL)
+    axes.text(0.5, depth + 1.15, _counts(panel).replace(", ", "\n"), ha="center", va="center", **_SMALL)
 
 
 def _draw_frame(axes: Axes, y: float, height: float) -> None:

@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from polyroots.errors import InputError
-from polyroots.plotting import COLOURS, WIDTHS, Curve, draw_curves, new_figure, style, titled, wrapped
+from polyroots.plotting import (
+    COLOURS,
+    WIDTHS,
+    Curve,
+    draw_curves,
+    extent,
+    heighten,
+    legend_below,
+    magnified,
+    new_figure,
+    style,
+    titled,
+    wrapped,
+)
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import select_roots
 from polyroots.spectra import Convolution, Spectrum, eigenvalues_of
@@ -67,6 +82,8 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     with style(width):
         lines = len(rows[0]["choices"]) if beside else sum(-(-len(row["choices"]) // columns) for row in rows)
         each, more = (0.92, 1.1) if beside else (1.35, 0.4 + 0.35 * len(rows))
+        # The width in inches of a panel, without the numbers beside it and the name at the left.
+        room = (width - 1.5 * mpl.rcParams["font.size"] / 72) / columns - extent("$-1$")[0] - 0.15
         shapes = ", ".join(dict.fromkeys(row["shape"] for row in rows))
         figure = new_figure(width, each * lines + more, shapes if beside else "")
         titles = [
@@ -83,7 +100,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             down = -(-len(row["choices"]) // across)
             axes_of: Any = part.subplots(down, across, sharex=True, sharey=True, squeeze=False)
             for axes, choice in zip(axes_of.ravel(), row["choices"], strict=True):
-                _draw_choice(axes, row["values"], choice)
+                _draw_choice(axes, row["values"], choice, room)
             for axes in axes_of[-1]:
                 axes.set_xlabel("$\\lambda$")
             if not beside or part is parts[0]:
@@ -91,13 +108,11 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         handles, labels = parts[0].axes[0].get_legend_handles_labels()
         # The product is drawn first.
         order = [0, 2, 3, 1, *range(4, len(handles))]
-        figure.legend(
-            [handles[index] for index in order],
-            [labels[index] for index in order],
-            loc="outside lower center",
-            ncols=6 if width > WIDTHS["one"] else 2,
-            columnspacing=1.2,
-        )
+        legend_below(figure, [handles[index] for index in order], [labels[index] for index in order])
+        first_column = [
+            axes for part in (parts[:1] if beside else parts) for axes in part.axes[:: 1 if beside else columns]
+        ]
+        heighten(figure, first_column, 0.42 * magnified() if beside else 0.75)
     return {"": figure}
 
 
@@ -130,7 +145,7 @@ def _formula(value: float) -> str:
     return f"${digits} \\times 10^{{{int(power)}}}$"
 
 
-def _draw_choice(axes: Axes, values: Float64[np.ndarray, "N"], choice: Mapping[str, Any]) -> None:
+def _draw_choice(axes: Axes, values: Float64[np.ndarray, "N"], choice: Mapping[str, Any], room: float) -> None:
     curves = [
         Curve(
             ResidualPolynomial([root]),
@@ -146,4 +161,7 @@ def _draw_choice(axes: Axes, values: Float64[np.ndarray, "N"], choice: Mapping[s
     draw_curves(axes, values, [product, *curves], choice["roots"])
     axes.set_ylim(-_LIMIT, _LIMIT)
     axes.set_yticks([-1, 0, 1])
-    axes.set_title(f"{_WORDS[choice['strategy']]}\nmax$|q|$ = {_formula(choice['max_abs'])}", fontsize="medium", pad=3)
+    bins = max(1, int(11 * room / mpl.rcParams["font.size"]))
+    axes.xaxis.set_major_locator(MaxNLocator(bins, steps=[1, 2, 5, 10], min_n_ticks=1))
+    words = f"{_WORDS[choice['strategy']]}\nmax$|q|$ = {_formula(choice['max_abs'])}"
+    axes.set_title(wrapped(words, room, "medium"), fontsize="medium", pad=3)

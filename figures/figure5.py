@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
@@ -17,11 +18,13 @@ from polyroots.errors import FileError
 from polyroots.plotting import (
     COLOURS,
     REFERENCE,
-    WIDTHS,
     End,
+    extent,
+    heighten,
     label_ends,
+    legend_below,
+    magnified,
     new_figure,
-    print_height,
     spread,
     style,
     wrapped,
@@ -38,8 +41,6 @@ _SHORT = 16
 _MARGIN, _LEAST_EXTENT, _GAP = 0.1, 0.1, 0.15
 # Seeds are beside the mean, in points; the height of the part of the axes where moved points are led to their weights.
 _ASIDE, _FUNNEL = 4.0, 0.09
-# Width of a letter of the legend, in inches.
-_LETTER = 0.05
 
 
 def compute(request: Request) -> list[Computed]:
@@ -84,15 +85,10 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     # A few short names have room beside the lines; others are in a legend below.
     has_legend = len(labels) > len(COLOURS) or max(map(len, labels)) > _SHORT
     height = 2.4
-    # Columns and lines of the legend.
-    columns = max(1, int(width / (_LETTER * max(map(len, labels)) + 0.45)))
-    lines = sum(1 + int(len(label) / (14 * width)) for label in labels) / columns if has_legend else 0
-    below = 0.6 + 0.14 * lines
     with style(width):
         # An unescaped dollar sign would begin a formula.
         name = data["data"].replace("$", r"\$")
-        natural = height + below + (0.15 if width <= WIDTHS["one"] else 0) - 0.15
-        figure = new_figure(width, natural, f"{name}, after the last epoch")
+        figure = new_figure(width, height + 0.45, f"{name}, after the last epoch")
         axes = figure.add_subplot()
         weights = np.array([point["weights"] for series in data["series"] for point in series["points"]], dtype=float)
         samples = [100 * point["accuracies"] for series in data["series"] for point in series["points"]]
@@ -122,7 +118,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
                 markersize=4,
                 linewidth=1,
                 capsize=2,
-                label=wrapped(series["label"], 0.85 * width),
+                label=series["label"],
             )
             ends.append(End(float(where[-1]), float(means[-1]), series["label"], colour))
         if places is not weights:
@@ -134,12 +130,15 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         axes.spines[["top", "right"]].set_visible(False)
         is_moved = _bracket(axes, weights, places)
         at_axis = ", where a grey area meets the axis" if is_moved else ""
-        axes.set_xlabel(wrapped(f"weights{at_axis}\n{_caption(data['series'])}", 0.85 * width))
+        beside = 0.0 if has_legend else max(extent(label)[0] for label in labels)
+        words = f"weights{at_axis}\n{_caption(data['series'])}"
+        axes.set_xlabel(wrapped(words, 0.85 * width - beside, "medium"))
         axes.set_ylabel("test accuracy in %")
         if has_legend:
-            figure.legend(loc="outside lower center", ncols=columns)
-        else:
-            label_ends(axes, ends, height - 0.4 + print_height(natural) - natural)
+            legend_below(figure)
+        heighten(figure, [axes], height - 0.4)
+        if not has_legend:
+            label_ends(axes, ends, axes.bbox.height / figure.dpi)
     return {"": figure}
 
 
@@ -178,9 +177,9 @@ def _bracket(axes: Axes, weights: Float64[np.ndarray, "points"], places: Float64
     gaps = np.diff(np.log(places[order]))
     touching = is_moved[1:] & is_moved[:-1] & (gaps < 1.01 * gaps.min(initial=np.inf))
     groups = np.split(order, np.flatnonzero(~touching) + 1)
-    for group in groups:
-        if len(group) < 2:
-            continue
+    # Large numbers of neighbours stand on two lines.
+    raised = float(mpl.rcParams["font.size"]) if magnified() > 1.3 else 0.0
+    for number, group in enumerate(group for group in groups if len(group) > 1):
         ends = [places[group].min(), places[group].max()]
         _lead(axes, (min(ends), max(ends)), (float(weights[group].min()), float(weights[group].max())))
         axes.plot(
@@ -196,7 +195,7 @@ def _bracket(axes: Axes, weights: Float64[np.ndarray, "points"], places: Float64
             " to ".join(dict.fromkeys(f"{weight:,.0f}" for weight in (min(weights[group]), max(weights[group])))),
             (float(np.sqrt(ends[0] * ends[1])), 1.02),
             xycoords=axes.get_xaxis_transform(),
-            xytext=(0, 2),
+            xytext=(0, 2 + raised * (number % 2)),
             textcoords="offset points",
             ha="center",
             va="bottom",

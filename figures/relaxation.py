@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from polyroots.errors import FileError
-from polyroots.plotting import COLOURS, REFERENCE, new_figure, style, wrapped
+from polyroots.plotting import COLOURS, REFERENCE, heighten, legend_below, new_figure, style, wrapped
 from polyroots.study import Result, results_of, series_of
 from polyroots.text import count_of
 from polyroots.training import load_run
@@ -76,34 +76,31 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     """Draw mean and standard deviation against the weight; coefficients without roots are lines across."""
     curves = [series for series in data["series"] if not series["is_drawn"]]
     drawn = [series for series in data["series"] if series["is_drawn"]]
-    labels = [series["label"] for series in (*curves, *drawn)]
-    columns = max(1, int(width / (0.075 * max(map(len, labels)) + 0.45)))
-    lines = sum(1 + int(len(label) / (14 * width)) for label in labels) / columns
     with style(width):
         # An unescaped dollar sign would begin a formula.
         name = data["data"].replace("$", r"\$")
-        figure = new_figure(width, 3.05 + 0.16 * lines, f"{name}, after the last epoch")
+        figure = new_figure(width, 3.05, f"{name}, after the last epoch")
         axes = figure.add_subplot()
         colours: dict[str, str] = {}
         for index, series in enumerate(curves):
             colour = COLOURS[index % len(COLOURS)]
             colours[series["label"]] = colour
-            _draw_curve(axes, series, colour, wrapped(series["label"], 0.85 * width))
+            _draw_curve(axes, series, colour, series["label"])
         for series in drawn:
             (point,) = series["points"]
             colour = _colour_of(series["label"], colours)
-            label = wrapped(series["label"], 0.85 * width)
-            axes.axhline(100 * point["accuracies"].mean(), color=colour, linestyle=":", linewidth=1, label=label)
+            level = 100 * point["accuracies"].mean()
+            axes.axhline(level, color=colour, linestyle=":", linewidth=1, label=series["label"])
         _mark_weights(axes, [point["weight"] for series in curves for point in series["points"]])
         axes.grid(color=REFERENCE, alpha=0.15, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
         counts = sorted({len(point["accuracies"]) for series in data["series"] for point in series["points"]})
         seeds = count_of(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
-        axes.set_xlabel(
-            f"weight w of the relaxation; filled: chosen by a bound\nmean and standard deviation of {seeds}"
-        )
+        words = f"weight w of the relaxation; filled: chosen by a bound\nmean and standard deviation of {seeds}"
+        axes.set_xlabel(wrapped(words, 0.85 * width, "medium"))
         axes.set_ylabel("test accuracy in %")
-        figure.legend(loc="outside lower center", ncols=columns)
+        legend_below(figure)
+        heighten(figure, [axes], 2.3)
     return {"": figure}
 
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from polyroots.errors import PolyrootsError
-from polyroots.plotting import REFERENCE, STRATEGY_LINES, WIDTHS, End, label_ends, new_figure, print_height, style
+from polyroots.plotting import (
+    REFERENCE,
+    STRATEGY_LINES,
+    WIDTHS,
+    End,
+    extent,
+    heighten,
+    label_ends,
+    new_figure,
+    style,
+    wrapped,
+)
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.roots import STRATEGIES, high_frequency_part, options_of, select_roots
 from polyroots.spectra import Convolution, Spectrum, eigenvalues_of, linear_operator
@@ -69,11 +81,17 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     with style(width):
         natural = 2 * height + 1.15 if is_small else height + 0.65
         figure = new_figure(width, natural, data["title"])
-        # That of the axes beside which the names stand.
-        height += (print_height(natural) - natural) / (2 if is_small else 1) - 0.35
         axes_of = figure.subplots(2, 1) if is_small else figure.subplots(1, 2)
-        for axes, panel in zip(axes_of, data["panels"], strict=True):
-            _draw_panel(axes, panel, height)
+        names = [curve["strategy"] for panel in data["panels"] for curve in panel["curves"]]
+        # The width in inches of the axes, beside which the names of the curves stand.
+        room = (
+            width / (1 if is_small else 2) - max(extent(name, "small")[0] for name in names) - extent("$10^{-10}$")[0]
+        )
+        ends_of = [_draw_panel(axes, panel, room - 0.3) for axes, panel in zip(axes_of, data["panels"], strict=True)]
+        most = max(len(ends) for ends in ends_of)
+        heighten(figure, axes_of if is_small else axes_of[:1], max(1.9, 1.2 * most * mpl.rcParams["font.size"] / 72))
+        for axes, ends in zip(axes_of, ends_of, strict=True):
+            label_ends(axes, ends, axes.bbox.height / figure.dpi)
     return {"": figure}
 
 
@@ -103,7 +121,8 @@ def _rate(curve: Mapping[str, Any]) -> str:
     return f"'{curve['strategy']}': a factor of {rate:.3g} per application of A on average"
 
 
-def _draw_panel(axes: Axes, panel: Mapping[str, Any], height: float) -> None:
+def _draw_panel(axes: Axes, panel: Mapping[str, Any], room: float) -> list[End]:
+    """Draw the curves of a panel in axes of a width in inches, and return their ends."""
     shown = [curve for curve in panel["curves"] if curve["norms"][-1] <= 1]
     growing = [curve["strategy"] for curve in panel["curves"] if curve["norms"][-1] > 1]
     ends = []
@@ -117,9 +136,9 @@ def _draw_panel(axes: Axes, panel: Mapping[str, Any], height: float) -> None:
     axes.set_ylim(*axes.get_ylim())
     axes.spines[["top", "right"]].set_visible(False)
     region = "the spectrum" if panel["region"] == "all" else "the high frequencies"
-    axes.set_title(f"{panel['title']};\nroots from {region}")
+    axes.set_title(wrapped(f"{panel['title']};\nroots from {region}", room + 0.5, mpl.rcParams["axes.titlesize"]))
     notes = [f"not shown, growing: {', '.join(growing)}"] if growing else []
     notes += [f"without roots: {', '.join(panel['without'])}"] if panel["without"] else []
-    axes.set_xlabel("\n".join(["applications of $A$", *notes]))
+    axes.set_xlabel(wrapped("\n".join(["applications of $A$", *notes]), room + 0.5, "medium"))
     axes.set_ylabel("norm, relative to the start")
-    label_ends(axes, ends, height)
+    return ends

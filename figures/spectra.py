@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Complex128
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from polyroots.errors import InputError
-from polyroots.plotting import EIGENVALUE, REFERENCE, ROOT, START, WIDTHS, frame, hull, new_figure, style
+from polyroots.plotting import (
+    EIGENVALUE,
+    REFERENCE,
+    ROOT,
+    START,
+    WIDTHS,
+    fit_aspect,
+    frame,
+    hull,
+    legend_below,
+    magnified,
+    new_figure,
+    style,
+    wrapped,
+)
 from polyroots.text import count_of
 from polyroots.training import Snapshot
 from polyroots_figures.request import Computed, Request
@@ -19,9 +34,6 @@ from polyroots_figures.request import Computed, Request
 # Roots farther from 0 than this many spectral radii are not shown.
 _FAR = 1.25
 _POINTS = 2500
-# Widths below this, in inches, have no room for a legend in one line.
-_NARROW = 6.0
-
 _BEFORE, _AFTER = "before training", "after training"
 
 
@@ -90,8 +102,9 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             if level is None:
                 axes.remove()
                 continue
-            _draw_moment(axes, level, when)
-            axes.set_title(f"{level['title']}\n{when}" if len(moments) > 1 else level["title"], pad=3)
+            _draw_moment(axes, level, when, across)
+            words = f"{level['title']}\n{when}" if len(moments) > 1 else level["title"]
+            axes.set_title(wrapped(words, across - 0.1 - 0.32 * magnified(), mpl.rcParams["axes.titlesize"]), pad=3)
         for axes in axes_of.ravel()[len(panels) :]:
             axes.remove()
         for axes in axes_of[:, 0]:
@@ -102,13 +115,8 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             for axes in figure.axes
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        figure.legend(
-            named.values(),
-            named.keys(),
-            loc="outside lower center",
-            ncols=2 if total < _NARROW else len(named),
-            columnspacing=1.2,
-        )
+        legend_below(figure, list(named.values()), list(named))
+        fit_aspect(figure, axes_of.tolist())
     return {"": figure}
 
 
@@ -124,7 +132,7 @@ def _filled(chunk: list[Any], columns: int) -> list[Any]:
     return chunk + [None] * (columns - len(chunk))
 
 
-def _draw_moment(axes: Axes, level: Mapping[str, Any], when: str) -> None:
+def _draw_moment(axes: Axes, level: Mapping[str, Any], when: str, across: float) -> None:
     """Draw the eigenvalues at a moment with the roots near them, and the outline of those before training."""
     values, roots = level["moments"][when]["values"], level["moments"][when]["roots"]
     reach = float(np.abs(values).max()) or 1.0
@@ -168,7 +176,8 @@ def _draw_moment(axes: Axes, level: Mapping[str, Any], when: str) -> None:
     axes.set_ylim(-half, half)
     axes.set_aspect("equal")
     far = len(roots) - len(near)
-    axes.set_xlabel("Re $\\lambda$" + (f"; {count_of(far, 'root')} outside" if far else ""), labelpad=1)
+    words = "Re $\\lambda$" + (f"; {count_of(far, 'root')} outside" if far else "")
+    axes.set_xlabel(wrapped(words, across - 0.1 - 0.32 * magnified(), "medium"), labelpad=1)
 
 
 def _draw_outline(axes: Axes, values: Complex128[np.ndarray, "N"]) -> None:

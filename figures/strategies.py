@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,10 +18,13 @@ from polyroots.plotting import (
     WIDTHS,
     bounds_between,
     draw_bands,
+    extent,
     fill,
     hull,
+    magnified,
     new_figure,
     style,
+    wrapped,
 )
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.spectra import Convolution
@@ -72,15 +76,19 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     boundary = hull(values)
     is_small = width <= WIDTHS["one"]
     # The cells that are left in the last line hold the colour bar.
-    columns = 3 if is_small else 5
-    lines = -(-len(rows) // columns)
     # Bands from a tenth of the best maximum to the worst one, or to 200 times the best one.
     largest = [row["max_abs"] for row in rows if not row["error"]]
     best = min(largest, default=1.0)
     bounds = bounds_between(best / 10, min(max(largest, default=1.0), 200 * best))
+    columns = 3 if is_small else 5
+    lines = -(-len(rows) // columns)
     with style(width):
-        panels = lines * (width / columns + 0.3) + 0.1
-        ranking = 0.12 * len(rows) + 0.7
+        # The longest name is as wide as a panel.
+        size = 0.833 * mpl.rcParams["font.size"] if is_small else mpl.rcParams["font.size"]
+        longest = max((extent(_title(row), size)[0] for row in rows), default=1.0)
+        size *= min(1.0, 0.93 * width / columns / longest)
+        panels = lines * (width / columns + 0.3 * magnified()) + 0.1
+        ranking = magnified() * (0.12 * len(rows) + 0.7)
         figure = new_figure(width, panels + ranking, f"{data['title']}, {data['shape']}")
         # Any: matplotlib types the result as a union.
         parts: Any = figure.subfigures(2, 1, height_ratios=(panels, ranking))
@@ -89,12 +97,12 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         bands = None
         for axes, row in zip(axes_of, rows, strict=False):
             bands = _draw_panel(axes, row, values, boundary, bounds) or bands
-            axes.set_title(_title(row), fontsize="small" if is_small else "medium")
+            axes.set_title(_title(row), fontsize=size)
         for axes in axes_of[len(rows) :]:
             axes.axis("off")
         if bands is not None:
             _add_bar(above, axes_of, len(rows), bands, bounds)
-        _draw_ranking(below.subplots(), rows, data["best"])
+        _draw_ranking(below.subplots(), rows, data["best"], width)
     return {"": figure}
 
 
@@ -109,7 +117,7 @@ def _add_bar(part: Any, axes_of: Any, panels: int, bands: Any, bounds: Sequence[
     else:
         place = {"ax": axes_of.tolist(), "location": "bottom", "shrink": 0.6, "aspect": 40, "pad": 0.03}
     # Names of every other bound, which would overlap in the narrow bar.
-    every = 1 + (len(bounds) > 6)
+    every = (1 + (len(bounds) > 6)) * (1 + (magnified() > 1.3))
     bar = part.colorbar(bands, **place, orientation="horizontal", ticks=bounds[::every], format="%g")
     bar.set_label("$|q|$")
 
@@ -151,7 +159,7 @@ def _draw_panel(axes: Axes, row: Mapping[str, Any], values: Any, boundary: Any, 
     return bands
 
 
-def _draw_ranking(axes: Axes, rows: Sequence[Mapping[str, Any]], best: float) -> None:
+def _draw_ranking(axes: Axes, rows: Sequence[Mapping[str, Any]], best: float, width: float) -> None:
     """Draw the largest |q| of each strategy, and the proven lower bound for polynomials of this degree."""
     found = [row for row in rows if not row["error"]]
     axes.plot([row["max_abs"] for row in found], range(len(found)), "o", color=EIGENVALUE, markersize=4)
@@ -164,5 +172,7 @@ def _draw_ranking(axes: Axes, rows: Sequence[Mapping[str, Any]], best: float) ->
     axes.grid(axis="y", color=REFERENCE, alpha=0.15, linewidth=0.5)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel("max$|q|$ over the spectrum")
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2)
+    axes.set_xlabel(wrapped("max$|q|$ over the spectrum", 0.5 * width, "medium"))
+    names = [line.get_label() for line in axes.lines if not str(line.get_label()).startswith("_")]
+    is_wide = extent("".join(map(str, names)), "small")[0] + 0.9 < width - extent("numerical-range", "small")[0]
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2 if is_wide else 1)

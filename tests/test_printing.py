@@ -15,7 +15,10 @@ from pictures import require_nothing_is_cut, texts
 
 import polyroots as pr
 from polyroots.plotting import draw_contours, draw_spectrum, draw_surface, printing
-from polyroots_figures import FIGURES
+from polyroots.plotting.style import WIDTHS
+from polyroots_figures import FIGURES, Request
+
+_TITLE = "a title that is long enough to be broken into lines, $|q_4(\\lambda)|$"
 
 
 @pytest.fixture
@@ -51,6 +54,19 @@ def test_pictures_have_the_letters_the_height_and_no_title(values: Any, coarse_s
     # Afterwards all is as before.
     assert "a title" in texts(draw_spectrum(values, "a title"))
     assert mpl.rcParams["font.family"] == ["sans-serif"]
+
+
+@pytest.mark.parametrize("points", [9, 12])
+@pytest.mark.parametrize("width", WIDTHS.values())
+def test_larger_letters_have_room(points: float, width: float, values: Any, one_network: None) -> None:
+    """Nothing overlaps and nothing is cut; pictures get higher instead."""
+    q = pr.ResidualPolynomial(pr.select_roots(values))
+    networks = FIGURES["1"].compute(Request())[0].data
+    with printing(points=points):
+        pictures = [FIGURES["1"].draw(networks, width)[""], FIGURES["2"].draw({}, width)[""]]
+        pictures.append(draw_contours(values, q, _TITLE, width=width))
+    for picture in pictures:
+        require_nothing_is_cut(picture)
 
 
 def test_a_font_that_is_not_installed_is_named() -> None:

@@ -9,6 +9,7 @@ from polyroots.plotting.overview import LayerExtent, draw_overview
 from polyroots.plotting.plane import draw_spectrum, frame
 from polyroots.plotting.printing import print_height, printing, titled
 from polyroots.plotting.real_axis import Curve, draw_curves, draw_real
+from polyroots.plotting.room import extent, fit_aspect, heighten, legend_below, lines_of, wrapped
 from polyroots.plotting.style import (
     COLOUR_MAP,
     COLOURS,
@@ -18,12 +19,11 @@ from polyroots.plotting.style import (
     START,
     STRATEGY_LINES,
     WIDTHS,
-    lines_of,
+    magnified,
     new_axes,
     new_figure,
     save_figure,
     style,
-    wrapped,
 )
 from polyroots.plotting.surface import FAR_BELOW, draw_surface, fill, hull
 
@@ -53,11 +53,16 @@ __all__ = [
     "draw_spectrum",
     "draw_surface",
     "exponent_colours",
+    "extent",
     "fill",
+    "fit_aspect",
     "frame",
+    "heighten",
     "hull",
     "label_ends",
+    "legend_below",
     "lines_of",
+    "magnified",
     "magnitude_colours",
     "new_axes",
     "new_figure",

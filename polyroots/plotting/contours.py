@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Bool, Complex, Float64
 from matplotlib.axes import Axes
@@ -15,7 +16,8 @@ from numpy.typing import ArrayLike
 from polyroots.plotting.magnitude import band_colours
 from polyroots.plotting.plane import add_legend, frame
 from polyroots.plotting.printing import titled
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas, lines_of, wrapped
+from polyroots.plotting.room import extent, fit_aspect, wrapped
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.text import count_of
 
@@ -82,14 +84,10 @@ def draw_contours(
     near = q.roots[np.abs(q.roots) <= _FAR * (float(np.abs(values).max()) or 1.0)]
     shown = np.concatenate([points, others, values[[values.real.argmin(), values.real.argmax()]], near])
     limits = _with_level_one(q, frame(shown))
-    low, high, top = limits
 
     # Across two columns it would fill the page.
     across = min(width or 5.6, _WIDEST)
-    # Inches for title and legend, and for the colour bar.
-    around = (1.0 if width is None else 0.72) + 0.16 * lines_of(wrapped(title, across)) + 0.2 * (chosen is not None)
-    beside = (1.1 if width is None else 0.85) + 0.095 * across
-    with canvas(ax, (across, (across - beside) * 2 * top / (high - low) + around), width) as (figure, axes):
+    with canvas(ax, (across, across), width) as (figure, axes):
         bounds = _bounds(float(np.abs(q(damped)).max()))
         bands = _draw_magnitude(axes, q, limits, bounds)
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
@@ -132,6 +130,9 @@ def draw_contours(
         bar = figure.colorbar(bands, **where, ticks=bounds, format="%g")
         bar.set_label("$|q|$")
         add_legend(figure if ax is None else axes, 3)
+        if ax is None:
+            fit_aspect(figure, [[axes]])
+            bar.set_ticks(_ticks(bounds, bar.ax.bbox.height / figure.dpi))
     return figure
 
 
@@ -189,6 +190,14 @@ def _bounds(largest: float) -> tuple[float, ...]:
     return bounds_between(
         _LOWEST if is_near_one else min(_LOWEST, largest / 50), max(largest, _ABOVE_ONE) if is_near_one else largest
     )
+
+
+def _ticks(bounds: Sequence[float], height: float) -> tuple[float, ...]:
+    """Return the bounds that have room for their numbers beside a bar of some height in inches: 1 is among them."""
+    line = 1.15 * extent("1", mpl.rcParams["ytick.labelsize"])[1]
+    every = -(-len(bounds) // max(1, int(height / line)))
+    first = min(range(len(bounds)), key=lambda index: abs(np.log(bounds[index]))) % every
+    return tuple(bounds[first::every])
 
 
 def bounds_between(low: float, high: float) -> tuple[float, ...]:

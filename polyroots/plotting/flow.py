@@ -17,7 +17,8 @@ from scipy.optimize import linear_sum_assignment
 from polyroots.errors import InputError
 from polyroots.plotting.plane import frame
 from polyroots.plotting.printing import titled
-from polyroots.plotting.style import COLOUR_MAP, COLOURS, EIGENVALUE, REFERENCE, ROOT, new_figure, style, wrapped
+from polyroots.plotting.room import heighten, legend_below, wrapped
+from polyroots.plotting.style import COLOUR_MAP, COLOURS, EIGENVALUE, REFERENCE, ROOT, new_figure, style
 from polyroots.plotting.surface import hull
 from polyroots.polynomials import ResidualPolynomial
 
@@ -122,8 +123,11 @@ def draw_flow(
         over_epochs.set_xlim(spectra[0].epoch, spectra[-1].epoch)
         over_epochs.spines[["top", "right"]].set_visible(False)
         for part, axes in zip(parts, (plane, over_epochs), strict=True):
-            handles, labels = axes.get_legend_handles_labels()
-            part.legend(handles, labels, loc="outside lower center", ncols=2, columnspacing=1.2)
+            legend_below(part, *axes.get_legend_handles_labels(), most=2)
+        if fig is None:
+            assert isinstance(figure, Figure)
+            column, least = ([plane, over_epochs], 0.45 * across) if is_narrow else ([plane], 0.2 * across)
+            heighten(figure, column, least)
     root = plane.get_figure(root=True)
     assert root is not None
     return root

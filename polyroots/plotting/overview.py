@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from polyroots.plotting.plane import add_legend
 from polyroots.plotting.printing import titled
+from polyroots.plotting.room import heighten
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas
 
 # Letters of a layer's name that leave room for the picture. A longer name is cut at its beginning, as its end
 # distinguishes layers.
 _LONGEST = 34
+# Height of a layer's line, in heights of letters.
+_LINE = 1.7
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def draw_overview(
     """
     if isinstance(layers, Mapping):
         layers = [LayerExtent.of(name, result) for name, result in layers.items()]
-    with canvas(ax, (6.4, 0.21 * len(layers) + 1.5)) as (figure, axes):
+    with canvas(ax, (6.4, 1.5)) as (figure, axes):
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
         reach = max((abs(x) for layer in layers for x in _numbers(layer)), default=1.0)
         if reach >= 0.5:
@@ -104,6 +108,7 @@ def draw_overview(
         if titled(title):
             axes.set_title(title.replace("$", r"\$"))
         add_legend(figure if ax is None else axes, 3)
+        heighten(figure, [axes] if ax is None else [], _LINE * len(layers) * mpl.rcParams["font.size"] / 72)
     return figure
 
 

@@ -7,10 +7,10 @@ from jaxtyping import Complex, Complex128
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from polyroots.plotting.printing import titled
+from polyroots.plotting.room import fit_aspect, legend_below, with_opaque_symbols, wrapped
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas
 
 # More points than this hide each other: their density is drawn instead.
@@ -68,8 +68,7 @@ def draw_spectrum(
 
     is_dense = len(values) > _MANY
     width = 5.5 if is_dense else 4.6
-    plot_width = width - (1.6 if is_dense else 0.7)
-    with canvas(ax, (width, plot_width * 2 * top / (high - low) + 1.4)) as (figure, axes):
+    with canvas(ax, (width, width)) as (figure, axes):
         axes.axhline(0, color=REFERENCE, linewidth=0.4)
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
         if is_dense:
@@ -89,8 +88,10 @@ def draw_spectrum(
         axes.set_xlabel("Re $\\lambda$" + (f"\n{remark}" if remark else ""))
         axes.set_ylabel("Im $\\lambda$")
         if titled(title):
-            axes.set_title(title)
+            axes.set_title(title if ax is not None else wrapped(title, 0.8 * width))
         add_legend(figure if ax is None else axes, 2)
+        if ax is None:
+            fit_aspect(figure, [[axes]])
     return figure
 
 
@@ -129,12 +130,9 @@ def _mark_extremes(axes: Axes, values: Complex[np.ndarray, "N"], radius: float) 
 def add_legend(place: Figure | Axes, columns: int) -> None:
     """Add a legend below a figure, or within given axes, with opaque symbols also for translucent points."""
     if isinstance(place, Axes):
-        legend = place.legend(fontsize="small")
+        with_opaque_symbols(place.legend(fontsize="small"))
     else:
-        legend = place.legend(loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.4)
-    for handle in legend.legend_handles:
-        if isinstance(handle, Line2D):
-            handle.set_alpha(1)
+        legend_below(place, most=columns)
 
 
 def frame(shown: Complex[np.ndarray, "n"]) -> tuple[float, float, float]:

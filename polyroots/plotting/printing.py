@@ -77,6 +77,11 @@ def print_height(natural: float) -> float:
     return natural if height is None else height
 
 
+def has_own_height() -> bool:
+    """Whether pictures have the height that was asked for, instead of one that their letters need."""
+    return _CURRENT.get().height is not None
+
+
 def titled(title: str) -> str:
     """Return a title, or an empty one where pictures have none."""
     return title if _CURRENT.get().has_title else ""

@@ -9,16 +9,20 @@ import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from polyroots.plotting.plane import add_legend
 from polyroots.plotting.printing import titled
+from polyroots.plotting.room import heighten
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas
 
 # Marks of more eigenvalues would merge to a bar.
 _MARKS = 400
 # |q| beyond this is not shown: it would flatten what lies between -1 and 1.
 _HIGHEST = 2.4
+# Least height of the axes of a picture, in inches.
+_HEIGHT = 1.9
 
 
 class Curve(NamedTuple):
@@ -61,6 +65,8 @@ def draw_real(spectrum: ArrayLike, q: Any, title: str = "", *, ax: Axes | None =
         if titled(title):
             axes.set_title(title)
         add_legend(figure if ax is None else axes, 2)
+        if ax is None:
+            heighten(figure, [axes], _HEIGHT)
     return figure
 
 
@@ -103,6 +109,8 @@ def draw_curves(
         label="roots",
     )
     axes.set_xlim(left, right)
+    # With a number of ticks that the width decides, constrained layout may alternate between two widths.
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.legend import Legend
+from matplotlib.ticker import FixedLocator
 from matplotlib.transforms import Bbox
 from mpl_toolkits.mplot3d import proj3d
 
-from polyroots.plotting.style import lines_of
+from polyroots.plotting.room import extent
 
 #: Relative lengths of the box's edges.
 BOX = (1.0, 1.0, 0.8)
@@ -27,21 +30,31 @@ def arrange(
     top = height - 0.04
     if title:
         figure.suptitle(title, y=1 - 0.04 / height, va="top")
-        top -= 0.16 * lines_of(title)
-    legend = figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(0.0, top / height),
-        borderaxespad=0.2,
-        ncols=2 if is_small else 1,
-    )
-    right = width - (0.62 if is_small else 0.72)
-    bar = figure.add_axes(((right + 0.16) / width, 0.2, 0.1 / width, 0.55))
+        top -= extent(title, mpl.rcParams["figure.titlesize"])[1] + 0.03
+    legend = _add_legend(figure, handles, (0.0, top / height), 2 if is_small else 1)
+    bar = figure.add_axes((0.5, 0.2, 0.1 / width, 0.55))
     figure.colorbar(colours, cax=bar)
+    # Numbers are of the same kind wherever the bar stands.
+    bar.yaxis.set_major_locator(FixedLocator(bar.get_yticks().tolist()))
+    with_ticks = bar.get_tightbbox(RendererAgg(1, 1, root.dpi))
+    assert with_ticks is not None
+    right = width - 0.19 - (with_ticks.x1 - bar.bbox.x0) / root.dpi
+    bar.set_position(((right + 0.16) / width, 0.2, 0.1 / width, 0.55))
     # In one column of a paper the legend is above the box; else it is beside the upper corner.
     above = (0.95 if is_small else 0.35) * legend.get_window_extent().height / root.dpi
     x, y = figure.bbox.x0 / root.dpi, figure.bbox.y0 / root.dpi
-    _fill(axes, Bbox.from_extents(x + 0.02, y + 0.03, x + right, y + top - above))
+    _fill(axes, Bbox.from_extents(x + 0.03, y + 0.03, x + right, y + top - above))
+
+
+def _add_legend(figure: Figure | SubFigure, handles: list[Any], corner: tuple[float, float], columns: int) -> Legend:
+    """Add a legend below a corner of the picture, in fewer columns where it would be wider than the picture."""
+    for count in range(columns, 0, -1):
+        legend = figure.legend(handles=handles, loc="upper left", bbox_to_anchor=corner, borderaxespad=0.2, ncols=count)
+        width = legend.get_window_extent(RendererAgg(1, 1, figure.figure.dpi)).width
+        if count == 1 or width <= 0.99 * figure.bbox.width:
+            break
+        legend.remove()
+    return legend
 
 
 def _fill(axes: Any, room: Bbox) -> None:
@@ -50,27 +63,45 @@ def _fill(axes: Any, room: Bbox) -> None:
     artists = [artist for artist in axes.get_children() if artist.get_visible() and not isinstance(artist, Axis)]
     for artist in artists:
         artist.set_visible(False)
-    renderer = RendererAgg(root.bbox.width, root.bbox.height, root.dpi)
-    zoom, step, shift = 1.0, 1.0, np.zeros(2)
+    zoom = 1.0
     # Letters keep their size, so that each time is more exact.
     for _ in range(3):
-        zoom *= step
+        ends = _with_letters(axes)
+        zoom *= float(np.min(np.asarray(room.size) / ends.size))
         axes.set_box_aspect(BOX, zoom=zoom)
-        place = axes.get_position().translated(*(shift * root.dpi / axes.figure.bbox.size))
-        axes.set_position(place)
-        root.draw_without_rendering()
-        parts = [axis.get_tightbbox(renderer) for axis in (axes.xaxis, axes.yaxis, axes.zaxis)]
-        ends = Bbox.union([*parts, _extent(axes)]).get_points() / root.dpi
-        step = float((room.size / np.ptp(ends, axis=0)).min())
-        shift = room.get_points().mean(axis=0) - ends.mean(axis=0)
-    # Axes in the square around the box: matplotlib takes larger ones for a part of the picture.
+        shift = (room.get_points() - ends.get_points()).mean(axis=0)
+        axes.set_position(axes.get_position().translated(*(shift * root.dpi / axes.figure.bbox.size)))
+    zoom = _square(axes, zoom)
+    # The distances of letters from the box depend on the size of the axes.
+    for _ in range(4):
+        ends = _with_letters(axes)
+        place, step = axes.get_position(), float(np.min(np.asarray(room.size) / ends.size))
+        shift = (room.get_points() - ends.get_points()).mean(axis=0) * root.dpi / axes.figure.bbox.size
+        low = place.get_points().mean(axis=0) - 0.5 * step * place.size + shift
+        axes.set_position([*low, *(step * place.size)])
+        zoom = _square(axes, zoom)
+    for artist in artists:
+        artist.set_visible(True)
+
+
+def _square(axes: Any, zoom: float) -> float:
+    """Make axes the square around their box, as matplotlib takes larger ones for a part of the picture."""
     box, parent = _extent(axes), axes.figure.bbox
     side = 1.01 * max(box.width, box.height)
     centre = (box.get_points().mean(axis=0) - parent.get_points()[0]) / parent.size
-    axes.set_box_aspect(BOX, zoom=zoom * min(axes.bbox.size) / side)
+    zoom *= min(axes.bbox.size) / side
+    axes.set_box_aspect(BOX, zoom=zoom)
     axes.set_position([*(centre - 0.5 * side / parent.size), *(side / parent.size)])
-    for artist in artists:
-        artist.set_visible(True)
+    return zoom
+
+
+def _with_letters(axes: Any) -> Bbox:
+    """Return the extent in inches of the box of three-dimensional axes with its ticks and names."""
+    root = axes.get_figure(root=True)
+    renderer = RendererAgg(root.bbox.width, root.bbox.height, root.dpi)
+    root.draw_without_rendering()
+    parts = [axis.get_tightbbox(renderer) for axis in (axes.xaxis, axes.yaxis, axes.zaxis)]
+    return Bbox(Bbox.union([*parts, _extent(axes)]).get_points() / root.dpi)
 
 
 def _extent(axes: Any) -> Bbox:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
 from polyroots.escaping import CELL_WIDTH, shown
 from polyroots.files import replacing
 from polyroots.plotting.printing import letters, print_height, titled
+from polyroots.plotting.room import extent, wrapped
 
 #: Of |q|: perceptually uniform and readable with colour blindness; without the darkest part, on which eigenvalues
 #: would not show.
@@ -62,8 +60,6 @@ WIDTHS = {"one": 3.4, "two": 7.0}
 #: Resolution of PNG files and of rasterised parts.
 DPI = 300
 
-# First of Unicode's private characters, which no title has.
-_PRIVATE = 0xE000
 # Font sizes in points on paper and on a screen.
 _PRINTED, _SHOWN = 7.5, 9.0
 
@@ -127,19 +123,11 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
     title : str
     """
     lines = wrapped(titled(title), width)
-    size = mpl.rcParams["figure.titlesize"]
-    figure = Figure(
-        figsize=(width, print_height(height + lines_of(lines) * 1.25 * size / 72)),
-        layout="constrained",
-    )
+    above = 1.1 * extent(lines, mpl.rcParams["figure.titlesize"])[1] if lines else 0.0
+    figure = Figure(figsize=(width, print_height(height + above)), layout="constrained")
     if lines:
         figure.suptitle(lines)
     return figure
-
-
-def lines_of(title: str) -> int:
-    """Return the number of lines of a title."""
-    return len(title.splitlines())
 
 
 def new_axes(*, in_space: bool = False) -> Axes:
@@ -151,25 +139,9 @@ def new_axes(*, in_space: bool = False) -> Axes:
         return pyplot.figure(layout="constrained").add_subplot(**kind)
 
 
-def wrapped(title: str, width: float) -> str:
-    r"""Return a title broken into lines that fit into a width in inches; formulas stay whole.
-
-    >>> with style(3.4):
-    ...     wrapped("a title with $A = I + N$ that is too long for half a column", 1.7)
-    'a title with $A = I + N$ that\nis too long for half a\ncolumn'
-    """
-    size = FontProperties(size=mpl.rcParams["figure.titlesize"]).get_size_in_points()
-    # Letters are about 0.56 times as wide as high.
-    letters = max(12, int(72 * width / (0.56 * size)))
-    formulas = re.findall(r"\$[^$]*\$", title)
-    # A formula stands for one word with the length of its visible letters, without commands and braces.
-    for index, formula in enumerate(formulas):
-        visible = re.sub(r"\\[a-zA-Z]+", "x", formula.strip("$")).translate(str.maketrans("", "", "{}_^"))
-        title = title.replace(formula, chr(_PRIVATE + index) * len(visible), 1)
-    wrapped_title = "\n".join(textwrap.fill(line, letters, break_long_words=False) for line in title.split("\n"))
-    for index, formula in enumerate(formulas):
-        wrapped_title = re.sub(f"{chr(_PRIVATE + index)}+", formula.replace("\\", r"\\"), wrapped_title)
-    return wrapped_title
+def magnified() -> float:
+    """Return the size of the letters of the current style, relative to that of pictures for print by default."""
+    return float(mpl.rcParams["font.size"]) / _PRINTED
 
 
 def _in_a_picture(line: str) -> str:

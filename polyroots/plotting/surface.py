@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Bool, Complex128, Float64
 from matplotlib.axes import Axes
@@ -20,8 +21,9 @@ from scipy.spatial import ConvexHull, QhullError
 from polyroots.errors import InputError
 from polyroots.plotting.magnitude import magnitude_colours
 from polyroots.plotting.printing import print_height, titled
+from polyroots.plotting.room import extent, wrapped
 from polyroots.plotting.space import BOX, arrange
-from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, lines_of, style, wrapped
+from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style
 from polyroots.polynomials import ResidualPolynomial
 
 _RADII, _ANGLES = 160, 361
@@ -90,12 +92,13 @@ def draw_surface(
         across = min(width or 6.4, _WIDEST if width else 6.4)
         is_small = across < _SMALL
         lines = wrapped(titled(title), across)
-        height = print_height((0.84 if is_small else 0.68) * across + 0.14 * lines_of(lines))
+        above = extent(lines, mpl.rcParams["figure.titlesize"])[1] if lines else 0.0
+        height = print_height((0.78 if is_small else 0.62) * across + 0.5 * mpl.rcParams["font.size"] / 72 + above)
         figure = fig or (Figure(figsize=(across, height)) if ax is None else ax.figure)
         name = f"$|q_{{{len(q.roots)}}}(\\lambda)|$"
         axes: Any = _add_axes(figure) if ax is None else ax
         _set_limits(axes, boundary, (floor, top))
-        _set_ticks(axes, top, name, is_small=is_small and ax is None)
+        _set_ticks(axes, top, name, across, is_small=is_small and ax is None)
         shown = f"eigenvalues ({len(points):,} of {len(values):,})" if len(points) < len(values) else "eigenvalues"
         colours = magnitude_colours(float(on_grid.max()), is_far_below=not has_plane)
         axes.contourf(
@@ -148,25 +151,34 @@ def _add_axes(figure: Figure | SubFigure) -> Any:
     return axes
 
 
-def _set_ticks(axes: Any, top: float, name: str, *, is_small: bool) -> None:
+def _set_ticks(axes: Any, top: float, name: str, across: float, *, is_small: bool) -> None:
     """Set the names of the axes and ticks of the height, with one at the plane."""
     axes.set_xlabel("Re $\\lambda$")
     axes.set_ylabel("Im $\\lambda$")
     axes.set_zlabel(name)
     axes.zaxis.set_rotate_label(False)
     axes.zaxis.label.set_rotation(90)
-    heights = np.asarray(MaxNLocator(4 if is_small else 5, steps=[1, 2, 5, 10]).tick_values(0, top))
+    line = mpl.rcParams["font.size"] / (72 * 0.27 * across)
+    heights = np.asarray(MaxNLocator(int(np.clip(0.75 / line, 2, 5)), steps=[1, 2, 5, 10]).tick_values(0, top))
     heights = heights[(heights >= 0) & (heights <= top)]
     if top >= 1:
         # Others would overlap it.
-        heights = np.sort(np.append(heights[np.abs(heights - 1) > 0.1 * top], 1.0))
+        heights = np.sort(np.append(heights[np.abs(heights - 1) > 1.2 * line * top], 1.0))
     axes.set_zticks(heights)
+    # Numbers of about four letters, along half of the picture.
+    bins = max(2, int(across / (6.5 * mpl.rcParams["font.size"] / 72)))
+    # At the corner that is next to the eye the last number of one axis would overlap the first one of the other.
+    corner = (0.06 if is_small else 0.03) * mpl.rcParams["font.size"] / 7.5
+    for axis, (low, high), ends in ((axes.xaxis, axes.get_xlim(), (0, 1)), (axes.yaxis, axes.get_ylim(), (1, 0))):
+        ticks = np.asarray(MaxNLocator(bins).tick_values(low, high))
+        margin = corner * (high - low)
+        axis.set_ticks(ticks[(ticks >= low + ends[0] * margin) & (ticks <= high - ends[1] * margin)])
     if is_small:
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(4))
+        # Larger letters need more of the room between the axes and their names.
+        more = mpl.rcParams["font.size"] - 7.5
         for axis, pad, label in ((axes.xaxis, -4, -9), (axes.yaxis, -4, -8), (axes.zaxis, -1, -3)):
             axis.set_tick_params(pad=pad)
-            axis.labelpad = label
+            axis.labelpad = label + more
 
 
 def _floor_levels(largest: float) -> Float64[np.ndarray, "levels"]:
