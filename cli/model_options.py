@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -57,6 +57,21 @@ class NetworkRequest:
         if self.blocks is not None:
             return name_for_blocks(parse_blocks(self.blocks))
         return "q4" if self.degree is None else name_for_degree(self.degree)
+
+    def or_default(self, dataset: str, recipe: str | None) -> NetworkRequest:
+        """Return the request, with the network that is trained on a data set where the options choose none."""
+        from polyroots.training import default_network
+
+        if self.names_blocks or self.degree is not None:
+            return self
+        default = default_network(dataset, recipe)
+        has_own_roots = was_given("roots") or not self.origin_of_alphas.needs_spectrum
+        return replace(
+            self,
+            model=default["model"],
+            placement=self.placement or default.get("placement"),
+            roots=self.roots if has_own_roots else default.get("roots", self.roots),
+        )
 
     @property
     def names_blocks(self) -> bool:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Train a network; digits and q4 by default.",
+    short_help="Train a network; on digits by default.",
     cls=GroupedCommand,
     sections={"Data": SECTIONS["Data"], **MODEL_SECTIONS, **SECTIONS},
     rare=(*RARE_MODEL, *RARE),
@@ -74,6 +74,9 @@ def train(  # noqa: PLR0913 - click passes each option by its name
     A Poly-MgNet's coefficients are set from the spectra of its own convolutions before the first step. The run
     directory holds config.json, init.json, metrics.csv, last.pt, best.pt and result.json. Ctrl-C and SIGTERM save and
     stop; --resume goes on, also after a crash, with the same result bit by bit.
+
+    Without --model, --blocks and --degree, cifar10, cifar100 and folder have the blocks C,C with --placement outside-bn
+    and --roots leja, the best that was found; other data, and --recipe paper, have q4.
 
     \b
     Examples:
@@ -156,6 +159,8 @@ def _prepare(
     with usage_errors():
         if fields["tensorboard"]:
             require_tensorboard()
+        if start is None:
+            request = request.or_default(dataset, recipe)
         source = open_data(dataset, data_dir, download)
         network = start.config if start else config_for(request, source)
         config = train_config(dataset, network, recipe, data_dir=data_dir, **_origin(start, request), **fields)

@@ -94,7 +94,7 @@ def test_init_for_photos_needs_no_images(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_models_lists_every_name() -> None:
     document = json.loads(run("models", "--json").stdout)
-    assert [row["name"] for row in document] == list(NAMES)
+    assert [row["name"] for row in document] == [*NAMES, "C,C"]
     table = run("models").stdout
     assert re.search(r"q2 +L,L +64,128,256,256 +1 +1,385,554", table)
     assert re.search(r"resnet18 +- +64,128,256,512 +- +11,173,962", table)

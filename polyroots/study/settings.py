@@ -13,7 +13,7 @@ from polyroots.models import AlphaInit, ModelConfig, model_config, name_for_bloc
 from polyroots.polynomials import parse_blocks, require_degree
 from polyroots.roots import require_strategy
 from polyroots.text import quoted
-from polyroots.training import Device, Source, TrainConfig, describe_data, train_config
+from polyroots.training import Device, Source, TrainConfig, default_network, describe_data, train_config
 
 # Settings that are not spelled as their field with dashes.
 _SPELT = {
@@ -101,6 +101,11 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
         require_setting(name)
         _require_type(name, value)
     dataset = settings.get("dataset", "digits")
+    if settings.get("model") is None and settings.get("degree") is None:
+        default: dict[str, Any] = default_network(dataset, settings.get("recipe"))
+        if not AlphaInit.parse(settings.get("alpha-init", "spectrum")).needs_spectrum:
+            default.pop("roots", None)
+        settings = default | dict(settings)
     data_dir = machine.data_dir or settings.get("data-dir")
     source = _described(dataset, None if data_dir is None else Path(data_dir))
     network = _network_of(settings, source)
@@ -166,7 +171,7 @@ def _network_of(settings: Mapping[str, Any], source: Source) -> ModelConfig:
     degree = settings.get("degree")
     if degree is not None and (type(degree) is not int or degree < 0):
         raise InputError(f"expected a degree of at least 0, got {quoted(degree)}")
-    name = settings.get("model") or ("q4" if degree is None else name_for_degree(degree))
+    name = settings["model"] if degree is None else settings.get("model") or name_for_degree(degree)
     if "," in name:
         name = name_for_blocks(parse_blocks(name))
     options = {field: settings[key] for key, field in _OF_NETWORK.items() if key in settings}

@@ -21,7 +21,7 @@ from polyroots.training.data import (
 from polyroots.training.loop.interruption import SIGNALS, Interruption
 from polyroots.training.loop.optimizer import make_optimizer
 from polyroots.training.loop.reporter import Beginning, Reporter
-from polyroots.training.recipes import RECIPES
+from polyroots.training.recipes import BEST, RECIPES, default_network
 from polyroots.training.runs.directory import Run, load_config
 from polyroots.training.runs.identity import differences
 from polyroots.training.runs.loaded import LoadedRun, load_run
@@ -59,6 +59,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "BEST",
     "CHANGEABLE",
     "EVALUATION_BATCH",
     "RECIPES",
@@ -82,6 +83,7 @@ __all__ = [
     "TrackedOperator",
     "TrainConfig",
     "TrainResult",
+    "default_network",
     "describe",
     "describe_data",
     "differences",
