@@ -80,22 +80,19 @@ def models(
         for name in names or NAMES:
             config = model_config(name, **shape, **shape_fields(given))
             rows.append((config, cost(config)))
-        if not names:
-            config = model_config(BEST["model"], **shape, placement=BEST["placement"])
-            rows.append((config, cost(config)))
     if as_json:
         print_json([_document(*row) for row in rows])
         return
-    say(_table(rows, None if names else rows[-1][0]))
+    say(_table(rows, BEST["model"]))
     say(
         "\nA: applications of the convolutions A to an image. Inert: coefficients, or common factors of a block's two,",
         "whose size batch norm cancels. A level counts with the restriction and "
         "prolongation to it; stem and head are the rest.",
     )
-    if not names:
+    if any(config.name == BEST["model"] for config, _ in rows):
         say(
-            f"* With --placement {BEST['placement']} and --roots {BEST['roots']} the best that was found for photographs:",
-            "what 'polyroots train' takes for CIFAR-10, CIFAR-100 and folders.",
+            f"* With --alpha-init {BEST['alpha_init']} the best that was found for photographs: what 'polyroots train' takes",
+            "for CIFAR-10, CIFAR-100 and folders.",
         )
 
 
@@ -111,7 +108,7 @@ def _document(config: ModelConfig, found: Cost) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[tuple[ModelConfig, Cost]], marked: ModelConfig | None) -> Table:
+def _table(rows: list[tuple[ModelConfig, Cost]], marked: str) -> Table:
     from polyroots.tables import table
 
     result = table(
@@ -121,7 +118,7 @@ def _table(rows: list[tuple[ModelConfig, Cost]], marked: ModelConfig | None) -> 
     )
     for config, found in rows:
         result.add_row(
-            f"{config.name} *" if config is marked else config.name,
+            f"{config.name} *" if config.name == marked else config.name,
             ",".join(config.blocks) if config.is_polynomial else "-",
             ",".join(map(str, config.channels)),
             str(config.degree) if config.is_polynomial else "-",

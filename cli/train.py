@@ -75,8 +75,8 @@ def train(  # noqa: PLR0913 - click passes each option by its name
     directory holds config.json, init.json, metrics.csv, last.pt, best.pt and result.json. Ctrl-C and SIGTERM save and
     stop; --resume goes on, also after a crash, with the same result bit by bit.
 
-    Without --model, --blocks and --degree, cifar10, cifar100 and folder have the blocks C,C with --placement outside-bn
-    and --roots leja, the best that was found; other data, and --recipe paper, have q4.
+    Without --model, --blocks and --degree, cifar10, cifar100 and folder have q2, whose coefficients are drawn unless
+    there are options for roots: the best that was found. Other data, and --recipe paper, have q4.
 
     \b
     Examples:

@@ -22,7 +22,7 @@ def test_models_lists_every_network_with_its_cost() -> None:
     table = run("models").stdout
     for name in NAMES:
         assert re.search(rf"^ *{name} ", table, flags=re.M), name
-    assert re.search(r"q2 +L,L +64,128,256,256 +1 +1,385,554 +3 11 43 43 +7 +238\.7 M +1 of 8", table)
+    assert re.search(r"q2 \* +L,L +64,128,256,256 +1 +1,385,554 +3 11 43 43 +7 +238\.7 M +1 of 8", table)
     assert re.search(r"mgnet-hx +- +256,256,256,256 +- +8,278,794 +14 29 29 29 +7 +3,602\.6 M +-", table)
     assert re.search(r"resnet18 +- +64,128,256,512 +- +11,173,962 +1 5 19 75 +- +555\.4 M +-", table)
 

@@ -13,46 +13,44 @@ from polyroots.study.settings import Machine, config_of
 from polyroots.training import BEST, default_network
 
 
-def chosen(config: Any) -> tuple[str, str | None, str]:
-    return config.model.name, config.model.placement, config.roots
+def chosen(config: Any) -> tuple[str, str, str]:
+    return config.model.name, config.alpha_init, config.relax
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, ("C,C", "outside-bn", "leja")),
-        ({"roots": "extremal"}, ("C,C", "outside-bn", "extremal")),
-        ({"placement": "smoother"}, ("C,C", "smoother", "leja")),
-        ({"alpha-init": "xavier"}, ("C,C", "outside-bn", "extremal")),
-        ({"recipe": "paper"}, ("q4", None, "extremal")),
-        ({"model": "q2"}, ("q2", None, "extremal")),
-        ({"degree": 1}, ("q2", None, "extremal")),
+        ({}, ("q2", "xavier", "none")),
+        ({"placement": "smoother"}, ("q2", "xavier", "none")),
+        ({"roots": "leja"}, ("q2", "spectrum", "auto")),
+        ({"relax": 0.5}, ("q2", "spectrum", "0.5")),
+        ({"alpha-init": "spectrum"}, ("q2", "spectrum", "auto")),
+        ({"recipe": "paper"}, ("q4", "spectrum", "none")),
+        ({"model": "q2"}, ("q2", "spectrum", "auto")),
+        ({"degree": 3}, ("q4", "spectrum", "auto")),
     ],
 )
 def test_photographs_have_the_best_network_in_studies(
-    image_folder: Path, settings: dict[str, Any], expected: tuple[str, str | None, str]
+    image_folder: Path, settings: dict[str, Any], expected: tuple[str, str, str]
 ) -> None:
     config = config_of({"dataset": "folder", **settings}, 3, Machine(data_dir=image_folder))
     assert chosen(config) == expected
-    if "alpha-init" not in settings and "recipe" not in settings:
-        assert (config.relax, config.signs) == ("auto", "placement")
 
 
 def test_other_data_have_q4() -> None:
-    assert chosen(config_of({}, 3, Machine())) == ("q4", None, "extremal")
+    assert chosen(config_of({}, 3, Machine())) == ("q4", "spectrum", "auto")
     assert default_network("mnist") == {"model": "q4"}
     assert default_network("cifar10") == default_network("cifar100") == BEST
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("options", "expected"),
-    [((), ("C,C", "outside-bn", "leja")), (("--alpha-init", "xavier"), ("C,C", "outside-bn", "extremal"))],
+    ("options", "expected"), [((), ("q2", "xavier", "none")), (("--roots", "leja"), ("q2", "spectrum", "auto"))]
 )
 def test_the_command_takes_it(
-    image_folder: Path, tmp_path: Path, options: tuple[str, ...], expected: tuple[str, str | None, str]
+    image_folder: Path, tmp_path: Path, options: tuple[str, ...], expected: tuple[str, str, str]
 ) -> None:
     data = ("--dataset", "folder", "--data-dir", image_folder, "--limit", 20, "--scale", 0.125, "--epochs", 1)
     run("train", *data, "--batch-size", 10, "--device", "cpu", *options, "--out", tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
-    assert (config["model"]["name"], config["model"]["placement"], config["roots"]) == expected
+    assert (config["model"]["name"], config["alpha_init"], config["relax"]) == expected

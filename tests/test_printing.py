@@ -56,6 +56,7 @@ def test_pictures_have_the_letters_the_height_and_no_title(values: Any, coarse_s
     assert mpl.rcParams["font.family"] == ["sans-serif"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("points", [9, 12])
 @pytest.mark.parametrize("width", WIDTHS.values())
 def test_larger_letters_have_room(points: float, width: float, values: Any, one_network: None) -> None:

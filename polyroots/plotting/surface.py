@@ -98,6 +98,8 @@ def draw_surface(
         name = f"$|q_{{{len(q.roots)}}}(\\lambda)|$"
         axes: Any = _add_axes(figure) if ax is None else ax
         _set_limits(axes, boundary, (floor, top))
+        if ax is not None:
+            across = axes.bbox.width / axes.get_figure(root=True).dpi
         _set_ticks(axes, top, name, across, is_small=is_small and ax is None)
         shown = f"eigenvalues ({len(points):,} of {len(values):,})" if len(points) < len(values) else "eigenvalues"
         colours = magnitude_colours(float(on_grid.max()), is_far_below=not has_plane)

@@ -102,10 +102,10 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
         _require_type(name, value)
     dataset = settings.get("dataset", "digits")
     if settings.get("model") is None and settings.get("degree") is None:
-        default: dict[str, Any] = default_network(dataset, settings.get("recipe"))
-        if not AlphaInit.parse(settings.get("alpha-init", "spectrum")).needs_spectrum:
-            default.pop("roots", None)
-        settings = default | dict(settings)
+        default = default_network(dataset, settings.get("recipe"))
+        if "alpha_init" in default and not any(name in settings for name in _OF_SPECTRA):
+            settings = {"alpha-init": default["alpha_init"], **settings}
+        settings = {**settings, "model": default["model"]}
     data_dir = machine.data_dir or settings.get("data-dir")
     source = _described(dataset, None if data_dir is None else Path(data_dir))
     network = _network_of(settings, source)
