@@ -73,10 +73,8 @@ def train(  # noqa: PLR0913 - click passes each option by its name
 
     A Poly-MgNet's coefficients are set from the spectra of its own convolutions before the first step. The run
     directory holds config.json, init.json, metrics.csv, last.pt, best.pt and result.json. Ctrl-C and SIGTERM save and
-    stop; --resume goes on, also after a crash, with the same result bit by bit.
-
-    Without --model, --blocks and --degree, cifar10, cifar100 and folder have q2, whose coefficients are drawn unless
-    there are options for roots: the best that was found. Other data, and --recipe paper, have q4.
+    stop; --resume goes on, also after a crash, with the same result bit by bit. By default photographs have q2 with
+    coefficients that are drawn, the best that was found; digits have q4.
 
     \b
     Examples:

@@ -116,7 +116,8 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         legend_below(figure, list(named.values()), list(named))
-        fit_aspect(figure, axes_of.tolist())
+        # Panels that are left over were removed.
+        fit_aspect(figure, [[axes for axes in row if axes.figure is not None] for row in axes_of.tolist()])
     return {"": figure}
 
 
