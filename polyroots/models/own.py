@@ -43,7 +43,9 @@ def own_network(config: ModelConfig) -> nn.Module:
         ) from error
     for part in name.split("."):
         if not hasattr(target, part):
-            raise InputError(f"{library} has no {name}; give the name of a callable in it", fields=["model"])
+            # The working directory comes last: another module may have the same name.
+            place = getattr(target, "__file__", None) or "a package without a file"
+            raise InputError(f"{library} has no {name}; give the name of a callable in it ({place})", fields=["model"])
         target = getattr(target, part)
     given = {"num_classes": config.num_classes, "in_channels": config.in_channels, "image_size": config.image_size}
     try:
