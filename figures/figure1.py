@@ -83,7 +83,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         most = max(1, int(width / _needed_width("$r \\leftarrow r - A\\,\\delta$")))
         rows = -(-len(panels) // most)
         columns = -(-len(panels) // rows)
-        has_names = width / columns >= _needed_width(f"step 1: {_UPDATE}")
+        has_names = bool(width / columns >= _needed_width(f"step 1: {_UPDATE}"))
         title = (
             f"Convolutions on resolution {data['level']} in their order (batch norm and ReLU left out): "
             "one colour is one weight tensor"
