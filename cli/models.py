@@ -55,7 +55,6 @@ def models(
       polyroots models --placements
     """
     from polyroots.models import NAMES, cost, model_config
-    from polyroots.training import BEST
     from polyroots_cli.console import print_json, say
 
     if placements:
@@ -83,6 +82,8 @@ def models(
     if as_json:
         print_json([_document(*row) for row in rows])
         return
+    from polyroots.training import BEST
+
     say(_table(rows, BEST["model"]))
     say(
         "\nA: applications of the convolutions A to an image. Inert: coefficients, or common factors of a block's two,",

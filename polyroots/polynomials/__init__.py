@@ -12,13 +12,13 @@ from polyroots.polynomials.blocks import (
     SymmetricPair,
     blocks_for_degree,
     degree_of,
+    divided,
     factors_from_roots,
     join_blocks,
     parse_blocks,
     require_degree,
     require_relaxation_weight,
     root_count,
-    scaled,
 )
 from polyroots.polynomials.certificates import CERTIFICATES, Certificates
 from polyroots.polynomials.coefficients import close_conjugates
@@ -64,6 +64,7 @@ __all__ = [
     "diagnose",
     "diagnosis_cells",
     "diagnosis_table",
+    "divided",
     "factors_from_roots",
     "ideal",
     "is_useless",
@@ -81,6 +82,5 @@ __all__ = [
     "residual_norm",
     "root_count",
     "roots_of_block",
-    "scaled",
     "two_grid",
 ]

@@ -287,9 +287,13 @@ def multiplied(product: Any, factor: Any) -> Any:
         return np.where((product == 0) | (factor == 0), 0, product * factor)
 
 
-def scaled(factor: Factor, scale: float) -> Factor:
-    """Return the factor whose roots are those of `factor` times `scale`."""
-    return replace(factor, **{field.name: getattr(factor, field.name) * scale for field in fields(factor)})
+def divided(factors: Iterable[Factor], number: float) -> tuple[Factor, ...]:
+    """Return the factors of q(number t): those whose roots are divided by a number."""
+    scale = 1 / number
+    return tuple(
+        replace(factor, **{field.name: getattr(factor, field.name) * scale for field in fields(factor)})
+        for factor in factors
+    )
 
 
 def require_relaxation_weight(w: float) -> float:

@@ -11,7 +11,7 @@ from jaxtyping import Inexact, Int
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from polyroots.errors import InputError
-from polyroots.polynomials.blocks import Factor, scaled
+from polyroots.polynomials.blocks import Factor, divided
 from polyroots.polynomials.products import apply_to, factors_times, largest_norm
 from polyroots.polynomials.symbol_norms import SymbolNorms
 from polyroots.spectra import (
@@ -173,7 +173,7 @@ def norm_on_blocks(blocks: OperatorBlocks, q: FactoredPolynomial, unit: float) -
     ConvergenceError
         If Lanczos' method fails on a large matrix.
     """
-    factors, norms = tuple(scaled(factor, 1 / unit) for factor in q.factors), []
+    factors, norms = divided(q.factors, unit), []
 
     def solve(numbers: Int[np.ndarray, "_"]) -> None:
         stack = blocks.stack(numbers)
@@ -191,7 +191,7 @@ def factors_for(q: FactoredPolynomial, scale: float) -> tuple[Factor, ...]:
     if not isinstance(q, FactoredPolynomial):
         raise InputError(f"expected a ResidualPolynomial, got {type(q).__name__}; make it from the roots")
     # q(s A) is the polynomial of A with the roots over s.
-    return tuple(scaled(factor, 1 / scale) for factor in q.factors)
+    return divided(q.factors, scale)
 
 
 def _norm_by_products(

@@ -10,7 +10,7 @@ from jaxtyping import Complex128, Inexact, Int
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from polyroots.polynomials.blocks import Factor, multiplied, scaled
+from polyroots.polynomials.blocks import Factor, divided, multiplied
 from polyroots.polynomials.norm_test import LEAST_ROWS, norms_at_most
 from polyroots.polynomials.operator_norm import OperatorNorm
 from polyroots.polynomials.products import factors_times, partial_products
@@ -63,7 +63,7 @@ class ProductsOnPoints:
 
         def gain(w: float) -> float:
             product, largest = np.ones_like(self.points), 0.0
-            for factor in _relaxed(factors, w):
+            for factor in divided(factors, w):
                 product = multiplied(product, factor(self.points))
                 largest = float(np.maximum(largest, np.abs(product).max()))
             return largest
@@ -94,7 +94,7 @@ class ProductsInNorm:
         ConvergenceError
             If Lanczos' method fails on a large operator.
         """
-        factors = [scaled(factor, 1 / self.norms.scale) for factor in factors]
+        factors = divided(factors, self.norms.scale)
         if self._known is not None:
             return self._known.amplified(factors, bound)
         if self.norms.matrices is not None:
@@ -173,11 +173,6 @@ def _gain(factors: Sequence[Factor], product: Callable[[NDArray[Any]], NDArray[A
 
     def gain(w: float) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
-            return float(np.linalg.norm(factors_times(_relaxed(factors, w), product, u)))
+            return float(np.linalg.norm(factors_times(divided(factors, w), product, u)))
 
     return gain
-
-
-def _relaxed(factors: Sequence[Factor], w: float) -> list[Factor]:
-    """Return the factors with their roots over w."""
-    return [scaled(factor, 1 / w) for factor in factors]

@@ -19,8 +19,8 @@ from polyroots.polynomials import (
     ProductsInNorm,
     ProductsOnPoints,
     Target,
+    divided,
     require_relaxation_weight as require_weight,
-    scaled,
 )
 from polyroots.text import quoted
 from polyroots.threads import one_blas_thread
@@ -154,7 +154,7 @@ def largest_weight(
         products = ProductsOnPoints(target.points)
     w = 1.0
     with one_blas_thread():
-        while gain := products.amplified([scaled(factor, 1 / w) for factor in factors], bound):
+        while gain := products.amplified(divided(factors, w), bound):
             w *= _weight_of(gain, bound)
     return w
 

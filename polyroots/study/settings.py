@@ -171,7 +171,7 @@ def _network_of(settings: Mapping[str, Any], source: Source) -> ModelConfig:
     degree = settings.get("degree")
     if degree is not None and (type(degree) is not int or degree < 0):
         raise InputError(f"expected a degree of at least 0, got {quoted(degree)}")
-    name = settings["model"] if degree is None else settings.get("model") or name_for_degree(degree)
+    name = settings.get("model") or name_for_degree(settings["degree"])
     if "," in name:
         name = name_for_blocks(parse_blocks(name))
     options = {field: settings[key] for key, field in _OF_NETWORK.items() if key in settings}
