@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib import pyplot
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import proj3d
 from PIL import Image
 
 import polyroots as pr
@@ -121,7 +123,28 @@ def test_plots_are_drawn_in_given_axes(Lambda: pr.Spectrum, q: pr.ResidualPolyno
     figure.draw_without_rendering()
 
 
-def test_a_surface_needs_axes_in_space(Lambda: pr.Spectrum, q: pr.ResidualPolynomial) -> None:
+@pytest.mark.parametrize("columns", [1, 2])
+def test_the_legend_of_a_surface_is_beside_its_box(
+    columns: int, Lambda: pr.Spectrum, q: pr.ResidualPolynomial, coarse_surfaces: None
+) -> None:
+    figure = Figure(figsize=(5 * columns, 4))
+    for column in range(columns):
+        q.plot(Lambda, figure.add_subplot(1, columns, column + 1, projection="3d"), kind="surface")
+    figure.draw_without_rendering()
+    renderer = RendererAgg(*figure.bbox.size, figure.dpi)
+    spaces: list[Any] = [axes for axes in figure.axes if axes.name == "3d"]
+    for axes in spaces:
+        legend = axes.get_legend().get_window_extent(renderer)
+        assert legend.y0 >= 0
+        # The corners of the box as matplotlib projects them.
+        ends = [axes.get_xlim(), axes.get_ylim(), axes.get_zlim()]
+        x, y, _ = proj3d.proj_transform(*np.meshgrid(*ends), axes.get_proj())
+        assert legend.y1 < axes.transData.transform(np.column_stack([x.ravel(), y.ravel()]))[:, 1].min()
+        for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+            assert not legend.overlaps(axis.get_tightbbox(renderer))
+
+
+def test_a_surface_needs_axes_in_space(Lambda: pr.Spectrum, q: pr.ResidualPolynomial, coarse_surfaces: None) -> None:
     figure = Figure(figsize=(5, 5))
     space: Any = figure.add_subplot(projection="3d")
     q.plot(Lambda, space, kind="surface")

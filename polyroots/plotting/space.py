@@ -12,13 +12,15 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.legend import Legend
 from matplotlib.ticker import FixedLocator
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, ScaledTranslation
 from mpl_toolkits.mplot3d import proj3d
 
 from polyroots.plotting.room import extent
 
 #: Relative lengths of the box's edges.
 BOX = (1.0, 1.0, 0.8)
+# The box is lowest at this share of the height of its axes; its ticks and names need as many letters below it.
+_LOWEST, _LETTERS = 0.075, 4.0
 
 
 def arrange(
@@ -44,6 +46,24 @@ def arrange(
     above = (0.95 if is_small else 0.35) * legend.get_window_extent().height / root.dpi
     x, y = figure.bbox.x0 / root.dpi, figure.bbox.y0 / root.dpi
     _fill(axes, Bbox.from_extents(x + 0.03, y + 0.03, x + right, y + top - above))
+
+
+def legend_under(axes: Any, handles: list[Any], width: float) -> None:
+    """Add a legend under given axes and their letters, in two columns where these fit in a width in pixels."""
+    root = axes.get_figure(root=True)
+    letters = ScaledTranslation(0, -_LETTERS * mpl.rcParams["font.size"] / 72, root.dpi_scale_trans)
+    for columns in (2, 1):
+        legend = axes.legend(
+            handles=handles,
+            loc="upper left",
+            bbox_to_anchor=(0, _LOWEST),
+            bbox_transform=axes.transAxes + letters,
+            ncols=columns,
+            fontsize="small",
+            borderaxespad=0,
+        )
+        if legend.get_window_extent(RendererAgg(1, 1, root.dpi)).width <= width:
+            break
 
 
 def _add_legend(figure: Figure | SubFigure, handles: list[Any], corner: tuple[float, float], columns: int) -> Legend:

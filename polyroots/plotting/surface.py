@@ -22,7 +22,7 @@ from polyroots.errors import InputError
 from polyroots.plotting.magnitude import magnitude_colours
 from polyroots.plotting.printing import print_height, titled
 from polyroots.plotting.room import extent, wrapped
-from polyroots.plotting.space import BOX, arrange
+from polyroots.plotting.space import BOX, arrange, legend_under
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style
 from polyroots.polynomials import ResidualPolynomial
 
@@ -129,10 +129,11 @@ def draw_surface(
         _draw_roots(axes, q.roots, _hidden(q.roots, q, boundary, sight, top), floor, 6 if width is None else 5)
         handles = _handles(axes, shown, has_plane)
         if ax is not None:
-            axes.legend(handles=handles, loc="upper left", fontsize="small")
+            room = axes.get_position(original=True).width * axes.figure.bbox.width
             figure.colorbar(colours, ax=axes, shrink=0.6, pad=0.22)
             if lines:
                 axes.set_title(title)
+            legend_under(axes, handles, room)
         else:
             arrange(figure, axes, lines, handles, colours, is_small=is_small)
     root: Figure = axes.get_figure(root=True)
@@ -149,7 +150,6 @@ def _require_space(ax: Axes | None) -> None:
 def _add_axes(figure: Figure | SubFigure) -> Any:
     """Add axes that fill a figure."""
     axes: Any = figure.add_axes((0, 0, 1, 1), projection="3d", computed_zorder=False)
-    axes.set_box_aspect(BOX, zoom=1.0)
     return axes
 
 
@@ -196,6 +196,7 @@ def _set_limits(axes: Any, boundary: Complex128[np.ndarray, "M"], heights: tuple
     """Set the limits around a hull from the floor to the top, and the view with which hidden points are found."""
     axes.computed_zorder = False
     axes.set_proj_type("ortho")
+    axes.set_box_aspect(BOX)
     axes.view_init(elev=_ELEVATION, azim=_AZIMUTH)
     floor, top = heights
     axes.set_xlim(*_padded(boundary.real))
