@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -137,9 +138,9 @@ def test_the_legend_of_a_surface_is_beside_its_box(
         legend = axes.get_legend().get_window_extent(renderer)
         assert legend.y0 >= 0
         # The corners of the box as matplotlib projects them.
-        ends = [axes.get_xlim(), axes.get_ylim(), axes.get_zlim()]
-        x, y, _ = proj3d.proj_transform(*np.meshgrid(*ends), axes.get_proj())
-        assert legend.y1 < axes.transData.transform(np.column_stack([x.ravel(), y.ravel()]))[:, 1].min()
+        corners = product(axes.get_xlim(), axes.get_ylim(), axes.get_zlim())
+        x, y, _ = proj3d.proj_transform(*np.transpose(list(corners)), axes.get_proj())
+        assert legend.y1 < axes.transData.transform(np.column_stack([x, y]))[:, 1].min()
         for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
             assert not legend.overlaps(axis.get_tightbbox(renderer))
 
@@ -159,7 +160,7 @@ def test_an_unknown_kind_is_said(Lambda: pr.Spectrum, q: pr.ResidualPolynomial) 
         q.plot(Lambda, kind="contour")  # type: ignore[arg-type]
 
 
-def test_plots_make_a_figure_of_pyplot(Lambda: pr.Spectrum, q: pr.ResidualPolynomial) -> None:
+def test_plots_make_a_figure_of_pyplot(Lambda: pr.Spectrum, q: pr.ResidualPolynomial, coarse_surfaces: None) -> None:
     before = set(pyplot.get_fignums())
     for axes in (Lambda.plot(), q.plot(Lambda), q.plot(Lambda, kind="surface"), q.plot(Lambda, kind="real")):
         number = axes.get_figure(root=True).number
@@ -168,7 +169,9 @@ def test_plots_make_a_figure_of_pyplot(Lambda: pr.Spectrum, q: pr.ResidualPolyno
 
 
 @pytest.mark.slow
-def test_figures_are_drawn_from_objects_and_need_no_title(Lambda: pr.Spectrum, q: pr.ResidualPolynomial) -> None:
+def test_figures_are_drawn_from_objects_and_need_no_title(
+    Lambda: pr.Spectrum, q: pr.ResidualPolynomial, coarse_surfaces: None
+) -> None:
     for figure in (draw_spectrum(Lambda), draw_contours(Lambda, q), draw_surface(Lambda, q), draw_real(Lambda, q)):
         assert not figure.get_suptitle()
         assert not figure.axes[0].get_title()

@@ -20,7 +20,7 @@ from polyroots.plotting.room import extent
 #: Relative lengths of the box's edges.
 BOX = (1.0, 1.0, 0.8)
 # The box is lowest at this share of the height of its axes; its ticks and names need as many letters below it.
-_LOWEST, _LETTERS = 0.075, 4.0
+_LOWEST, _LETTERS = 0.075, 3.8
 
 
 def arrange(
@@ -51,6 +51,8 @@ def arrange(
 def legend_under(axes: Any, handles: list[Any], width: float) -> None:
     """Add a legend under given axes and their letters, in two columns where these fit in a width in pixels."""
     root = axes.get_figure(root=True)
+    # Of a place that is higher than wide, what is left is for the legend.
+    axes.set_anchor("N")
     letters = ScaledTranslation(0, -_LETTERS * mpl.rcParams["font.size"] / 72, root.dpi_scale_trans)
     for columns in (2, 1):
         legend = axes.legend(
