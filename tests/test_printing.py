@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from pictures import require_nothing_is_cut, texts
 
 import polyroots as pr
-from polyroots.plotting import draw_contours, draw_spectrum, draw_surface, printing
+from polyroots.plotting import SpectrumAtEpoch, draw_contours, draw_flow, draw_spectrum, draw_surface, printing
 from polyroots.plotting.style import WIDTHS
 from polyroots_figures import FIGURES, Request
 
@@ -68,6 +68,16 @@ def test_larger_letters_have_room(points: float, width: float, values: Any, one_
         pictures.append(draw_contours(values, q, _TITLE, width=width))
     for picture in pictures:
         require_nothing_is_cut(picture)
+
+
+def test_the_name_of_an_axis_fits_beside_the_curves_of_a_run(values: Any) -> None:
+    """Of a run with batch norm in two columns: the longest name and remark, at the largest letters."""
+    q = pr.ResidualPolynomial(pr.select_roots(values))
+    moments = [SpectrumAtEpoch(epoch, values[::8], q, (10.0, 4.0, 1.2)) for epoch in (0, 8)]
+    with printing(points=12):
+        picture = draw_flow(moments, _TITLE, "batch norm cancels the size of the coefficients", WIDTHS["two"])
+    require_nothing_is_cut(picture)
+    assert any("applied" in text for text in texts(picture))
 
 
 def test_a_font_that_is_not_installed_is_named() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Complex, Complex128
 from matplotlib.axes import Axes
@@ -126,11 +127,21 @@ def draw_flow(
             legend_below(part, *axes.get_legend_handles_labels(), most=2)
         if fig is None:
             assert isinstance(figure, Figure)
-            column, least = ([plane, over_epochs], 0.45 * across) if is_narrow else ([plane], 0.2 * across)
-            heighten(figure, column, least)
+            _give_height(figure, plane, over_epochs, across, is_narrow=is_narrow)
     root = plane.get_figure(root=True)
     assert root is not None
     return root
+
+
+def _give_height(figure: Figure, plane: Axes, over_epochs: Axes, across: float, *, is_narrow: bool) -> None:
+    """Make a picture so high that neither part is flat, and the name of the axis beside the curves fits them."""
+    least = (0.45 if is_narrow else 0.25) * across
+    over_epochs.set_ylabel(wrapped(over_epochs.get_ylabel(), least, mpl.rcParams["axes.labelsize"]))
+    if is_narrow:
+        heighten(figure, [plane, over_epochs], least)
+    else:
+        heighten(figure, [plane], 0.2 * across)
+        heighten(figure, [over_epochs], least)
 
 
 def _read(spectra: Any, index: int) -> list[SpectrumAtEpoch]:
