@@ -90,7 +90,12 @@ def test_captions_and_labels_are_of_latex(study: StudyDirectory) -> None:
     assert r"  \caption{90 \% of $q_4$ \& more}" in lines
     assert r"  \label{tab:a}" in lines
     assert (lines[-1], lines.count(r"\begin{table}")) == (r"\end{table}", 1)
+    fitted = run(*words, "latex", "--fit").stdout.splitlines()
+    begin, end = fitted.index(r"\begin{adjustbox}{max width=\linewidth}"), fitted.index(r"\end{adjustbox}")
+    assert r"% \usepackage{adjustbox,booktabs}" in fitted[:begin]
+    assert [line.strip() for line in fitted if "tabular" in line] == [fitted[n].strip() for n in (begin + 1, end - 1)]
     for given, said in [
+        (("text", "--fit"), "--fit is for --format latex; leave it out"),
         (("markdown", "--caption", "x"), "--caption is for --format latex; leave it out"),
         (("csv", "--bold-best"), "--bold-best is for --format latex or markdown; leave it out"),
         (("latex", "--label", "a b"), "expected a label of letters, digits and :._- such as tab:accuracy, got 'a b'"),
@@ -118,11 +123,21 @@ def test_latex_compiles(study: StudyDirectory, tmp_path: Path) -> None:
     ]
     tables = [latex(cells, caption="95 % of $|q|$", label=f"tab:{i}", bold=True) for i, cells in enumerate(every)]
     tables += [latex(cells) + "\n" for cells in every]
-    (tmp_path / "t.tex").write_text(
-        "\n".join([r"\documentclass{article}\usepackage{booktabs}\begin{document}", *tables, r"\end{document}", ""])
-    )
+    printed = _compile(compiler, "booktabs", tables, tmp_path)
+    assert "Misplaced" not in printed
+    # Each of them has more columns than a line of an article has room for.
+    assert "Overfull" in printed
+    if compiler == "tectonic" or subprocess.run(["kpsewhich", "adjustbox.sty"], capture_output=True).returncode == 0:
+        fitted = [latex(cells, caption=caption, fit=True) + "\n" for cells in every for caption in (None, "all")]
+        assert "Overfull" not in _compile(compiler, "adjustbox,booktabs", fitted, tmp_path)
+
+
+def _compile(compiler: str, packages: str, tables: list[str], directory: Path) -> str:
+    """Return what a compiler of LaTeX prints of a document with some tables."""
+    begin = rf"\documentclass{{article}}\usepackage{{{packages}}}\begin{{document}}"
+    (directory / "t.tex").write_text("\n".join([begin, *tables, r"\end{document}", ""]))
     options = [] if compiler == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]
-    result = subprocess.run([compiler, *options, "t.tex"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    result = subprocess.run([compiler, *options, "t.tex"], cwd=directory, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr
-    assert (tmp_path / "t.pdf").read_bytes().startswith(b"%PDF")
-    assert "Misplaced" not in result.stdout
+    assert (directory / "t.pdf").read_bytes().startswith(b"%PDF")
+    return result.stdout + result.stderr

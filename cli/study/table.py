@@ -40,6 +40,7 @@ from polyroots_cli.types import DIRECTORY
 )
 @click.option("--caption", metavar="TEXT", help="latex: caption of the table, in LaTeX.")
 @click.option("--label", metavar="NAME", help="latex: label of the table, such as tab:accuracy.")
+@click.option("--fit", is_flag=True, help="latex: scale a table wider than the line down to it, with adjustbox.")
 @click.option("--bold-best", is_flag=True, help="latex, markdown: the best row in bold, or the best of each column.")
 @wide_option
 def table(  # noqa: PLR0913 - click passes each option by its name
@@ -52,6 +53,7 @@ def table(  # noqa: PLR0913 - click passes each option by its name
     form: str,
     caption: str | None,
     label: str | None,
+    fit: bool,
     bold_best: bool,
 ) -> None:
     """Print mean and spread of the test accuracy of each combination in DIRECTORY, with paired differences.
@@ -97,13 +99,14 @@ def table(  # noqa: PLR0913 - click passes each option by its name
         click.echo(formats.markdown(cells, bold=bold_best), nl=False)
     else:
         with usage_errors():
-            written = latex.latex(cells, caption=caption, label=label, bold=bold_best)
+            written = latex.latex(cells, caption=caption, label=label, bold=bold_best, fit=fit)
         click.echo(written, nl=False)
 
 
 def _require_format(form: str) -> None:
     """Raise a usage error for an option that is of other formats."""
-    for name, kinds in (("caption", ["latex"]), ("label", ["latex"]), ("bold_best", ["latex", "markdown"])):
+    of_latex = [(name, ["latex"]) for name in ("caption", "label", "fit")]
+    for name, kinds in (*of_latex, ("bold_best", ["latex", "markdown"])):
         if was_given(name) and form not in kinds:
             raise click.UsageError(f"--{name.replace('_', '-')} is for --format {' or '.join(kinds)}; leave it out")
 

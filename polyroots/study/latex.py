@@ -28,7 +28,9 @@ _NAME = re.compile(r"[+-]?\d+(\.\d+)?")
 _NUMBERS = re.compile(rf"(\[{_NUMBER}, {_NUMBER}\]|{_NUMBER}(?: \+- {_NUMBER})?)")
 
 
-def latex(cells: Cells, *, caption: str | None = None, label: str | None = None, bold: bool = False) -> str:
+def latex(
+    cells: Cells, *, caption: str | None = None, label: str | None = None, bold: bool = False, fit: bool = False
+) -> str:
     r"""Return a table in LaTeX with the rules of booktabs; the notes are comments.
 
     Parameters
@@ -40,6 +42,8 @@ def latex(cells: Cells, *, caption: str | None = None, label: str | None = None,
         Name for ``\ref``. With a caption or a label the table is a float.
     bold : bool
         Print the best cells in bold.
+    fit : bool
+        Scale a table that is wider than the line down to its width, with the package adjustbox.
 
     Raises
     ------
@@ -80,13 +84,16 @@ def latex(cells: Cells, *, caption: str | None = None, label: str | None = None,
         r"  \bottomrule",
         r"\end{tabular}",
     ]
+    if fit:
+        lines = [r"\begin{adjustbox}{max width=\linewidth}", *(f"  {line}" for line in lines), r"\end{adjustbox}"]
     if caption is not None or label is not None:
         above = [r"\centering"]
         above += [] if caption is None else [f"\\caption{{{_caption(caption)}}}"]
         above += [] if label is None else [f"\\label{{{label}}}"]
         lines = [r"\begin{table}", *(f"  {line}" for line in (*above, *lines)), r"\end{table}"]
     notes = (f"% {shown(note)}" for note in cells.notes)
-    return "\n".join([*notes, r"% \usepackage{booktabs}", *lines, ""])
+    packages = "adjustbox,booktabs" if fit else "booktabs"
+    return "\n".join([*notes, f"% \\usepackage{{{packages}}}", *lines, ""])
 
 
 def _line(cells: Sequence[str]) -> str:
