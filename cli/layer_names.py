@@ -12,7 +12,7 @@ from typing import IO, Any
 from zipfile import ZipFile, is_zipfile
 
 from polyroots.errors import FileError
-from polyroots.limits import LONGEST_PICKLE, require_archive, require_pickles
+from polyroots.limits import LONGEST_NAME, LONGEST_PICKLE, require_archive, require_pickles
 
 # Pickles in a file of the older format of torch.save: a number, a version, the system, and the content.
 _PICKLES = 4
@@ -31,17 +31,38 @@ def layer_names(path: Path) -> list[str]:
 
     Parameters
     ----------
-    path : a file of ``torch.save`` or of safetensors, or the directory of a run
+    path : a file of ``torch.save``, ``torch.jit.save`` or safetensors, an index of shards, or a directory with one
         What can't be read has no names: the command itself says why.
     """
-    if path.is_dir():
-        path = path / "last.pt"
     try:
-        shapes = _shapes(path)
+        if path.is_dir():
+            path = _file_in(path)
+        shapes = _of_shards(path) if path.suffix == ".json" else _shapes(path)
         kernels = (name for name, shape in shapes.items() if len(shape) == 4)
         return list(dict.fromkeys(_PREFIXES.sub("", name).removesuffix(".weight") for name in kernels))
     except (OSError, FileError, *_DAMAGED):
         return []
+
+
+def _file_in(directory: Path) -> Path:
+    """Return the file that a directory stands for: of a run the last checkpoint, else the only one of safetensors."""
+    for pattern in ("last.pt", "*.safetensors.index.json", "*.safetensors"):
+        found = list(directory.glob(pattern))
+        if len(found) == 1:
+            return found[0]
+    return directory / "last.pt"
+
+
+def _of_shards(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors that an index names, from the files beside it."""
+    if path.stat().st_size > LONGEST_PICKLE:
+        return {}
+    files = json.loads(path.read_bytes())["weight_map"]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name in dict.fromkeys(files.values()):
+        if Path(name).name == name:
+            shapes |= _shapes(path.parent / name)
+    return {name: shapes[name] for name in files if name in shapes}
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -75,6 +96,8 @@ def _header(stream: IO[bytes], length: int) -> dict[str, tuple[int, ...]]:
 class _Object:
     """Stands for an object of any class: nothing of it is run, only the arguments that it was made with are kept."""
 
+    arguments: tuple[Any, ...] = ()  # of objects that are made without any
+
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
 
@@ -99,12 +122,17 @@ class _Dictionary(dict[Any, Any]):
 
 
 class _Reader(pickle.Unpickler):
-    """Reads plain data, ordered dictionaries, and tensors as the arguments that make them: storage, offset, shape."""
+    """Reads plain data, ordered dictionaries, attributes of TorchScript's modules, and the arguments of tensors.
+
+    A tensor is made from its storage, offset and shape.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a stand-in for every class and function but ordered dictionaries."""
         if (module, name) == ("collections", "OrderedDict"):
             return _Dictionary
+        if module.startswith("__torch__"):
+            return _Module
         is_tensor = module == "torch._utils" and name.startswith("_rebuild_tensor")
         return _Tensor if is_tensor else _Object
 
@@ -117,19 +145,29 @@ class _Tensor(_Object):
     """Stands for a tensor."""
 
 
+class _Module(_Object):
+    """A module of TorchScript, whose attributes are its tensors and the modules within it."""
+
+    def __setstate__(self, state: Any) -> None:
+        self.attributes = state if isinstance(state, dict) else {}
+
+
 def _tensors(document: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield names and shapes of the tensors in nested dictionaries; a state dict in an entry keeps its own names."""
-    waiting = [document]
+    """Yield names and shapes of tensors: those within modules after the modules' names, those in dictionaries alone."""
+    waiting = [("", document)]
     for _ in range(100_000):
         if not waiting:
             return
-        item = waiting.pop(0)
-        if not isinstance(item, Mapping):
+        prefix, item = waiting.pop(0)
+        entries = getattr(item, "attributes", {}) if isinstance(item, _Module) else item
+        if not isinstance(entries, Mapping) or len(prefix) > LONGEST_NAME:
             continue
-        for name, value in item.items():
+        for name, value in entries.items():
             if isinstance(value, _Object) and not isinstance(value, _Tensor) and value.arguments:
                 value = value.arguments[0]  # a parameter holds its tensor
             if isinstance(value, _Tensor) and isinstance(name, str):
-                yield name, tuple(value.arguments[2])
+                yield prefix + name, tuple(value.arguments[2])
+            elif isinstance(value, _Module):
+                waiting.append((f"{prefix}{name}.", value))
             elif isinstance(value, Mapping):
-                waiting.append(value)
+                waiting.append(("", value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections import OrderedDict
 from collections.abc import Callable
@@ -94,9 +95,11 @@ KINDS: dict[str, Callable[[nn.Module, Path], object]] = {
     "module": lambda net, path: torch.save(net, path),
     "legacy": lambda net, path: torch.save(net.state_dict(), path, _use_new_zipfile_serialization=False),
     "safetensors": lambda net, path: save_file(net.state_dict(), path),
+    "script": lambda net, path: torch.jit.save(torch.jit.script(net), path),
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.* (is|are) deprecated")
 @pytest.mark.parametrize("kind", KINDS)
 def test_layers_of_a_checkpoint(kind: str, net: nn.Module, tmp_path: Path) -> None:
     """The names are those of the network's own convolutions; of a pickled module only polyroots itself says why not."""
@@ -111,6 +114,20 @@ def test_layers_of_a_checkpoint(kind: str, net: nn.Module, tmp_path: Path) -> No
     if kind == "state":
         torch.save(net.state_dict(), tmp_path / "last.pt")
         assert completed(f"polyroots init {tmp_path} --layer ") == EXPECTED
+
+
+def test_layers_of_shards(net: nn.Module, tmp_path: Path) -> None:
+    state = net.state_dict()
+    index = tmp_path / "model.safetensors.index.json"
+    files = {name: f"{name.split('.')[0]}.safetensors" for name in state}
+    for file in set(files.values()):
+        save_file({name: state[name] for name in state if files[name] == file}, tmp_path / file)
+    index.write_text(json.dumps({"weight_map": files}))
+    for path in (index, tmp_path):
+        assert completed(f"polyroots spectrum {path} --layer ") == EXPECTED
+    for file in ('"../a"', '"gone.safetensors"', "3"):
+        index.write_text(f'{{"weight_map": {{"a": {file}}}}}')
+        assert layer_names(index) == []
 
 
 def test_what_cannot_be_read_has_no_layers(net: nn.Module, tmp_path: Path) -> None:
