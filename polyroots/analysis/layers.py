@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Shaped
 from torch import Tensor, nn
 
 from polyroots.analysis.tables import ModelSpectra
@@ -315,12 +315,12 @@ def model_layers(model: nn.Module, image_size: int | tuple[int, ...]) -> tuple[l
     return [layer_of(conv, weight, note) for conv, weight, note in traced], skipped
 
 
-def applied_kernel(module: nn.Module, images: Tensor) -> Tensor:
+def applied_kernel(module: nn.Module, images: Shaped[Tensor, "batch *shape"]) -> Shaped[Tensor, "c_out c_in *kernel"]:
     """Return the kernel that the forward pass of one convolution uses, such as a standardised weight."""
     return record_convolutions(module, images).uses[module][0].calls[0].weight.detach()
 
 
-def layer_of(conv: TracedConvolution, weight: Tensor, note: str = "") -> Layer:
+def layer_of(conv: TracedConvolution, weight: Shaped[Tensor, "c_out c_in *kernel"], note: str = "") -> Layer:
     """Return the layer of a weight in memory."""
     return Layer(conv, tuple(weight.shape), str(weight.dtype).removeprefix("torch."), lambda: weight, note)
 

@@ -138,7 +138,7 @@ class Level(SmoothingLevel):
     channels : int
     blocks : str or sequence of str, optional
         Letters such as ``"L,L,C"``, see `polyroots.polynomials.blocks.BLOCKS`; by default those that fit the roots.
-    roots : sequence of complex, optional
+    roots : (d + 1,) array_like of complex, optional
         Roots of the residual polynomial, in the order of the blocks; conjugates that are left out are completed.
         Without them all coefficients are neutral until they are set: p = I, or A for a symmetric pair.
     placement : str, Placement or sequence of these, optional
@@ -183,6 +183,10 @@ class Level(SmoothingLevel):
 
     def set_roots(self, roots: ArrayLike) -> None:
         """Set the coefficients from roots of the residual polynomial, in the order of the blocks.
+
+        Parameters
+        ----------
+        roots : (d + 1,) array_like of complex
 
         Raises
         ------

@@ -34,7 +34,7 @@ class PolyBlock(nn.Module):
     Parameters
     ----------
     channels : int
-    roots : sequence of complex, or str
+    roots : (d + 1,) array_like of complex, or str
         Roots of q, at least two, where conjugates are completed; or the name of a strategy in
         `polyroots.roots.STRATEGIES` that chooses them from the spectrum of the freshly drawn A.
     size : int or (H, W), optional

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -124,7 +125,7 @@ def without_wrappers(name: str) -> str:
     return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
 
 
-def record_convolutions(model: nn.Module, images: Tensor) -> Recorder:
+def record_convolutions(model: nn.Module, images: Shaped[Tensor, "batch *shape"]) -> Recorder:
     """Return the record of one forward pass of a network in evaluation mode; the network is left as it was.
 
     Compiled parts run as they were written, without their compiled code.

@@ -46,7 +46,7 @@ class Linear:
         return (1 / self.lam,)
 
     def __call__(self, t: Any) -> Any:
-        """Evaluate q(t)."""
+        """Return q(t), elementwise, for a number or an array of any shape."""
         # Not 1 - t / lam: numpy divides complex numbers by way of a reciprocal, and 1 - lam / lam would not be 0.
         return _quotient(self.lam - t, self.lam)
 
@@ -72,7 +72,7 @@ class RealPair:
         return (1 / self.l1 + 1 / self.l2, -1 / self.l1 / self.l2)
 
     def __call__(self, t: Any) -> Any:
-        """Evaluate q(t)."""
+        """Return q(t), elementwise, for a number or an array of any shape."""
         return _quotient(self.l1 - t, self.l1) * _quotient(self.l2 - t, self.l2)
 
 
@@ -96,7 +96,7 @@ class SymmetricPair:
         return (1 / self.lam / self.lam,)
 
     def __call__(self, t: Any) -> Any:
-        """Evaluate q(t)."""
+        """Return q(t), elementwise, for a number or an array of any shape."""
         return _quotient(self.lam - t, self.lam) * _quotient(self.lam + t, self.lam)
 
 
@@ -122,7 +122,7 @@ class ComplexPair:
         return (2 * (self.a / modulus) / modulus, -1 / modulus / modulus)
 
     def __call__(self, t: Any) -> Any:
-        """Evaluate q(t)."""
+        """Return q(t), elementwise, for a number or an array of any shape."""
         # Scaled by the modulus, so that squares neither overflow nor underflow.
         modulus = math.hypot(self.a, self.b)
         if np.iscomplexobj(t):

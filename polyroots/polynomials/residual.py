@@ -341,7 +341,12 @@ class ResidualPolynomial(Drawn):
         return operator_of(A, size, which, self.smooth, self._factors)
 
     def __call__(self, z: ArrayLike) -> Any:
-        """Return q(z), elementwise; real for real z."""
+        """Return q(z) in the shape of z: float64 for real z, complex128 for complex z.
+
+        Parameters
+        ----------
+        z : array_like, any shape
+        """
         z = np.asarray(z)
         q = np.ones_like(z, dtype=np.result_type(z, np.float64))
         for factor in self._factors:
@@ -350,7 +355,11 @@ class ResidualPolynomial(Drawn):
         return q[()]
 
     def p(self, z: ArrayLike) -> Any:
-        """Return p(z) = (1 - q(z)) / z, elementwise, by a recurrence without a division, so z = 0 is allowed.
+        """Return p(z) = (1 - q(z)) / z in the shape of z, by a recurrence without a division, so z = 0 is allowed.
+
+        Parameters
+        ----------
+        z : array_like, any shape
 
         Raises
         ------

@@ -129,6 +129,10 @@ def expand_conjugates(points: Iterable[complex]) -> list[complex]:
 def completed(roots: ArrayLike) -> list[complex]:
     """Return roots with missing conjugates added and nearly real ones made real.
 
+    Parameters
+    ----------
+    roots : (n,) array_like of complex
+
     Raises
     ------
     InputError

@@ -76,8 +76,8 @@ class Split(SampleSet):
         """Return the images and classes of some samples."""
         return self.images[chosen if self.rows is None else self.rows[chosen]], self.labels[chosen]
 
-    def batches(self, groups: Sequence[Int64[Tensor, "_"]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the images and the classes of each group of samples."""
+    def batches(self, groups: Sequence[Int64[Tensor, "_"]]) -> Iterator[Samples]:
+        """Yield the images (batch, C, H, W) and the classes (batch,) of each group of samples."""
         return map(self.take, groups)
 
     def update(self, digest: Any) -> None:
