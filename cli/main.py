@@ -45,10 +45,11 @@ class _Group(click.Group):
         except click.ClickException as error:
             _escape(error)
             raise
-        except (MemoryError, OSError, ImportError, RuntimeError) as error:
+        except (MemoryError, SystemError, OSError, ImportError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise click.ClickException(f"not enough memory: {str(error) or 'the work is too large'}") from error
+            why = "" if isinstance(error, SystemError) else str(error)
+            raise click.ClickException(f"not enough memory: {why or 'the work is too large'}") from error
 
 
 def _escape(error: click.ClickException) -> None:

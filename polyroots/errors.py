@@ -54,8 +54,12 @@ class PrecisionWarning(UserWarning):
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error is the system's refusal of memory, or of a thread, which needs some.
 
+    Python itself reports an allocation that fails within an import as a SystemError without an exception.
+
     >>> is_out_of_memory(MemoryError()), is_out_of_memory(OSError(12, "Cannot allocate memory"))
     (True, True)
+    >>> is_out_of_memory(SystemError("error return without exception set"))
+    True
     >>> is_out_of_memory(OSError(5, "Input/output error"))
     False
     """
@@ -63,6 +67,8 @@ def is_out_of_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     if isinstance(error, ImportError):  # of a shared library that can't be mapped
         return "failed to map" in str(error) or "Cannot allocate memory" in str(error)
+    if isinstance(error, SystemError):
+        return "without exception set" in str(error) or "without setting an exception" in str(error)
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and "can't start new thread" in str(error)
     )

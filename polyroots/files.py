@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -13,13 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from polyroots.errors import FileError
 from polyroots.limits import require_archive, require_text_size
 
 if sys.platform != "win32":
     import fcntl
+
+# Errors of file systems without links.
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EXDEV, errno.EMLINK)
 
 
 def require_readable(path: str | Path) -> None:
@@ -192,25 +196,44 @@ def write_json(path: str | Path, document: Any, *, make_parents: bool = True) ->
 
 
 def create_json(path: Path, document: Any) -> None:
-    """Write a JSON document to a new file, or raise FileExistsError; of several processes one succeeds."""
+    """Write a JSON document to a new file, or raise FileExistsError; of several processes one succeeds.
+
+    A failure leaves no file.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     temporary = Path(name)
     try:
-        temporary.chmod(0o666 & ~_umask())
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(_json(document))
-            stream.flush()
-            os.fsync(stream.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            _write_flushed(stream, _json(document))
         try:
             # Unlike a rename, a link doesn't replace an existing file.
             path.hardlink_to(temporary)
         except FileExistsError:
             raise
-        except OSError:  # a file system without links
-            with path.open("x", encoding="utf-8") as stream:
-                stream.write(_json(document))
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            _create(path, _json(document))
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _create(path: Path, text: str) -> None:
+    """Write a new file without a link to a temporary one."""
+    stream = path.open("x", encoding="utf-8")
+    try:
+        with stream:
+            _write_flushed(stream, text)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _write_flushed(stream: TextIO, text: str) -> None:
+    stream.write(text)
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def read_json(path: Path, what: str) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import errno
+import itertools
+import os
 import random
 import resource
 import shutil
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import fail_everywhere
+from commands import run
+from faults import ERRORS, WRITERS, Faults, fail_everywhere, fail_writing
 from forked import start, status_of
 from small_runs import require_same, small
+from small_studies import FOUR, four, train_here
 from victims import train_in_little_memory
 
 import polyroots as pr
@@ -133,9 +136,40 @@ def test_a_limit_on_the_size_of_files_leaves_the_last_good_checkpoint(tmp_path: 
         require_same(whole, out)
 
 
-def test_an_error_at_each_step_of_writing_is_a_sentence(tmp_path: Path) -> None:
-    """Every ninth step here; ``python -m tests.faults`` takes all of them."""
-    assert sum(fail_everywhere(tmp_path, (errno.EIO,), every=9).values()) >= 4
+@pytest.mark.parametrize("name", WRITERS)
+def test_after_an_error_at_a_step_of_writing_the_old_file_or_the_new_one_is_whole(tmp_path: Path, name: str) -> None:
+    """A full disk, an error of the disk, a read-only one and a quota in turn; the script takes each at each step."""
+    assert {"open", "write", "close", "fsync"} <= fail_writing(tmp_path, name, ERRORS, in_turn=True).keys()
+
+
+def test_a_run_is_resumed_to_the_same_bits_after_an_error_of_writing(tmp_path: Path) -> None:
+    """Some steps here; ``python -m tests.faults`` takes all of them."""
+    assert sum(fail_everywhere(tmp_path, ERRORS, every=19).values()) == 5
+
+
+def test_commands_that_can_not_write_end_with_status_1_and_a_sentence(
+    tmp_path: Path, init_file: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polyroots.report.html.render", lambda summary: "a page")
+    monkeypatch.setattr("polyroots.report.summary.summarise", lambda run: None)
+    train_here(monkeypatch)
+    text = FOUR.replace("[11, 23]", "[11]").replace('["q2", "mgnet-ab"]', '["q2"]')
+    out = tmp_path / "out"
+    commands = (
+        f"init --dataset digits --channels 2,4 --out {out}/init.pt",
+        f"spectrum {init_file} --save {out}/spectra.npz",
+        f"spectrum {init_file} --csv {out}/spectra.csv",
+        f"report {whole} --out {out}/report.html",
+        f"train --init {init_file} --epochs 1 --limit 40 --device cpu --out {out}/run",
+        f"study run {four(tmp_path, epochs=1, text=text)} --device cpu --out {out}/study",
+    )
+    for command, number in zip(commands, itertools.cycle(ERRORS)):
+        faults = Faults(out, 5, number)
+        with faults.happening():
+            said = run(*command.split(), exit_code=1).stderr.splitlines()
+            assert [os.strerror(number) in line for line in said if line.startswith("Error: ")] == [True], said
+        assert not [path for path in out.rglob("*") if path.name.startswith(".")], command
+        run(*command.split())
 
 
 @pytest.mark.parametrize("more", [1, 8, 64, 512])

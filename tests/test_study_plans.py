@@ -63,6 +63,7 @@ def test_a_plan_is_stored_and_read_again(study: Callable[..., Path], tmp_path: P
     (tmp_path / "out" / "plan.json").write_text('{"title": "Test"}')
     with pytest.raises(FileError, match="is damaged"):
         directory.read()
+    assert directory.write(plan, description.text) == plan == directory.read()
     with pytest.raises(FileError, match="no directory"):
         StudyDirectory(tmp_path / "none").read()
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -76,7 +77,8 @@ def train_in_little_memory(config: TrainConfig, out: Path, more: int, said: Path
         train(config, open_data("digits"), out)
     except Exception as error:
         if not isinstance(error, pr.PolyrootsError) and not is_out_of_memory(error):
-            raise
+            traceback.print_exc()
+            os._exit(2)
         os.write(2, f"not enough memory: {error}".encode())
         os._exit(1)
     os._exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +36,8 @@ class _StoredPlan(BaseModel):
     question: str
     keys: list[str]
     runs: list[_StoredRun]
+    # Version 0.1.0 wrote none.
+    digest: str | None = None
 
 
 class StudyDirectory:
@@ -115,11 +118,13 @@ class StudyDirectory:
         plan = self._with_existing_names(self._as_it_began(plan, text))
         for planned in plan.runs:
             self._require_same(planned)
+        # An error or a kill between the two leaves a plan of another text than the copy, which its digest shows.
         with replacing(self.description) as temporary:
             temporary.write_text(text, encoding="utf-8")
         write_json(
             self.plan,
             {
+                "digest": _digest(text),
                 "title": plan.title,
                 "question": plan.question,
                 "keys": list(plan.keys),
@@ -144,27 +149,38 @@ class StudyDirectory:
         FileError
             If it is missing or damaged.
         """
+        stored = self._stored()
+        runs = (PlannedRun(run.name, run.settings, run.config, run.weights) for run in stored.runs)
+        return Plan(stored.title, stored.question, tuple(stored.keys), tuple(runs))
+
+    def _stored(self) -> _StoredPlan:
         if not self.path.is_dir():
             raise FileError(f"no directory {self.path}: expected one of 'polyroots study run'")
         document = read_json(self.plan, "the plan of a study, as 'polyroots study run' writes it")
         try:
-            stored = _StoredPlan.model_validate(document)
+            return _StoredPlan.model_validate(document)
         except ValidationError as error:
             raise FileError(
                 f"{self.plan} is damaged: {one_sentence(error)}; 'polyroots study run' with the "
                 "study file writes it again"
             ) from error
-        runs = (PlannedRun(run.name, run.settings, run.config, run.weights) for run in stored.runs)
-        return Plan(stored.title, stored.question, tuple(stored.keys), tuple(runs))
 
     def _as_it_began(self, plan: Plan, text: str) -> Plan:
         """Take the configurations of the stored plan if it was made from the same text.
 
         What the file leaves open is as it was when the study began, also where defaults have changed since then.
         """
-        if not (self.plan.exists() and self.description.exists() and self.description.read_text("utf-8") == text):
+        try:
+            found = self._stored()
+        except FileError:  # there is none, or it is damaged, and is written again
             return plan
-        stored = {run.name: run.config for run in self.read().runs}
+        if found.digest is not None:
+            is_same = found.digest == _digest(text)
+        else:
+            is_same = self.description.exists() and self.description.read_text("utf-8") == text
+        if not is_same:
+            return plan
+        stored = {run.name: run.config for run in found.runs}
         runs = []
         for run in plan.runs:
             machine = {name: getattr(run.config, name) for name in (*CHANGEABLE, "devices", "num_nodes")}
@@ -201,6 +217,10 @@ class StudyDirectory:
                 "choose another directory, or remove that run",
                 fields=["out"],
             )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _identity(config: TrainConfig) -> str:

@@ -142,14 +142,17 @@ class LocalRunner(Runner):
     def _finish(self, name: str, status: int) -> None:
         _, output = self._running.pop(name)
         is_stopped = status in (STOPPED, *(-number for number in SIGNALS))
-        if status < 0:  # a process that was ended by a signal has printed no reason
-            kind = "Stopped" if is_stopped else "Error"
-            output.write(f"{kind}: ended by the signal {signal.Signals(-status).name}\n".encode())
-        output.close()
         if self.directory.run(name).result.exists():
             self._phases[name] = Phase.DONE
         else:
             self._phases[name] = Phase.STOPPED if is_stopped else Phase.FAILED
+        try:
+            with output:
+                if status < 0:  # a process that was ended by a signal has printed no reason
+                    kind = "Stopped" if is_stopped else "Error"
+                    output.write(f"{kind}: ended by the signal {signal.Signals(-status).name}\n".encode())
+        except OSError as error:
+            raise cannot_write(self.directory.log(name), error) from error
 
     def _environment(self, slot: int) -> dict[str, str]:
         """Environment of the process in a slot, with its share of the machine: threads and devices."""

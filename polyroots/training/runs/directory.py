@@ -164,15 +164,18 @@ class Run:
             csv.DictWriter(stream, COLUMNS).writerows(rows)
 
     def append_metrics(self, row: Row) -> None:
-        """Add a line to metrics.csv and flush it to disk."""
+        """Add a line to metrics.csv and flush it to disk; a failure leaves the file as it was."""
         line = io.StringIO()
         csv.DictWriter(line, COLUMNS).writerow(row)
+        size = self.metrics.stat().st_size if self.metrics.exists() else 0
         try:
             with self.metrics.open("a", newline="", encoding="utf-8") as stream:
                 stream.write(line.getvalue())
                 stream.flush()
                 os.fsync(stream.fileno())
         except OSError as error:
+            with suppress(OSError):  # the error is that of the line
+                os.truncate(self.metrics, size)
             raise cannot_write(self.metrics, error) from error
 
     def remove_temporaries(self) -> None:
