@@ -177,15 +177,19 @@ def held(path: Path, patience: float, message: str) -> Iterator[HeldDirectory]:
 
 
 def make_directory(path: str | Path) -> None:
-    """Make a directory with its parents and check that files can be written in it."""
+    """Make a directory with its parents and check that files can be written in it; if not, a new one is removed."""
     path = Path(path)
     if path.is_file():
         raise FileError(f"{path} is a file, expected a directory or a new name; choose another")
+    made = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
+        if made:
+            with suppress(OSError):
+                path.rmdir()
         raise cannot_write(path, error) from error
 
 

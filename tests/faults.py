@@ -285,8 +285,11 @@ def _fail_step(
     faults: Faults, write: Callable[[Path, int], object], before: dict[str, bytes], after: dict[str, bytes]
 ) -> bool:
     """Return whether the writing has as many steps."""
-    for path in contents(faults.root).keys() - before.keys():
-        (faults.root / path).unlink()
+    for left in faults.root.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        elif left.name not in before:
+            left.unlink()
     for path, content in before.items():
         (faults.root / path).write_bytes(content)
     with faults.happening():
@@ -295,6 +298,7 @@ def _fail_step(
         except FileError as error:
             require_sentence(error, faults.number)
     found = contents(faults.root)
+    assert all(any(path.iterdir()) for path in faults.root.rglob("*") if path.is_dir()), faults.seen
     assert before.keys() <= found.keys() <= after.keys(), (faults.seen, sorted(found))
     for path, content in found.items():
         assert content in (before.get(path), after[path]), (faults.seen, path)
