@@ -20,8 +20,8 @@ from polyroots.plotting.printing import has_own_height
 
 # Of the measurements: pixels in an inch.
 _DPI = 300
-# A word that a line may be broken after, with its hyphen or the spaces that follow; formulas are whole.
-_WORD = re.compile(r"(?:\\\$|\$(?:\\\$|[^$])*\$|[^\s-]|-(?!(?<=[a-zA-Z]-)[a-zA-Z]))+-?\s*|\s+")
+# A word that a line may be broken after, with its hyphen or the spaces that follow; formulas and sizes (3 x 3) are one.
+_WORD = re.compile(r"(?:\\\$|\$(?:\\\$|[^$])*\$|\d+(?: x \d+)+|[^\s-]|-(?!(?<=[a-zA-Z]-)[a-zA-Z]))+-?\s*|\s+")
 # Share of a width for texts, which are a little wider on some screens; the accuracy of heights in inches; the most
 # times that a picture is made higher.
 _SHARE, _ACCURACY, _TIMES = 0.96, 0.01, 12
@@ -69,6 +69,9 @@ def wrapped(text: str, width: float, size: float | str | None = None) -> str:
     >>> with style(3.4):
     ...     wrapped("a title with $A = I + N$ that is too long for half a column", 1.7)
     'a title with $A = I + N$ that is\ntoo long for half a column'
+    >>> with style(3.4):
+    ...     wrapped("spectra of A, 64 x 64 x 3 x 3, 8 x 8 pixels", 1.2)
+    'spectra of A,\n64 x 64 x 3 x 3,\n8 x 8 pixels'
     """
     points = FontProperties(size=mpl.rcParams["figure.titlesize"] if size is None else size).get_size_in_points()
     lines = []
