@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D, proj3d
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 from pictures import require_colours_enclose, require_nothing_is_cut, texts
 
@@ -61,7 +62,7 @@ def test_a_surface_far_below_one_has_no_plane(rng: np.random.Generator, coarse_s
 def test_surface_is_drawn_in_three_layers(
     Lambda: Spectrum, monkeypatch: pytest.MonkeyPatch, coarse_surfaces: None
 ) -> None:
-    """The layers are the whole surface, the plane, and the surface above 1, with visible eigenvalues on the surface."""
+    """The layers are the surface, the plane, and the cells that reach above 1, with visible eigenvalues on both."""
     calls: dict[str, list[Any]] = {"plot_surface": [], "scatter": [], "contourf": []}
     for name, found in calls.items():
         original = getattr(Axes3D, name)
@@ -71,16 +72,25 @@ def test_surface_is_drawn_in_three_layers(
             return original(self, *arguments, **options)
 
         monkeypatch.setattr(Axes3D, name, record)
+    surfaces: list[tuple[Any, Any]] = []
+
+    def collect(cells: Any, **options: Any) -> Poly3DCollection:
+        surfaces.append((cells, options))
+        return Poly3DCollection(cells, **options)
+
+    monkeypatch.setattr("polyroots.plotting.surface.Poly3DCollection", collect)
     q = pr.ResidualPolynomial(pr.select_roots(Lambda))
     figure: Any = draw_surface(Lambda.values, q, "the title")
     axes = figure.axes[0]
-    (whole, _), (plane, _), (above, _) = calls["plot_surface"]
-    height = np.abs(q(whole[0] + 1j * whole[1]))
-    np.testing.assert_allclose(whole[2], height)
+    ((plane, in_plane),) = calls["plot_surface"]
     assert (np.asarray(plane[2]) == 1).all()
-    np.testing.assert_array_equal(above[2], np.where(height > 1, height, np.nan))
-    layers = [options["zorder"] for _, options in calls["plot_surface"]]
-    assert layers == sorted(layers)
+    (whole, below_it), (above, above_it) = surfaces
+    height = np.abs(q(whole[..., 0] + 1j * whole[..., 1]))
+    np.testing.assert_allclose(whole[..., 2], height)
+    assert np.ptp(whole[..., 0]) == pytest.approx(Lambda.max_real - Lambda.min_real)
+    np.testing.assert_array_equal(above, whole[height.max(axis=-1) > 1])
+    assert [len(options["facecolors"]) for options in (below_it, above_it)] == [len(whole), len(above)]
+    assert below_it["zorder"] < in_plane["zorder"] < above_it["zorder"]
     (floor, options) = calls["contourf"][0]
     np.testing.assert_allclose(floor[2], np.abs(q(floor[0] + 1j * floor[1])))
     assert options["offset"] == axes.get_zlim()[0]

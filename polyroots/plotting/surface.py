@@ -15,6 +15,7 @@ from matplotlib.colors import LightSource
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import ArrayLike
 from scipy.spatial import ConvexHull, QhullError
 
@@ -118,14 +119,14 @@ def draw_surface(
         sight = _toward_eye(np.array([np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim()), np.ptp(axes.get_zlim())]))
         on_points = np.abs(q(points))
         seen = ~_hidden(points, q, boundary, sight, top)
-        layer = _Layer(axes, grid, points, on_points, colours, 0.5 if is_small else 1.2)
+        surface = _Surface(axes, grid, on_grid, points, on_points, colours, 0.5 if is_small else 1.2)
         # Seen from above, the plane covers the surface below it and is covered by the surface above it: three layers in
         # this order.
-        layer.draw(on_grid, seen & (on_points <= 1 if has_plane else True), 2)
+        surface.draw(0, seen & (on_points <= 1 if has_plane else True), 2)
         if has_plane:
             _draw_plane(axes)
             if on_grid.max() > 1:
-                layer.draw(np.where(on_grid > 1, on_grid, np.nan), seen & (on_points > 1), 3)
+                surface.draw(1, seen & (on_points > 1), 3)
         _draw_roots(axes, q.roots, _hidden(q.roots, q, boundary, sight, top), floor, 6 if width is None else 5)
         handles = _handles(axes, shown, has_plane)
         if ax is not None:
@@ -204,30 +205,33 @@ def _set_limits(axes: Any, boundary: Complex128[np.ndarray, "M"], heights: tuple
     axes.set_zlim(floor, 1.02 * top)
 
 
-class _Layer(NamedTuple):
-    """Part of the surface with the eigenvalues on it, drawn in front of the layers before it."""
+class _Surface(NamedTuple):
+    """The surface with the eigenvalues on it, drawn in layers."""
 
     axes: Any
     grid: Complex128[np.ndarray, "rings rays"]
+    height: Float64[np.ndarray, "rings rays"]
     points: Complex128[np.ndarray, "n"]
     on_points: Float64[np.ndarray, "n"]
     colours: ScalarMappable
     point_size: float
 
-    def draw(self, height: Float64[np.ndarray, "rings rays"], shown: Bool[np.ndarray, "n"], order: int) -> None:
-        """Draw the surface where its height is not NaN, and some of the eigenvalues."""
-        self.axes.plot_surface(
-            self.grid.real,
-            self.grid.imag,
-            height,
-            facecolors=self._shaded(height),
-            shade=False,
-            rcount=self.grid.shape[0],
-            ccount=self.grid.shape[1],
-            linewidth=0,
-            antialiased=False,
-            rasterized=True,
-            zorder=order,
+    def draw(self, above: float, shown: Bool[np.ndarray, "n"], order: int) -> None:
+        """Draw the cells of the grid that have a corner above a height, and some of the eigenvalues."""
+        vertices = np.stack([self.grid.real, self.grid.imag, self.height], axis=-1)
+        corners = [vertices[:-1, :-1], vertices[:-1, 1:], vertices[1:, 1:], vertices[1:, :-1]]
+        cells = np.stack(corners, axis=2)
+        is_drawn = cells[..., 2].max(axis=-1) > above
+        # Arrays: for the same cells, plot_surface takes as long as the rest of the picture.
+        self.axes.add_collection3d(
+            Poly3DCollection(
+                cells[is_drawn],
+                facecolors=self._shaded()[:-1, :-1][is_drawn],
+                linewidths=0,
+                antialiased=False,
+                rasterized=True,
+                zorder=order,
+            )
         )
         self.axes.scatter(
             self.points.real[shown],
@@ -242,15 +246,16 @@ class _Layer(NamedTuple):
             zorder=order + 0.2,
         )
 
-    def _shaded(self, height: Float64[np.ndarray, "rings rays"]) -> Float64[np.ndarray, "rings rays 4"]:
+    def _shaded(self) -> Float64[np.ndarray, "rings rays 4"]:
         """Return the colours of |q|, lit from one side."""
-        colours = self.colours.to_rgba(np.nan_to_num(height, nan=1.0))
+        colours = self.colours.to_rgba(self.height)
         x, y = self.grid.real / np.ptp(self.grid.real), self.grid.imag / np.ptp(self.grid.imag)
-        along = [np.gradient(np.stack([x, y, 0.8 * height / np.nanmax(height)]), axis=axis) for axis in (1, 2)]
+        box = np.stack([x, y, 0.8 * self.height / (self.height.max() or 1.0)])
+        along = [np.gradient(box, axis=axis) for axis in (1, 2)]
         normal = np.cross(along[0], along[1], axis=0)
         size = np.linalg.norm(normal, axis=0)
         cosine = np.abs(np.tensordot(_LIGHT.direction, normal, axes=1)) / np.where(size > 0, size, 1)
-        colours[..., :3] *= (0.78 + 0.22 * np.nan_to_num(cosine, nan=1.0))[..., None]
+        colours[..., :3] *= (0.78 + 0.22 * cosine)[..., None]
         return colours
 
 
