@@ -23,6 +23,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import _lru_cache_wrapper
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -34,8 +35,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("spectra", "polynomials", "roots")
 # Tests of other subjects, most of which run some line of the mathematics without looking at its result.
 _SUBJECTS = """alphas batched_qr block_triangular blocks diagnosis extreme_scales extremes formulation grid_transfer
-ideal kronecker_sum krylov minimax nonnormal operator_facts operators optimisation picking polynomial range_roots
-relaxation resolution roots sample signs singular smoothers spectrum strategies toeplitz two_grid"""
+ideal kronecker_sum krylov minimax nonnormal norm_bounds operator_facts operators optimisation picking polynomial
+range_roots relaxation resolution roots sample signs singular smoothers spectrum strategies toeplitz two_grid"""
 # Seconds of a processor after which no more tests are started, and a mutant counts as one that no test has found.
 _ENOUGH = 5.0
 
@@ -174,6 +175,10 @@ def put_in(mutant: Mutant) -> None:
                 function.__code__ = new[code.co_qualname]
             if function.__qualname__ in defaults:
                 function.__defaults__, function.__kwdefaults__ = defaults[function.__qualname__]
+    for found in gc.get_objects():
+        # Results of the tests that ran before.
+        if isinstance(found, _lru_cache_wrapper) and found.__module__.startswith("polyroots"):
+            found.cache_clear()
     for name, value in names.items():
         if isinstance(value, type) and value.__module__ == module.__name__:
             _put_constants(vars(value), getattr(module, name), [])

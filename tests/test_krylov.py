@@ -43,6 +43,21 @@ def test_the_roots_are_those_of_gmres_residual_polynomial(count: int, seed: int)
     assert np.linalg.norm(s) == pytest.approx(np.linalg.norm(r), rel=1e-8)
 
 
+@pytest.mark.parametrize("length", [1e-6, 1.0, 1e6])
+def test_the_number_of_roots_that_a_residual_needs_does_not_depend_on_its_length(length: float) -> None:
+    """Residuals of GMRES with 1, 2, ... roots, from least squares in the Krylov space."""
+    rng = np.random.default_rng(89)
+    A = 2 * np.eye(12) + rng.standard_normal((12, 12)) / 3
+    b = rng.standard_normal(12)
+    b *= length / np.linalg.norm(b)
+    krylov = arnoldi(lambda x: A @ x, b, 6)
+    shares = [least_residual(A, b, count) / length for count in range(1, 7)]
+    assert shares == sorted(shares, reverse=True)
+    for count, share in enumerate(shares, 1):
+        assert krylov.roots_to_reach(1.01 * share) == count
+    assert krylov.roots_to_reach(0.5 * shares[-1]) == 6
+
+
 def test_harmonic_ritz_values_by_their_definition() -> None:
     """Harmonic Ritz values satisfy (A V)^T A V x = theta (A V)^T V x."""
     rng = np.random.default_rng(83)

@@ -13,6 +13,7 @@ from scipy.signal import convolve2d
 import polyroots as pr
 from polyroots.polynomials.target import Target
 from polyroots.spectra import cluster_labels
+from polyroots.spectra.matrix import explicit_matrix, fits
 from polyroots.spectra.resolution import resolution_of
 
 STENCIL = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0.0]])
@@ -132,3 +133,31 @@ def test_known_errors_are_the_resolution_with_a_factor() -> None:
     assert found[2] == pytest.approx(1e-7, rel=1e-6)
     assert found[3] == finest
     np.testing.assert_allclose(resolution_of(np.ones(4) + 0j, operator, errors / 2)[1], found[1] / 2, rtol=1e-12)
+
+
+def test_of_many_eigenvalues_only_the_nearly_defective_ones_are_coarse() -> None:
+    """The condition of the eigenvalues 3 +- d of [[3, 1], [d^2, 3]] is (1 + d^2) / (2 d), that of others is 1."""
+    d = 1.5e-7
+    for pair, own in (([0, 1], 2), ([1, 2], 0)):  # a third channel has other eigenvalues
+        K = np.zeros((3, 3, 3, 3))
+        K[pair[0], pair[0], 1, 1] = K[pair[1], pair[1], 1, 1] = 3
+        K[pair[0], pair[1], 1, 1], K[pair[1], pair[0], 1, 1] = 1, d**2
+        K[own, own, 1, :] = [0.3, 0.1, 0.2]
+        Lambda = pr.eigenvalues(K, 8)
+        is_pair = np.abs(Lambda.values - 3) < 1e-3
+        assert is_pair.sum() == 2 * 64
+        finest = Lambda.resolution[~is_pair].max()
+        np.testing.assert_allclose(Lambda.resolution[~is_pair], finest, rtol=1e-6)
+        np.testing.assert_allclose(Lambda.resolution[is_pair] / finest, (1 + d**2) / (2 * d), rtol=0.3)
+
+
+def test_the_largest_matrix_that_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polyroots.spectra.matrix.DENSE_LIMIT", 16)
+    for size, is_made in (((4, 4), True), ((4, 5), False)):
+        operator = pr.Convolution.of(np.ones((1, 1, 3, 3)), size, padding="zeros")
+        assert fits(operator) is is_made
+        if is_made:
+            assert explicit_matrix(operator).shape == (16, 16)
+        else:
+            with pytest.raises(pr.InputError, match="a matrix of 20 x 20 is too large to be made"):
+                explicit_matrix(operator)
