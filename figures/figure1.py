@@ -16,7 +16,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import nn
-from torchvision.models.resnet import BasicBlock
 
 from polyroots.models import Network, PolyStep, Step, build
 from polyroots.plotting import COLOURS, REFERENCE, extent, magnified, new_figure, style
@@ -104,6 +103,9 @@ def _record(network: Network) -> list[dict[str, Any]]:
 
     A group is a step with its convolutions, or the convolutions between two steps, with the number 0.
     """
+    # Only here: importing torchvision takes as long as importing torch, and other figures need none of it.
+    from torchvision.models.resnet import BasicBlock
+
     groups: list[dict[str, Any]] = []
     inside = [m for module in network.resolutions[_LEVEL - 1] for m in module.modules()]
     names = {module: name for name, module in network.named_modules()}
