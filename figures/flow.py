@@ -37,8 +37,9 @@ def compute(request: Request) -> list[Computed]:
         level = operator.level
         tracked = [snapshot.operators[index] for snapshot in snapshots]
         name = f"$A$ number {number}" if number else "$A$"
-        H, W = run.config.model.sizes[level - 1]
-        title = f"{name} of level {level} of {run.config.model.title} while it trained, {H} x {W} pixels"
+        model = run.config.model
+        place = f"({operator.name})" if model.is_own else f"of level {level}"
+        title = f"{name} {place} of {model.title} while it trained{pixels(run.size_of(operator))}"
         remark = inert_remark(run, index)
         moments = [
             {
@@ -91,6 +92,11 @@ def applied_words(title: str, snapshot: Snapshot, operator: TrackedOperator) -> 
         f"after epoch {snapshot.epoch}, batch norm included and ReLU as the identity"
         + (f"; its roots alone have max|q| {nominal:.4g}." if is_shared else ".")
     ]
+
+
+def pixels(size: tuple[int, int] | None) -> str:
+    """Return a grid in words, after what it is of; nothing where it is not known."""
+    return "" if size is None else f", {size[0]} x {size[1]} pixels"
 
 
 def _applied(level: TrackedLevel | None) -> list[float] | None:

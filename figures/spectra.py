@@ -45,10 +45,11 @@ def compute(request: Request) -> list[Computed]:
     InputError
         If the network has no convolutions A.
     """
-    if request.checkpoint is None and request.run is not None:
-        config = request.run.config.model
-        after = _AFTER if request.run.result else f"after {count_of(request.run.end.epoch, 'epoch')}"
-        snapshots = {_BEFORE: request.run.beginning, after: request.run.end}
+    run = request.run if request.checkpoint is None else None
+    if run is not None:
+        config = run.config.model
+        after = _AFTER if run.result else f"after {count_of(run.end.epoch, 'epoch')}"
+        snapshots = {_BEFORE: run.beginning, after: run.end}
     else:
         checkpoint = request.network
         assert checkpoint is not None
@@ -60,21 +61,18 @@ def compute(request: Request) -> list[Computed]:
     first = next(iter(snapshots.values()))
     for index, (operator, number) in enumerate(zip(first.operators, first.numbers, strict=True)):
         of_level = {when: snapshot.operators[index] for when, snapshot in snapshots.items()}
-        H, W = config.sizes[operator.level - 1]
+        size = config.sizes[operator.level - 1] if run is None else run.size_of(operator)
         moments = {
             when: {"values": A.values, "roots": np.empty(0) if A.q is None else A.q.roots}
             for when, A in of_level.items()
         }
-        title = f"level {operator.level}" + (f", $A$ {number}" if number else "")
-        levels.append({"title": f"{title}: {H} x {W}", "name": operator.name, "moments": moments})
+        title = operator.name if config.is_own else f"level {operator.level}" + (f", $A$ {number}" if number else "")
+        title += "" if size is None else f": {size[0]} x {size[1]}"
+        levels.append({"title": title, "name": operator.name, "moments": moments})
         radii = " to ".join(f"{A.radius:.4g}" for A in of_level.values())
         words.append(f"{operator.name}: spectral radius {radii}.")
     remark = ""
-    if (
-        request.checkpoint is None
-        and request.run is not None
-        and any(map(request.run.inert_blocks, range(len(levels))))
-    ):
+    if run is not None and any(map(run.inert_blocks, range(len(levels)))):
         remark = "batch norm cancels the size of some coefficients, whose roots after training mean little"
         words.append(f"{remark[0].upper()}{remark[1:]}.")
     return [Computed("spectra", {"title": config.title, "remark": remark, "levels": levels}, words)]

@@ -22,6 +22,7 @@ from polyroots.checkpoints import read_layers
 from polyroots.initialization import InitRequest, initialize_parts
 from polyroots.models import Level, PolyBlock, network_of, poly_parts
 from polyroots.training import Reporter, StoppedError, fit, load_run
+from polyroots_figures import FIGURES, Request
 
 MODULE = """
 import torch
@@ -182,6 +183,12 @@ def test_levels_are_initialised_and_tracked_and_blocks_keep_their_roots(tmp_path
         [value for step in model.block.level.steps for value in step.alphas.tolist()], np.concatenate(before), atol=1e-3
     )
     assert loaded.weights == sum(p.numel() for p in model.parameters())
+    # Pictures of a run don't need the network's code.
+    flow, given = FIGURES["flow"].compute(Request(run=loaded))
+    assert flow.data["title"] == "$A$ (level.A.weight) of Net while it trained, 8 x 8 pixels"
+    assert given.data["title"] == "$A$ (block.level.A.weight) of Net while it trained"
+    (spectra,) = FIGURES["spectra"].compute(Request(run=loaded))
+    assert [level["title"] for level in spectra.data["levels"]] == ["level.A.weight: 8 x 8", "block.level.A.weight"]
     # Coefficients are not decayed.
     groups = pr.training.make_optimizer(model, result.config).param_groups
     assert [group["weight_decay"] for group in groups] == [1e-4, 0.0]
@@ -259,6 +266,10 @@ def test_fields_are_checked(tmp_path: Path) -> None:
 def test_data_with_a_generator_of_its_own_is_warned_of(tmp_path: Path) -> None:
     reporter = Warnings()
     fit(net(), OwnGenerator(), Noisy(12), tmp_path / "run", epochs=1, device="cpu", reporter=reporter)
+    # The run is there already: without a reporter the warning is Python's, and comes before.
+    words = "a sample that is read twice differs: the data set draws from a generator"
+    with pytest.warns(UserWarning, match=words), pytest.raises(pr.PolyrootsError):
+        fit(net(), OwnGenerator(), Noisy(12), tmp_path / "run", epochs=1, device="cpu")
     assert reporter.messages == [
         "a sample that is read twice differs: the data set draws from a generator of its own; a run that is stopped "
         "and resumed won't be bit by bit the one without the stop"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,8 @@ def fit(
 
     A run that was stopped goes on by the same call with ``resume=True``; its result is bit by bit that without the
     stop, on the same CPU with the same number of threads. For this each sample is read with the generators of torch,
-    numpy and Python seeded for seed, epoch and sample, and the order comes from the seed. It does not hold, and a
-    warning says so, if a data set or sampler draws from a generator of its own.
+    numpy and Python seeded for seed, epoch and sample, and the order comes from the seed. It does not hold if
+    a data set or sampler draws from a generator of its own, and a warning says so: by the reporter, or of Python.
 
     Parameters
     ----------
@@ -206,5 +207,10 @@ def _outputs(model: nn.Module, inputs: torch.Tensor) -> int:
 def _warn(data: GivenData, config: TrainConfig, reporter: Reporter | None) -> None:
     """Say why a resumed run may differ from one without a stop."""
     reason = data.train.why_not_exact(config.seed)
-    if reason and reporter is not None:
-        reporter.on_warning(f"{reason}; a run that is stopped and resumed won't be bit by bit the one without the stop")
+    if not reason:
+        return
+    message = f"{reason}; a run that is stopped and resumed won't be bit by bit the one without the stop"
+    if reporter is None:
+        warnings.warn(message, stacklevel=3)
+    else:
+        reporter.on_warning(message)

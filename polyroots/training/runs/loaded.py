@@ -25,7 +25,7 @@ from polyroots.training.runs.directory import COLUMNS, Run, load_config
 from polyroots.training.runs.documents import InitDocument, ResultDocument, damaged, read_part
 from polyroots.training.runs.first_network import network_at_start
 from polyroots.training.runs.identity import require_same
-from polyroots.training.runs.tracking import Snapshot, snapshots_of
+from polyroots.training.runs.tracking import Snapshot, TrackedOperator, snapshots_of
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ class LoadedRun:
         InputError
             If the network has no convolutions A, or this version of torch draws another network.
         """
-        if (self.run.spectra / "epoch-000000.npz").exists():
-            return self.snapshots[0]
+        if self.config.model.is_own or (self.run.spectra / "epoch-000000.npz").exists():
+            return self._tracked(0)
         if self.run.start.exists():
             return Snapshot.of(load_checkpoint(self.run.start).model(), 0)
         with torch.random.fork_rng(devices=[]):
@@ -132,23 +132,58 @@ class LoadedRun:
     def inert_blocks(self, index: int) -> tuple[str, ...]:
         """Return the blocks of operator `index` of `end` whose coefficients' size batch norm cancels, as "2 (L)"."""
         operators = self.end.operators
-        before = [A for A in operators[:index] if A.level == operators[index].level]
-        first = 1 + sum(len(A.letters) for A in before)
-        own = range(first, first + len(operators[index].letters))
+        operator, before = operators[index], operators[:index]
+        counts = [(A.level, len(A.letters)) for A in before]
+        level = operator.level
+        if self.config.model.is_own:
+            # Levels whose roots were given are tracked, and have no entry in the report.
+            entry = self._initial_level(operator)
+            if entry is None:
+                return ()
+            entries = (self.init or {})["levels"]
+            level = entry["level"]
+            counts = [(other["level"], len(other["blocks"])) for other in entries[: entries.index(entry)]]
+        first = 1 + sum(count for other, count in counts if other == level)
+        own = range(first, first + len(operator.letters))
         inert = (self.init or {}).get("inert", ())
-        blocks = {item["block"]: item["letter"] for item in inert if item["level"] == operators[index].level}
+        blocks = {item["block"]: item["letter"] for item in inert if item["level"] == level}
         return tuple(f"{block} ({letter})" for block, letter in sorted(blocks.items()) if block in own)
+
+    def size_of(self, operator: TrackedOperator) -> tuple[int, int] | None:
+        """Return the grid (H, W) of a convolution A; None where a network of the user's own does not say it."""
+        if not self.config.model.is_own:
+            return self.config.model.sizes[operator.level - 1]
+        entry = self._initial_level(operator)
+        return None if entry is None else (entry["size"][0], entry["size"][1])
+
+    def _initial_level(self, operator: TrackedOperator) -> dict[str, Any] | None:
+        """Return the entry of init.json on a convolution A of a network of the user's own."""
+        entries = (self.init or {}).get("levels", ())
+        return next((entry for entry in entries if entry.get("name") == operator.name), None)
 
     @cached_property
     def end(self) -> Snapshot:
-        """Spectra and coefficients of the network as it was last saved.
+        """Spectra and coefficients of the network as it was last saved; of the user's own the last tracked ones.
 
         Raises
         ------
         InputError
-            If the network has no convolutions A.
+            If the network has no convolutions A, or is one of the user's own and was not tracked.
         """
+        if self.config.model.is_own:
+            # Its code is not run.
+            return self._tracked(-1)
         return Snapshot.of(self.model, (self.last.training or {}).get("epoch", 0))
+
+    def _tracked(self, index: int) -> Snapshot:
+        """Return the first or the last tracked snapshot."""
+        if not (snapshots := self.snapshots):
+            raise InputError(
+                f"spectra of a network of your own are stored while it trains, and {self.run.path} has none: train "
+                "with track_spectrum (--track-spectrum)",
+                fields=["track_spectrum"],
+            )
+        return snapshots[index]
 
     @property
     def snapshots(self) -> list[Snapshot]:
