@@ -238,8 +238,8 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         "--relax",
         metavar="W|auto|none",
         shell_complete=one_of(("auto", "none")),
-        help="Move the roots outwards, lambda/W with W in (0, 1]; auto[:BOUND]: the largest W with which no "
-        "level amplifies by more than the bound. [default: none]",
+        help="Divide the roots by W: below 1 they move outwards, above 1 inwards; auto[:BOUND]: the largest W up to 1 "
+        "with which no level amplifies by more than the bound. [default: none]",
     ),
     "signs": click.option(
         "--signs",

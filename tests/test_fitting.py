@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
+import select
 from pathlib import Path
 
 import pytest
 import torch
 from commands import run
+from forked import command, status_of
 
 from polyroots.tables import FittingTable, full_width, table
 from polyroots_cli.fitting import fitted, remark
@@ -63,20 +63,21 @@ def test_columns_are_left_out_in_their_order_before_names_are_unreadable() -> No
 
 def on_a_terminal(columns: int, *arguments: object) -> list[str]:
     """Return the lines that a command prints on a pseudo-terminal."""
-    code = "import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'polyroots', *sys.argv[1:]]))"
-    result = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"},
-        timeout=120,
-        check=True,
-    )
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", result.stdout).replace("\r", "").splitlines()
+    reading, writing = os.openpty()
+    terminal = Path(os.ttyname(writing))
+    process = command(arguments, terminal, terminal, COLUMNS=str(columns), TERM="xterm-256color")
+    printed = b""
+    while process.is_alive() or select.select([reading], [], [], 0)[0]:
+        if select.select([reading], [], [], 0.05)[0]:
+            printed += os.read(reading, 2**16)
+    assert status_of(process) == 0
+    for end in (reading, writing):
+        os.close(end)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed.decode()).replace("\r", "").splitlines()
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("forked")
 def test_the_tables_of_commands_fit(tmp_path: Path) -> None:
     names = ["backbone.encoder.stages.3.blocks.11.spatial_mixing.conv", "conv1"]
     torch.save({f"{name}.weight": torch.ones(128, 128, 3, 3) for name in names}, tmp_path / "w.pt")

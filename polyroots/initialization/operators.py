@@ -127,7 +127,7 @@ class OperatorToDamp:
         return RootChoice.of(fitted, choice.strategy, choice.remarks)
 
     def relax(self, choice: RootChoice, relaxation: Relaxation) -> RootChoice:
-        """Return the choice with its roots moved outwards."""
+        """Return the choice with its roots moved along their rays."""
         with _naming(self.title):
             return choice.relaxed(relaxation, self.target)
 

@@ -51,7 +51,7 @@ class InitRequest:
         ``"spectrum"`` for roots from the spectrum; ``"xavier"``, ``"uniform"`` or ``"constant"`` for coefficients that
         are drawn or set without one, see `polyroots.models.AlphaInit`.
     relax : str or float
-        Move the roots of each operator outwards: ``"none"``, a weight in (0, 1], ``"auto"`` or ``"auto:BOUND"``, see
+        Move the roots of each operator: ``"none"``, a weight that divides them, ``"auto"`` or ``"auto:BOUND"``, see
         `polyroots.select_roots`.
     signs : ``"paper"`` or ``"placement"``
         The signs of real roots. ``"placement"`` takes the roots of blocks L that rectify twice from the positive side

@@ -92,7 +92,7 @@ def initialize(
         ``"spectrum"``; or ``"xavier"``, ``"uniform"`` or ``"constant"``, which draw or set the coefficients without a
         spectrum and go with no strategy, see `polyroots.models.AlphaInit`.
     relax : str or float, optional
-        Move the roots outwards: ``"none"``, a weight in (0, 1], ``"auto"`` or ``"auto:BOUND"``, see
+        Move the roots: ``"none"``, a weight that divides them, ``"auto"`` or ``"auto:BOUND"``, see
         `polyroots.select_roots`. By default the choice for training, `polyroots.initialization.FOR_TRAINING`.
     region : ``"all"`` or ``"high"``
         Damp the whole spectrum, or the high frequencies only.

@@ -81,7 +81,8 @@ def _amplification(level: Mapping[str, Any]) -> str:
             else f"amplifies up to {after:.3g} times in {title}"
         )
     much = "without bound" if before is None else f"up to {before:.3g} times"
-    return f"amplifies {much} in {title}: relaxed by {w:.3g}, {after:.3g} times then"
+    how = "relaxed" if w < 1 else "over-relaxed"
+    return f"amplifies {much} in {title}: {how} by {w:.3g}, {after:.3g} times then"
 
 
 def inert_sentences(init: Mapping[str, Any]) -> list[str]:

@@ -29,7 +29,7 @@ from polyroots.polynomials.minimax import USELESS, Minimax, is_useless, minimax
 from polyroots.polynomials.operator_norm import norm_on_blocks, residual_norm
 from polyroots.polynomials.partial_products import Gain, PartialProducts, ProductsInNorm, ProductsOnPoints
 from polyroots.polynomials.range_polygon import RangePolygon
-from polyroots.polynomials.residual import ResidualPolynomial, moved_outwards
+from polyroots.polynomials.residual import ResidualPolynomial, relaxed_roots
 from polyroots.polynomials.tables import diagnosis_cells, diagnosis_table
 from polyroots.polynomials.target import Target
 from polyroots.polynomials.two_grid import TwoGrid, two_grid
@@ -72,10 +72,10 @@ __all__ = [
     "log_distances",
     "magnitude",
     "minimax",
-    "moved_outwards",
     "norm_on_blocks",
     "parse_blocks",
     "polynomial_of_blocks",
+    "relaxed_roots",
     "remedy",
     "require_degree",
     "require_relaxation_weight",

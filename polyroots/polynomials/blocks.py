@@ -297,9 +297,9 @@ def divided(factors: Iterable[Factor], number: float) -> tuple[Factor, ...]:
 
 
 def require_relaxation_weight(w: float) -> float:
-    """Return a weight of relaxation, or raise InputError unless it is in (0, 1]."""
-    if not 0 < w <= 1:
-        raise InputError(f"expected a weight of relaxation in (0, 1], got {w:g}", fields=("relax",))
+    """Return a weight of relaxation, or raise InputError unless it is positive and finite."""
+    if not 0 < w < math.inf:
+        raise InputError(f"expected a positive weight of relaxation, got {w:g}", fields=("relax",))
     return w
 
 

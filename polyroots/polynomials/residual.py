@@ -193,15 +193,15 @@ class ResidualPolynomial(Drawn):
         return type(self)(np.concatenate([roots, np.repeat(roots, copies)]))
 
     def relaxed(self, w: float) -> ResidualPolynomial:
-        """Return q_w(t) = prod_i (1 - w t / lambda_i) = q(w t), with the roots lambda_i / w, outwards along their rays.
+        """Return q_w(t) = prod_i (1 - w t / lambda_i) = q(w t), with the roots lambda_i / w, moved along their rays.
 
-        As damped Jacobi relaxes Jacobi: where q amplifies, q_w with a small w amplifies less, and damps less. The
-        coefficients of p become w^(i+1) alpha_i.
+        As damped Jacobi relaxes Jacobi: where q amplifies, q_w with a small w amplifies less, and damps less. With w
+        above 1, over-relaxation, the roots move inwards. The coefficients of p become w^(i+1) alpha_i.
 
         Parameters
         ----------
         w : float
-            In (0, 1]; 1 changes nothing.
+            Positive; 1 changes nothing.
 
         Returns
         -------
@@ -210,7 +210,7 @@ class ResidualPolynomial(Drawn):
         Raises
         ------
         InputError
-            If w is not in (0, 1].
+            If w is not positive and finite.
 
         Examples
         --------
@@ -219,7 +219,7 @@ class ResidualPolynomial(Drawn):
         >>> print(ResidualPolynomial([4]).relaxed(0.8).roots)
         [5.+0.j]
         """
-        return type(self)(moved_outwards(self.roots, require_relaxation_weight(w)))
+        return type(self)(relaxed_roots(self.roots, require_relaxation_weight(w)))
 
     def smooth(self, A: Any, f: Any, u: Any = None) -> Any:
         """Return u + p(A) (f - A u), one step of the smoother, factor by factor in Leja order and in real arithmetic.
@@ -379,8 +379,8 @@ class ResidualPolynomial(Drawn):
         return f"ResidualPolynomial(degree {self.degree}, roots {np.array2string(self.roots, precision=4)})"
 
 
-def moved_outwards(roots: Complex128[np.ndarray, "n"], w: float) -> Complex128[np.ndarray, "n"]:
-    """Return roots over w; conjugates and symmetric pairs stay so to the last bit."""
+def relaxed_roots(roots: Complex128[np.ndarray, "n"], w: float) -> Complex128[np.ndarray, "n"]:
+    """Return the roots over w; conjugates and symmetric pairs stay so to the last bit."""
     return np.array([complex(root.real / w, root.imag / w) for root in roots.tolist()], dtype=np.complex128)
 
 

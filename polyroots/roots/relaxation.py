@@ -1,7 +1,8 @@
-"""Relaxation: roots moved outwards along their rays, so that q amplifies no component much.
+"""Relaxation: roots moved along their rays, outwards so that q amplifies no component much.
 
-As damped Jacobi relaxes Jacobi, q_w(t) = prod (1 - w t / lambda_i) = q(w t) with 0 < w <= 1. The roots of q_w are those
-of q over w, and where q amplifies by M, q_w with a small w amplifies little: q_0 = 1.
+As damped Jacobi relaxes Jacobi, q_w(t) = prod (1 - w t / lambda_i) = q(w t). The roots of q_w are those of q over w,
+and where q amplifies by M, q_w with a small w amplifies little: q_0 = 1. With w above 1, over-relaxation, the roots
+move inwards.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Relaxation:
         Raises
         ------
         InputError
-            If it is none of these, the bound is not above 1, or the weight is not in (0, 1].
+            If it is none of these, the bound is not above 1, or the weight is not positive.
 
         Examples
         --------
@@ -91,7 +92,7 @@ class Relaxation:
             if kind.replace(".", "").isalpha():
                 raise unknown_name("relaxation", kind, ("none", "auto"))
             raise InputError(
-                f"expected none, auto, auto:BOUND or a weight in (0, 1] for relax, got {quoted(text)}",
+                f"expected none, auto, auto:BOUND or a positive weight for relax, got {quoted(text)}",
                 fields=("relax",),
             )
         if not colon:

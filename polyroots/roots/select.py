@@ -13,7 +13,7 @@ from jaxtyping import Complex128
 
 from polyroots.arguments import whole
 from polyroots.errors import InputError, PrecisionWarning, unknown_name
-from polyroots.polynomials import Target, degree_of, factors_from_roots, moved_outwards, parse_blocks, require_degree
+from polyroots.polynomials import Target, degree_of, factors_from_roots, parse_blocks, relaxed_roots, require_degree
 from polyroots.roots.fitting import ChosenRoots, RootRequest, completed
 from polyroots.roots.relaxation import Relaxation
 from polyroots.roots.strategies import NEED_NO_EIGENVALUES, STRATEGIES
@@ -54,9 +54,9 @@ class RootChoice:
         return cls(roots, choice.blocks, strategy, (*remarks, *choice.remarks))
 
     def relaxed(self, relaxation: Relaxation, target: Target) -> RootChoice:
-        """Return the choice with its roots moved outwards."""
+        """Return the choice with its roots moved along their rays."""
         w = relaxation.weight(target, factors_from_roots(self.blocks, self.roots.tolist()))
-        return replace(self, roots=moved_outwards(self.roots, w), relaxation=w * self.relaxation)
+        return replace(self, roots=relaxed_roots(self.roots, w), relaxation=w * self.relaxation)
 
 
 def select_roots(
@@ -90,9 +90,9 @@ def select_roots(
     region : ``"all"`` or ``"high"``
         Damp the whole spectrum, or the high frequencies only, as a multigrid smoother does.
     relax : str or float
-        Move the roots outwards, see `ResidualPolynomial.relaxed`: by a weight w in (0, 1]; ``"auto"`` by the largest
-        one with which the blocks amplify no residual by more than 2 times, ``"auto:BOUND"`` than the bound; by
-        default ``"none"``.
+        Divide the roots by a weight w, see `ResidualPolynomial.relaxed`; ``"auto"`` by the largest one up to 1 with
+        which the blocks amplify no residual by more than 2 times, ``"auto:BOUND"`` than the bound; by default
+        ``"none"``.
     positive : sequence of bool
         For each block whether it is an L that needs a positive root, as those of a network do that rectify twice
         (`polyroots.models.blocks_that_rectify_twice`). Roots by hand are left as they are.

@@ -54,7 +54,7 @@ class TrainConfig(BaseModel):
     alpha_init : str
         ``"spectrum"``, or a rule that sets the coefficients without a spectrum, see `polyroots.models.AlphaInit`.
     relax : str
-        How the roots are moved outwards: ``"none"``, a weight in (0, 1], ``"auto"`` or ``"auto:BOUND"``, see
+        How the roots are moved: ``"none"``, a weight that divides them, ``"auto"`` or ``"auto:BOUND"``, see
         `polyroots.select_roots`.
     signs : str
         The signs of real roots, ``"paper"`` or ``"placement"``, see `polyroots.initialization.InitRequest`.
