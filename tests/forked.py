@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -48,6 +49,21 @@ def status_of(process: ForkServerProcess, timeout: float = 120) -> int:
 def command(words: Sequence[object], out: Path, error: Path, **environment: str) -> ForkServerProcess:
     """Start polyroots with the words of a command line, and append its output to two files."""
     return start(_command, [str(word) for word in words], str(out), str(error), environment)
+
+
+def on_a_terminal(columns: int, words: Sequence[object]) -> str:
+    """Return what polyroots prints on a pseudo-terminal, with its escape sequences."""
+    reading, writing = os.openpty()
+    terminal = Path(os.ttyname(writing))
+    process = command(words, terminal, terminal, COLUMNS=str(columns), TERM="xterm-256color")
+    printed = b""
+    while process.is_alive() or select.select([reading], [], [], 0)[0]:
+        if select.select([reading], [], [], 0.05)[0]:
+            printed += os.read(reading, 2**16)
+    assert status_of(process) == 0
+    for end in (reading, writing):
+        os.close(end)
+    return printed.decode().replace("\r", "")
 
 
 def _call(function: Callable[..., None], arguments: Sequence[Any]) -> None:

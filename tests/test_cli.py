@@ -1,16 +1,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from commands import fails, run
+from forked import on_a_terminal
 from torch import nn
 
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
@@ -243,22 +241,13 @@ def test_paths_with_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_wide_tables_stay_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
+@pytest.mark.xdist_group("forked")
+def test_wide_tables_stay_whole_on_a_narrow_terminal() -> None:
     """With --wide on a pseudo-terminal of 40 columns no number is cut and no line is folded."""
     arguments = ["init", "--channels", "4,8", "--seed", "9", "--wide"]
-    code = f"import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'polyroots', *{arguments}]))"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "COLUMNS": "40", "TERM": "xterm-256color"},
-        timeout=120,
-        check=True,
-    )
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", result.stdout).replace("\r", "")
-    assert "\x1b[1m" in result.stdout  # colour and weight on a terminal
+    printed = on_a_terminal(40, arguments)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed)
+    assert "\x1b[1m" in printed  # colour and weight on a terminal
     assert "…" not in plain
     assert run(*arguments).stdout.strip() in plain
 

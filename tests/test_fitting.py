@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import select
 from pathlib import Path
 
 import pytest
 import torch
 from commands import run
-from forked import command, status_of
+from forked import on_a_terminal
 
 from polyroots.tables import FittingTable, full_width, table
 from polyroots_cli.fitting import fitted, remark
@@ -61,19 +59,9 @@ def test_columns_are_left_out_in_their_order_before_names_are_unreadable() -> No
     assert column(fitted(rows, 5), 1) == ["radius", "1.234", "1.234"]
 
 
-def on_a_terminal(columns: int, *arguments: object) -> list[str]:
+def lines_on_a_terminal(columns: int, *words: object) -> list[str]:
     """Return the lines that a command prints on a pseudo-terminal."""
-    reading, writing = os.openpty()
-    terminal = Path(os.ttyname(writing))
-    process = command(arguments, terminal, terminal, COLUMNS=str(columns), TERM="xterm-256color")
-    printed = b""
-    while process.is_alive() or select.select([reading], [], [], 0)[0]:
-        if select.select([reading], [], [], 0.05)[0]:
-            printed += os.read(reading, 2**16)
-    assert status_of(process) == 0
-    for end in (reading, writing):
-        os.close(end)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", printed.decode()).replace("\r", "").splitlines()
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", on_a_terminal(columns, words)).splitlines()
 
 
 @pytest.mark.slow
@@ -82,7 +70,7 @@ def test_the_tables_of_commands_fit(tmp_path: Path) -> None:
     names = ["backbone.encoder.stages.3.blocks.11.spatial_mixing.conv", "conv1"]
     torch.save({f"{name}.weight": torch.ones(128, 128, 3, 3) for name in names}, tmp_path / "w.pt")
     for arguments in (("models",), ("spectrum", tmp_path / "w.pt", "--list")):
-        narrow, wide = on_a_terminal(80, *arguments), on_a_terminal(80, *arguments, "--wide")
+        narrow, wide = lines_on_a_terminal(80, *arguments), lines_on_a_terminal(80, *arguments, "--wide")
         assert wide == run(*arguments).stdout.splitlines()
         rule = next(line for line in narrow if set(line.strip()) == {"-"})
         shown = narrow[narrow.index(rule) - 1 : narrow.index("", narrow.index(rule))]
