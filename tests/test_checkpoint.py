@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -160,19 +161,28 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, init_file: Path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
-def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path: Path, init_file: Path) -> None:
-    """The operating system refuses to write more than 1,000 bytes."""
+def test_a_full_disk_is_said_and_leaves_the_old_file(
+    tmp_path: Path, init_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operating system refuses to write more than 1,000 bytes; the error can be collected in a cycle."""
     resource = pytest.importorskip("resource")
+    problems: list[Any] = []
+    monkeypatch.setattr("sys.unraisablehook", problems.append)
     path = tmp_path / "kept.pt"
     path.write_text("old")
     checkpoint = load_checkpoint(init_file)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(pr.FileError, match=f"cannot write {path}: File too large"):
+        with pytest.raises(pr.FileError, match=f"cannot write {path}: File too large") as caught:
             save_checkpoint(path, checkpoint)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    error: Any = caught.value
+    error.itself = error
+    del error, caught
+    gc.collect()
+    assert problems == []
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["kept.pt"]
 

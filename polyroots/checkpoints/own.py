@@ -130,7 +130,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint, *, make_parents: b
     buffer = io.BytesIO()
     torch.save(document, buffer)
     with replacing(path, make_parents=make_parents) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+        # No copy. A view of the buffer in the traceback of a failed write ends Python 3.12 by a segmentation fault.
+        temporary.write_bytes(buffer.getvalue())
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
