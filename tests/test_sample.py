@@ -19,6 +19,7 @@ import polyroots as pr
 from polyroots.analysis import Analysis, model_spectra
 from polyroots.errors import InputError
 from polyroots.spectra import PARTS
+from polyroots.spectra.quantiles import Blocks
 
 LAPLACIAN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]])
 SEVERAL = np.random.default_rng(17).standard_normal((3, 3, 3, 3)) / 5
@@ -110,8 +111,9 @@ def test_what_a_sample_cannot_be() -> None:
     with pytest.raises(InputError, match="expected at least one frequency to draw, got 0"):
         pr.sample_eigenvalues(LAPLACIAN, 8, 0)
     sample = pr.sample_eigenvalues(LAPLACIAN, 8, 3)
-    with pytest.raises(InputError, match=r"expected levels between 0 and 1 of quantiles, got 1\.5"):
-        sample.quantiles([1.5])
+    for level in (1.5, 0.0, 1.0):
+        with pytest.raises(InputError, match=f"expected levels between 0 and 1 of quantiles, got {level}"):
+            sample.quantiles([0.5, level])
     with pytest.raises(InputError, match="expected a confidence between 0 and 1, got 95"):
         sample.quantiles([0.5], confidence=95.0)
     with pytest.raises(InputError, match=r"unknown part 'phase'"):
@@ -162,3 +164,18 @@ def test_a_model_is_sampled_and_drawn(checkpoint: Path, tmp_path: Path) -> None:
     assert found["weight"].ends is found["weight"].sample
     run("spectrum", checkpoint, "--size", 12, "--sample", 9, "--layer", "small", "--plot", tmp_path)
     assert {path.name for path in tmp_path.glob("*.png")} == {"small.weight.png", "overview.png"}
+
+
+def test_stakes_follow_their_rule_and_never_lose_everything() -> None:
+    """Waudby-Smith and Ramdas' sqrt(2 log(1 / risk) / (N variance)); a bet loses its stake times the mean at most."""
+    count, pairs, risk = 400, 5000, 0.025
+    blocks = Blocks(np.random.default_rng(7).random((count, 1)), np.array([]), 0, 2 * pairs)
+    # Half of the scores are up to the median: the variance of shares is 1/4, which the first bet takes as well.
+    variance = 0.25
+    expected = math.sqrt(2 * math.log(1 / risk) / (count * variance))
+    np.testing.assert_allclose(blocks._stakes(0.5, risk)[[0, -1]], expected, rtol=1e-12)
+    few = Blocks(np.sort(np.random.default_rng(8).random((4, 3)), axis=1), np.array([]), 0, 2 * pairs)
+    for level in (0.5, 0.9, 0.999):
+        # The shares of the pairs that are left have this mean if those drawn before have none.
+        means = np.minimum(level * pairs / (pairs - np.arange(4)), 1.0)
+        assert (few._stakes(level, 1e-9) * means).max() < 1
