@@ -9,10 +9,10 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
-from zipfile import ZipFile, is_zipfile
+from zipfile import ZipFile
 
 from polyroots.errors import FileError
-from polyroots.limits import LONGEST_NAME, LONGEST_PICKLE, require_archive, require_pickles
+from polyroots.limits import LONGEST_NAME, LONGEST_PICKLE, is_archive, require_archive, require_pickles
 
 # Pickles in a file of the older format of torch.save: a number, a version, the system, and the content.
 _PICKLES = 4
@@ -67,7 +67,7 @@ def _of_shards(path: Path) -> dict[str, tuple[int, ...]]:
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the tensors in a file by name."""
-    if is_zipfile(path):
+    if is_archive(path):
         require_archive(path)
         require_pickles(path)
         with ZipFile(path) as archive:

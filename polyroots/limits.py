@@ -84,6 +84,14 @@ def require_text_size(path: str | Path) -> None:
     require_at_most(path, Path(path).stat().st_size, "bytes of text", LONGEST_TEXT)
 
 
+def is_archive(path: str | Path) -> bool:
+    """Return whether a file is a zip archive, as `zipfile.is_zipfile`, which raises an error for some damaged ones."""
+    try:
+        return is_zipfile(path)
+    except BadZipFile:
+        return False
+
+
 def require_archive(path: str | Path) -> None:
     """Raise FileError if a zip archive declares too many entries, or too much content.
 
@@ -107,7 +115,7 @@ def require_pickles(path: str | Path) -> None:
     """
     if _LIFTED.get():
         return
-    if not is_zipfile(path):
+    if not is_archive(path):
         with Path(path).open("rb") as stream:
             # The older format has five: a number, a version, the system, the content, and the names of the storages.
             _require_pickle(path, stream.read(LONGEST_PICKLE), 5)

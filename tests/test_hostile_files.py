@@ -20,6 +20,7 @@ import polyroots as pr
 from polyroots.checkpoints import read_layers
 from polyroots.errors import FileError
 from polyroots.limits import without_limits
+from polyroots_cli.layer_names import layer_names
 
 _MIB = 2**20
 #: Names as a file may have them: they colour a terminal, change its title, turn the direction of writing, break lines.
@@ -284,3 +285,13 @@ def test_code_in_a_document_is_named_and_not_run(tmp_path: Path) -> None:
     (tmp_path / "file.pt").write_bytes(pickle.dumps({"a": Runs()}, protocol=2))
     message = fails("spectrum", tmp_path / "file.pt")
     assert "red" not in message
+
+
+def test_an_archive_on_several_disks_is_said(tmp_path: Path) -> None:
+    """zipfile.is_zipfile itself raises an error for it."""
+    path = tmp_path / "disks.pt"
+    path.write_bytes(b"PK\x06\x07" + struct.pack("<LQL", 0, 0, 2) + b"PK\x05\x06" + bytes(18))
+    for read in (pr.load_checkpoint, read_layers):
+        with pytest.raises(pr.FileError, match=r"disks\.pt is"):
+            read(path)
+    assert layer_names(path) == []

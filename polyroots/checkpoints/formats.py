@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import ZipFile, is_zipfile
+from zipfile import ZipFile
 
 from polyroots.checkpoints.matrices import is_of_scipy
-from polyroots.limits import DAMAGED
+from polyroots.limits import DAMAGED, is_archive
 
 _SAVE = "and save it: torch.save(weights, 'weights.pt')"
 # First bytes of a file, what it is, and what to do.
@@ -45,7 +45,7 @@ def other_format(path: Path) -> str | None:
         return "a tar archive; unpack it: tar xf FILE"
     if start[4:8] == b"TFL3":
         return f"a TensorFlow Lite model; load it with TensorFlow, take the variables {_SAVE}"
-    if is_zipfile(path):
+    if is_archive(path):
         return _in_archive(path)
     if path.suffix in _SUFFIXES:
         what, remedy = _SUFFIXES[path.suffix]

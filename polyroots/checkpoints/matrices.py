@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 from scipy.sparse import csr_array, load_npz
 
 from polyroots.errors import FileError, InputError
 from polyroots.files import require_readable
+from polyroots.limits import is_archive
 
 _MATRIX_MARKET = (".mtx", ".mtx.gz", ".mtx.bz2")
 # The arrays in each file of scipy.sparse.save_npz, and in no other archive of numpy.
@@ -20,7 +21,7 @@ def holds_matrix(path: str | Path) -> bool:
     path = Path(path)
     if path.name.lower().endswith(_MATRIX_MARKET):
         return True
-    if path.suffix.lower() != ".npz" or not path.is_file() or not is_zipfile(path):
+    if path.suffix.lower() != ".npz" or not path.is_file() or not is_archive(path):
         return False
     try:
         with ZipFile(path) as archive:

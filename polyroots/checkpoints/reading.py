@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -23,7 +22,15 @@ from torch import Tensor
 from polyroots.checkpoints.formats import other_format
 from polyroots.errors import FileError
 from polyroots.files import require_readable
-from polyroots.limits import LONGEST_NAME, MOST_ENTRIES, require_archive, require_at_most, require_pickles, require_size
+from polyroots.limits import (
+    LONGEST_NAME,
+    MOST_ENTRIES,
+    is_archive,
+    require_archive,
+    require_at_most,
+    require_pickles,
+    require_size,
+)
 from polyroots.text import listed
 
 
@@ -54,7 +61,7 @@ def read_document(path: str | Path, *, lazily: bool = False) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols, for a file that is no checkpoint
             # torch.load maps zip files only.
-            mmap = lazily and is_zipfile(path)
+            mmap = lazily and is_archive(path)
             with torch.serialization.safe_globals(_plain_data()):
                 document = _load(path, mmap=mmap)
     except pickle.UnpicklingError as error:

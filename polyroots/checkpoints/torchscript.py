@@ -8,14 +8,14 @@ import pickle
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile, is_zipfile
+from zipfile import ZipFile
 
 import torch
 from torch import Tensor
 
 from polyroots.checkpoints.weights import ComputedTensor
 from polyroots.errors import FileError
-from polyroots.limits import DAMAGED, require_pickles, require_size
+from polyroots.limits import DAMAGED, is_archive, require_pickles, require_size
 from polyroots.text import shortened
 
 _STORAGES = {
@@ -34,7 +34,7 @@ _STORAGES = {
 
 def is_torchscript(path: str | Path) -> bool:
     """Return whether a file is an archive of torch.jit.save."""
-    if not is_zipfile(path):
+    if not is_archive(path):
         return False
     try:
         with ZipFile(path) as archive:
