@@ -59,15 +59,14 @@ class NetworkRequest:
         return "q4" if self.degree is None else name_for_degree(self.degree)
 
     def or_default(self, dataset: str, recipe: str | None) -> NetworkRequest:
-        """Return the request, with the network and the coefficients of a data set where the options choose none."""
+        """Return the request, with the network and the relaxation of a data set where the options choose none."""
         from polyroots.training import default_network
 
         if self.names_blocks or self.degree is not None:
             return self
         default = default_network(dataset, recipe)
         is_chosen = any(was_given(name) for name in ("alpha_init", "roots", "relax", "signs"))
-        alpha_init = self.alpha_init if is_chosen else default.get("alpha_init", self.alpha_init)
-        return replace(self, model=default["model"], alpha_init=alpha_init)
+        return replace(self, model=default["model"], relax=self.relax if is_chosen else default.get("relax"))
 
     @property
     def names_blocks(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,8 +120,6 @@ def _resumed(run: Path, fields: dict[str, Any], download: bool, bar: TrainingBar
 @contextmanager
 def _interrupts(reporter: ConsoleReporter) -> Iterator[None]:
     """Turn a second Ctrl-C into an error with the command that resumes the run."""
-    # Fabric logs each process that joins.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         yield
     except KeyboardInterrupt:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import select
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from commands import fails, run
-from forked import command as start_command, status_of
+from forked import command as start_command, on_a_terminal, status_of
 from small_runs import wait_for_lines
 
 from polyroots.checkpoints.own import load_checkpoint
@@ -214,18 +211,8 @@ def test_only_the_first_process_shows_a_bar(rank: str | None, is_first: bool, mo
 @pytest.mark.xdist_group("forked")
 def test_a_bar_shows_how_far_it_is(tmp_path: Path) -> None:
     """The bar on a terminal has epoch, loss, accuracy, images per second and the time left."""
-    terminal, other_end = pty.openpty()
-    name = Path(os.ttyname(other_end))
-    words = [*SMALL, "--epochs", 8, "--out", tmp_path / "run"]
-    process = start_command(words, name, name, COLUMNS="120", TERM="xterm-256color")
-    shown = b""
-    while process.is_alive() or select.select([terminal], [], [], 0.1)[0]:
-        if select.select([terminal], [], [], 0.1)[0]:
-            shown += os.read(terminal, 65536)
-    assert status_of(process) == 0, shown
-    os.close(terminal)
-    os.close(other_end)
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    shown = on_a_terminal(120, [*SMALL, "--epochs", 8, "--out", tmp_path / "run"])
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     assert re.search(
         r"epoch \d/8 \S+ +loss \d\.\d{4}  accuracy \d+\.\d\d%  [\d,]+ images/s +\d:\d\d:\d\d left", plain
     ), plain

@@ -20,11 +20,12 @@ def chosen(config: Any) -> tuple[str, str, str]:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, ("q2", "xavier", "none")),
-        ({"placement": "smoother"}, ("q2", "xavier", "none")),
+        ({}, ("q2", "spectrum", "4")),
+        ({"placement": "smoother"}, ("q2", "spectrum", "4")),
         ({"roots": "leja"}, ("q2", "spectrum", "auto")),
         ({"relax": 0.5}, ("q2", "spectrum", "0.5")),
         ({"alpha-init": "spectrum"}, ("q2", "spectrum", "auto")),
+        ({"alpha-init": "xavier"}, ("q2", "xavier", "none")),
         ({"recipe": "paper"}, ("q4", "spectrum", "none")),
         ({"model": "q2"}, ("q2", "spectrum", "auto")),
         ({"degree": 3}, ("q4", "spectrum", "auto")),
@@ -45,7 +46,7 @@ def test_other_data_have_q4() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("options", "expected"), [((), ("q2", "xavier", "none")), (("--roots", "leja"), ("q2", "spectrum", "auto"))]
+    ("options", "expected"), [((), ("q2", "spectrum", "4")), (("--roots", "leja"), ("q2", "spectrum", "auto"))]
 )
 def test_the_command_takes_it(
     image_folder: Path, tmp_path: Path, options: tuple[str, ...], expected: tuple[str, str, str]

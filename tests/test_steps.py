@@ -133,9 +133,10 @@ def test_progress_has_the_means_so_far(tmp_path: Path, digits: Source, monkeypat
 
 
 @pytest.mark.slow
-def test_mixed_precision_trains(tmp_path: Path, digits: Source) -> None:
+def test_mixed_precision_trains(tmp_path: Path, digits: Source, caplog: pytest.LogCaptureFixture) -> None:
     """Convolutions are in bf16, weights and statistics in float32."""
     result = train(small(digits, limit=200, epochs=6, precision="bf16", lr=0.05), digits, tmp_path / "run")
+    assert not [record for record in caplog.records if record.name.startswith("lightning")]
     whole = train(small(digits, limit=200, epochs=6, lr=0.05), digits, tmp_path / "whole")
     assert all(weight.dtype != torch.bfloat16 for weight in state_of(result.run.last).values())
     mixed, plain = losses_of(tmp_path / "run"), losses_of(tmp_path / "whole")

@@ -103,9 +103,8 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
     dataset = settings.get("dataset", "digits")
     if settings.get("model") is None and settings.get("degree") is None:
         default = default_network(dataset, settings.get("recipe"))
-        if "alpha_init" in default and not any(name in settings for name in _OF_SPECTRA):
-            settings = {"alpha-init": default["alpha_init"], **settings}
-        settings = {**settings, "model": default["model"]}
+        is_chosen = any(name in settings for name in ("alpha-init", *_OF_SPECTRA))
+        settings = {**settings, **({"model": default["model"]} if is_chosen else default)}
     data_dir = machine.data_dir or settings.get("data-dir")
     source = _described(dataset, None if data_dir is None else Path(data_dir))
     network = _network_of(settings, source)

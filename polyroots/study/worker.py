@@ -5,7 +5,6 @@ With the study alone, ``python -m polyroots.study.worker DIR``, it forks the pro
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -98,7 +97,6 @@ def run_worker(directory: StudyDirectory, name: str) -> int:
 
 def main(directory: str, name: str, parent: str) -> int:
     """Run the worker's process."""
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if os.environ.get("LOCAL_RANK", "0") == "0":  # the processes of other ranks are its children and stop with it
         stop_without(int(parent))
     return run_worker(StudyDirectory(directory), name)

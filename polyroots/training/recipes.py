@@ -21,8 +21,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "fashion-mnist": _SIGNS | {"augment": "flip"},
 }
 
-#: Network and origin of its coefficients that trained best on CIFAR-10 of those that were compared, docs/results.md.
-BEST = {"model": "q2", "alpha_init": "xavier"}
+#: Network and relaxation of its roots that trained best on CIFAR-10 of those that were compared, docs/results.md.
+BEST = {"model": "q2", "relax": "4"}
 
 #: Fields of `polyroots.training.TrainConfig` by recipe; they take precedence over the data set's.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -60,7 +60,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def default_network(dataset: str, recipe: str | None = None) -> dict[str, str]:
-    """Return the network that is trained on a data set where none is chosen, and the origin of its coefficients.
+    """Return the network that is trained on a data set where none is chosen, and the relaxation of its roots.
 
     Photographs have `BEST`, but for the paper's recipe; the other data sets have q4.
     """

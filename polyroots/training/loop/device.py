@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -97,6 +98,8 @@ def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, 
             "several processes can't share the mps device; choose devices=1 or device='cpu'",
             fields=["devices", "device"],
         )
+    # It logs its precision and each process that joins, and sets its level when it is imported.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # Fabric recommends srun on a cluster's login node, also for a run on that node alone.
         warnings.filterwarnings("ignore", message="The `srun` command is available")
