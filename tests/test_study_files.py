@@ -114,6 +114,7 @@ def test_data_lie_where_the_file_or_the_command_says(
         ("scale = 0.25", 'scale = "sqrtt2"', 7, "such as 0.5, sqrt2 or 1/sqrt8"),
         ("scale = 0.25", "degree = 5", 10, "degree 5 does not fit the blocks L,L"),
         ('model = ["q2", "q4"]', 'model = ["q2", "q9", "q4"]', 10, "unknown model 'q9'"),
+        ('model = ["q2", "q4"]', 'model = ["q2", "", "q4"]', 10, "unknown model ''"),
         ('model = ["q2", "q4"]', 'model = ["q2", "q4", "q2"]', 10, "model has 'q2' twice"),
         ('model = ["q2", "q4"]', 'model = ["q2", {a = 1}]', 10, "expected a value of model"),
         ('model = ["q2", "q4"]', 'model = ["q2", "q4"]\nlr = []', 11, "lr has no value"),

@@ -170,7 +170,7 @@ def _network_of(settings: Mapping[str, Any], source: Source) -> ModelConfig:
     degree = settings.get("degree")
     if degree is not None and (type(degree) is not int or degree < 0):
         raise InputError(f"expected a degree of at least 0, got {quoted(degree)}")
-    name = settings.get("model") or name_for_degree(settings["degree"])
+    name = settings["model"] if "model" in settings else name_for_degree(settings["degree"])
     if "," in name:
         name = name_for_blocks(parse_blocks(name))
     options = {field: settings[key] for key, field in _OF_NETWORK.items() if key in settings}
