@@ -126,12 +126,13 @@ def _draw_curve(axes: Axes, series: Mapping[str, Any], colour: str, label: str) 
 
 
 def _mark_weights(axes: Axes, weights: Sequence[float]) -> None:
-    """Set a logarithmic axis of weights with ticks at the powers of two."""
+    """Set a logarithmic axis of weights with ticks at the powers of two, and 1 on it."""
     axes.set_xscale("log", base=2)
-    lowest = int(np.floor(np.log2(min(weights)) + 1e-9))
-    axes.set_xlim(2.0 ** (lowest - 0.2), 2**0.2)
-    axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in range(lowest, 1)]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda w, _: "1" if w == 1 else f"1/{round(1 / w)}"))
+    lowest = int(np.floor(np.log2(min(*weights, 1.0)) + 1e-9))
+    highest = int(np.ceil(np.log2(max(*weights, 1.0)) - 1e-9))
+    axes.set_xlim(2.0 ** (lowest - 0.2), 2.0 ** (highest + 0.2))
+    axes.xaxis.set_major_locator(FixedLocator([2.0**power for power in range(lowest, highest + 1)]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda w, _: f"{w:g}" if w >= 1 else f"1/{round(1 / w)}"))
     axes.xaxis.set_minor_locator(NullLocator())
 
 

@@ -69,6 +69,10 @@ def test_each_network_has_a_curve_and_drawn_coefficients_a_line(study: Path) -> 
         assert line.get_color() == fixed.get_color()
         assert [label.get_text() for label in axes.get_xticklabels()] == ["1/8", "1/4", "1/2", "1"]
         assert {text.get_text() for text in figure.legends[0].get_texts()} == {curve["label"], drawn["label"]}
+    curve["points"].append(curve["points"][-1] | {"relax": "3", "weight": 3.0})
+    (axes,) = FIGURES["relaxation"].draw(computed.data, 3.4)[""].axes
+    assert axes.get_xlim()[1] > 4
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1/8", "1/4", "1/2", "1", "2", "4"]
 
 
 def test_a_study_without_roots_is_said(study: Path, tmp_path: Path) -> None:
