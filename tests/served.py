@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from polyroots.processes import stop_without
 from polyroots.study import forks
 from polyroots.study.progress import STOPPED
-from polyroots.study.worker import stop_without
 
 
 def serve(requests: str, answers: str, work: Callable[[str, str, str], int]) -> None:

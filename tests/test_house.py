@@ -137,6 +137,7 @@ ROOMS = (
     "display",
     "files",
     "threads",
+    "processes",
     "spectra",
     "polynomials",
     "roots",
@@ -154,7 +155,7 @@ ROOMS = (
     "study",
     "report",
 )
-LEAVES = ("escaping", "errors", "limits", "arguments", "tables", "display", "text", "files", "threads")
+LEAVES = ("escaping", "errors", "limits", "arguments", "tables", "display", "text", "files", "threads", "processes")
 
 
 def room_of(module: str) -> str:

@@ -17,6 +17,7 @@ from rich.console import Console
 from small_runs import require_same
 from small_studies import FOUR, command, epochs_done, four, train_here, wait_for
 
+from polyroots import processes
 from polyroots.errors import FileError, InputError
 from polyroots.study import LocalRunner, Machine, Phase, StudyDirectory, directory, make_plan, run_study, worker
 from polyroots.study.forks import Fork
@@ -256,13 +257,13 @@ def test_devices_and_threads_are_shared_out(tmp_path: Path, monkeypatch: pytest.
 def test_a_worker_stops_whose_parent_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker stops too if its parent ended before the worker set its check."""
     signals: queue.Queue[Any] = queue.Queue()
-    monkeypatch.setattr(worker, "_SECONDS_BETWEEN_LOOKS", 0.01)
-    monkeypatch.setattr(worker.os, "kill", lambda *sent: signals.put(sent))
-    worker.stop_without(-1)
+    monkeypatch.setattr(processes, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(processes.os, "kill", lambda *sent: signals.put(sent))
+    processes.stop_without(-1)
     assert signals.get(timeout=20) == (os.getpid(), signal.SIGTERM)
     parents = [17, 17, 17, 1]
-    monkeypatch.setattr(worker.os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
-    worker.stop_without(17)
+    monkeypatch.setattr(processes.os, "getppid", lambda: parents.pop(0) if len(parents) > 1 else parents[0])
+    processes.stop_without(17)
     assert signals.get(timeout=20) == (os.getpid(), signal.SIGTERM)
     assert parents == [1]
 

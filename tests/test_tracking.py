@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -96,19 +97,32 @@ def test_tracking_changes_nothing_of_the_training(tmp_path: Path, tracked: Path)
 
 @pytest.mark.slow
 def test_a_spectrum_that_fails_is_a_warning(tmp_path: Path) -> None:
-    """In separate processes: a diverged network has no spectrum, and later ones in the queue are computed."""
+    """A diverged network, in a process of its own, has no spectrum, and later ones in the queue are computed."""
     run_ = Run(tmp_path)
     config = pr.models.model_config("q2", image_size=8, channels=(4,))
     model: Any = pr.models.build(config)
     tracker = Tracker(run_)
     tracker.add(1, Checkpoint(config, {name: value * torch.nan for name, value in model.state_dict().items()}))
     tracker.add(2, Checkpoint(config, model.state_dict()))
-    tracker.wait()
+    tracker.advance()
+    with snapshots_without_processes():
+        tracker.wait()
     assert [path.name for path in run_.spectra.iterdir()] == ["epoch-000002.npz"]
     (problem,) = tracker.problems
     assert "levels.0.A.weight: 144 of 144 entries are NaN or infinite" in problem
     tracker.forget_after(1)
     assert list(run_.spectra.iterdir()) == []
+
+
+def test_the_process_ends_with_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parent is gone before it begins: it ends before torch is imported, and its network stays in the queue."""
+    config = pr.models.model_config("q2", image_size=8, channels=(4,))
+    tracker = Tracker(Run(tmp_path))
+    tracker.add(1, Checkpoint(config, pr.models.build(config).state_dict()))
+    monkeypatch.setattr("polyroots.training.runs.tracking.os.getpid", lambda: -1)
+    tracker.wait()
+    assert tracker.problems == [f"its process ended with status {-signal.SIGTERM}"]
+    assert [path.name for path in tracker.run.spectra.iterdir()] == ["epoch-000001.pt"]
 
 
 def test_a_warning_reaches_the_reporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,22 +6,18 @@ With the study alone, ``python -m polyroots.study.worker DIR``, it forks the pro
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-import time
 import traceback
 from contextlib import suppress
 from importlib import import_module
 
 from polyroots.errors import FileError, PolyrootsError
+from polyroots.processes import stop_without
 from polyroots.study.directory import StudyDirectory
 from polyroots.study.forks import serve
 from polyroots.study.progress import STOPPED
 from polyroots.text import count_of
 from polyroots.training import Beginning, Reporter, StoppedError, describe_data, open_data, resume, train
-
-_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class _LogReporter(Reporter):
@@ -66,17 +62,6 @@ def work(directory: StudyDirectory, name: str) -> None:
         resume(run.path, reporter=_LogReporter(), data_dir=config.data_dir, device=config.device)
     else:
         train(config, open_data(config.dataset, config.data_dir), run.path, reporter=_LogReporter())
-
-
-def stop_without(parent: int) -> None:
-    """Send SIGTERM to this process as soon as its parent has ended, at once if it has already."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def run_worker(directory: StudyDirectory, name: str) -> int:

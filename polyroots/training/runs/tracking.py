@@ -275,7 +275,12 @@ class Tracker:
         if not waiting:
             return
         self._path = waiting[0]
-        command = [sys.executable, "-c", f"import sys; from {__name__} import work; work(sys.argv[1])", str(self._path)]
+        # It ends with the training, also while it imports torch.
+        code = (
+            "import sys; from polyroots.processes import stop_without; stop_without(int(sys.argv[1])); "
+            f"from {__name__} import work; work(sys.argv[2])"
+        )
+        command = [sys.executable, "-c", code, str(os.getpid()), str(self._path)]
         try:
             self._process = subprocess.Popen(
                 command,
