@@ -182,11 +182,27 @@ def save_figure(figure: Figure, stem: str | Path, formats: Sequence[str] = ("png
         assert isinstance(text, Text)
         text.set_text("\n".join(_in_a_picture(line) for line in text.get_text().split("\n")))
     paths = []
-    for kind in formats:
-        path = Path(f"{stem}.{kind}")
-        with replacing(path) as temporary, style():
-            # Without a date, which would differ between equal figures.
-            metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
-            figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata)
-        paths.append(path)
+    with style(), _laid_out(figure):
+        for kind in formats:
+            path = Path(f"{stem}.{kind}")
+            with replacing(path) as temporary:
+                # Without a date, which would differ between equal figures.
+                metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
+                figure.savefig(temporary, format=kind, dpi=DPI, metadata=metadata)
+            paths.append(path)
     return paths
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Lay a figure out once, and not again for each file."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        yield
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
