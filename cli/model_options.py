@@ -238,13 +238,13 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         metavar="W|auto|none",
         shell_complete=one_of(("auto", "none")),
         help="Divide the roots by W: below 1 they move outwards, above 1 inwards; auto[:BOUND]: the largest W up to 1 "
-        "with which no level amplifies by more than the bound. [default: none]",
+        "with which no level amplifies by more than the bound. [default: none; train: auto]",
     ),
     "signs": click.option(
         "--signs",
         type=click.Choice(["paper", "placement"]),
         help="Signs of real roots: as the strategy chooses them, or positive where a linear block has a ReLU both "
-        "before and after its coefficient. [default: paper]",
+        "before and after its coefficient. [default: paper; train: placement]",
     ),
 }
 

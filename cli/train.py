@@ -73,7 +73,7 @@ def train(  # noqa: PLR0913 - click passes each option by its name
     A Poly-MgNet's coefficients are set from the spectra of its own convolutions before the first step. The run
     directory holds config.json, init.json, metrics.csv, last.pt, best.pt and result.json. Ctrl-C and SIGTERM save and
     stop; --resume goes on, also after a crash, with the same result bit by bit. By default photographs have q2 with
-    coefficients that are drawn, the best that was found; digits have q4.
+    roots moved inwards, --relax 4, the best Poly-MgNet that was found; digits have q4.
 
     \b
     Examples:

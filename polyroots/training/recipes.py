@@ -21,7 +21,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "fashion-mnist": _SIGNS | {"augment": "flip"},
 }
 
-#: Network and relaxation of its roots that trained best on CIFAR-10 of those that were compared, docs/results.md.
+#: Poly-MgNet and relaxation of its roots that trained best on CIFAR-10 of those compared, docs/results.md.
 BEST = {"model": "q2", "relax": "4"}
 
 #: Fields of `polyroots.training.TrainConfig` by recipe; they take precedence over the data set's.
