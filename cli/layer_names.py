@@ -12,6 +12,7 @@ from typing import IO, Any
 from zipfile import ZipFile
 
 from polyroots.errors import FileError
+from polyroots.files import checkpoint_in
 from polyroots.limits import LONGEST_NAME, LONGEST_PICKLE, is_archive, require_archive, require_pickles
 
 # Pickles in a file of the older format of torch.save: a number, a version, the system, and the content.
@@ -35,22 +36,12 @@ def layer_names(path: Path) -> list[str]:
         What can't be read has no names: the command itself says why.
     """
     try:
-        if path.is_dir():
-            path = _file_in(path)
+        path = checkpoint_in(path)
         shapes = _of_shards(path) if path.suffix == ".json" else _shapes(path)
         kernels = (name for name, shape in shapes.items() if len(shape) == 4)
         return list(dict.fromkeys(_PREFIXES.sub("", name).removesuffix(".weight") for name in kernels))
     except (OSError, FileError, *_DAMAGED):
         return []
-
-
-def _file_in(directory: Path) -> Path:
-    """Return the file that a directory stands for: of a run the last checkpoint, else the only one of safetensors."""
-    for pattern in ("last.pt", "*.safetensors.index.json", "*.safetensors"):
-        found = list(directory.glob(pattern))
-        if len(found) == 1:
-            return found[0]
-    return directory / "last.pt"
 
 
 def _of_shards(path: Path) -> dict[str, tuple[int, ...]]:

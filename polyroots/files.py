@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from polyroots.errors import FileError
 from polyroots.limits import require_archive, require_text_size
+from polyroots.text import listed
 
 if sys.platform != "win32":
     import fcntl
@@ -40,6 +41,30 @@ def require_readable(path: str | Path) -> None:
             pass
     except OSError as error:
         raise cannot_read(path, error) from error
+
+
+def checkpoint_in(path: str | Path) -> Path:
+    """Return the file that a path stands for: of a run's directory its ``last.pt``, of sharded safetensors the index.
+
+    Raises
+    ------
+    FileError
+        If a directory holds no such file, or several.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if (path / "last.pt").is_file():
+        return path / "last.pt"
+    for pattern in ("*.safetensors.index.json", "*.safetensors"):
+        found = sorted(path.glob(pattern))
+        if len(found) == 1:
+            return found[0]
+    there = sorted(
+        file.name for file in path.iterdir() if file.suffix in (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+    )
+    which = f"it holds {listed(there, 5)}" if there else "it holds no checkpoint"
+    raise FileError(f"{path} is a directory: expected a run with last.pt, or a checkpoint; {which}")
 
 
 @contextmanager

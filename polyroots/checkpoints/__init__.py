@@ -6,7 +6,7 @@ from polyroots.checkpoints.geometry import Geometry, Rules, require_rules
 from polyroots.checkpoints.layer_set import LayerSet
 from polyroots.checkpoints.matrices import holds_matrix, read_matrix
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
-from polyroots.checkpoints.reading import checkpoint_in
+from polyroots.files import checkpoint_in
 
 __all__ = [
     "IMAGE_SIZE",

@@ -17,12 +17,12 @@ from polyroots.checkpoints.layer_set import Layer, LayerSet, stored_layer
 from polyroots.checkpoints.naming import NO_WEIGHT_BY_NAME, Names, why_no_numbers
 from polyroots.checkpoints.own import checkpoint_of, is_own
 from polyroots.checkpoints.parametrised import Parametrised, parametrised
-from polyroots.checkpoints.reading import checkpoint_in, read_document
+from polyroots.checkpoints.reading import read_document
 from polyroots.checkpoints.safetensors import is_safetensors, read_safetensors, read_shards
 from polyroots.checkpoints.torchscript import is_torchscript, read_torchscript
 from polyroots.checkpoints.weights import Weight, Weights, tensors_of
 from polyroots.errors import FileError, InputError
-from polyroots.files import require_readable
+from polyroots.files import checkpoint_in, require_readable
 from polyroots.limits import require_archive
 from polyroots.models import TracedConvolution, convolutions, plain_name
 from polyroots.text import listed

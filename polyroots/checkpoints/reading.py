@@ -21,7 +21,7 @@ from torch import Tensor
 
 from polyroots.checkpoints.formats import other_format
 from polyroots.errors import FileError
-from polyroots.files import require_readable
+from polyroots.files import checkpoint_in, require_readable
 from polyroots.limits import (
     LONGEST_NAME,
     MOST_ENTRIES,
@@ -31,7 +31,6 @@ from polyroots.limits import (
     require_pickles,
     require_size,
 )
-from polyroots.text import listed
 
 
 def read_document(path: str | Path, *, lazily: bool = False) -> Any:
@@ -131,30 +130,6 @@ def _load(path: Path, *, mmap: bool) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     finally:
         logger.setLevel(level)
-
-
-def checkpoint_in(path: str | Path) -> Path:
-    """Return the file that a path stands for: of a run's directory its ``last.pt``, of sharded safetensors the index.
-
-    Raises
-    ------
-    FileError
-        If a directory holds no such file, or several.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        return path
-    if (path / "last.pt").is_file():
-        return path / "last.pt"
-    for pattern in ("*.safetensors.index.json", "*.safetensors"):
-        found = sorted(path.glob(pattern))
-        if len(found) == 1:
-            return found[0]
-    there = sorted(
-        file.name for file in path.iterdir() if file.suffix in (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
-    )
-    which = f"it holds {listed(there, 5)}" if there else "it holds no checkpoint"
-    raise FileError(f"{path} is a directory: expected a run with last.pt, or a checkpoint; {which}")
 
 
 def _without_factory(*_: Any) -> dict[Any, Any]:
