@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -97,7 +99,8 @@ def draw_surface(
         height = print_height((0.78 if is_small else 0.62) * across + 0.5 * mpl.rcParams["font.size"] / 72 + above)
         figure = fig or (Figure(figsize=(across, height)) if ax is None else ax.figure)
         name = f"$|q_{{{len(q.roots)}}}(\\lambda)|$"
-        axes: Any = _add_axes(figure) if ax is None else ax
+        # Any: matplotlib types three-dimensional axes as two-dimensional ones.
+        axes: Any = figure.add_axes((0, 0, 1, 1), projection="3d") if ax is None else ax
         _set_limits(axes, boundary, (floor, top))
         if ax is not None:
             across = axes.bbox.width / axes.get_figure(root=True).dpi
@@ -145,13 +148,6 @@ def _require_space(ax: Axes | None) -> None:
     """Raise InputError unless axes are three-dimensional."""
     if ax is not None and ax.name != "3d":
         raise InputError("a surface needs three-dimensional axes; make them with projection='3d', or leave ax out")
-
-
-# Any: matplotlib types three-dimensional axes as two-dimensional ones.
-def _add_axes(figure: Figure | SubFigure) -> Any:
-    """Add axes that fill a figure."""
-    axes: Any = figure.add_axes((0, 0, 1, 1), projection="3d", computed_zorder=False)
-    return axes
 
 
 def _set_ticks(axes: Any, top: float, name: str, across: float, *, is_small: bool) -> None:
@@ -205,7 +201,8 @@ def _set_limits(axes: Any, boundary: Complex128[np.ndarray, "M"], heights: tuple
     axes.set_zlim(floor, 1.02 * top)
 
 
-class _Surface(NamedTuple):
+@dataclass(frozen=True)
+class _Surface:
     """The surface with the eigenvalues on it, drawn in layers."""
 
     axes: Any
@@ -218,15 +215,12 @@ class _Surface(NamedTuple):
 
     def draw(self, above: float, shown: Bool[np.ndarray, "n"], order: int) -> None:
         """Draw the cells of the grid that have a corner above a height, and some of the eigenvalues."""
-        vertices = np.stack([self.grid.real, self.grid.imag, self.height], axis=-1)
-        corners = [vertices[:-1, :-1], vertices[:-1, 1:], vertices[1:, 1:], vertices[1:, :-1]]
-        cells = np.stack(corners, axis=2)
-        is_drawn = cells[..., 2].max(axis=-1) > above
+        is_drawn = self._cells[..., 2].max(axis=-1) > above
         # Arrays: for the same cells, plot_surface takes as long as the rest of the picture.
         self.axes.add_collection3d(
             Poly3DCollection(
-                cells[is_drawn],
-                facecolors=self._shaded()[:-1, :-1][is_drawn],
+                self._cells[is_drawn],
+                facecolors=self._shaded[:-1, :-1][is_drawn],
                 linewidths=0,
                 antialiased=False,
                 rasterized=True,
@@ -246,6 +240,13 @@ class _Surface(NamedTuple):
             zorder=order + 0.2,
         )
 
+    @cached_property
+    def _cells(self) -> Float64[np.ndarray, "rows columns 4 3"]:
+        """Return the corners of the cells of the grid."""
+        vertices = np.stack([self.grid.real, self.grid.imag, self.height], axis=-1)
+        return np.stack([vertices[:-1, :-1], vertices[:-1, 1:], vertices[1:, 1:], vertices[1:, :-1]], axis=2)
+
+    @cached_property
     def _shaded(self) -> Float64[np.ndarray, "rings rays 4"]:
         """Return the colours of |q|, lit from one side."""
         colours = self.colours.to_rgba(self.height)
