@@ -64,9 +64,9 @@ class NetworkRequest:
 
         if self.names_blocks or self.degree is not None:
             return self
-        default = default_network(dataset, recipe)
-        is_chosen = any(was_given(name) for name in ("alpha_init", "roots", "relax", "signs"))
-        return replace(self, model=default["model"], relax=self.relax if is_chosen else default.get("relax"))
+        has_coefficients = any(was_given(name) for name in ("alpha_init", "roots", "relax", "signs"))
+        default: dict[str, Any] = default_network(dataset, recipe, has_coefficients=has_coefficients)
+        return replace(self, **default)
 
     @property
     def names_blocks(self) -> bool:

@@ -59,12 +59,15 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-def default_network(dataset: str, recipe: str | None = None) -> dict[str, str]:
+def default_network(dataset: str, recipe: str | None = None, *, has_coefficients: bool = False) -> dict[str, str]:
     """Return the network that is trained on a data set where none is chosen, and the relaxation of its roots.
 
-    Photographs have `BEST`, but for the paper's recipe; the other data sets have q4.
+    Photographs have `BEST`, but for the paper's recipe; the other data sets have q4. Where the origin of the
+    coefficients is chosen, the network is all.
     """
-    return dict(BEST) if DEFAULTS.get(dataset) is _PHOTOS and recipe != "paper" else {"model": "q4"}
+    if DEFAULTS.get(dataset) is not _PHOTOS or recipe == "paper":
+        return {"model": "q4"}
+    return {"model": BEST["model"]} if has_coefficients else dict(BEST)
 
 
 def fields_of(dataset: str, recipe: str | None) -> dict[str, Any]:

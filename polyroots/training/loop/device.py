@@ -98,7 +98,7 @@ def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, 
             "several processes can't share the mps device; choose devices=1 or device='cpu'",
             fields=["devices", "device"],
         )
-    # It logs its precision and each process that joins, and sets its level when it is imported.
+    # Fabric logs its precision and each process that joins. Its import sets the level, so that this comes after it.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # Fabric recommends srun on a cluster's login node, also for a run on that node alone.
