@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import lru_cache
 from threading import RLock
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from polyroots.errors import InputError
 
@@ -73,8 +75,18 @@ def in_threads(
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Let BLAS use one thread: for many small problems more of them wait for each other most of the time."""
-    with _BLAS_LIMIT, threadpool_limits(1, user_api="blas"):
+    with _BLAS_LIMIT, _libraries(len(sys.modules)).limit(limits=1, user_api="blas"):
         yield
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """Return the loaded libraries that have threads.
+
+    Finding them takes milliseconds, as much as a small problem itself. It is done again when the number of modules has
+    changed, since an import may have loaded another BLAS.
+    """
+    return ThreadpoolController()
 
 
 def chunks(

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -9,10 +12,11 @@ import pytest
 import torch
 from dense import matched_error
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 import polyroots as pr
 from polyroots.spectra import eigenvalues_of
+from polyroots.threads import one_blas_thread
 
 
 def blas_threads() -> set[int]:
@@ -61,6 +65,20 @@ def test_lapack_runs_with_one_blas_thread(monkeypatch: pytest.MonkeyPatch, rng: 
     with threadpool_limits(2, "blas"):
         pr.eigenvalues(rng.standard_normal((8, 8, 3, 3)), 12)
     assert set(seen) == {1}
+
+
+def test_libraries_are_found_again_after_an_import_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = import_module("polyroots.threads")
+    found = []
+    monkeypatch.setattr(threads, "ThreadpoolController", lambda: found.append(1) or ThreadpoolController())
+    for module in ("tests_one", "tests_two"):
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+        with threadpool_limits(2, "blas"):
+            for _ in range(3):
+                with one_blas_thread():
+                    assert blas_threads() == {1}
+            assert blas_threads() == {2}
+    assert len(found) == 2
 
 
 def test_an_interrupt_ends_the_threads_soon(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
