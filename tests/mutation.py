@@ -2,8 +2,8 @@
 
 An operator, a comparison, a constant or a truth value of polyroots/spectra, polynomials or roots is changed, and the
 tests that run the changed line have to fail. The tests are collected once; each mutant is a forked process, in which
-the code of functions that are imported already is replaced. First, coverage finds which quick tests run which line, and
-how long each test takes; a mutant meets the fastest of its tests first. The mutants are drawn at random from all.
+the code of functions that are imported already is replaced. First, coverage finds which tests run which line, and how
+long each test takes; a mutant meets the fastest of its tests first. The mutants are drawn at random from all.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("spectra", "polynomials", "roots")
 # Tests of other subjects, most of which run some line of the mathematics without looking at its result.
-_SUBJECTS = """alphas batched_qr block_triangular blocks diagnosis extreme_scales extremes formulation grid_transfer
-ideal kronecker_sum krylov minimax nonnormal norm_bounds operator_facts operators optimisation picking polynomial
-range_roots relaxation resolution roots sample signs singular smoothers spectrum strategies toeplitz two_grid"""
+_SUBJECTS = """alphas batched_qr block_triangular blocks diagnosis effective extreme_scales extremes
+grid_transfer ideal kronecker_sum krylov layers layers_as_weights levels minimax nonnormal norm_bounds notebooks
+operator_facts operators optimisation parts_of_polynomials parts_of_spectra picking polynomial range_roots relaxation
+resolution roots sample shapes_of_arrays signs singular smoothers spectrum strategies symbol_search toeplitz two_grid"""
 # Seconds of a processor after which no more tests are started, and a mutant counts as one that no test has found.
-_ENOUGH = 5.0
+_ENOUGH = 20.0
 
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Add,
@@ -205,7 +206,7 @@ class Plugin:
         self.seconds: dict[str, float] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        items = {item.nodeid: item for item in session.items if not item.get_closest_marker("slow")}
+        items = {item.nodeid: item for item in session.items}
         if self.given.map.exists():
             known = json.loads(self.given.map.read_text())
             self.lines, self.seconds = known["lines"], known["seconds"]
@@ -298,8 +299,8 @@ def _outcome(session: pytest.Session, mutant: Mutant, items: Sequence[pytest.Ite
 def report(outcomes: dict[str, str], total: int) -> str:
     """Return the share of mutants that the tests kill, with Wilson's interval of 95 %, and the others by name."""
     counts = Counter(outcomes.values())
-    n, killed = len(outcomes), counts["killed"] + counts["endless"]
-    share, z = killed / max(1, n), 1.96
+    n, killed = max(1, len(outcomes)), counts["killed"] + counts["endless"]
+    share, z = killed / n, 1.96
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     rooms: defaultdict[str, list[bool]] = defaultdict(list)
@@ -307,7 +308,7 @@ def report(outcomes: dict[str, str], total: int) -> str:
         rooms[name.split("/")[1]].append(outcome in ("killed", "endless"))
     by_room = ", ".join(f"{room} {sum(found)} of {len(found)}" for room, found in sorted(rooms.items()))
     return (
-        f"{killed} of {n} mutants killed, drawn from {total:,}: {share:.1%} "
+        f"{killed} of {len(outcomes)} mutants killed, drawn from {total:,}: {share:.1%} "
         f"(95 %: {centre - half:.1%} to {centre + half:.1%}); {by_room}; {dict(counts)}\n"
     ) + "\n".join(f"{outcome}: {name}" for name, outcome in outcomes.items() if outcome in ("survived", "not run"))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -257,3 +258,81 @@ def test_a_zero_column_stays_zero() -> None:
     expected = np.array([3, 4 * np.e]) / np.hypot(3, 4 * np.e)
     found = toeplitz._unit(vectors, np.array([0.0, 1.0]))
     np.testing.assert_allclose(found, np.stack([expected, [0, 0]], axis=1), rtol=1e-15)
+
+
+def test_conditions_are_those_of_both_similar_matrices(rng: np.random.Generator) -> None:
+    """With A = D B D^-1, the conditions of B and of A are 1 / |y* x| with the eigenvectors of each."""
+    B, log_d = rng.standard_normal((7, 7)), rng.uniform(-3, 3, 7)
+    values, left, right = eig(B, left=True, right=True)
+    found = toeplitz._conditions(values, left, right, log_d, 0.0)
+    for matrix, conditions in zip((B, np.exp(log_d[:, None] - log_d) * B), found, strict=True):
+        own_values, own_left, own_right = eig(matrix, left=True, right=True)
+        own = 1 / np.abs((own_left.conj() * own_right).sum(axis=0))
+        nearest = np.abs(values[:, None] - own_values).argmin(axis=1)
+        np.testing.assert_allclose(conditions, own[nearest], rtol=1e-9)
+
+
+def test_the_condition_of_a_multiple_eigenvalue_is_the_norm_of_its_projector(rng: np.random.Generator) -> None:
+    """Also where left and right vectors of one space are orthogonal in pairs; alone each would be infinite."""
+    X, log_d = rng.standard_normal((5, 5)), rng.uniform(-1, 1, 5)
+    Y = np.linalg.inv(X).T
+    values = np.array([2.0, 2.0, 2.0 + 1e-9, -1.0, 4.0]) + 0j
+    left = Y[:, [1, 2, 0, 3, 4]] / np.linalg.norm(Y[:, [1, 2, 0, 3, 4]], axis=0)
+    right = X / np.linalg.norm(X, axis=0)
+    found = toeplitz._conditions(values, left, right, log_d, 1e-6)
+    for scaling, conditions in zip((0 * log_d, log_d), found, strict=True):
+        d = np.exp(scaling)[:, None]
+        for members in ([0, 1, 2], [3], [4]):
+            P = (d * X[:, members]) @ (Y[:, members] / d).T
+            np.testing.assert_allclose(conditions[members], np.linalg.norm(P, 2), rtol=1e-9)
+    # They aren't one eigenvalue if they have to be closer together.
+    assert (toeplitz._conditions(values, left, right, log_d, 1e-12)[0][:3] > 1e12).all()
+
+
+def test_balancing_is_a_similarity_after_which_no_other_is_smaller(rng: np.random.Generator) -> None:
+    """B = D^-1 A D. At the least Frobenius norm the squared taps have no moment along either axis."""
+    K = rng.standard_normal((2, 2, 3, 5)) * np.exp(np.linspace(-2, 2, 3))[:, None] * np.exp(np.linspace(1, -2, 5))
+    operator = Convolution.of(K, (4, 6), padding="zeros")
+    balanced, exponents = toeplitz.balance(operator)
+    d = np.exp(toeplitz._positions(operator, exponents))
+    A, B = (dense_operator(part.weight, (4, 6), padding="zeros") for part in (operator, balanced))
+    np.testing.assert_allclose(B, A * d / d[:, None], rtol=1e-9)
+    squares = (balanced.weight**2).sum(axis=(0, 1))
+    for axis, offsets in enumerate(operator.offsets):
+        assert abs(squares.sum(axis=1 - axis) @ offsets) < 1e-5 * squares.sum()
+    assert np.linalg.norm(B) < 0.9 * np.linalg.norm(A)
+    # The norm of taps on one side falls without end, up to the bound on the scaling; circular operators stay.
+    one_sided = Convolution.of(np.array([1.0, 0, 0, 0, 0]).reshape(1, 1, 1, 5), (1, 9), padding="zeros")
+    assert toeplitz.balance(one_sided)[1] == pytest.approx((0.0, 40.0))
+    assert toeplitz.balance(replace(operator, padding="circular"))[1] == (0.0, 0.0)
+
+
+def test_sums_of_lines_have_products_of_conditions_and_sums_of_errors() -> None:
+    """Taps [b, a, c] on both axes: eigenvectors are products, so that norms and inner products are."""
+    K = np.zeros((1, 1, 3, 3))
+    K[0, 0, :, 1], K[0, 0, 1] = [2.0, 0, 0.5], [0.3, 1.0, 0.7]
+    Lambda = pr.eigenvalues(K, (4, 5), padding="zeros")
+    column, row = (
+        np.diag(np.full(n - 1, b), -1) + np.diag(np.full(n - 1, c), 1) for n, b, c in ((4, 2, 0.5), (5, 0.3, 0.7))
+    )
+    lines = [eig(line, left=True, right=True) for line in (column, row)]
+    values = np.add.outer(*(line[0] for line in lines)).ravel() + 1
+    conditions = [1 / np.abs((left.conj() * right).sum(axis=0)) for _, left, right in lines]
+    expected = np.multiply.outer(*conditions).ravel()
+    assert matched_error(Lambda.values, values) < 1e-13
+    nearest = np.abs(Lambda.values[:, None] - values).argmin(axis=1)
+    np.testing.assert_allclose(Lambda.conditions, expected[nearest], rtol=1e-9)
+    # Each line's values are known to a rounding error of its radius.
+    radii = [np.abs(line[0] + shift).max() for line in lines for shift in (0, 0.5, 1)]
+    assert (
+        np.finfo(float).eps * (radii[0] + radii[3])
+        <= Lambda.errors.max()
+        <= np.finfo(float).eps * (radii[2] + radii[5])
+    )
+
+
+def test_clusters_are_of_at_least_two() -> None:
+    values = np.array([5.0, 1.0, 1.0 + 1e-9, 3.0, 5.0 + 1e-9j, 1.0 - 1e-9])
+    assert sorted(sorted(cluster.tolist()) for cluster in toeplitz._clusters(values, 1e-6)) == [[0, 4], [1, 2, 5]]
+    assert toeplitz._clusters(values, 0.0) == []
+    assert toeplitz._clusters(values, 1e-12) == []

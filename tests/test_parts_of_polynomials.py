@@ -1,0 +1,327 @@
+"""Parts of the packages polynomials and roots on their own, each against a formula, a loop or a dense matrix."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from dense import matched_error
+from numpy.typing import NDArray
+
+import polyroots as pr
+from polyroots.polynomials.blocks import ComplexPair, Factor, Linear, pair_conjugates
+from polyroots.polynomials.coefficients import close_conjugates
+from polyroots.polynomials.cone_program import least_maximum, least_mean
+from polyroots.polynomials.lower_bound import proven_norm_bound
+from polyroots.polynomials.minimax import _exchange, _leja_polynomial, is_closed
+from polyroots.polynomials.range_polygon import RangePolygon
+from polyroots.polynomials.symbol_norms import SymbolNorms, _largest_first
+from polyroots.polynomials.target import merge
+from polyroots.polynomials.two_grid import _modulo_null_space, _pseudo_inverse, _radii_and_norms
+from polyroots.roots.chebyshev_ellipse import Ellipse, _rim
+from polyroots.roots.fitting import RootRequest, completed, fit, natural
+from polyroots.roots.from_operator import high_frequency_part
+from polyroots.roots.relaxation import _weight_of
+
+
+def complex_normal(rng: np.random.Generator, *shape: int) -> NDArray[np.complex128]:
+    return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+
+
+def test_computed_roots_become_exactly_real_or_conjugate() -> None:
+    computed = np.array([3 + 1e-14j, 1 + 2j, -1 + 1j, 1 - 2j + 1e-15, -2 - 1e-14j, -1 - 1j])
+    found = close_conjugates(computed, 1e-12)
+    assert found.tolist() == [-2, 3, -1 + 1j, -1 - 1j, 1 + 2j, 1 - 2j]
+    # The tolerance is relative to the modulus.
+    assert close_conjugates(np.array([1e6 + 1e-7j]), 1e-12).tolist() == [1e6]
+    with pytest.raises(pr.ConvergenceError, match="not closed under conjugation"):
+        close_conjugates(np.array([1e-6 + 1e-7j]), 1e-12)
+    same = close_conjugates(np.array([2 + 1j, 2 + 3j, 2 - 3j, 2 - 1j]), 0.0)
+    assert same.tolist() == [2 + 1j, 2 - 1j, 2 + 3j, 2 - 3j]
+
+
+def test_each_root_finds_its_conjugate() -> None:
+    roots = np.array([1 + 1j, 5, 1 - 1j * (1 + 1e-13), 2 - 3j, -4 + 1e-13j, 2 + 3j, 1 + 1j, 1 - 1j])
+    expected = [Linear(5.0), Linear(-4.0), ComplexPair(1, 1), ComplexPair(2, 3), ComplexPair(1, 1)]
+    assert pair_conjugates(roots) == expected
+    for alone in ([1 + 1j], [1 - 1j], [1 + 1j, 1 - 1j, 1 - 1j], [1 + 1j, 1 - 1.001j]):
+        with pytest.raises(pr.InputError, match="closed under conjugation"):
+            pair_conjugates(np.array(alone))
+
+
+def test_points_merge_within_their_errors() -> None:
+    """Chains of points within the larger error of two are one; nearly real ones are real; weights are added."""
+    points = np.array([1, 1 + 1e-7j, 1 + 3e-7, 2, 2 + 1e-3j, -5 + 2j, -5 + 2j, 3 + 1e-8j])
+    errors = np.array([2e-7, 2e-7, 3e-7, 1e-4, 1e-4, 1e-9, 1e-9, 1e-7])
+    merged, largest, weights = merge(points, errors)
+    assert merged.tolist() == [-5 + 2j, 1, 2, 2 + 1e-3j, 3]
+    assert largest.tolist() == [1e-9, 3e-7, 1e-4, 1e-4, 1e-7]
+    np.testing.assert_allclose(weights, np.array([2, 3, 1, 1, 1]) / 8, rtol=1e-14)
+    shares = np.arange(1.0, 9) / 36
+    _, _, given = merge(points, errors, shares)
+    np.testing.assert_allclose(given, np.array([13, 6, 4, 5, 8]) / 36, rtol=1e-14)
+    for scale in (1e-300, 1e300):
+        scaled, _, _ = merge(scale * points, scale * errors)
+        assert scaled.tolist() == (scale * merged).tolist()
+
+
+def test_leja_points_are_the_roots_of_the_start() -> None:
+    points = np.array([1, 4, 2 + 1j, 3 + 2j, -1 + 0.5j, 2.5]) + 0j
+    for count in range(1, 8):
+        values = _leja_polynomial(points, count)
+        roots: list[complex] = []
+        while len(roots) < count:
+            distances = [np.prod([abs(z - root) for root in [0, *roots]]) for z in points]
+            z = complex(points[int(np.argmax(distances))])
+            pair = [z, z.conjugate()] if z.imag else [z]
+            roots += pair if len(roots) + len(pair) <= count else [abs(z)]
+        expected = [np.prod([1 - z / root for root in roots]) for z in points]
+        np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_gaps_are_closed_relative_to_the_distance_from_zero_and_one() -> None:
+    for value in (1e-3, 0.4, 1 - 1e-3):
+        gap = 1e-7 * min(value, 1 - value)
+        assert is_closed(value, value - 0.99 * gap)
+        assert not is_closed(value, value - 1.01 * gap)
+        assert is_closed(value, value - 0.29 * gap, 0.3)
+        assert not is_closed(value, value - 0.31 * gap, 0.3)
+    near = 1 - 1e-6
+    assert is_closed(near, near - 0.99e-10)
+    assert not is_closed(near, near - 1.02e-10)
+
+
+def test_the_exchange_finds_chebyshevs_minimum(rng: np.random.Generator) -> None:
+    """On [1, 3], |1 - c z - d z^2| is at least 1 / T_2(2) = 1/7; with an orthonormal basis, from any start."""
+    z = np.linspace(1, 3, 201) + 0j
+    Phi = np.linalg.qr(np.stack([z, z**2], axis=1))[0]
+    for start in (np.ones(201) + 0j, 1 + Phi @ rng.standard_normal(2)):
+        found = _exchange(start, Phi, 2)
+        assert found.value == pytest.approx(1 / 7, rel=1e-6)
+        assert np.abs(start - Phi @ found.change).max() == pytest.approx(found.value, rel=1e-12)
+        # The weights are on the extrema 1, 2 and 3, those of the ends half of that between them where both q agree.
+        used = z[found.weights > 1e-3].real
+        assert used.tolist() == pytest.approx([1, 2, 3], abs=0.011)
+        assert found.weights.sum() == pytest.approx(1, rel=1e-9)
+
+
+def test_least_maxima_and_means_of_norms(rng: np.random.Generator) -> None:
+    """The centre of the smallest circle around a right triangle is the middle of its hypotenuse."""
+    corners = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 2.0], [1.0, 1.0]])
+    Phi = np.broadcast_to(np.eye(2), (4, 2, 2))
+    centre, multipliers = least_maximum(corners, Phi)
+    np.testing.assert_allclose(centre, [2, 1], atol=1e-6)
+    np.testing.assert_allclose(multipliers, [0, 0.5, 0.5, 0], atol=1e-5)
+    weights = np.array([0.1, 0.2, 0.3, 0.4])
+    mean = weights @ corners
+    assert least_mean(corners, Phi, weights) == pytest.approx(
+        math.sqrt(weights @ ((corners - mean) ** 2).sum(axis=1)), rel=1e-12
+    )
+    assert least_mean(corners, Phi, multipliers) == pytest.approx(math.sqrt(5), rel=1e-6)
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("prior", [(), (1.5, -0.7)])
+def test_the_norm_of_a_proof_is_that_of_the_gram_matrix(
+    prior: tuple[float, ...], is_complex: bool, rng: np.random.Generator
+) -> None:
+    """min over real c of sum |(1 - sum_i c_i A^i) v|^2 over the sum of |v|^2, by least squares."""
+    parts, columns, total = [], [], 0.0
+    for size, vectors in ((4, 2), (3, 3)):
+        block = complex_normal(rng, size, size) if is_complex else rng.standard_normal((size, size))
+        v = complex_normal(rng, size, vectors) if is_complex else rng.standard_normal((size, vectors))
+        parts.append((block, v))
+        total += float((np.abs(v) ** 2).sum())
+        for root in prior:
+            v = v - block @ v / root
+        powers = [v]
+        for _ in range(3):
+            powers.append(block @ powers[-1])
+        columns.append(np.stack([power.ravel() for power in powers], axis=1))
+    K = np.concatenate(columns)
+    K = np.concatenate([K.real, K.imag])
+    residual = K[:, 0] - K[:, 1:] @ np.linalg.lstsq(K[:, 1:], K[:, 0], rcond=None)[0]
+    expected = np.linalg.norm(residual) / math.sqrt(total)
+    found = proven_norm_bound(parts, 3, prior)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+ANGLES = 2 * np.pi * np.arange(64) / 64
+
+
+def disc(centre: float, radius: float) -> RangePolygon:
+    return RangePolygon(centre * np.cos(ANGLES) + radius)
+
+
+def test_polygons_around_discs() -> None:
+    """The support of a disc of radius r around c is c cos(phi) + r; 64 lines touch it."""
+    for centre, radius in ((3.0, 1.0), (-2.0, 0.5), (0.3, 1.0)):
+        polygon = disc(centre, radius)
+        np.testing.assert_allclose(np.abs(polygon.corners - centre), radius / np.cos(np.pi / 64), rtol=1e-12)
+        np.testing.assert_allclose(
+            np.angle(polygon.corners - centre) % (2 * np.pi), 2 * np.pi * (np.arange(64) + 0.5) / 64, rtol=1e-12
+        )
+        assert polygon.holds_zero is (abs(centre) <= radius)
+        for roots in (1, 3):
+            points = polygon.points(roots)
+            # 33 edges from the first below the real axis on, each with its second corner.
+            assert len(points) == 33 * (64 * roots + 1)
+            distances = np.abs(points - centre)
+            assert distances.min() >= radius * (1 - 1e-12)
+            assert distances.max() <= radius / np.cos(np.pi / 64) * (1 + 1e-12)
+            assert points.imag.max() >= radius * (1 - 1e-12)
+            for sign in (1, -1):
+                assert (sign * (points.real - centre)).max() >= radius * (1 - 1e-12)
+            # Powers of a root at the centre: the corners have the largest values.
+            exact = (2 * radius / np.cos(np.pi / 64)) ** roots
+            bound = polygon.bound(np.poly1d([1, -2 * centre]) ** roots, roots, 2.0)
+            assert exact <= bound <= exact * 1.0004
+    assert disc(0.0, 0.0).holds_zero
+    assert polygon.bound(lambda z: z * np.nan, 1, 1.0) == math.inf
+
+
+def test_between_the_points_of_an_edge_polynomials_are_hardly_larger() -> None:
+    """Chebyshev's polynomial of 5 roots on the long edge of a slit has its largest value 1 at both ends."""
+    polygon = RangePolygon(np.abs(np.cos(ANGLES)) + 1e-9)
+    points = polygon.points(5)
+    between = np.sort(points[np.abs(points.imag) < 1e-6].real)
+    # The distance of the nodes in cos(t) is pi / 320.
+    assert np.diff(np.arccos(np.clip(between, -1, 1))).min() >= -np.pi / 320 * 1.01
+    assert np.abs(np.diff(np.arccos(np.clip(between, -1, 1)))).max() <= np.pi / 320 * 1.01
+
+
+def test_ellipses_grow_by_the_sum_of_their_axes() -> None:
+    t = np.linspace(0, 2 * np.pi, 7)
+    for a, b in ((3.0, 1.0), (1.0, 2.5), (2.0, 2.0)):
+        ellipse = Ellipse(4.0, a**2 - b**2)
+        on_it = 4 + a * np.cos(t) + 1j * b * np.sin(t)
+        np.testing.assert_allclose(ellipse.growth(on_it), 2 * (a + b), rtol=1e-7)
+        # (a + b) over the same sum for the confocal ellipse through 0.
+        far = 4 + math.sqrt(16 - (a**2 - b**2))
+        assert ellipse.factor(on_it) == pytest.approx((a + b) / far, rel=1e-7)
+        for count in (1, 2, 5):
+            exact = 4 + np.emath.sqrt(a**2 - b**2) * np.cos((np.arange(count) + 0.5) * np.pi / count)
+            np.testing.assert_allclose(
+                np.sort_complex(ellipse.roots(count)), np.sort_complex(exact.astype(complex)), atol=1e-12
+            )
+
+
+def test_the_rim_are_the_corners_of_the_hull() -> None:
+    square = np.array([1, 3, 1 + 1j, 3 + 1j, 2 + 0.5j, 2 + 1j])
+    assert sorted(_rim(square).tolist(), key=lambda z: (z.imag, z.real)) == [1 + 1j, 3 + 1j]
+    triangle = np.array([1, 3, 2 + 1j, 2 + 0.5j, 2])
+    assert sorted(_rim(triangle).tolist(), key=lambda z: z.real) == [1, 2 + 1j, 3]
+    assert _rim(np.array([1, 2, 3 + 0j])).tolist() == [1, 2, 3]
+
+
+def test_roots_have_their_natural_blocks() -> None:
+    for reals, blocks in (([1], "L"), ([1, 2], "LL"), ([1, 2, 3], "LR"), ([1, 2, 3, 4], "LLR"), ([], "")):
+        chosen = natural([*map(complex, reals), 5 + 1j, 5 - 1j])
+        assert "".join(chosen.blocks) == blocks + "C"
+        assert chosen.roots == [*reals, 5 + 1j, 5 - 1j]
+
+
+def test_blocks_choose_by_the_strictness_of_their_demands() -> None:
+    roots = [3 + 0j, -2 + 0j, 2 + 0j, -1 + 0j, 1 + 1j, 1 - 1j]
+    assert fit(roots, ("L", "S", "L", "C")).roots == [3, 2, -2, -1, 1 + 1j, 1 - 1j]
+    assert fit(roots, ("L", "S", "L", "C"), (False, False, True, False)).roots == [-1, 2, -2, 3, 1 + 1j, 1 - 1j]
+    assert fit(roots, ("R", "C", "R")).roots == [3, -2, 1 + 1j, 1 - 1j, 2, -1]
+    assert fit([2 + 0j, -2 - 1e-8 + 0j], ("S",)).roots == pytest.approx([2 + 0.5e-8, -2 - 0.5e-8], rel=1e-15)
+    for given, blocks in ((roots, ("L", "C")), ([2 + 0j, -2.1 + 0j], ("S",)), ([1 + 0j], ("R",)), ([1 + 1j], ("L",))):
+        with pytest.raises(pr.InputError, match="can't hold the chosen roots"):
+            fit(given, blocks)
+
+
+def test_signs_are_asked_for_where_blocks_need_them() -> None:
+    request = RootRequest(4, ("L", "C", "L"), (True, False, True))
+    assert request.has_signs([1, 1 + 1j, 1 - 1j, 2])
+    assert not request.has_signs([1, 1 + 1j, 1 - 1j, -2])
+    assert not request.has_signs([-1, 1 + 1j, 1 - 1j, 2])
+    assert not request.has_signs([0, 1 + 1j, 1 - 1j, 2])
+    assert RootRequest(4, ("L", "C", "L"), (False, False, False)).has_signs([-1, 1 + 1j, 1 - 1j, -2])
+    assert RootRequest(4).has_signs([-1])
+
+
+def test_missing_conjugates_are_added_once() -> None:
+    assert completed([1 + 2j, 3]) == [1 + 2j, 1 - 2j, 3]
+    assert completed([1 - 2j, 1 + 2j, 1 + 2j]) == [1 + 2j, 1 - 2j, 1 + 2j, 1 - 2j]
+    assert completed([1 + 1e-13j]) == [1]
+    assert completed([1 + 2j, 1 - 2.1j]) == [1 + 2j, 1 - 2j, 1 + 2.1j, 1 - 2.1j]
+
+
+def test_a_weight_is_the_first_from_one_downwards_that_meets_the_bound() -> None:
+    for threshold in (0.96, 0.5, 0.011):
+        w = _weight_of(float(2 / threshold).__mul__, 2.0)
+        assert threshold * (1 - 1e-4) <= w <= threshold
+    # Between 0.7 and 0.8 the bound is met, and below 0.3: the larger ones are taken.
+    w = _weight_of(lambda w: 1.0 if w < 0.3 or 0.7 < w < 0.8 else 9.0, 2.0)
+    assert 0.8 * (1 - 1e-4) <= w <= 0.8
+    w = _weight_of(lambda w: math.nan if w > 0.25 else 0.0, 2.0)
+    assert 0.25 * (1 - 1e-4) <= w <= 0.25
+
+
+def test_high_frequencies_are_those_of_the_discrete_fourier_transform(rng: np.random.Generator) -> None:
+    operator = pr.Convolution.of(rng.standard_normal((2, 2, 3, 3)), (6, 5))
+    b = rng.standard_normal(60)
+    found = high_frequency_part(b, operator).reshape(2, 6, 5)
+    fy, fx = (np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n) for n in (6, 5))
+    before, after = (np.einsum("kp,lq,cpq->ckl", fy, fx, x.reshape(2, 6, 5)) for x in (b, found))
+    low = np.array([[min(k, 6 - k) * 4 < 6 and min(n, 5 - n) * 4 < 5 for n in range(5)] for k in range(6)])
+    assert low.sum() == 9
+    np.testing.assert_allclose(after[:, low], 0, atol=1e-12)
+    np.testing.assert_allclose(after[:, ~low], before[:, ~low], atol=1e-12)
+
+
+def test_inverses_and_radii_of_stacks(rng: np.random.Generator) -> None:
+    stack = complex_normal(rng, 3, 4, 4)
+    stack[1, 3] = stack[1, 0]
+    inverse, singular = _pseudo_inverse(stack, 1e-10)
+    np.testing.assert_allclose(inverse, np.linalg.pinv(stack, rcond=1e-11), atol=1e-10)
+    assert singular.tolist() == [0, 1, 0]
+    zero, singular = _pseudo_inverse(np.zeros((1, 2, 2), dtype=complex), 0.0)
+    assert (np.abs(zero).max(), singular.tolist()) == (0, [2])
+    radii, norms = _radii_and_norms(stack)
+    np.testing.assert_allclose(radii, np.abs(np.linalg.eigvals(stack)).max(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(norms, np.linalg.norm(stack, 2, axis=(1, 2)), rtol=1e-12)
+    stack[2, 0, 1] = np.inf
+    radii, norms = _radii_and_norms(stack)
+    assert [np.isfinite(numbers).tolist() for numbers in (radii, norms)] == [[True, True, False]] * 2
+
+
+def test_modulo_a_null_space_the_other_eigenvalues_stay(rng: np.random.Generator) -> None:
+    """A null vector v of one of four blocks with T v = v: the eigenvalue 1 goes, the others stay."""
+    A = complex_normal(rng, 4, 2, 2)
+    A[2] = np.outer(A[2, :, 0], [1.0, 2.0])
+    v = np.zeros(8, dtype=complex)
+    v[4:6] = np.array([2.0, -1.0]) / math.sqrt(5)
+    M = complex_normal(rng, 8, 8)
+    T = M - np.outer(M @ v - v, v)
+    np.testing.assert_allclose(T @ v, v, atol=1e-12)
+    reduced = _modulo_null_space(T, A, 1e-10)
+    assert reduced.shape == (7, 7)
+    every, others = np.linalg.eigvals(T), np.linalg.eigvals(reduced)
+    rest = np.delete(every, np.abs(every - 1).argmin())
+    assert matched_error(others, rest) < 1e-9
+    assert _modulo_null_space(M, complex_normal(rng, 4, 2, 2), 1e-10).shape == (8, 8)
+
+
+def test_the_power_method_ranks_frequencies(rng: np.random.Generator) -> None:
+    """Estimates are below the norms and reach them; the frequency of the largest norm is the first one."""
+    norms = SymbolNorms(pr.Convolution.of(rng.standard_normal((3, 3, 3, 3)), (6, 7)))
+    factors: list[Factor] = [Linear(2.0), ComplexPair(1.0, 2.0)]
+    every = np.arange(len(norms.blocks.ky))
+    A, one = norms.blocks.stack(every), np.eye(3)
+    first = one - A / 2
+    both = first @ (one - (2 * A - A @ A) / 5)
+    for counts, matrices in (([1], [first]), ([2], [both]), ([1, 2], [first, both])):
+        exact = np.max([np.linalg.norm(matrix, 2, axis=(1, 2)) for matrix in matrices], axis=0)
+        few, many = (norms._estimates(factors, counts, every, steps) for steps in (1, 60))
+        assert (few <= exact * (1 + 1e-12)).all()
+        assert (few <= many * (1 + 1e-12)).all()
+        np.testing.assert_allclose(many, exact, rtol=2e-2)
+        fresh = SymbolNorms(norms.blocks.operator)
+        best = fresh.most_amplified(factors, counts)
+        assert best.tolist() == np.argsort(-exact)[: len(best)].tolist()
+        assert len(best) == 2
+    assert _largest_first(np.array([1.0, np.nan, 3.0, 3.0, np.inf, 2.0])).tolist() == [1, 4, 2, 3, 5, 0]
