@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -146,15 +146,7 @@ def heighten(figure: Figure, column: Sequence[Axes], height: float) -> None:
     height : float
         In inches.
     """
-    if has_own_height():
-        return
-    for _ in range(_TIMES):
-        lacking = 0.5
-        if _has_layout(figure):
-            lacking = sum(max(0.0, height - axes.bbox.height / figure.dpi) for axes in column)
-        if lacking <= _ACCURACY:
-            return
-        figure.set_figheight(figure.get_figheight() + lacking)
+    _fit_height(figure, lambda: sum(max(0.0, height - axes.bbox.height / figure.dpi) for axes in column))
 
 
 def fit_aspect(figure: Figure, rows: Sequence[Sequence[Axes]]) -> None:
@@ -167,15 +159,24 @@ def fit_aspect(figure: Figure, rows: Sequence[Sequence[Axes]]) -> None:
     rows : sequences of Axes
         Those beside each other; the rows are above each other.
     """
+    # Axes that keep their scales equal leave room unused, which the next layout would take for that of their labels.
+    aspects = [(axes, axes.get_aspect()) for row in rows for axes in row]
+    for axes, _ in aspects:
+        axes.set_aspect("auto")
+    _fit_height(figure, lambda: sum(max(_missing(axes, figure.dpi) for axes in row) for row in rows))
+    for axes, aspect in aspects:
+        axes.set_aspect(aspect)
+
+
+def _fit_height(figure: Figure, lacking: Callable[[], float]) -> None:
+    """Change the height of a picture by what it lacks, unless a height was asked for."""
     if has_own_height():
         return
     for _ in range(_TIMES):
-        lacking = 0.5
-        if _has_layout(figure):
-            lacking = sum(max(_missing(axes, figure.dpi) for axes in row) for row in rows)
-        if abs(lacking) <= _ACCURACY:
+        missing = lacking() if _has_layout(figure) else 0.5
+        if abs(missing) <= _ACCURACY:
             return
-        figure.set_figheight(figure.get_figheight() + lacking)
+        figure.set_figheight(figure.get_figheight() + missing)
 
 
 def _missing(axes: Axes, dpi: float) -> float:
