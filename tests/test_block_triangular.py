@@ -110,11 +110,11 @@ def test_taps_of_a_closed_half_plane_have_the_traces_of_the_dense_operator(
 @given(
     mask=st.lists(st.booleans(), min_size=9, max_size=9),
     size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    dilation=st.integers(1, 2),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_any_taps_have_the_traces_of_the_dense_operator(
-    mask: list[bool], size: tuple[int, int], dilation: int, seed: int
+    mask: list[bool], size: tuple[int, int], dilation: tuple[int, int], seed: int
 ) -> None:
     K = np.random.default_rng(seed).standard_normal((2, 2, 3, 3)) * np.array(mask).reshape(3, 3)
     values = pr.eigenvalues(K, size, padding="zeros", dilation=dilation).values

@@ -42,6 +42,7 @@ def test_the_laplacian_has_its_formula_beyond_the_limit_of_dense_solvers() -> No
         ([1, 0, 0.5], [0.3, 2, 0.6], (7, 9), 2),
         ([0.5, 1, 0, 0.2, 0.1], [0.3, 2, -0.7], (6, 5), 1),
         ([1, 0, 0.5], [0.3, 2, 0.7], (2, 2), (3, 1)),
+        ([1, 0, 0.5], [0.3, 2, 0.7], (7, 4), (2, 1)),
     ],
 )
 def test_sums_are_those_of_the_dense_operator(

@@ -73,6 +73,7 @@ def test_an_invariant_space_ends_the_method() -> None:
     A = np.diag([1.0, 2, 2, 5])
     krylov = arnoldi(lambda x: A @ x, np.ones(4), 4)
     assert krylov.H.shape == (4, 3)
+    assert krylov.V.shape == (4, 4)
     assert krylov.is_invariant
     np.testing.assert_allclose(krylov.roots(krylov.residual(krylov.least())), [1, 2, 5], rtol=1e-12)
 

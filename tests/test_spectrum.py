@@ -58,11 +58,11 @@ def test_groups_are_block_diagonal(groups: int, rng: np.random.Generator) -> Non
     c_in=st.integers(1, 4),
     kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     size=st.tuples(st.integers(1, 7), st.integers(1, 7)),
-    dilation=st.integers(1, 3),
+    dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_symbol_multiplies_the_modes_as_torch_convolves(
-    c_out: int, c_in: int, kernel: tuple[int, int], size: tuple[int, int], dilation: int, seed: int
+    c_out: int, c_in: int, kernel: tuple[int, int], size: tuple[int, int], dilation: tuple[int, int], seed: int
 ) -> None:
     """torch's convolution of a wrapped Fourier mode is the symbol times the mode."""
     generator = np.random.default_rng(seed)
@@ -75,8 +75,8 @@ def test_symbol_multiplies_the_modes_as_torch_convolves(
 
     # padding="same" puts floor(total / 2) before and the rest behind; np.pad may wrap several times.
     pads = [(0, 0)]
-    for k in kernel:
-        total = dilation * (k - 1)
+    for k, step in zip(kernel, dilation, strict=True):
+        total = step * (k - 1)
         pads.append((total // 2, total - total // 2))
     padded = torch.from_numpy(np.pad(u, pads, mode="wrap"))
     weight = torch.from_numpy(K)
@@ -90,7 +90,7 @@ def test_symbol_multiplies_the_modes_as_torch_convolves(
     c=st.integers(1, 4),
     kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     size=st.tuples(st.integers(1, 6), st.integers(1, 6)),
-    dilation=st.integers(1, 2),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_invariants(

@@ -22,7 +22,7 @@ from polyroots.spectra.symbol_search import ENDS
     groups=st.integers(1, 2),
     kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
     size=st.tuples(st.integers(1, 6), st.integers(1, 6)),
-    dilation=st.integers(1, 2),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_zero_padded_eigenvalues_are_those_of_the_dense_operator(

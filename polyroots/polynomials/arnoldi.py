@@ -56,10 +56,10 @@ class KrylovBasis:
         return bool(self.H[-1, -1] == 0)
 
     def roots_to_reach(self, value: float) -> int:
-        """Return how many roots bring the norm of the residual below `value` times that of b."""
+        """Return how many roots bring the norm of the residual below `value` times that of b; n if fewer don't."""
         right = np.zeros(len(self.H))
         right[0] = self.beta
-        for count in range(1, self.H.shape[1] + 1):
+        for count in range(1, self.H.shape[1]):
             H = self.H[: count + 1, :count]
             y = np.linalg.lstsq(H, right[: count + 1], rcond=None)[0]
             if np.linalg.norm(right[: count + 1] - H @ y) <= value * self.beta:

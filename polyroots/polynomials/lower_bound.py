@@ -104,7 +104,7 @@ def proven_norm_bound(
     >>> print(round(proven_norm_bound([(A, v)], 1), 12))
     0.8
     """
-    if not parts or not all(np.isfinite(vectors).all() for _, vectors in parts):
+    if not all(np.isfinite(vectors).all() for _, vectors in parts):
         return 0.0
     return _in_rising_precision(count, lambda: _least_norm(parts, count, prior))
 
