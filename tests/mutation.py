@@ -38,8 +38,6 @@ _SUBJECTS = """alphas batched_qr block_triangular blocks diagnosis effective ext
 grid_transfer ideal kronecker_sum krylov layers layers_as_weights levels minimax nonnormal norm_bounds notebooks
 operator_facts operators optimisation parts_of_polynomials parts_of_spectra picking polynomial range_roots relaxation
 resolution roots sample shapes_of_arrays signs singular smoothers spectrum strategies symbol_search toeplitz two_grid"""
-# Seconds of a processor after which no more tests are started, and a mutant counts as one that no test has found.
-_ENOUGH = 20.0
 
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Add,
@@ -256,7 +254,7 @@ class Plugin:
                 # A long statement's lines are those of its beginning.
                 names = known.get(str(max((int(line) for line in known if int(line) <= mutant.line), default=0)), [])
             chosen = sorted((name for name in names if name in items), key=self.seconds.__getitem__)
-            outcomes[mutant.name] = _outcome(session, mutant, [items[name] for name in chosen])
+            outcomes[mutant.name] = _outcome(session, mutant, [items[name] for name in chosen], given.seconds)
             given.out.write_text(json.dumps(outcomes, indent=1))
         print(report(outcomes, len(everything)))
 
@@ -268,8 +266,11 @@ def _is_of_module(mutant: Mutant) -> bool:
     return not any(node.body[0].lineno <= mutant.line <= node.end_lineno for node in bodies)
 
 
-def _outcome(session: pytest.Session, mutant: Mutant, items: Sequence[pytest.Item]) -> str:
-    """Return what the tests say of a mutant: killed, survived, endless or not run."""
+def _outcome(session: pytest.Session, mutant: Mutant, items: Sequence[pytest.Item], seconds: float) -> str:
+    """Return what the tests say of a mutant: killed, survived, endless or not run.
+
+    After some seconds of a processor no more tests are started, and it counts as one that no test has found.
+    """
     if not items:
         return "not run"
     sys.stdout.flush()
@@ -289,7 +290,7 @@ def _outcome(session: pytest.Session, mutant: Mutant, items: Sequence[pytest.Ite
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.testsfailed:
                 os._exit(1)
-            if time.process_time() - began > _ENOUGH:
+            if time.process_time() - began > seconds:
                 break
         os._exit(0)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -319,6 +320,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="after these no mutant is begun")
+    parser.add_argument("--seconds", type=float, default=20, help="of a processor that a mutant's tests may take")
     parser.add_argument("--again", action="store_true", help="run the tests on mutants in --out that survived")
     parser.add_argument("--files", nargs="*", default=[], help="modules to change, without .py; by default all")
     parser.add_argument("--subjects", default=_SUBJECTS, help="names of tests, without test_ and .py")

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from importlib import import_module
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
 import pytest
 from dense import dense_operator
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator
 
 import polyroots as pr
 from polyroots.spectra.convolution import Convolution, conjugate_grid, principal
 from polyroots.spectra.grid_transfer import Harmonics
-from polyroots.spectra.nonnormality import SymbolBlocks, support_of_blocks
+from polyroots.spectra.lanczos import DENSE_IS_FASTER
+from polyroots.spectra.nonnormality import SymbolBlocks, _tops, support_of_blocks
 from polyroots.spectra.operator_blocks import OperatorBlocks, restriction_to_range
-from polyroots.spectra.operator_spectrum import _ritz_values
+from polyroots.spectra.operator_spectrum import OperatorSpectrum, _ritz_values
+from polyroots.spectra.precision import single_precision_error
 from polyroots.spectra.quantiles import Blocks
 from polyroots.spectra.resolution import _has_neighbour
 from polyroots.spectra.singular_values import largest_singular_values
+from polyroots.spectra.zero_padding import arnoldi_eigenvalues
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(4, 6), (5, 3), (1, 2), (1, 1)])
@@ -251,3 +255,122 @@ def test_the_share_of_a_sample_has_serflings_error() -> None:
     for confidence in (0.5, 0.95):
         error = math.sqrt((1 - 6 / N) * math.log(2 / (1 - confidence)) / 14) * 2 * N / 48
         assert sample.share_error(confidence) == pytest.approx(error, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e9])
+def test_single_precision_is_compared_at_frequencies_spread_over_the_grid(
+    scale: float, rng: np.random.Generator
+) -> None:
+    """The largest distance in each frequency and group from the eigenvalues of the dense symbol, over the radius."""
+    K, size = scale * rng.standard_normal((4, 2, 3, 3)), (5, 4)
+    single = pr.eigenvalues(K, size, groups=2, dtype=np.complex64)
+    operator = Convolution.of(K, size, groups=2)
+    exact = np.linalg.eigvals(operator.symbol_at(*np.divmod(np.arange(20), 4)))
+    ours = single.values.reshape(20, 2, 2)
+    distances = np.array(
+        [
+            max(min(np.abs(ours[k, g] - exact[k, g, order]).max() for order in ([0, 1], [1, 0])) for g in (0, 1))
+            for k in range(20)
+        ]
+    )
+    for count, chosen in ((1, [0]), (2, [0, 19]), (5, [0, 4, 9, 14, 19]), (20, range(20)), (99, range(20))):
+        expected = distances[list(chosen)].max() / np.abs(exact).max()
+        assert single_precision_error(single, count) == pytest.approx(expected, rel=1e-3)
+    assert single_precision_error(pr.eigenvalues(0 * K, size, groups=2, dtype=np.complex64)) == 0
+
+
+def test_ends_of_the_zero_operator_are_zero_and_known() -> None:
+    zero = Convolution.of(np.zeros((2, 2, 3, 3)), (3, 4), padding="zeros")
+    for k, count in ((3, 3), (50, 24)):
+        pairs, sigma = arnoldi_eigenvalues(zero, k, "LM"), largest_singular_values(zero, k)
+        for found in (pairs.values, pairs.errors, pairs.residuals, sigma.values, sigma.residuals):
+            assert found.tolist() == [0] * count
+        assert pairs.conditions.tolist() == [1] * count
+        assert pairs.converged.tolist() == sigma.converged.tolist() == [True] * count
+        assert sigma.stable_rank == 0
+
+
+def test_what_arpack_does_not_find_is_empty(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    def never(*args: Any, **options: Any) -> None:
+        raise ArpackNoConvergence("no", np.empty(0), np.empty((0, 0)))
+
+    monkeypatch.setattr("polyroots.spectra.zero_padding.eigs", never)
+    monkeypatch.setattr(import_module("polyroots.spectra.singular_values"), "eigsh", never)
+    operator = Convolution.of(rng.standard_normal((2, 2, 3, 3)), (5, 6), padding="zeros")
+    pairs, sigma = arnoldi_eigenvalues(operator, 3, "LM"), largest_singular_values(operator, 3)
+    for found in (pairs.values, pairs.conditions, pairs.errors, pairs.residuals, pairs.converged):
+        assert found.shape == (0,)
+    assert sigma.values.shape == sigma.residuals.shape == sigma.converged.shape == (0,)
+    assert math.isnan(sigma.stable_rank)
+
+
+def test_sampled_values_are_eigenvalues_at_their_frequencies(rng: np.random.Generator) -> None:
+    """Also where the symbol repeats over the image: with dilations its period is 5 x 3."""
+    operator = Convolution.of(rng.standard_normal((2, 2, 3, 3)), (10, 9), dilation=(2, 3))
+    for count in (3, 50):
+        sample = pr.sample_eigenvalues(operator.weight, operator.size, count, dilation=(2, 3))
+        assert sample.grid == (5, 3)
+        steps = sample.frequencies * np.array(operator.size) / (2 * np.pi)
+        np.testing.assert_allclose(steps, steps.round(), atol=1e-12)
+        assert (np.abs(steps).max(axis=0) < [2.5, 1.5]).all()
+        for theta, value in zip(sample.frequencies, sample.values, strict=True):
+            block = operator.symbol_at_angles(theta[None])[0, 0]
+            assert np.abs(np.linalg.eigvals(block) - value).min() < 1e-12
+        again = pr.SpectrumSample.from_arrays(sample.to_arrays())
+        assert (again.convolution.size, again.convolution.dilation, again.convolution.groups) == ((10, 9), (2, 3), 1)
+        np.testing.assert_array_equal(again.values, sample.values)
+        np.testing.assert_array_equal(again.frequencies, sample.frequencies)
+
+
+def test_eigenvalues_by_group_are_those_of_each(rng: np.random.Generator) -> None:
+    K = rng.standard_normal((6, 2, 3, 3))
+    Lambda = pr.eigenvalues(K, (3, 4), groups=3)
+    assert Lambda.per_group.shape == (3, 24)
+    for number, values in enumerate(Lambda.per_group):
+        alone = pr.eigenvalues(K[2 * number : 2 * number + 2], (3, 4)).values
+        np.testing.assert_allclose(np.sort_complex(values), np.sort_complex(alone), atol=1e-13)
+
+
+def test_tops_of_large_matrices_are_those_of_small_ones(rng: np.random.Generator) -> None:
+    n = DENSE_IS_FASTER + 1
+    stack = np.stack([np.diag(np.linspace(-3, top, n)) for top in (1.0, 2.0)]) + 0j
+    v = rng.standard_normal(n) + 1j * rng.standard_normal(n)
+    stack = stack + 5 * np.outer(v, v.conj()) / np.linalg.norm(v) ** 2
+    tops, vectors = _tops(stack)
+    np.testing.assert_allclose(tops, np.linalg.eigvalsh(stack)[:, -1], rtol=1e-10)
+    for place in (0, 1):
+        x = vectors(place)
+        assert x.shape == (n,)
+        assert np.linalg.norm(x) == pytest.approx(1, rel=1e-12)
+        np.testing.assert_allclose(stack[place] @ x, tops[place] * x, atol=1e-5)
+
+
+def test_ritz_values_are_said_to_be_few() -> None:
+    A = np.diag(np.arange(1.0, 41)) + np.diag(np.ones(39), 1)
+    one, every, many = (pr.operator_eigenvalues(A, steps=steps) for steps in (1, None, 25))
+    assert isinstance(one, OperatorSpectrum)
+    assert isinstance(every, OperatorSpectrum)
+    assert isinstance(many, OperatorSpectrum)
+    assert (len(one), one.method, one.is_complete) == (1, "arnoldi", False)
+    assert 1 < one.values[0].real < 40
+    assert repr(one).startswith("OperatorSpectrum(1 Ritz values of GeneralOperator(40 x 40, float64, a dense matrix)")
+    assert repr(every).startswith("OperatorSpectrum(40 eigenvalues of")
+    assert every.is_complete
+    assert every.converged.all()
+    assert every.residuals is None
+    assert many.residuals is not None
+    assert many.converged.tolist() == (many.residuals <= 1e-8).tolist()
+    ends = many.residuals[[many.values.real.argmin(), many.values.real.argmax()]]
+    (note,) = many.notes()
+    assert f"{(many.residuals <= 1e-8).sum()} have converged" in note
+    assert f"have the residuals {ends[0]:.1g} and {ends[1]:.1g}. " in note
+
+
+def test_distances_of_zero_padded_spectra_are_those_of_the_best_matching(rng: np.random.Generator) -> None:
+    K = rng.standard_normal((1, 1, 3, 3))
+    a, b = (pr.eigenvalues(kernel, (2, 3), padding="zeros") for kernel in (K, K + 0.1))
+    least = min(
+        (np.abs(a.values - b.values[list(order)]) for order in permutations(range(6))),
+        key=lambda distances: (distances**2).sum(),
+    )
+    np.testing.assert_allclose(pr.spectra.moved(a, b), least, rtol=1e-12)

@@ -103,11 +103,15 @@ class SpectrumSample(EigenvalueSet):
 
     @cached_property
     def frequencies(self) -> Float64[np.ndarray, "M 2"]:
-        """Frequency (theta_y, theta_x) of each value in radians, in (-pi, pi]."""
+        """Frequency (theta_y, theta_x) of each value in radians, in (-pi, pi].
+
+        Where the symbol repeats over the image's frequencies, it is the one nearest to 0.
+        """
         ky, kx, partner = self.convolution.one_period()
         alone = np.flatnonzero(partner == np.arange(len(partner)))
         at = np.concatenate([alone, self.chosen, partner[self.chosen]])
         theta = np.stack([principal(ky[at], self.grid[0]), principal(kx[at], self.grid[1])], axis=1)
+        theta *= np.array(self.grid) / np.array(self.convolution.size)
         return np.repeat(theta, self.drawn.shape[1], axis=0)
 
     def share_error(self, confidence: float = 0.95) -> float:
