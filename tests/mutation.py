@@ -34,9 +34,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("spectra", "polynomials", "roots")
 # Tests of other subjects, most of which run some line of the mathematics without looking at its result.
-_SUBJECTS = """alphas batched_qr block_triangular blocks diagnosis effective extreme_scales extremes
-grid_transfer ideal kronecker_sum krylov layers layers_as_weights levels minimax nonnormal norm_bounds notebooks
-operator_facts operators optimisation parts_of_polynomials parts_of_spectra picking polynomial range_roots relaxation
+_SUBJECTS = """alphas batched_qr block_triangular blocks diagnosis effective extreme_scales extremes grid_transfer ideal
+kronecker_sum krylov layers layers_as_weights levels minimax nonnormal norm_bounds notebooks operator_facts operators
+optimisation parts_of_polynomials parts_of_roots parts_of_spectra picking polynomial range_roots relaxation
 resolution roots sample shapes_of_arrays signs singular smoothers spectrum strategies symbol_search toeplitz two_grid"""
 
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {

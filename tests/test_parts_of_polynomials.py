@@ -1,28 +1,29 @@
-"""Parts of the packages polynomials and roots on their own, each against a formula, a loop or a dense matrix."""
+"""Parts of the package polynomials on their own, each against a formula, a loop or a dense matrix."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from dense import matched_error
+from dense import dense_operator, matched_error
 from numpy.typing import NDArray
+from scipy.sparse.linalg import aslinearoperator
 
 import polyroots as pr
 from polyroots.polynomials.blocks import ComplexPair, Factor, Linear, pair_conjugates
+from polyroots.polynomials.certificates import Certificates
 from polyroots.polynomials.coefficients import close_conjugates
 from polyroots.polynomials.cone_program import least_maximum, least_mean
 from polyroots.polynomials.lower_bound import proven_norm_bound
 from polyroots.polynomials.minimax import _exchange, _leja_polynomial, is_closed
+from polyroots.polynomials.operator_norm import _norm_by_products, norm_on_blocks
 from polyroots.polynomials.range_polygon import RangePolygon
 from polyroots.polynomials.symbol_norms import SymbolNorms, _largest_first
 from polyroots.polynomials.target import merge
 from polyroots.polynomials.two_grid import _modulo_null_space, _pseudo_inverse, _radii_and_norms
-from polyroots.roots.chebyshev_ellipse import Ellipse, _rim
-from polyroots.roots.fitting import RootRequest, completed, fit, natural
-from polyroots.roots.from_operator import high_frequency_part
-from polyroots.roots.relaxation import _weight_of
+from polyroots.spectra import OperatorBlocks
 
 
 def complex_normal(rng: np.random.Generator, *shape: int) -> NDArray[np.complex128]:
@@ -191,88 +192,6 @@ def test_between_the_points_of_an_edge_polynomials_are_hardly_larger() -> None:
     assert np.abs(np.diff(np.arccos(np.clip(between, -1, 1)))).max() <= np.pi / 320 * 1.01
 
 
-def test_ellipses_grow_by_the_sum_of_their_axes() -> None:
-    t = np.linspace(0, 2 * np.pi, 7)
-    for a, b in ((3.0, 1.0), (1.0, 2.5), (2.0, 2.0)):
-        ellipse = Ellipse(4.0, a**2 - b**2)
-        on_it = 4 + a * np.cos(t) + 1j * b * np.sin(t)
-        np.testing.assert_allclose(ellipse.growth(on_it), 2 * (a + b), rtol=1e-7)
-        # (a + b) over the same sum for the confocal ellipse through 0.
-        far = 4 + math.sqrt(16 - (a**2 - b**2))
-        assert ellipse.factor(on_it) == pytest.approx((a + b) / far, rel=1e-7)
-        for count in (1, 2, 5):
-            exact = 4 + np.emath.sqrt(a**2 - b**2) * np.cos((np.arange(count) + 0.5) * np.pi / count)
-            np.testing.assert_allclose(
-                np.sort_complex(ellipse.roots(count)), np.sort_complex(exact.astype(complex)), atol=1e-12
-            )
-
-
-def test_the_rim_are_the_corners_of_the_hull() -> None:
-    square = np.array([1, 3, 1 + 1j, 3 + 1j, 2 + 0.5j, 2 + 1j])
-    assert sorted(_rim(square).tolist(), key=lambda z: (z.imag, z.real)) == [1 + 1j, 3 + 1j]
-    triangle = np.array([1, 3, 2 + 1j, 2 + 0.5j, 2])
-    assert sorted(_rim(triangle).tolist(), key=lambda z: z.real) == [1, 2 + 1j, 3]
-    assert _rim(np.array([1, 2, 3 + 0j])).tolist() == [1, 2, 3]
-
-
-def test_roots_have_their_natural_blocks() -> None:
-    for reals, blocks in (([1], "L"), ([1, 2], "LL"), ([1, 2, 3], "LR"), ([1, 2, 3, 4], "LLR"), ([], "")):
-        chosen = natural([*map(complex, reals), 5 + 1j, 5 - 1j])
-        assert "".join(chosen.blocks) == blocks + "C"
-        assert chosen.roots == [*reals, 5 + 1j, 5 - 1j]
-
-
-def test_blocks_choose_by_the_strictness_of_their_demands() -> None:
-    roots = [3 + 0j, -2 + 0j, 2 + 0j, -1 + 0j, 1 + 1j, 1 - 1j]
-    assert fit(roots, ("L", "S", "L", "C")).roots == [3, 2, -2, -1, 1 + 1j, 1 - 1j]
-    assert fit(roots, ("L", "S", "L", "C"), (False, False, True, False)).roots == [-1, 2, -2, 3, 1 + 1j, 1 - 1j]
-    assert fit(roots, ("R", "C", "R")).roots == [3, -2, 1 + 1j, 1 - 1j, 2, -1]
-    assert fit([2 + 0j, -2 - 1e-8 + 0j], ("S",)).roots == pytest.approx([2 + 0.5e-8, -2 - 0.5e-8], rel=1e-15)
-    for given, blocks in ((roots, ("L", "C")), ([2 + 0j, -2.1 + 0j], ("S",)), ([1 + 0j], ("R",)), ([1 + 1j], ("L",))):
-        with pytest.raises(pr.InputError, match="can't hold the chosen roots"):
-            fit(given, blocks)
-
-
-def test_signs_are_asked_for_where_blocks_need_them() -> None:
-    request = RootRequest(4, ("L", "C", "L"), (True, False, True))
-    assert request.has_signs([1, 1 + 1j, 1 - 1j, 2])
-    assert not request.has_signs([1, 1 + 1j, 1 - 1j, -2])
-    assert not request.has_signs([-1, 1 + 1j, 1 - 1j, 2])
-    assert not request.has_signs([0, 1 + 1j, 1 - 1j, 2])
-    assert RootRequest(4, ("L", "C", "L"), (False, False, False)).has_signs([-1, 1 + 1j, 1 - 1j, -2])
-    assert RootRequest(4).has_signs([-1])
-
-
-def test_missing_conjugates_are_added_once() -> None:
-    assert completed([1 + 2j, 3]) == [1 + 2j, 1 - 2j, 3]
-    assert completed([1 - 2j, 1 + 2j, 1 + 2j]) == [1 + 2j, 1 - 2j, 1 + 2j, 1 - 2j]
-    assert completed([1 + 1e-13j]) == [1]
-    assert completed([1 + 2j, 1 - 2.1j]) == [1 + 2j, 1 - 2j, 1 + 2.1j, 1 - 2.1j]
-
-
-def test_a_weight_is_the_first_from_one_downwards_that_meets_the_bound() -> None:
-    for threshold in (0.96, 0.5, 0.011):
-        w = _weight_of(float(2 / threshold).__mul__, 2.0)
-        assert threshold * (1 - 1e-4) <= w <= threshold
-    # Between 0.7 and 0.8 the bound is met, and below 0.3: the larger ones are taken.
-    w = _weight_of(lambda w: 1.0 if w < 0.3 or 0.7 < w < 0.8 else 9.0, 2.0)
-    assert 0.8 * (1 - 1e-4) <= w <= 0.8
-    w = _weight_of(lambda w: math.nan if w > 0.25 else 0.0, 2.0)
-    assert 0.25 * (1 - 1e-4) <= w <= 0.25
-
-
-def test_high_frequencies_are_those_of_the_discrete_fourier_transform(rng: np.random.Generator) -> None:
-    operator = pr.Convolution.of(rng.standard_normal((2, 2, 3, 3)), (6, 5))
-    b = rng.standard_normal(60)
-    found = high_frequency_part(b, operator).reshape(2, 6, 5)
-    fy, fx = (np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n) for n in (6, 5))
-    before, after = (np.einsum("kp,lq,cpq->ckl", fy, fx, x.reshape(2, 6, 5)) for x in (b, found))
-    low = np.array([[min(k, 6 - k) * 4 < 6 and min(n, 5 - n) * 4 < 5 for n in range(5)] for k in range(6)])
-    assert low.sum() == 9
-    np.testing.assert_allclose(after[:, low], 0, atol=1e-12)
-    np.testing.assert_allclose(after[:, ~low], before[:, ~low], atol=1e-12)
-
-
 def test_inverses_and_radii_of_stacks(rng: np.random.Generator) -> None:
     stack = complex_normal(rng, 3, 4, 4)
     stack[1, 3] = stack[1, 0]
@@ -325,3 +244,82 @@ def test_the_power_method_ranks_frequencies(rng: np.random.Generator) -> None:
         assert best.tolist() == np.argsort(-exact)[: len(best)].tolist()
         assert len(best) == 2
     assert _largest_first(np.array([1.0, np.nan, 3.0, 3.0, np.inf, 2.0])).tolist() == [1, 4, 2, 3, 5, 0]
+
+
+def test_a_diagnosis_says_how_much_is_known(rng: np.random.Generator) -> None:
+    q = pr.ResidualPolynomial([1.5, 3.0])
+    known = q.diagnose([1.0, 2.0, 2.5])
+    largest = max(abs((1 - t / 1.5) * (1 - t / 3)) for t in (1, 2, 2.5))
+    assert repr(known) == f"Diagnosis(2 roots, max|q| {largest:.4g} on 3 eigenvalues)"
+    assert repr(replace(known, max_abs=None)) == "Diagnosis(2 roots, max|q| unknown on 3 eigenvalues)"
+    assert repr(replace(known, ritz_values=True)).endswith("on 3 Ritz values)")
+    unknown = replace(known, max_abs=None, norm=0.25)
+    assert "The 3 eigenvalues were not computed; one step multiplies a residual by 0.25 at most." in unknown.sentences()
+    assert "The 3 eigenvalues were not computed." in replace(unknown, norm=None).sentences()
+    for copies, words in ((1, "1 extra copy of"), (2, "2 extra copies of")):
+        assert words in " ".join(replace(known, copies=copies, prominence=6.4).sentences())
+    assert "extra cop" not in " ".join(known.sentences())
+
+
+def test_proofs_that_are_far_below_the_value_say_so() -> None:
+    """The share is 0.99; a value not told from 1 is no use whatever is proven."""
+    found = Certificates("", None, 0.5, 0.49545)
+    (strong,) = found.sentences(3)
+    assert strong == "The ideal polynomial with 3 roots reaches 0.5, and none gets below 0.4954 (proven)."
+    (weak,) = replace(found, ideal_bound=0.49015).sentences(3)
+    assert "that none gets below 0.4901 is all that can be proven" in weak
+    (useless,) = replace(found, ideal=1.0, ideal_bound=0.9999).sentences(3)
+    assert useless == "No polynomial with 3 roots gets it below 0.9999 (proven)."
+    (norm,) = replace(found, norm=0.75, where=" there").sentences(1)
+    assert norm.startswith("The norm of q(A) there is 0.75: the ideal polynomial with 1 root reaches 0.5, and none")
+    ranged = Certificates("", 0.75, range_max=0.5, range_bound=1.25, range_holds_zero=True).sentences(1)
+    assert ranged[0].startswith("Over the numerical range |q| is at most 0.5, so the norm of q(A) is at most 1.25,")
+    assert ranged[0].endswith("; it is 0.75.")
+    assert ranged[1].startswith("0 lies in the numerical range")
+
+
+def test_norms_of_large_matrices_have_the_vector_that_is_amplified(rng: np.random.Generator) -> None:
+    n = 40
+    A = rng.standard_normal((n, n)) / 8 + 2 * np.eye(n)
+    factors: list[Factor] = [Linear(2.0), ComplexPair(2.0, 0.5)]
+    Q = (np.eye(n) - A / 2) @ (np.eye(n) - (4 * A - A @ A) / 4.25)
+    for matrix, expected in ((A, Q), (A.astype(np.complex128), Q)):
+        norm, u = _norm_by_products(aslinearoperator(matrix), factors)
+        assert norm == pytest.approx(np.linalg.norm(expected, 2), rel=1e-10)
+        assert np.linalg.norm(u) == pytest.approx(1, rel=1e-12)
+        assert np.linalg.norm(expected @ u) == pytest.approx(norm, rel=1e-9)
+    for size, infinite in ((1e-150, False), (1e-160, True)):
+        norm, u = _norm_by_products(aslinearoperator(np.eye(4)), [Linear(size)])
+        assert math.isinf(norm) is infinite
+        assert np.linalg.norm(u) == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("padding", ["circular", "zeros"])
+def test_norms_on_blocks_are_those_of_the_dense_operator(padding: str, rng: np.random.Generator) -> None:
+    K = 3 * rng.standard_normal((2, 2, 3, 3))
+    operator = pr.Convolution.of(K, (3, 4), padding=padding)
+    blocks, q, A = (
+        OperatorBlocks(operator),
+        pr.ResidualPolynomial([4, 5, -9]),
+        dense_operator(K, (3, 4), padding=padding),
+    )
+    Q = np.eye(24)
+    for root in q.roots.real:
+        Q = Q @ (np.eye(24) - A / root)
+    assert norm_on_blocks(blocks, q, blocks.scale) == pytest.approx(np.linalg.norm(Q, 2), rel=1e-10)
+    squares = norm_on_blocks(blocks.squared(), q, blocks.scale**2)
+    Q = np.eye(24)
+    for root in q.roots.real:
+        Q = Q @ (np.eye(24) - A @ A / root)
+    assert squares == pytest.approx(np.linalg.norm(Q, 2), rel=1e-10)
+
+
+def test_both_roots_of_a_pair_have_as_many_copies() -> None:
+    q = pr.ResidualPolynomial([0.1, 0.11 + 0.01j, 0.11 - 0.01j, 0.12 + 0.02j, 0.12 - 0.02j, 50 + 50j, 50 - 50j])
+    more = q.with_extra_copies().roots.tolist()
+    scores = {root: sum(math.log10(abs(1 - root / other)) for other in q.roots if other != root) for root in q.roots}
+    assert max(scores.values()) > 4
+    for root, score in scores.items():
+        copies = max(0, math.ceil((score - 4) / 14))
+        assert more.count(root) == 1 + copies
+        assert more.count(root) == more.count(root.conjugate())
