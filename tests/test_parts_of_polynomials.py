@@ -273,7 +273,7 @@ def test_proofs_that_are_far_below_the_value_say_so() -> None:
     (norm,) = replace(found, norm=0.75, where=" there").sentences(1)
     assert norm.startswith("The norm of q(A) there is 0.75: the ideal polynomial with 1 root reaches 0.5, and none")
     ranged = Certificates("", 0.75, range_max=0.5, range_bound=1.25, range_holds_zero=True).sentences(1)
-    assert ranged[0].startswith("Over the numerical range |q| is at most 0.5, so the norm of q(A) is at most 1.25,")
+    assert ranged[0].startswith("Over the numerical range |q| is at most 0.5000, so the norm of q(A) is at most 1.250,")
     assert ranged[0].endswith("; it is 0.75.")
     assert ranged[1].startswith("0 lies in the numerical range")
 
