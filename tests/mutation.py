@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import dataclasses
 import gc
 import importlib
 import json
@@ -25,10 +26,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import _lru_cache_wrapper
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import coverage
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,7 +59,7 @@ class Mutant:
         Path below the root of the repository.
     line, column : int
     index : int
-        Number of the change among those of the file.
+        Number of the change among those of the file; -1 for none.
     change : str
         The changed expression, before and after.
     """
@@ -139,11 +141,17 @@ def mutants_of(file: Path) -> list[Mutant]:
 def code_of(mutant: Mutant) -> CodeType:
     """Return the compiled module of a mutant."""
     tree = ast.parse((ROOT / mutant.file).read_text())
-    places = _Places()
-    places.visit(tree)
-    place = places.found[mutant.index]
-    ast.copy_location(place[3], _put(place, place[3]))
+    if mutant.index >= 0:
+        places = _Places()
+        places.visit(tree)
+        place = places.found[mutant.index]
+        ast.copy_location(place[3], _put(place, place[3]))
     return compile(ast.fix_missing_locations(tree), str(ROOT / mutant.file), "exec")
+
+
+def unchanged(file: Path) -> Mutant:
+    """Return the file itself in place of a mutant."""
+    return Mutant(str(file.relative_to(ROOT)), 1, 0, -1, "nothing")
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -153,9 +161,30 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
+def _module_of(file: str) -> ModuleType:
+    return importlib.import_module(file.removesuffix(".py").replace("/", ".").removesuffix(".__init__"))
+
+
+def _replaced(module: ModuleType, compiled: CodeType) -> Iterator[tuple[FunctionType, CodeType]]:
+    """Yield the functions of a module that exist, and their codes in a compiled one."""
+    # Several lambda functions have the same name.
+    new = {(code.co_qualname, code.co_firstlineno): code for code in _codes(compiled)}
+    for function in [found for found in gc.get_objects() if isinstance(found, FunctionType)]:
+        code = new.get((function.__code__.co_qualname, function.__code__.co_firstlineno))
+        if function.__globals__ is module.__dict__ and code and code.co_freevars == function.__code__.co_freevars:
+            yield function, code
+
+
+def check(file: Path) -> None:
+    """Make sure that without a change each function of a file gets its own code."""
+    same = unchanged(file)
+    for function, code in _replaced(_module_of(same.file), code_of(same)):
+        assert function.__code__ == code, f"{file}: {function.__qualname__} gets another code without a mutant"
+
+
 def put_in(mutant: Mutant) -> None:
     """Replace the code of functions, their defaults and the module's constants by those of a mutant, copies too."""
-    module = importlib.import_module(mutant.file.removesuffix(".py").replace("/", ".").removesuffix(".__init__"))
+    module = _module_of(mutant.file)
     compiled = code_of(mutant)
     names: dict[str, Any] = {
         "__name__": module.__name__,
@@ -163,17 +192,12 @@ def put_in(mutant: Mutant) -> None:
         "__package__": module.__package__,
     }
     exec(compiled, names)
-    new = {code.co_qualname: code for code in _codes(compiled)}
-    functions = [found for found in gc.get_objects() if isinstance(found, FunctionType)]
-    mine = [found for found in functions if found.__globals__ is names]
+    mine = [found for found in gc.get_objects() if isinstance(found, FunctionType) and found.__globals__ is names]
     defaults = {found.__qualname__: (found.__defaults__, found.__kwdefaults__) for found in mine}
-    for function in functions:
-        code = function.__code__
-        if function.__globals__ is module.__dict__ and code.co_qualname in new:
-            if new[code.co_qualname].co_freevars == code.co_freevars:
-                function.__code__ = new[code.co_qualname]
-            if function.__qualname__ in defaults:
-                function.__defaults__, function.__kwdefaults__ = defaults[function.__qualname__]
+    for function, code in list(_replaced(module, compiled)):
+        function.__code__ = code
+        if function.__qualname__ in defaults:
+            function.__defaults__, function.__kwdefaults__ = defaults[function.__qualname__]
     for found in gc.get_objects():
         # Results of the tests that ran before.
         if isinstance(found, _lru_cache_wrapper) and found.__module__.startswith("polyroots"):
@@ -181,18 +205,30 @@ def put_in(mutant: Mutant) -> None:
     for name, value in names.items():
         if isinstance(value, type) and value.__module__ == module.__name__:
             _put_constants(vars(value), getattr(module, name), [])
+            if dataclasses.is_dataclass(value):
+                # The defaults of its fields.
+                vars(getattr(module, name))["__init__"].__defaults__ = vars(value)["__init__"].__defaults__
     _put_constants(names, module, [found for name, found in sys.modules.items() if name.startswith("polyroots")])
 
 
 def _put_constants(new: Mapping[str, Any], owner: Any, copies: Sequence[Any]) -> None:
     """Replace the constants of a class or module, and those that other modules have imported from it."""
     for name, value in new.items():
-        if isinstance(value, int | float | str | tuple) and not name.startswith("__"):
+        if _is_plain(value) and not name.startswith("__"):
             old = getattr(owner, name)
             for other in copies:
                 if vars(other).get(name) is old:
                     setattr(other, name, value)
             setattr(owner, name, value)
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value is made of numbers and text alone."""
+    if isinstance(value, dict):
+        return all(_is_plain(part) for item in value.items() for part in item)
+    if isinstance(value, tuple | list | set | frozenset):
+        return all(map(_is_plain, value))
+    return isinstance(value, int | float | str | np.ndarray)
 
 
 class Plugin:
@@ -237,8 +273,12 @@ class Plugin:
         given = self.given
         files = [path for room in ROOMS for path in sorted((ROOT / "polyroots" / room).glob("*.py"))]
         files = [path for path in files if path.stem in given.files] or files
+        for path in files:
+            check(path)
         everything = [mutant for file in files for mutant in mutants_of(file)]
         drawn = random.Random(given.seed).sample(everything, min(given.count, len(everything)))
+        if given.control:
+            drawn = [unchanged(path) for path in files]
         outcomes: dict[str, str] = json.loads(given.out.read_text()) if given.out.exists() else {}
         deadline = time.monotonic() + 60 * given.minutes
         for mutant in drawn:
@@ -321,6 +361,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="after these no mutant is begun")
     parser.add_argument("--seconds", type=float, default=20, help="of a processor that a mutant's tests may take")
+    parser.add_argument("--control", action="store_true", help="files without a change, which no test should fail on")
     parser.add_argument("--again", action="store_true", help="run the tests on mutants in --out that survived")
     parser.add_argument("--files", nargs="*", default=[], help="modules to change, without .py; by default all")
     parser.add_argument("--subjects", default=_SUBJECTS, help="names of tests, without test_ and .py")
