@@ -21,7 +21,7 @@ from polyroots.polynomials.minimax import _exchange, _leja_polynomial, is_closed
 from polyroots.polynomials.operator_norm import _norm_by_products, norm_on_blocks
 from polyroots.polynomials.range_polygon import RangePolygon
 from polyroots.polynomials.symbol_norms import SymbolNorms, _largest_first
-from polyroots.polynomials.target import merge
+from polyroots.polynomials.target import Target, merge
 from polyroots.polynomials.two_grid import _modulo_null_space, _pseudo_inverse, _radii_and_norms
 from polyroots.spectra import OperatorBlocks
 
@@ -259,6 +259,24 @@ def test_a_diagnosis_says_how_much_is_known(rng: np.random.Generator) -> None:
     for copies, words in ((1, "1 extra copy of"), (2, "2 extra copies of")):
         assert words in " ".join(replace(known, copies=copies, prominence=6.4).sentences())
     assert "extra cop" not in " ".join(known.sentences())
+
+
+def test_values_next_to_one_have_their_distance_from_it() -> None:
+    found = pr.ResidualPolynomial([1.5]).diagnose([1.0, 2.0])
+    for largest, words in ((0.9999, "at most 0.9999,"), (0.99998, "at most 1 - 2e-05,"), (0.25, "at most 0.25,")):
+        assert words in replace(found, max_abs=largest).sentences()[0]
+
+
+def test_errors_of_squares_are_twice_as_large_relatively() -> None:
+    """|z|^2 e + ... : the first-order error 2 |z| e of z^2, and the rounding of the square."""
+    target = Target.of([1.0, 2.0, 3 + 1j, 3 - 1j])
+    squares = target.squared()
+    unit, radius = 2.0, math.sqrt(10)
+    np.testing.assert_allclose(squares.points, (np.array([1, 2, 3 + 1j]) / unit) ** 2, rtol=1e-15)
+    sizes = np.array([1, 2, radius]) / unit
+    np.testing.assert_allclose(squares.errors, 1e-13 * (2 * sizes * radius / unit + sizes**2), rtol=1e-9)
+    assert squares.radius == pytest.approx(10 / 4, rel=1e-15)
+    np.testing.assert_allclose(squares.weights, target.weights, rtol=1e-15)
 
 
 def test_proofs_that_are_far_below_the_value_say_so() -> None:

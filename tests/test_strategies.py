@@ -244,6 +244,10 @@ def test_random_is_seeded() -> None:
     assert np.array_equal(pr.select_roots(Lambda, 3, "random", seed=3), pr.select_roots(Lambda, 3, "random", seed=3))
     drawn = {tuple(pr.select_roots(Lambda, 3, "random", seed=seed)) for seed in range(2, 12)}
     assert len(drawn) == 10
+    for strategy in ("random", "harmonic-ritz"):
+        np.testing.assert_array_equal(
+            pr.select_roots(Lambda, 3, strategy), pr.select_roots(Lambda, 3, strategy, seed=7)
+        )
     assert all(np.isin(roots, Lambda.values).all() for roots in drawn)
 
 

@@ -11,7 +11,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -62,10 +62,10 @@ class OperatorSpectrum(EigenvalueSet):
     """
 
     values: Complex128[np.ndarray, "N"]
-    operator: GeneralOperator = field(repr=False)
+    operator: GeneralOperator
     method: Method
-    resolution: Float64[np.ndarray, "N"] = field(repr=False)
-    residuals: Float64[np.ndarray, "N"] | None = field(default=None, repr=False)
+    resolution: Float64[np.ndarray, "N"]
+    residuals: Float64[np.ndarray, "N"] | None = None
 
     def __repr__(self) -> str:
         what = "Ritz values" if self.method == "arnoldi" else "eigenvalues"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -65,7 +65,7 @@ class SpectrumSample(EigenvalueSet):
     drawn: Complex128[np.ndarray, "N n"]
     alone: Complex128[np.ndarray, "S n"]
     chosen: Int[np.ndarray, "N"]
-    convolution: Convolution = field(repr=False)
+    convolution: Convolution
 
     def __repr__(self) -> str:
         shape, size = ("x".join(map(str, numbers)) for numbers in (self.convolution.weight.shape, self.grid))

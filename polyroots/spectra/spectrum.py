@@ -12,7 +12,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class Spectrum(Labelled):
     """
 
     values: Complex[np.ndarray, "N"]
-    convolution: Convolution = field(repr=False)
+    convolution: Convolution
     conditions: Float64[np.ndarray, "N"] | None = None
     errors: Float64[np.ndarray, "N"] | None = None
 
