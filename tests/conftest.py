@@ -116,8 +116,9 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rough_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write pictures in a low resolution, for tests that don't look at them."""
+    """Write pictures in a low resolution, and figures as PNG files only, for tests that don't look at them."""
     monkeypatch.setattr(import_module("polyroots.plotting.style"), "DPI", 20)
+    monkeypatch.setattr(import_module("polyroots_figures.make"), "FORMATS", ("png",))
 
 
 @pytest.fixture

@@ -30,8 +30,7 @@ MAKE = import_module("polyroots_figures.make")
 
 @pytest.fixture
 def small_figures(monkeypatch: pytest.MonkeyPatch, rough_pictures: None, coarse_surfaces: None) -> None:
-    """Make figures with few channels and pixels, as PNG files, for tests of files and messages."""
-    monkeypatch.setattr(MAKE, "FORMATS", ("png",))
+    """Make figures with few channels and pixels, for tests of files and messages."""
     monkeypatch.setattr("polyroots_figures.operators.CHANNELS", 4)
     monkeypatch.setattr("polyroots_figures.operators.SIZE", (8, 8))
     monkeypatch.setattr("polyroots_figures.smoothing.SIZE", 16)

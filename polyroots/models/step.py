@@ -90,7 +90,9 @@ class PolyStep(Step):
         super().__init__(channels, placement)
         self.letter = letter
         self.powers = BLOCKS[letter].powers
-        self.alphas = nn.Parameter(torch.eye(len(self.powers))[0], requires_grad=alphas == "trained")
+        # Not torch.eye, for which torch imports its compiler where the network is built on the meta device.
+        first = torch.tensor([1.0] + [0.0] * (len(self.powers) - 1))
+        self.alphas = nn.Parameter(first, requires_grad=alphas == "trained")
 
     @property
     def applies_A(self) -> bool:

@@ -14,15 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from polyroots.models import channels_last, network_of
 from polyroots.study.plan import Plan, PlannedRun
-from polyroots.training import (
-    EVALUATION_BATCH,
-    TrainConfig,
-    describe,
-    describe_data,
-    make_optimizer,
-    memory_errors,
-    one_device,
-)
+from polyroots.training import EVALUATION_BATCH, TrainConfig, describe_data, make_optimizer
 
 # Short steps are repeated for about this time.
 _SECONDS = 0.3
@@ -101,6 +93,9 @@ def _counts(config: TrainConfig) -> tuple[int, int]:
 
 def _time(config: TrainConfig) -> tuple[str, float, float]:
     """Return the device's name and seconds of a training step and of an image's evaluation."""
+    # Fabric takes seconds to import, and the figures and tables of a study need nothing of it.
+    from polyroots.training import describe, memory_errors, one_device
+
     fabric = one_device(config.device, config.precision)
     with torch.random.fork_rng(devices=[]), memory_errors(config):
         model = channels_last(network_of(config.model))
