@@ -73,7 +73,7 @@ def test_the_quantile_of_a_sample_counts_a_pair_for_all_pairs(rng: np.random.Gen
     assert Blocks(drawn[:0], alone, 2, 2).quantile(0.5) == alone[2]
     for t in (-1.0, 3.0, 9.0):
         assert blocks.share_alone(t) == pytest.approx(sum(value <= t for value in alone) / 3)
-        assert blocks.shares(t).tolist() == pytest.approx([sum(value <= t for value in row) / 6 for row in drawn])
+        assert blocks.shares(t).tolist() == pytest.approx([sum(value <= t for value in row) / 6 for row in drawn.tolist()])
     assert Blocks(drawn, alone[:0], 0, 20).share_alone(3.0) == 0
     turned = blocks.negative()
     assert (turned.drawn == -drawn[:, ::-1]).all()
@@ -228,7 +228,7 @@ def test_blocks_are_a_direct_sum_similar_to_the_matrix(padding: str, rng: np.ran
 
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_on_its_range_a_matrix_has_its_nonzero_eigenvalues(is_complex: bool, rng: np.random.Generator) -> None:
-    left, right = rng.standard_normal((2, 6, 3))
+    left, right = rng.standard_normal((6, 3)), rng.standard_normal((6, 3))
     block = left @ right.T if not is_complex else left @ (right.T + 1j * rng.standard_normal((3, 6)))
     filled, rank = restriction_to_range(block, 1e-10)
     assert rank == 3
