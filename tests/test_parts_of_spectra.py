@@ -73,7 +73,9 @@ def test_the_quantile_of_a_sample_counts_a_pair_for_all_pairs(rng: np.random.Gen
     assert Blocks(drawn[:0], alone, 2, 2).quantile(0.5) == alone[2]
     for t in (-1.0, 3.0, 9.0):
         assert blocks.share_alone(t) == pytest.approx(sum(value <= t for value in alone) / 3)
-        assert blocks.shares(t).tolist() == pytest.approx([sum(value <= t for value in row) / 6 for row in drawn.tolist()])
+        assert blocks.shares(t).tolist() == pytest.approx(
+            [sum(value <= t for value in row) / 6 for row in drawn.tolist()]
+        )
     assert Blocks(drawn, alone[:0], 0, 20).share_alone(3.0) == 0
     turned = blocks.negative()
     assert (turned.drawn == -drawn[:, ::-1]).all()
