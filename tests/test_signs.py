@@ -113,6 +113,24 @@ def test_optimal_roots_beside_positive_ones() -> None:
     assert roots[0].real > 0
 
 
+def test_two_positive_roots_are_those_of_extremal_and_the_pair_is_the_best_beside_them() -> None:
+    """The optimum of degree 3 has one positive root at most; over a grid of pairs none is better."""
+    values = np.array([-1.0, 1.0, 1.1, 5.0, 5.5, 4 + 1j, 4 - 1j])
+    free = pr.select_roots(values, blocks="L,L,C", strategy="minimax")
+    assert (free.real[free.imag == 0] > 0).sum() == 1
+    options: dict[str, Any] = {"blocks": "L,L,C", "positive": (True, True, False)}
+    roots = pr.select_roots(values, strategy="minimax", **options)
+    assert roots[:2].tolist() == pr.select_roots(values, **options)[:2].tolist()
+    assert (roots[:2].real > 0).all()
+    least = np.abs(pr.ResidualPolynomial(roots)(values)).max()
+    fixed = np.abs(1 - values / roots[0]) * np.abs(1 - values / roots[1])
+    # 1 - s t + p t^2 holds pairs and two real roots.
+    s, p = np.meshgrid(np.linspace(-1, 1, 401), np.linspace(-1, 1, 401))
+    others = (fixed * np.abs(1 - s[..., None] * values + p[..., None] * values**2)).max(axis=-1)
+    assert least <= others.min() * (1 + 1e-9)
+    assert others.min() < 1.05 * least
+
+
 def test_no_positive_real_part_is_said() -> None:
     message = "blocks L,L rectify twice and need 2 distinct positive real parts, the spectrum has 0; choose signs"
     with pytest.raises(pr.InputError, match=message):
