@@ -107,11 +107,12 @@ def test_the_end_of_an_interval_is_where_the_bets_have_won_enough(level: float, 
     assert len(expected) > 1
 
 
-def test_stakes_know_the_blocks_before_them() -> None:
+@pytest.mark.parametrize("pairs", [1000, 12])
+def test_stakes_know_the_blocks_before_them(pairs: int) -> None:
     """Doubling numbers of blocks are known: the fourth stake is from two blocks, the fifth to eighth are from four."""
     drawn = np.sort(np.random.default_rng(3).random((11, 5)), axis=1)
-    level, risk = 0.3, 0.05
-    stakes = Blocks(drawn, np.array([]), 0, 2000)._stakes(level, risk)
+    level, risk = 0.3, 1e-4
+    stakes = Blocks(drawn, np.array([]), 0, 2 * pairs)._stakes(level, risk)
     for number in range(11):
         known = 0 if number == 0 else 2 ** int(math.log2(number))
         squares = level * (1 - level)
@@ -120,7 +121,9 @@ def test_stakes_know_the_blocks_before_them() -> None:
             shares = (drawn[:known] <= middle).mean(axis=1)
             squares += ((shares - shares.mean()) ** 2).sum()
         expected = math.sqrt(2 * math.log(1 / risk) * (known + 1) / (11 * squares))
-        assert stakes[number] == pytest.approx(min(expected, 0.75 / (level * 1000 / (1000 - number))), rel=1e-12)
+        # Of the pairs that are left, the mean can be 1 at most.
+        largest = min(level * pairs / (pairs - number), 1.0)
+        assert stakes[number] == pytest.approx(min(expected, 0.75 / largest), rel=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.complex128])

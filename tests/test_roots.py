@@ -187,8 +187,9 @@ def test_nearly_equal_real_parts_are_one() -> None:
 
 
 def test_one_pair_kept_is_that_of_the_larger_end() -> None:
-    values = [-3 + 1j, -3 - 1j, 1 + 2j, 1 - 2j]
-    assert pr.select_roots(values, 1, project=False).tolist() == [-3 + 1j, -3 - 1j]
+    for end in (-3, 3):
+        values = [end + 1j, end - 1j, -end / 3 + 2j, -end / 3 - 2j]
+        assert pr.select_roots(values, 1, project=False).tolist() == [end + 1j, end - 1j]
 
 
 @pytest.mark.parametrize(("reals", "pairs"), [(0, 2), (1, 2), (2, 1), (3, 0)])
