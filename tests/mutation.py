@@ -13,6 +13,7 @@ import ast
 import copy
 import dataclasses
 import gc
+import hashlib
 import importlib
 import json
 import math
@@ -231,6 +232,16 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, int | float | str | np.ndarray)
 
 
+def _files() -> list[Path]:
+    """Return the files that are changed."""
+    return [path for room in ROOMS for path in sorted((ROOT / "polyroots" / room).glob("*.py"))]
+
+
+def _sources() -> str:
+    """Return a digest of the files."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in _files())).hexdigest()
+
+
 class Plugin:
     """Runs what is asked for in place of pytest's loop over the collected tests."""
 
@@ -241,8 +252,9 @@ class Plugin:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
-        if self.given.map.exists():
-            known = json.loads(self.given.map.read_text())
+        known = json.loads(self.given.map.read_text()) if self.given.map.exists() else {}
+        # Lines of files that have changed are others.
+        if known.get("sources") == _sources():
             self.lines, self.seconds = known["lines"], known["seconds"]
         # Of tests that are newer than the map, that of the others stays.
         self._map(session, [item for name, item in items.items() if name not in self.seconds])
@@ -267,12 +279,12 @@ class Plugin:
             known = self.lines.setdefault(str(Path(path).relative_to(ROOT)), {})
             for line, contexts in data.contexts_by_lineno(path).items():
                 known.setdefault(str(line), []).extend(context for context in contexts if context)
-        self.given.map.write_text(json.dumps({"lines": self.lines, "seconds": self.seconds}))
+        found = {"lines": self.lines, "seconds": self.seconds, "sources": _sources()}
+        self.given.map.write_text(json.dumps(found))
 
     def _mutate(self, session: pytest.Session, items: dict[str, pytest.Item]) -> None:
         given = self.given
-        files = [path for room in ROOMS for path in sorted((ROOT / "polyroots" / room).glob("*.py"))]
-        files = [path for path in files if path.stem in given.files] or files
+        files = [path for path in _files() if path.stem in given.files] or _files()
         for path in files:
             check(path)
         everything = [mutant for file in files for mutant in mutants_of(file)]
@@ -372,13 +384,9 @@ def main() -> int:
     os.chdir(ROOT)
     from hypothesis import HealthCheck, Phase, settings
 
+    phases, everything = (Phase.explicit, Phase.generate), list(HealthCheck)
     settings.register_profile(
-        "mutation",
-        derandomize=True,
-        database=None,
-        deadline=None,
-        phases=(Phase.explicit, Phase.generate),
-        suppress_health_check=list(HealthCheck),
+        "mutation", derandomize=True, database=None, deadline=None, phases=phases, suppress_health_check=everything
     )
     settings.load_profile("mutation")
     tests = [f"tests/test_{name}.py" for name in given.subjects.split()]
