@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import mpmath
@@ -11,7 +12,7 @@ from dense import dense_operator, matched_error
 from hypothesis import given, settings, strategies as st
 
 import polyroots as pr
-from polyroots.spectra.block_triangular import diagonal_blocks
+from polyroots.spectra.block_triangular import _edge, _lengths, diagonal_blocks
 from polyroots.spectra.convolution import Convolution
 
 
@@ -150,3 +151,44 @@ def test_kernels_without_an_edge_are_their_own_block() -> None:
     operator = Convolution.of(np.ones((1, 1, 3, 3)), (4, 5), padding="zeros")
     (block,) = diagonal_blocks(operator)
     assert (block.operator, block.copies, block.is_coupled) == (operator, 1, False)
+
+
+@pytest.mark.parametrize("size", [(4, 7), (1, 5), (6, 3)])
+@pytest.mark.parametrize("step", [(0, 1), (1, 0), (1, 1), (-1, 2), (2, -1), (0, -3), (5, 5)])
+def test_lines_along_a_step_are_those_that_are_walked(size: tuple[int, int], step: tuple[int, int]) -> None:
+    H, W = size
+    lengths, left = [], {(y, x) for y in range(H) for x in range(W)}
+    while left:
+        y, x = min(left)
+        while (y - step[0], x - step[1]) in left:
+            y, x = y - step[0], x - step[1]
+        length = 0
+        while (y, x) in left:
+            left.remove((y, x))
+            y, x, length = y + step[0], x + step[1], length + 1
+        lengths.append(length)
+    assert sorted(_lengths(size, np.array(step)).tolist()) == sorted(lengths)
+
+
+@settings(max_examples=60, deadline=None)
+@given(taps=st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), min_size=1, max_size=5))
+def test_an_edge_has_all_taps_on_one_side(taps: list[tuple[int, int]]) -> None:
+    step = _edge(np.array(taps))
+    others = [tap for tap in taps if tap != (0, 0)]
+
+    def across(a: tuple[int, int]) -> list[int]:
+        return [a[0] * x - a[1] * y for y, x in others]
+
+    edges = [a for a in others if min(across(a)) >= 0 or max(across(a)) <= 0]
+    if step is None:
+        assert others
+        assert not edges
+    elif others:
+        cross = across((int(step[0]), int(step[1])))
+        assert min(cross) >= 0 or max(cross) <= 0
+        # The step divides the taps on the edge, and no multiple of it does.
+        on_edge = [tap for tap, side in zip(others, cross, strict=True) if side == 0]
+        steps = [(y * step[0] + x * step[1]) / (step @ step) for y, x in on_edge]
+        assert on_edge
+        assert all(number == round(number) for number in steps)
+        assert math.gcd(*(round(number) for number in steps)) == 1

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 import polyroots as pr
-from polyroots.polynomials.blocks import Linear
+from polyroots.polynomials.blocks import ComplexPair, Factor, Linear
+from polyroots.polynomials.ideal import _Search
 from polyroots.polynomials.norm_test import norms_at_most
+from polyroots.polynomials.partial_products import _gain_of_vector, _most_amplified
 from polyroots.polynomials.symbol_norms import SymbolNorms
-from polyroots.spectra.operator_blocks import restriction_to_range
+from polyroots.spectra.nonnormality import SymbolBlocks, _farthest
+from polyroots.spectra.operator_blocks import OperatorBlocks, restriction_to_range
 
 
 @pytest.mark.parametrize("rows", [1, 5, 40, 130])
@@ -74,3 +77,108 @@ def test_a_real_block_is_filled_by_a_real_eigenvalue() -> None:
         assert np.isrealobj(filled) is is_real
         values = np.linalg.eigvals(filled)
         assert np.sort(np.abs(values)) == pytest.approx([2, *[2] * is_real, *[imaginary] * (3 - is_real)])
+
+
+def test_the_frequencies_that_reach_farthest_are_looked_at_first(rng: np.random.Generator) -> None:
+    Lambda = pr.eigenvalues(rng.standard_normal((3, 3, 3, 3)), (6, 5))
+    blocks = SymbolBlocks(Lambda.convolution)
+    for phi in (0.0, 1.0, -2.0):
+        found = _farthest(blocks, phi, Lambda.values)
+        values = np.linalg.eigvals(blocks.stack(np.arange(len(blocks.ky))))
+        reach = (np.cos(phi) * values.real + np.sin(phi) * values.imag).max(axis=1)
+        assert found.tolist() == sorted(range(len(reach)), key=lambda k: -reach[k])[:8]
+
+
+def test_single_precision_is_enough_where_its_errors_are_small() -> None:
+    """A twentieth of the margin of 1e-3 times the bound; errors are those of numpy's product in single precision."""
+    rng = np.random.default_rng(29)
+    K = rng.standard_normal((32, 32, 3, 3)) / 100
+    K[range(32), range(32), 1, 1] += 1
+    norms, near = SymbolNorms(pr.Convolution.of(K, (4, 6))), np.array([0, 3])
+    A = norms.blocks.stack(near)
+    for root in (1.0, 0.1, 0.01):
+        factors: list[Factor] = [Linear(root), ComplexPair(root, 0.3 * root)]
+        exact = [np.eye(32) - A / root]
+        exact.append(exact[0] @ (np.eye(32) - (2 * root * A - A @ A) / (1.09 * root**2)))
+        size = max(np.linalg.norm(product, axis=(1, 2)).max() for product in exact)
+        assert norms._single_is_enough(0.5 * size, factors, near)
+        # Rounding errors of single precision are at least 1e-9 of the product, and 1e-5 at most.
+        assert not norms._single_is_enough(1e-9 * size / 5e-5, factors, near)
+    for bound in (0.0, np.inf, -1.0):
+        assert not norms._single_is_enough(bound, [Linear(1.0)], near)
+
+
+def test_blocks_in_single_precision_are_kept_for_the_next_polynomial() -> None:
+    rng = np.random.default_rng(37)
+    norms = SymbolNorms(pr.Convolution.of(rng.standard_normal((32, 32, 3, 3)), (4, 6)))
+    A, square = norms._pair(0)
+    exact = norms.blocks.stack(norms._tasks[0])
+    np.testing.assert_allclose(A, exact, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(square, exact @ exact, rtol=1e-3, atol=1e-2)
+    again = norms._pair(0)
+    assert again[0] is A
+    assert again[1] is square
+
+
+@pytest.mark.parametrize("rows", [3, 40])
+@pytest.mark.parametrize("scale", [1.0, 1e200, 1e-200])
+def test_the_vector_that_a_matrix_amplifies_most(rows: int, scale: float, rng: np.random.Generator) -> None:
+    matrix = rng.standard_normal((rows, rows)) + 1j * rng.standard_normal((rows, rows))
+    matrix += 20 * rows**0.5 * np.outer(np.arange(rows) == 1, np.arange(rows) == 2)
+    v = _most_amplified(scale * matrix)
+    assert v.shape == (rows, 1)
+    assert np.linalg.norm(v) == pytest.approx(1, rel=1e-12)
+    assert np.linalg.norm(matrix @ v) == pytest.approx(np.linalg.norm(matrix, 2), rel=1e-4)
+    matrix[0, 1] = np.nan
+    assert np.linalg.norm(_most_amplified(matrix)) == pytest.approx(1, rel=1e-12)
+
+
+def test_the_first_product_that_exceeds_a_bound_has_a_gain(rng: np.random.Generator) -> None:
+    stack = rng.standard_normal((5, 4, 4)) + 0j
+    factors: list[Factor] = [Linear(3.0), ComplexPair(1.0, 2.0)]
+    first = np.eye(4) - stack / 3
+    both = first @ (np.eye(4) - (2 * stack - stack @ stack) / 5)
+    norms = [np.linalg.norm(products, 2, axis=(1, 2)) for products in (first, both)]
+    assert norms[0].max() < norms[1].max()
+    for bound, count in ((0.9 * norms[0].max(), 1), (0.9 * norms[1].max(), 2)):
+        assert (norms[0].max() > bound) == (count == 1)
+        found = _gain_of_vector(stack, factors, bound)
+        assert found is not None
+        assert found[0] == count
+        assert found[1](1.0) == pytest.approx(norms[count - 1].max(), rel=1e-9)
+        # Relaxed, the gain is that of the same vector: at most the norm of the relaxed product.
+        relaxed = np.eye(4) - stack / 6
+        relaxed = relaxed if count == 1 else relaxed @ (np.eye(4) - (stack - stack @ stack / 4) / 5)
+        assert 0 < found[1](0.5) <= np.linalg.norm(relaxed, 2, axis=(1, 2)).max() * (1 + 1e-12)
+    assert _gain_of_vector(stack, factors, 1.01 * norms[1].max()) is None
+
+
+def test_polynomials_of_blocks_are_those_of_the_krylov_space(rng: np.random.Generator) -> None:
+    """q(B) x, its norms and singular vectors, and R with |q(B) v| = |R s|, from products over roots."""
+    K = rng.standard_normal((3, 3, 3, 3)) / 9
+    K[range(3), range(3), 1, 1] += 2
+    blocks = OperatorBlocks(pr.Convolution.of(K, (3, 4)), is_regular=True)
+    search = _Search(blocks, 3, (1.5,))
+    s = search.krylov.residual(search.krylov.least())
+    stack = blocks.stack(blocks.numbers)
+    q = np.broadcast_to(np.eye(3) + 0j, stack.shape)
+    for root in [1.5, *search.krylov.roots(s)]:
+        q = q @ (np.eye(3) - stack / root)
+    x = rng.standard_normal((len(stack), 3, 2))
+    np.testing.assert_allclose(search._apply(s, stack, x + 0j), q @ x, atol=1e-10)
+    exact = np.linalg.norm(q, 2, axis=(1, 2))
+    norms, vectors = search._norms(s, blocks.numbers)
+    np.testing.assert_allclose(norms, exact, rtol=1e-8)
+    known, some = search._norms(s, blocks.numbers, 2 * exact.max())
+    assert (known.max(), some) == (0, {})
+    places = np.argsort(-exact)[:2]
+    search._add(places, blocks.numbers, vectors)
+    for number, v, R in zip(search.pairs.numbers, search.pairs.vectors, search.pairs.factors, strict=True):
+        assert number in blocks.numbers[places]
+        assert np.linalg.norm(v) == pytest.approx(1, rel=1e-12)
+        place = int(np.flatnonzero(blocks.numbers == number)[0])
+        assert np.linalg.norm(R @ s) == pytest.approx(np.linalg.norm(q[place] @ v), rel=1e-8)
+        assert np.linalg.norm(R @ s) >= 0.98 * exact[place] * (1 - 1e-9)
+    largest, v = search._largest(s, stack[places[0]])
+    assert largest == pytest.approx(exact.max(), rel=1e-8)
+    assert np.linalg.norm(q[places[0]] @ v) == pytest.approx(exact.max(), rel=1e-6)

@@ -17,7 +17,7 @@ from polyroots.polynomials.certificates import Certificates
 from polyroots.polynomials.coefficients import close_conjugates
 from polyroots.polynomials.cone_program import least_maximum, least_mean
 from polyroots.polynomials.lower_bound import proven_norm_bound
-from polyroots.polynomials.minimax import _exchange, _leja_polynomial, is_closed
+from polyroots.polynomials.minimax import _exchange, _first_points, _leja_polynomial, is_closed
 from polyroots.polynomials.operator_norm import _norm_by_products, norm_on_blocks
 from polyroots.polynomials.range_polygon import RangePolygon
 from polyroots.polynomials.symbol_norms import SymbolNorms, _largest_first
@@ -91,6 +91,22 @@ def test_gaps_are_closed_relative_to_the_distance_from_zero_and_one() -> None:
     near = 1 - 1e-6
     assert is_closed(near, near - 0.99e-10)
     assert not is_closed(near, near - 1.02e-10)
+
+
+def test_the_search_begins_with_points_that_determine_all_coefficients(rng: np.random.Generator) -> None:
+    """Those with the largest |q| are among them, and enough others that no coefficient is left open."""
+    for is_real in (True, False):
+        z = rng.standard_normal(200) + 3 + 1j * (0 if is_real else rng.standard_normal(200))
+        Phi = np.linalg.qr(z[:, None] ** np.arange(1, 6))[0]
+        q = complex_normal(rng, 200)
+        q[:40] = 1e-3 * z[:40]
+        chosen = _first_points(Phi, q, 5)
+        assert set(np.argsort(-np.abs(q))[:24]) <= set(chosen)
+        assert 24 <= len(chosen) <= 34
+        spread = np.setdiff1d(chosen, np.argsort(-np.abs(q))[:24])
+        assert len(spread) > 0
+        rows = np.concatenate([Phi[chosen].real, Phi[chosen].imag])
+        assert np.linalg.svd(rows, compute_uv=False)[-1] > 0.05
 
 
 def test_the_exchange_finds_chebyshevs_minimum(rng: np.random.Generator) -> None:

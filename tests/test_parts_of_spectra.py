@@ -197,6 +197,14 @@ def test_harmonics_are_four_and_their_lowest_is_the_angle(size: tuple[int, int],
     assert np.concatenate(tasks).tolist() == every.tolist()
 
 
+def test_tasks_have_whole_vectors_of_matrices_up_to_512_rows() -> None:
+    harmonics = Harmonics((64, 64))
+    for rows, size in ((128, 8), (129, 1)):
+        *first, last = map(len, harmonics.tasks(rows))
+        assert set(first) == {size}
+        assert sum(first) + last == len(harmonics) == 514
+
+
 def test_the_support_of_blocks_is_attained_in_the_block_that_is_named(rng: np.random.Generator) -> None:
     operator = Convolution.of(rng.standard_normal((4, 2, 3, 3)), (5, 4), groups=2)
     for blocks in (SymbolBlocks(operator), OperatorBlocks(operator)):
