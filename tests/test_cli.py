@@ -29,6 +29,7 @@ def test_train_prints_levels_epochs_accuracy_and_next_steps(trained: tuple[Path,
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("rough_pictures")
 def test_the_next_commands_run(trained: tuple[Path, str], tmp_path: Path) -> None:
     _, printed = trained
     commands = [line.split()[1:] for line in printed.splitlines() if line.startswith("  polyroots ")]

@@ -79,6 +79,7 @@ def test_numbers_of_the_table_are_those_of_numpy(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("rough_pictures")
 def test_pictures_of_layers_with_odd_names(tmp_path: Path) -> None:
     names = ["a/b.weight", "a_b.weight", "a b.weight", "w$\\foo$", "", ".hidden", "x" * 300, "overview"]
     stems = [file_stem(name, number) for number, name in enumerate(names)]
@@ -264,6 +265,7 @@ def test_files_hold_the_values(theirs: tuple[Path, nn.ModuleDict], tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("rough_pictures")
 def test_two_checkpoints_side_by_side(tmp_path: Path) -> None:
     torch.manual_seed(47)
     first = nn.ModuleDict({"a": nn.Conv2d(3, 3, 3), "b": nn.Conv2d(3, 3, 3), "gone": nn.Conv2d(2, 2, 1)})
@@ -300,6 +302,7 @@ def test_two_checkpoints_side_by_side(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("rough_pictures")
 def test_pictures_of_every_kind(theirs: tuple[Path, nn.ModuleDict], tmp_path: Path) -> None:
     path, _ = theirs
     layers = ("--layer", "square", "--layer", "wide")
