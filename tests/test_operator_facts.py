@@ -14,6 +14,7 @@ from polyroots.roots.picking import _first_of_the_best
 from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.general_operator import GeneralOperator, as_operator
 from polyroots.spectra.kronecker_sum import summands
+from polyroots.spectra.operator_spectrum import _of_blocks
 from polyroots.spectra.stencil import Stencil
 
 
@@ -149,3 +150,32 @@ def test_operators_fit_into_a_dense_matrix_up_to_the_limit(monkeypatch: pytest.M
             general(kind(np.eye(6))).as_convolution()
     with pytest.raises(pr.InputError, match="a real matrix"):
         general(1j * A).as_convolution()
+
+
+def test_grids_and_functions_on_one_point_and_on_none() -> None:
+    line = as_operator(np.array([1.0, 4.0, 2.0]).reshape(1, 3, 1), size=(1, 5, 1))
+    assert isinstance(line, GeneralOperator)
+    assert line.shape == (5, 5)
+    for size in (0, (0, 3), ()):
+        with pytest.raises(pr.InputError, match="A: expected a size of at least 1"):
+            as_operator(lambda x: x, size)
+    with pytest.raises(pr.InputError, match="expected a stencil with as many dimensions as the grid"):
+        as_operator(np.ones((2, 2, 2)), size=(3, 0, 3))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_blocks_are_hermitian_up_to_rounding_of_their_norm(scale: float, rng: np.random.Generator) -> None:
+    half = rng.standard_normal((3, 4, 4)) + 1j * rng.standard_normal((3, 4, 4))
+    H = scale * (half + half.conj().swapaxes(1, 2))
+    finest, norm = 1e-15, np.abs(H).sum(axis=2).max()
+    for share, is_hermitian in ((0.4, True), (40.0, False)):
+        near = H.copy()
+        near[1, 0, 1] += share * finest * norm
+        values, resolution = _of_blocks(near, finest)
+        assert (values.imag == 0).all() == is_hermitian
+        assert values.shape == resolution.shape == (12,)
+        np.testing.assert_allclose(np.sort(values.real), np.sort(np.linalg.eigvalsh(H).ravel()), rtol=1e-9)
+        assert resolution.min() == pytest.approx(finest * norm, rel=0.5)
+    one, resolution = _of_blocks(H[:, :1, :1], finest)
+    np.testing.assert_array_equal(one, H[:, 0, 0])
+    np.testing.assert_allclose(resolution, finest * np.abs(H[:, 0, 0]).max(), rtol=1e-15)

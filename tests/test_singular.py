@@ -112,6 +112,9 @@ def test_summary_is_that_of_the_matrix(rng: np.random.Generator) -> None:
     assert summary.stable_rank == pytest.approx((A**2).sum() / np.linalg.norm(A, 2) ** 2, rel=1e-12)
     low_rank = np.einsum("ik,kj->ij", rng.standard_normal((5, 2)), rng.standard_normal((2, 5))).reshape(5, 5, 1, 1)
     assert summarize(pr.singular_values(low_rank, 3)).condition == math.inf
+    for scale in (1e-9, 1.0, 1e9):
+        assert summarize(scale * np.array([2.0, 1.0, 1e-15])).condition == math.inf
+        assert summarize(scale * np.array([2.0, 1.0, 2e-15])).condition == pytest.approx(1e15)
     zero = summarize(np.zeros(4))
     assert (zero.norm, zero.stable_rank) == (0.0, 0.0)
 

@@ -250,6 +250,8 @@ def test_orders_of_stencils() -> None:
     coarse = rediscretised(A)
     np.testing.assert_allclose(coarse.weight, A.weight / np.array([[16, 1], [2, 4]])[:, :, None, None])
     assert (coarse.size, coarse.name) == ((4, 4), "A, re-discretised")
+    diagonal = np.eye(2)[:, :, None, None] * np.array(FIVE_POINT)
+    assert rediscretised(pr.Convolution.of(diagonal, 8, name="A")).name == "A/4"
     for stencil, name in ((np.ones((3, 3)), "A"), (FIVE_POINT, "A/4"), (biharmonic, "A/16")):
         assert rediscretised(pr.Convolution.of(kernel(stencil), 8, name="A")).name == name
     with_mass = np.array(FIVE_POINT) + 0.1 * (np.arange(9) == 4).reshape(3, 3)

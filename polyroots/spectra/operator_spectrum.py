@@ -26,7 +26,6 @@ from polyroots.spectra.general_operator import GeneralOperator, as_operator
 from polyroots.spectra.matrix import DENSE_LIMIT
 from polyroots.spectra.spectrum import Spectrum, eigenvalues_of
 from polyroots.spectra.values import EigenvalueSet, is_high
-from polyroots.spectra.zero_padding import is_direct
 
 Method = Literal["symbol", "dense", "arnoldi"]
 
@@ -185,7 +184,7 @@ def spectrum_or_operator(A: Any, size: int | tuple[int, ...] | None, *, needs_ei
     Returns
     -------
     Spectrum, OperatorSpectrum, array_like, Convolution or GeneralOperator
-        A convolution if it is too large for its eigenvalues, or if these are not needed.
+        A `Convolution` that is given as it is; an operator whose eigenvalues are not needed.
     """
     if isinstance(A, EigenvalueSet):
         if size is not None:
@@ -196,8 +195,8 @@ def spectrum_or_operator(A: Any, size: int | tuple[int, ...] | None, *, needs_ei
     operator = as_operator(A, size)
     operator.require_square("roots")
     if isinstance(operator, Convolution):
-        is_known = operator.padding == "circular" or is_direct(operator)
-        return eigenvalues_of(operator) if is_known and operator is not A else operator
+        # One that is made here has circular padding, and so a symbol.
+        return operator if operator is A else eigenvalues_of(operator)
     return _eigenvalues(operator) if needs_eigenvalues or operator.has_symbol else operator
 
 
