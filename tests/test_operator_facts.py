@@ -14,6 +14,7 @@ from polyroots.roots.picking import _first_of_the_best
 from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.general_operator import GeneralOperator, as_operator
 from polyroots.spectra.kronecker_sum import summands
+from polyroots.spectra.operator_blocks import OperatorBlocks
 from polyroots.spectra.operator_spectrum import _of_blocks
 from polyroots.spectra.stencil import Stencil
 
@@ -179,3 +180,20 @@ def test_blocks_are_hermitian_up_to_rounding_of_their_norm(scale: float, rng: np
     one, resolution = _of_blocks(H[:, :1, :1], finest)
     np.testing.assert_array_equal(one, H[:, 0, 0])
     np.testing.assert_allclose(resolution, finest * np.abs(H[:, 0, 0]).max(), rtol=1e-15)
+
+
+def test_blocks_of_the_high_frequencies_of_a_stencil_in_three_dimensions(rng: np.random.Generator) -> None:
+    operator = as_operator(rng.standard_normal((3, 3, 3)), size=(4, 3, 2))
+    assert isinstance(operator, GeneralOperator)
+    every = OperatorBlocks(operator, is_regular=True)
+    high = OperatorBlocks(operator, "high", is_regular=True)
+    # Low frequencies have |theta| < pi / 2 in all directions.
+    low = [
+        number
+        for number, k in enumerate(np.ndindex(4, 3, 2))
+        if all(4 * min(i, n - i) < n for i, n in zip(k, (4, 3, 2), strict=True))
+    ]
+    assert low == [0]
+    assert every.numbers.tolist() == list(range(24))
+    assert high.numbers.tolist() == list(range(1, 24))
+    np.testing.assert_array_equal(high.stack(high.numbers), every.stack(every.numbers)[1:])
