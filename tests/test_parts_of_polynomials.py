@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import aslinearoperator
 
 import polyroots as pr
-from polyroots.polynomials.blocks import ComplexPair, Factor, Linear, pair_conjugates
+from polyroots.polynomials.arnoldi import arnoldi
+from polyroots.polynomials.blocks import (
+    ComplexPair,
+    Factor,
+    Linear,
+    RealPair,
+    SymmetricPair,
+    factor_of_block,
+    pair_conjugates,
+)
 from polyroots.polynomials.certificates import Certificates
 from polyroots.polynomials.coefficients import close_conjugates
 from polyroots.polynomials.cone_program import least_maximum, least_mean
@@ -357,3 +366,32 @@ def test_both_roots_of_a_pair_have_as_many_copies() -> None:
         copies = max(0, math.ceil((score - 4) / 14))
         assert more.count(root) == 1 + copies
         assert more.count(root) == more.count(root.conjugate())
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_tolerances_are_relative_to_what_they_are_of(scale: float) -> None:
+    """Pairs up to 1e-12 of their modulus, leading coordinates up to 1e-6 of the norm, new directions up to 1e-12."""
+    near, far = scale * (1 + 5e-13), scale * (1 + 2e-12)
+    assert factor_of_block("S", [scale, -near]) == SymmetricPair(scale)
+    assert factor_of_block("L", [complex(scale, scale * 5e-13)]) == Linear(scale)
+    assert factor_of_block("C", [complex(scale, scale * 5e-13), complex(scale, -scale * 5e-13)]) == RealPair(
+        scale, scale
+    )
+    pair = factor_of_block("C", [complex(scale, scale), complex(scale, -near)])
+    assert pair == ComplexPair(scale, scale)
+    for letter, roots, words in (
+        ("S", [scale, -far], "two roots of opposite sign"),
+        ("L", [complex(scale, scale * 2e-12)], "needs real roots"),
+        ("S", [complex(scale, scale * 2e-12), -scale], "needs real roots"),
+        ("C", [complex(scale, scale), complex(scale, -scale * (1 + 4e-12))], "a conjugate pair of roots or two real"),
+        ("R", [complex(scale, scale * 2e-12), scale], "a conjugate pair of roots or two real"),
+    ):
+        with pytest.raises(pr.InputError, match=words):
+            factor_of_block(letter, roots)
+    krylov = arnoldi(lambda x: scale * np.array([1.0, 2.0, 4.0]) * x, np.ones(3), 2)
+    for share, degree in ((5e-7, 1), (2e-6, 2)):
+        assert krylov.degree(scale * np.array([0.6, 0.8, share])) == degree
+    for step, is_invariant in ((1e-13, True), (1e-11, False)):
+        matrix = scale * np.array([[1.0, 0.0], [step, 2.0]])
+        found = arnoldi(lambda x, A=matrix: A @ x, np.array([1.0, 0.0]), 1)
+        assert found.is_invariant is is_invariant

@@ -254,6 +254,8 @@ def test_orders_of_stencils() -> None:
     assert rediscretised(pr.Convolution.of(diagonal, 8, name="A")).name == "A/4"
     for stencil, name in ((np.ones((3, 3)), "A"), (FIVE_POINT, "A/4"), (biharmonic, "A/16")):
         assert rediscretised(pr.Convolution.of(kernel(stencil), 8, name="A")).name == name
+    for scale in (1e-30, 1e30):
+        np.testing.assert_array_equal(orders(pr.Convolution.of(scale * K, 8)), [[4, 0], [1, 2]])
     with_mass = np.array(FIVE_POINT) + 0.1 * (np.arange(9) == 4).reshape(3, 3)
     assert orders(pr.Convolution.of(kernel(with_mass), 4)) == [[0]]
 
