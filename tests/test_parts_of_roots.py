@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,10 @@ def test_a_weight_is_the_first_from_one_downwards_that_meets_the_bound() -> None
     # Between 0.7 and 0.8 the bound is met, and below 0.3: the larger ones are taken.
     w = _weight_of(lambda w: 1.0 if w < 0.3 or 0.7 < w < 0.8 else 9.0, 2.0)
     assert 0.8 * (1 - 1e-4) <= w <= 0.8
+    # Sixteen weights for each factor of two are tried: 2^(-1/16) = 0.9576, but none between it and 2^(-2/16) = 0.9170.
+    for low, high in ((0.955, 0.959), (0.92, 0.955), (0.9168, 0.9172)):
+        met = partial(np.interp, xp=[0.1, 0.11, low, low, high, high], fp=[1.0, 9.0, 9.0, 1.0, 1.0, 9.0])
+        assert (low < _weight_of(met, 2.0) < high) is (low != 0.92)
     w = _weight_of(lambda w: math.nan if w > 0.25 else 0.0, 2.0)
     assert 0.25 * (1 - 1e-4) <= w <= 0.25
 
