@@ -137,6 +137,10 @@ class Fuzzer:
         }
         for name, data in self.run_files.items():
             (self.run / name).write_bytes(data)
+        # What the first whole file imports can take longer than an input may, and an import that is interrupted fails
+        # for all that follow.
+        for path in directory.glob("*.pt"):
+            read_layers(path)
 
     def checkpoint(self, rng: random.Random) -> None:
         """Read a damaged checkpoint."""
