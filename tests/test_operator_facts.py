@@ -83,9 +83,11 @@ def test_what_is_known_of_products() -> None:
     assert isinstance(cube, GeneralOperator)
     assert cube.has_symbol
     assert cube.grid == (3, 3, 3)
+    assert cube.matrix is None
     bounded = as_operator(np.ones((2, 2, 2)), size=3, padding="zeros")
     assert isinstance(bounded, GeneralOperator)
     assert not bounded.has_symbol
+    assert bounded.matrix.shape == (27, 27)
 
 
 @pytest.mark.parametrize(
