@@ -199,3 +199,11 @@ def test_blocks_of_the_high_frequencies_of_a_stencil_in_three_dimensions(rng: np
     assert every.numbers.tolist() == list(range(24))
     assert high.numbers.tolist() == list(range(1, 24))
     np.testing.assert_array_equal(high.stack(high.numbers), every.stack(every.numbers)[1:])
+
+
+def test_the_resolution_of_eigenvalues_scales_with_the_operator(rng: np.random.Generator) -> None:
+    A = rng.standard_normal((8, 8))
+    for kind, steps in ((A, None), (A + A.T, None), (csr_array(A), 4)):
+        plain, large = (pr.operator_eigenvalues(factor * kind, steps=steps) for factor in (1.0, 2.0**20))
+        np.testing.assert_allclose(large.values, 2.0**20 * plain.values, rtol=1e-12)
+        np.testing.assert_allclose(large.resolution, 2.0**20 * plain.resolution, rtol=1e-9)
