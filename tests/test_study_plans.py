@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -119,6 +120,14 @@ def test_what_makes_steps_differ_is_timed_by_itself(
     (run_,) = make_plan(study(text="[base]\nchannels = [4, 8]\nlimit = 8\n"))[0].runs
     _, step, evaluation = timing._time(run_.config)
     assert 0 < evaluation < step
+    # With one thread the time in which the process waits for its turn doesn't count.
+    clocks = []
+    monkeypatch.setattr(timing, "_median", lambda function, wait, clock: clocks.append(clock) or 1.0)
+    timing._time(run_.config)
+    assert clocks == [time.process_time] * 2
+    monkeypatch.undo()
+    ticks = iter(range(0, 1000, 7))
+    assert timing._median(lambda: None, lambda: None, lambda: float(next(ticks))) == 7
 
 
 def test_images_are_counted_without_reading_them(image_folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import time
 import timeit
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,11 +114,14 @@ def _time(config: TrainConfig) -> tuple[str, float, float]:
             fabric.backward(cross_entropy(network(batch), labels))
             optimizer.step()
 
-        wait = torch.cuda.synchronize if fabric.device.type == "cuda" else (lambda: None)
-        seconds = _median(step, wait)
+        is_cuda = fabric.device.type == "cuda"
+        wait = torch.cuda.synchronize if is_cuda else (lambda: None)
+        # Other programs on the machine don't lengthen the processor's time, which is that of the step with one thread.
+        clock = time.perf_counter if is_cuda or torch.get_num_threads() > 1 else time.process_time
+        seconds = _median(step, wait, clock)
         several = images(EVALUATION_BATCH)
         network.eval()
-        return describe(fabric), seconds, _median(lambda: _forward(network, several), wait) / len(several)
+        return describe(fabric), seconds, _median(lambda: _forward(network, several), wait, clock) / len(several)
 
 
 @torch.no_grad()
@@ -125,12 +129,12 @@ def _forward(network: nn.Module, images: torch.Tensor) -> None:
     network(images)
 
 
-def _median(function: Callable[[], None], wait: Callable[[], None]) -> float:
-    """Median of the seconds that a function takes; `wait` returns when the device is idle."""
+def _median(function: Callable[[], None], wait: Callable[[], None], clock: Callable[[], float]) -> float:
+    """Median of the seconds that a function takes by a clock; `wait` returns when the device is idle."""
 
     def times(count: int) -> list[float]:
-        return timeit.repeat(lambda: [call() for call in (function, wait)], number=1, repeat=count)
+        return timeit.repeat(lambda: [call() for call in (function, wait)], timer=clock, number=1, repeat=count)
 
     times(1)  # the first call allocates memory and chooses algorithms
     (once,) = times(1)
-    return statistics.median([once, *times(min(_MOST_TIMES, int(_SECONDS / once)))])
+    return statistics.median([once, *times(int(_SECONDS / max(once, _SECONDS / _MOST_TIMES)))])
