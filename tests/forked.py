@@ -5,6 +5,7 @@ They are separate processes of the system, which can be killed, receive signals,
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import select
@@ -37,13 +38,30 @@ def start(function: Callable[..., None], *arguments: Any) -> ForkServerProcess:
 
 
 def status_of(process: ForkServerProcess, timeout: float = 120) -> int:
-    """Wait for a process and return its exit status; negative for the signal that ended it."""
+    """Wait for a process and return its exit status; negative for the signal that ended it.
+
+    The error for one that hangs has its threads; where Python is in each of them is on its standard error.
+    """
     process.join(timeout)
     status = process.exitcode
     if status is None:
+        assert process.pid is not None
+        threads = _threads_of(process.pid)
+        os.kill(process.pid, signal.SIGABRT)
+        process.join(5)
         process.kill()
-        raise AssertionError(f"not done after {timeout} seconds")
+        raise AssertionError(f"not done after {timeout} seconds: {threads}")
     return status
+
+
+def _threads_of(pid: int) -> list[str]:
+    """Return the name of each thread of a process, its state, ticks of a processor and what it waits for."""
+    threads = []
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        name, _, fields = (task / "stat").read_text().partition(" (")[2].rpartition(") ")
+        state, *numbers = fields.split()
+        threads.append(f"{name} {state} {numbers[10]}+{numbers[11]} {(task / 'wchan').read_text()}")
+    return threads
 
 
 def command(words: Sequence[object], out: Path, error: Path, **environment: str) -> ForkServerProcess:
@@ -69,6 +87,7 @@ def on_a_terminal(columns: int, words: Sequence[object]) -> str:
 def _call(function: Callable[..., None], arguments: Sequence[Any]) -> None:
     import torch
 
+    faulthandler.enable()
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
         signal.signal(number, handler)
     torch.set_num_threads(1)
