@@ -219,7 +219,7 @@ def _first_points(
     Phi: Complex128[np.ndarray, "N n"], q: Complex128[np.ndarray, "N"], count: int
 ) -> Int[np.ndarray, "k"]:
     """Return the points to begin with: those that determine the coefficients best, and those with the largest |q|."""
-    real = np.vstack([Phi.real.T, Phi.imag.T])[: 2 * count]
+    real = np.vstack([Phi.real.T, Phi.imag.T])
     spread = qr(real, mode="r", pivoting=True)[1][: 2 * count]
     return np.union1d(spread, np.argsort(-np.abs(q))[: 4 * count + 4])
 
