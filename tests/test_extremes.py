@@ -194,3 +194,23 @@ def test_bad_counts_and_operators_are_said() -> None:
         extreme_eigenvalues(np.ones((2, 2, 3, 3)), 10, 201)
     with pytest.raises(pr.InputError, match="as many output as input channels, got 3 from 2; compute its"):
         extreme_eigenvalues(np.ones((3, 2, 3, 3)), 10)
+
+
+def test_the_outermost_values_are_in_order_and_pairs_count_once_at_the_top() -> None:
+    values = np.array([1 + 2j, 1 - 2j, 3, -4, 0.5j, -0.5j, 3])
+    expected = {
+        "min_real": [-4, 0.5j, -0.5j, 1 + 2j],
+        "max_real": [3, 3, 1 + 2j, 1 - 2j],
+        "max_imag": [1 + 2j, 0.5j, 3, -4],
+        "radius": [-4, 3, 3, 1 + 2j],
+    }
+    for name, outermost in expected.items():
+        for k in (1, 4):
+            end = extremes._pick(name, values, None, None, k, 7.5)
+            assert end.values.tolist() == outermost[:k]
+            assert end.supremum == 7.5
+            assert end.frequencies is None
+            assert np.isnan(end.conditions).all()
+            assert len(end.conditions) == len(end.residuals) == k
+            assert end.converged.tolist() == [True] * k
+    assert len(extremes._pick("max_imag", values, None, None, 50).values) == 5

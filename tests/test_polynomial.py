@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -312,6 +313,12 @@ def test_apply_takes_d_applications_from_zero() -> None:
 def test_repeated_points_come_last() -> None:
     assert pr.ResidualPolynomial([1, 3, 3, 2]).roots.real.tolist() == [3, 1, 2, 3]
     assert log_distances(np.array([1.0, 2.0]), np.array([2.0])).tolist() == [0, -np.inf]
+
+
+def test_each_copy_makes_up_for_fourteen_orders_of_magnitude() -> None:
+    """Above 10^4, in the rule of Embree, Loe and Morgan."""
+    for prominence, copies in ((-3.0, 0), (4.0, 0), (4.1, 1), (18.0, 1), (18.1, 2), (32.0, 2), (math.nan, 0)):
+        assert extra_copies(prominence) == copies
 
 
 def test_prominent_roots_get_copies() -> None:
