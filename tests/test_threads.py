@@ -17,6 +17,7 @@ from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limi
 import polyroots as pr
 from polyroots.spectra import eigenvalues_of
 from polyroots.threads import one_blas_thread
+from polyroots_cli.start import _spin_briefly
 
 
 def blas_threads() -> set[int]:
@@ -79,6 +80,13 @@ def test_libraries_are_found_again_after_an_import_only(monkeypatch: pytest.Monk
                     assert blas_threads() == {1}
             assert blas_threads() == {2}
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("given", [{}, {"OMP_WAIT_POLICY": "active"}, {"GOMP_SPINCOUNT": "7"}])
+def test_waiting_threads_spin_briefly_unless_the_user_says_otherwise(given: dict[str, str]) -> None:
+    environment = dict(given)
+    _spin_briefly(environment)
+    assert environment == (given or {"GOMP_SPINCOUNT": "10000"})
 
 
 def test_an_interrupt_ends_the_threads_soon(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
