@@ -58,15 +58,16 @@ class NetworkRequest:
             return name_for_blocks(parse_blocks(self.blocks))
         return "q4" if self.degree is None else name_for_degree(self.degree)
 
-    def or_default(self, dataset: str, recipe: str | None) -> NetworkRequest:
-        """Return the request, with the network and the relaxation of a data set where the options choose none."""
+    def or_default(self, dataset: str, recipe: str | None) -> tuple[NetworkRequest, float | None]:
+        """Return the request and None, or where the options choose no network, that of a data set and its rate."""
         from polyroots.training import default_network
 
         if self.names_blocks or self.degree is not None:
-            return self
+            return self, None
         has_coefficients = any(was_given(name) for name in ("alpha_init", "roots", "relax", "signs"))
-        default: dict[str, Any] = default_network(dataset, recipe, has_coefficients=has_coefficients)
-        return replace(self, **default)
+        default = default_network(dataset, recipe, has_coefficients=has_coefficients)
+        rate = default.pop("lr", None)
+        return replace(self, **default), rate
 
     @property
     def names_blocks(self) -> bool:

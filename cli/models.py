@@ -92,8 +92,8 @@ def models(
     )
     if any(config.name == BEST["model"] for config, _ in rows):
         say(
-            f"* With --relax {BEST['relax']} the best Poly-MgNet that was found for photographs: what",
-            "'polyroots train' takes for CIFAR-10, CIFAR-100 and folders.",
+            f"* With --relax {BEST['relax']} --lr {BEST['lr']} the best Poly-MgNet that was found for photographs:",
+            "what 'polyroots train' takes for CIFAR-10, CIFAR-100 and folders.",
         )
 
 

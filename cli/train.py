@@ -73,7 +73,7 @@ def train(  # noqa: PLR0913 - click passes each option by its name
     A Poly-MgNet's coefficients are set from the spectra of its own convolutions before the first step. The run
     directory holds config.json, init.json, metrics.csv, last.pt, best.pt and result.json. Ctrl-C and SIGTERM save and
     stop; --resume goes on, also after a crash, with the same result bit by bit. By default photographs have q2 with
-    roots moved inwards, --relax 4, the best Poly-MgNet that was found; digits have q4.
+    roots moved inwards, --relax 4, and --lr 0.2; digits have q4.
 
     \b
     Examples:
@@ -155,7 +155,8 @@ def _prepare(
         if fields["tensorboard"]:
             require_tensorboard()
         if start is None:
-            request = request.or_default(dataset, recipe)
+            request, rate = request.or_default(dataset, recipe)
+            fields = {**fields, "lr": fields["lr"] or rate}
         source = open_data(dataset, data_dir, download)
         network = start.config if start else config_for(request, source)
         config = train_config(dataset, network, recipe, data_dir=data_dir, **_origin(start, request), **fields)

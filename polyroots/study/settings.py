@@ -103,10 +103,7 @@ def config_of(settings: Mapping[str, Any], seed: int, machine: Machine) -> Train
     dataset = settings.get("dataset", "digits")
     if settings.get("model") is None and settings.get("degree") is None:
         has_coefficients = any(name in settings for name in ("alpha-init", *_OF_SPECTRA))
-        settings = {
-            **settings,
-            **default_network(dataset, settings.get("recipe"), has_coefficients=has_coefficients),
-        }
+        settings = {**default_network(dataset, settings.get("recipe"), has_coefficients=has_coefficients), **settings}
     data_dir = machine.data_dir or settings.get("data-dir")
     source = _described(dataset, None if data_dir is None else Path(data_dir))
     network = _network_of(settings, source)

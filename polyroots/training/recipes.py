@@ -21,8 +21,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "fashion-mnist": _SIGNS | {"augment": "flip"},
 }
 
-#: Poly-MgNet and relaxation of its roots that trained best on CIFAR-10 of those compared, docs/results.md.
-BEST = {"model": "q2", "relax": "4"}
+#: Poly-MgNet, relaxation of its roots and learning rate that trained best on CIFAR-10 of those compared,
+#: docs/results.md.
+BEST: dict[str, Any] = {"model": "q2", "relax": "4", "lr": 0.2}
 
 #: Fields of `polyroots.training.TrainConfig` by recipe; they take precedence over the data set's.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -59,15 +60,17 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-def default_network(dataset: str, recipe: str | None = None, *, has_coefficients: bool = False) -> dict[str, str]:
-    """Return the network that is trained on a data set where none is chosen, and the relaxation of its roots.
+def default_network(dataset: str, recipe: str | None = None, *, has_coefficients: bool = False) -> dict[str, Any]:
+    """Return the network that is trained on a data set where none is chosen, with its relaxation and learning rate.
 
     Photographs have `BEST`, but for the paper's recipe; the other data sets have q4. Where the origin of the
-    coefficients is chosen, the network is all.
+    coefficients is chosen, the network is all; other recipes have a rate of their own.
     """
     if DEFAULTS.get(dataset) is not _PHOTOS or recipe == "paper":
         return {"model": "q4"}
-    return {"model": BEST["model"]} if has_coefficients else dict(BEST)
+    if has_coefficients:
+        return {"model": BEST["model"]}
+    return {name: value for name, value in BEST.items() if name != "lr" or recipe is None}
 
 
 def fields_of(dataset: str, recipe: str | None) -> dict[str, Any]:
