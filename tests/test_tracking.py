@@ -279,11 +279,10 @@ def test_the_flow_of_other_spectra(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("rough_pictures")
 def test_the_command_draws_every_level(tracked: Path, tmp_path: Path) -> None:
     result = run("figures", "--only", "flow", "--run", tracked, "--numbers", "--out", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"flow-level{level}.{kind}" for level in (1, 2) for kind in ("npz", "png")
+        f"flow-level{level}.{kind}" for level in (1, 2) for kind in ("npz", "pdf", "png", "svg")
     ]
     assert "Level 1: the spectral radius went from" in result.stdout
     cancelled = "batch norm cancels the size of the coefficients of blocks 1 (L) and 2 (L): their roots mean little"
