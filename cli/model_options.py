@@ -14,8 +14,7 @@ from polyroots_cli.types import Channels, Scale, Whole
 from polyroots_cli.values import ALPHA_INITS, MODELS, PLACEMENTS, STRATEGIES, one_of
 
 if TYPE_CHECKING:
-    from polyroots.initialization import Signs
-    from polyroots.models import AlphaInit, ModelConfig
+    from polyroots.models import AlphaInit, ModelConfig, Signs
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -87,6 +87,33 @@ def test_a_block_relaxes_the_roots_of_a_strategy(relax: Any, largest: tuple[floa
     assert largest[0] <= max(norms) <= largest[1]
 
 
+@pytest.mark.parametrize("blocks", [None, "L,L,C"])
+def test_a_block_takes_positive_roots_where_it_rectifies_twice(blocks: str | None) -> None:
+    """`regular` has a ReLU before and after alpha, and the largest root is the symbol's largest real part."""
+
+    def block(**options: Any) -> tuple[list[float], NDArray[Any]]:
+        torch.manual_seed(13)
+        made = PolyBlock(
+            6, "extremal", size=8, blocks=blocks, A_init="kaiming", padding="circular", relax="none", **options
+        )
+        A = made.level.groups[0][0].weight.detach().double().numpy()
+        phases = np.exp(1j * np.multiply.outer(2 * np.pi * np.arange(8) / 8, [-1, 0, 1]))
+        Lambda = np.linalg.eigvals(np.einsum("ijkl,yk,xl->yxij", A, phases, phases)).ravel()
+        assert [step.letter for step in made.level.steps] == ["L", "L", "C"]
+        return [1 / step.alphas.item() for step in made.level.steps[:2]], Lambda
+
+    roots, Lambda = block(placement="regular")
+    assert roots[0] == pytest.approx(Lambda.real.max(), rel=1e-6)
+    assert 0 < roots[1] < roots[0]
+    assert np.abs(Lambda.real - roots[1]).min() < 1e-6 * roots[0]
+    papers = [
+        sorted(block(placement=place, signs=signs)[0])
+        for place, signs in (("regular", "paper"), ("outside-bn", "placement"))
+    ]
+    for ends in papers:
+        assert ends == pytest.approx([Lambda.real.min(), Lambda.real.max()], rel=1e-6)
+
+
 def test_fixed_coefficients_are_not_trained() -> None:
     fixed = PolyBlock(4, [0.5, 1.5], alphas="fixed")
     trained = PolyBlock(4, [0.5, 1.5])
@@ -143,6 +170,11 @@ def test_a_level_takes_its_roots() -> None:
         (lambda: PolyBlock(4, []), "at least one root"),
         (lambda: PolyBlock(4, [0.5, 1], relax="auto"), "relax is for roots that a strategy chooses"),
         (lambda: PolyBlock(4, "minimax", size=4, relax="aut"), "did you mean 'auto'"),
+        (
+            lambda: PolyBlock(4, [0.5, 1], signs="placement"),
+            "signs is for roots that a strategy chooses; given roots",
+        ),
+        (lambda: PolyBlock(4, "leja", size=4, signs=cast(Any, "place")), "rule for the signs 'place': did you mean"),
         (lambda: Level(4, roots=[float("nan")]), "must be finite"),
         (lambda: Level(4), "expected blocks such as L,L,C, or roots"),
         (lambda: Level(4, "L,L", roots=[1j]), "block L needs real roots"),

@@ -5,7 +5,7 @@ from polyroots.initialization.operators import OperatorToDamp, choose_for_all
 from polyroots.initialization.parts import initialize_parts
 from polyroots.initialization.ranking import RankedStrategy, rank
 from polyroots.initialization.report import BlockReport, InitReport, LevelReport, report_as_is, report_on
-from polyroots.initialization.request import FOR_TRAINING, InitRequest, RequestError, Signs
+from polyroots.initialization.request import FOR_TRAINING, InitRequest, RequestError
 from polyroots.initialization.run import InitResult, initialize, initialize_from
 from polyroots.initialization.tables import (
     boundary_of,
@@ -28,7 +28,6 @@ __all__ = [
     "OperatorToDamp",
     "RankedStrategy",
     "RequestError",
-    "Signs",
     "boundary_of",
     "choose_for_all",
     "draw_alphas",

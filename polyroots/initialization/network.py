@@ -10,8 +10,15 @@ from torch import nn
 
 from polyroots.errors import InputError
 from polyroots.initialization.operators import OperatorToDamp
-from polyroots.initialization.request import Signs
-from polyroots.models import AlphaInit, Level, PolyMgNet, PolyStep, blocks_that_rectify_twice, set_coefficients
+from polyroots.models import (
+    AlphaInit,
+    Level,
+    PolyMgNet,
+    PolyStep,
+    Signs,
+    blocks_that_rectify_twice,
+    set_coefficients,
+)
 from polyroots.polynomials import factors_from_roots
 from polyroots.roots import RootChoice
 

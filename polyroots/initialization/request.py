@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 from polyroots.checkpoints import Architecture, Geometry
-from polyroots.errors import InputError, unknown_name
-from polyroots.models import AlphaInit
+from polyroots.errors import InputError
+from polyroots.models import AlphaInit, Signs, require_signs
 from polyroots.polynomials import require_degree
 from polyroots.roots import Relaxation, completed, require_options
 from polyroots.text import count_of
@@ -20,18 +20,9 @@ OnProgress = Callable[[str, int, int], None]
 #: Fields of `InitRequest` for networks that are to be trained, in `initialize` and in training.
 FOR_TRAINING = {"relax": "auto", "signs": "placement"}
 
-#: The signs of real roots: as the strategy chooses them, or as the placement of batch norm and ReLU asks for.
-Signs = Literal["paper", "placement"]
-
 
 class RequestError(InputError):
     """A field of an `InitRequest` that doesn't go with another one or with the source."""
-
-
-def require_signs(signs: str) -> None:
-    """Raise InputError if there is no rule of this name for the signs of roots."""
-    if signs not in get_args(Signs):
-        raise unknown_name("rule for the signs", signs, get_args(Signs))
 
 
 @dataclass(frozen=True)

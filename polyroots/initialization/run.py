@@ -15,10 +15,10 @@ from polyroots.initialization.network import draw_alphas, require_polynomial, se
 from polyroots.initialization.operators import choose_for_all
 from polyroots.initialization.ranking import RankedStrategy, rank
 from polyroots.initialization.report import InitReport, LevelReport, report_as_is, report_on
-from polyroots.initialization.request import FOR_TRAINING, InitRequest, OnProgress, Signs
+from polyroots.initialization.request import FOR_TRAINING, InitRequest, OnProgress
 from polyroots.initialization.sources import InitSource, open_source
 from polyroots.initialization.two_grid import LevelTwoGrid, two_grids
-from polyroots.models import AlphaInit, ModelConfig, PolyMgNet
+from polyroots.models import AlphaInit, ModelConfig, PolyMgNet, Signs
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,14 @@ from polyroots.models.own import PolyPart, poly_parts
 from polyroots.models.placement import PLACEMENTS, Placement
 from polyroots.models.poly_block import PolyBlock
 from polyroots.models.recording import Recorder, record_convolutions, unwrapped
-from polyroots.models.rectified import Rectified, blocks_that_rectify_twice, rectified_coefficients, rectifying_blocks
+from polyroots.models.rectified import (
+    Rectified,
+    Signs,
+    blocks_that_rectify_twice,
+    rectified_coefficients,
+    rectifying_blocks,
+    require_signs,
+)
 from polyroots.models.registry import NAMED_BLOCKS, NAMES, blocks_of, name_for_blocks, name_for_degree, parse_scale
 from polyroots.models.step import ExtractorStep, PolyStep, Step
 from polyroots.models.tracing import TracedConvolution, convolutions, trace_convolutions
@@ -43,6 +50,7 @@ __all__ = [
     "PolyStep",
     "Recorder",
     "Rectified",
+    "Signs",
     "SmoothingLevel",
     "Step",
     "TracedConvolution",
@@ -67,6 +75,7 @@ __all__ = [
     "record_convolutions",
     "rectified_coefficients",
     "rectifying_blocks",
+    "require_signs",
     "set_coefficients",
     "trace_convolutions",
     "unwrapped",

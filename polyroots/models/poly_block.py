@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TypedDict, Unpack
 
 from numpy.typing import ArrayLike
@@ -12,8 +13,9 @@ from polyroots.errors import InputError
 from polyroots.models.level import Level
 from polyroots.models.operator import ConvOperator, Features, Init, Padding
 from polyroots.models.placement import Placement
+from polyroots.models.rectified import Signs, rectifying_blocks, require_signs
 from polyroots.models.step import Alphas
-from polyroots.polynomials import require_degree
+from polyroots.polynomials import Target, require_degree
 from polyroots.roots import choose_roots
 
 
@@ -23,6 +25,7 @@ class BlockOptions(TypedDict, total=False):
     padding: Padding
     A_init: Init
     relax: str | float
+    signs: Signs
 
 
 class PolyBlock(nn.Module):
@@ -51,7 +54,9 @@ class PolyBlock(nn.Module):
     **options
         ``padding`` of A, ``"zeros"`` by default or ``"circular"``; ``A_init``, ``"shifted"`` by default, with the
         eigenvalues in the disc around 1 of radius 1/2, or ``"kaiming"``; see `polyroots.models.ConvOperator`. ``relax``
-        of a strategy's roots, ``"auto"`` by default as in `polyroots.initialize`; see `polyroots.select_roots`.
+        and ``signs`` of a strategy's roots, ``"auto"`` and ``"placement"`` by default as in `polyroots.initialize`: the
+        relaxation, see `polyroots.select_roots`; and whether blocks L that have a ReLU both before and after their
+        coefficient take positive roots, or, with ``"paper"``, those that the strategy gives them.
 
     Attributes
     ----------
@@ -60,7 +65,8 @@ class PolyBlock(nn.Module):
     Raises
     ------
     InputError
-        If there are fewer than two roots, they don't fit the blocks, or a strategy has no size or finds no roots.
+        If there are fewer than two roots, they don't fit the blocks, or a strategy has no size or finds no roots, or
+        none of the signs that the placement needs.
 
     Examples
     --------
@@ -85,26 +91,30 @@ class PolyBlock(nn.Module):
         super().__init__()
         padding = options.get("padding", "zeros")
         A = ConvOperator(channels, padding, options.get("A_init", "shifted"))
+        make_level = partial(Level, channels, placement=placement, padding=padding, alphas=alphas)
         if isinstance(roots, str):
             if size is None:
                 raise InputError(
                     f"the strategy '{roots}' needs the size of the grid that A's spectrum is taken on; give size"
                 )
-            choice = choose_roots(A.spectrum(size), degree, roots, blocks, relax=options.get("relax", "auto"))
-            blocks, roots = choice.blocks, choice.roots
-        elif "relax" in options:
-            raise InputError(
-                "relax is for roots that a strategy chooses; given roots are moved by ResidualPolynomial.relaxed",
-                fields=("relax",),
-            )
-        self.level = Level(
-            channels,
-            blocks,
-            roots=roots,
-            placement=placement,
-            padding=padding,
-            alphas=alphas,
-        )
+            signs = options.get("signs", "placement")
+            require_signs(signs)
+            target = Target.of(A.spectrum(size))
+            choose = partial(choose_roots, target, degree, roots, relax=options.get("relax", "auto"))
+            # Without blocks the roots choose them, and the placement then says which blocks need positive roots.
+            choice = choose() if blocks is None else None
+            self.level = make_level(blocks if choice is None else choice.blocks)
+            positive = rectifying_blocks(self.level, begins=True) if signs == "placement" else ()
+            if choice is None or not choice.has_signs(positive):
+                choice = choose(self.level.letters, positive=positive)
+            self.level.set_roots(choice.roots)
+        else:
+            for name, remedy in (("relax", "moved by ResidualPolynomial.relaxed"), ("signs", "taken as they are")):
+                if name in options:
+                    raise InputError(
+                        f"{name} is for roots that a strategy chooses; given roots are {remedy}", fields=(name,)
+                    )
+            self.level = make_level(blocks, roots=roots)
         # The A whose spectrum the roots come from.
         self.level.A = A
         letters = self.level.letters

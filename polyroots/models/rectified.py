@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from torch import nn
 
+from polyroots.errors import unknown_name
 from polyroots.models.inert import begins_at_zero, polynomial_network
 from polyroots.models.level import Level
 from polyroots.models.network import PolyMgNet
 from polyroots.models.placement import has_relu
+
+#: The signs of real roots: as the strategy chooses them, or as the placement of batch norm and ReLU asks for.
+Signs = Literal["paper", "placement"]
+
+
+def require_signs(signs: str) -> None:
+    """Raise InputError if there is no rule of this name for the signs of roots."""
+    if signs not in get_args(Signs):
+        raise unknown_name("rule for the signs", signs, get_args(Signs))
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,10 @@ class RootChoice:
         roots = np.array(choice.roots, dtype=np.complex128)
         return cls(roots, choice.blocks, strategy, (*remarks, *choice.remarks))
 
+    def has_signs(self, positive: Sequence[bool]) -> bool:
+        """Whether the roots of the blocks that need positive ones are positive, see `select_roots`."""
+        return RootRequest(len(self.roots), self.blocks, tuple(positive)).has_signs(self.roots.tolist())
+
     def relaxed(self, relaxation: Relaxation, target: Target) -> RootChoice:
         """Return the choice with its roots moved along their rays."""
         w = relaxation.weight(target, factors_from_roots(self.blocks, self.roots.tolist()))

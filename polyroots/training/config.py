@@ -18,8 +18,8 @@ from pydantic import (
 )
 
 from polyroots.errors import one_sentence, unknown_name
-from polyroots.initialization import FOR_TRAINING, Signs
-from polyroots.models import AlphaInit, ModelConfig
+from polyroots.initialization import FOR_TRAINING
+from polyroots.models import AlphaInit, ModelConfig, Signs
 from polyroots.roots import Relaxation
 from polyroots.training.data.augmentation import parse
 from polyroots.training.data.normalisation import AUTHORS
