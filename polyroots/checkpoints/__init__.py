@@ -4,6 +4,7 @@ from polyroots.checkpoints.architecture import IMAGE_SIZE, Architecture, options
 from polyroots.checkpoints.foreign import read_layers
 from polyroots.checkpoints.geometry import Geometry, Rules, require_rules
 from polyroots.checkpoints.layer_set import LayerSet
+from polyroots.checkpoints.layout import InitDocument
 from polyroots.checkpoints.matrices import holds_matrix, read_matrix
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.files import checkpoint_in
@@ -13,6 +14,7 @@ __all__ = [
     "Architecture",
     "Checkpoint",
     "Geometry",
+    "InitDocument",
     "LayerSet",
     "Rules",
     "checkpoint_in",

@@ -6,12 +6,22 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 from torch import Tensor
 
 from polyroots.errors import one_sentence
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
 def _dense(value: Any) -> Any:
@@ -32,6 +42,8 @@ def _state_dict(value: Any) -> Any:
 
 _Count = Annotated[NonNegativeInt, Field(strict=True)]
 _Weight = Annotated[Tensor, BeforeValidator(_dense)]
+# A tuple in Python, a list in the files.
+_Pair = Annotated[tuple[T, T], Field(strict=False)]
 
 
 class _Stored(BaseModel):
@@ -49,30 +61,53 @@ class StoredDocument(_Stored):
     training: dict[str, Any] | None
 
 
-class StoredBlock(_Stored):
-    """A block of a level of an initialisation."""
+class _Part(BaseModel):
+    """Part of the report on an initialisation; entries of other versions are allowed beside those that are read."""
 
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+
+class _Block(_Part):
     letter: Literal["L", "R", "S", "C"]
     powers: list[Annotated[int, Field(ge=0, le=1)]]
-    roots: Annotated[list[tuple[float, float]], Field(min_length=1)]
+    roots: list[_Pair[float | None]] = Field(min_length=1)
     alphas: list[float | None]
 
+    @model_validator(mode="after")
+    def _fits(self) -> _Block:
+        if len(self.powers) != len(self.alphas):
+            raise ValueError(f"a block has {len(self.powers)} powers and {len(self.alphas)} coefficients")
+        return self
 
-class StoredLevel(_Stored):
-    """A level of an initialisation; version 0.1.0 has no diagnosis of some of them."""
 
+class _Diagnosis(_Part):
+    region: str
+    max_abs: float | None
+    mean_abs: float | None
+    rms: float | None
+    damped: float | None
+    smoothing_factor: float | None
+    norm: float | None
+    growth: float | None
+    best: float | None
+    best_bound: float | None = Field(ge=0)
+
+
+class _Level(_Part):
     level: PositiveInt
-    size: tuple[PositiveInt, PositiveInt]
+    size: _Pair[PositiveInt]
     channels: PositiveInt
     radius: float | None
     min_real: float | None
     max_real: float | None
     max_imag: float | None
-    blocks: list[StoredBlock]
-    diagnosis: dict[str, Any] = Field(default_factory=dict)
+    blocks: list[_Block]
+    diagnosis: _Diagnosis
+    words: list[str]
+    relaxation: float = 1.0
 
 
-class StoredInert(_Stored):
+class _Inert(_Part):
     """Coefficients that are inert, or rectified."""
 
     level: PositiveInt
@@ -80,20 +115,21 @@ class StoredInert(_Stored):
     letter: str
 
 
-class StoredInit(_Stored):
-    """An `InitReport.to_dict`."""
+class InitDocument(_Part):
+    """The entries that are read of an `InitReport.to_dict`, in a checkpoint or in init.json of a run."""
 
     strategy: str | None
+    options: dict[str, Any]
     degree: NonNegativeInt
     region: Literal["all", "high"]
     padding: Literal["circular", "zeros"]
-    options: dict[str, Any] = Field(default_factory=dict)
-    alpha_init: str = "spectrum"
+    alpha_init: str
+    # Version 0.1.0 has no entries relax, signs and rectified, nor a level's relaxation.
     relax: str = "none"
     signs: Literal["paper", "placement"] = "paper"
-    levels: list[StoredLevel]
-    inert: list[StoredInert] = Field(default_factory=list)
-    rectified: list[StoredInert] = Field(default_factory=list)
+    levels: list[_Level]
+    inert: list[_Inert]
+    rectified: list[_Inert] = []
 
 
 class StoredConfig(_Stored):

@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from polyroots.checkpoints.layout import StoredDocument, StoredInit, StoredTraining, require_layout
+from polyroots.checkpoints.layout import InitDocument, StoredDocument, StoredTraining, require_layout
 from polyroots.checkpoints.reading import read_document
 from polyroots.errors import FileError, InputError, one_sentence
 from polyroots.files import replacing
@@ -196,7 +196,7 @@ def checkpoint_of(path: str | Path, document: Mapping[str, Any]) -> Checkpoint:
         )
     try:
         require_layout(StoredDocument, document)
-        for part, model in (("init", StoredInit), ("training", StoredTraining)):
+        for part, model in (("init", InitDocument), ("training", StoredTraining)):
             if document[part] is not None:
                 require_layout(model, document[part])
     except InputError as error:

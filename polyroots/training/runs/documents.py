@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from polyroots.errors import FileError, one_sentence
 from polyroots.files import read_json
@@ -21,61 +21,6 @@ class _Part(BaseModel):
     """A part of a document; entries of other versions are allowed beside those that are read."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
-
-
-class _Block(_Part):
-    letter: str
-    powers: list[int]
-    roots: list[tuple[float | None, float | None]]
-    alphas: list[float | None]
-
-    @model_validator(mode="after")
-    def _fits(self) -> _Block:
-        if len(self.powers) != len(self.alphas):
-            raise ValueError(f"a block has {len(self.powers)} powers and {len(self.alphas)} coefficients")
-        return self
-
-
-class _Diagnosis(_Part):
-    region: str
-    max_abs: float | None
-    mean_abs: float | None
-    rms: float | None
-    damped: float | None
-    smoothing_factor: float | None
-    norm: float | None
-    growth: float | None
-    best: float | None
-    best_bound: float | None = Field(ge=0)
-
-
-class _Level(_Part):
-    level: PositiveInt
-    size: tuple[int, int]
-    channels: PositiveInt
-    radius: float | None
-    blocks: list[_Block]
-    diagnosis: _Diagnosis
-    words: list[str]
-    relaxation: float = 1.0
-
-
-class _Inert(_Part):
-    level: PositiveInt
-    block: PositiveInt
-    letter: str
-
-
-class InitDocument(_Part):
-    """The entries of init.json that are read, see `polyroots.initialization.InitReport`."""
-
-    strategy: str | None
-    options: dict[str, Any]
-    degree: NonNegativeInt
-    region: Literal["all", "high"]
-    padding: Literal["circular", "zeros"]
-    levels: list[_Level]
-    inert: list[_Inert]
 
 
 class _Scores(_Part):

@@ -15,14 +15,14 @@ import torch
 from jaxtyping import Float64
 from torch import nn
 
-from polyroots.checkpoints import Checkpoint, load_checkpoint
+from polyroots.checkpoints import Checkpoint, InitDocument, load_checkpoint
 from polyroots.errors import FileError, InputError
 from polyroots.files import cannot_read
 from polyroots.limits import require_text_size
 from polyroots.models import build_empty, count_weights
 from polyroots.training.config import TrainConfig
 from polyroots.training.runs.directory import COLUMNS, Run, load_config
-from polyroots.training.runs.documents import InitDocument, ResultDocument, damaged, read_part
+from polyroots.training.runs.documents import ResultDocument, damaged, read_part
 from polyroots.training.runs.first_network import network_at_start
 from polyroots.training.runs.identity import require_same
 from polyroots.training.runs.tracking import Snapshot, TrackedOperator, snapshots_of
