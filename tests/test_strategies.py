@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 from spectra import max_abs, shifted
 
 import polyroots as pr
+from polyroots.roots.from_operator import high_frequency_part
 from polyroots.roots.select import choose_roots, options_of
 from polyroots.roots.strategies import STRATEGIES
 from polyroots.spectra.convolution import Convolution
@@ -213,6 +214,13 @@ def test_harmonic_ritz_leaves_low_frequencies_and_the_null_space_out() -> None:
     assert everything.real.min() > 0.05
     with pytest.raises(pr.InputError, match="'harmonic-ritz' needs the operator, eigenvalues alone don't determine it"):
         pr.select_roots(Lambda.values, 3, "harmonic-ritz")
+
+
+def test_a_quarter_of_the_grid_is_a_high_frequency() -> None:
+    """numpy's fftfreq rounds 49 of 196 to less than 1/4."""
+    wave = np.cos(np.pi / 2 * np.arange(196))
+    kept = high_frequency_part(wave, Convolution.of(LAPLACIAN, (1, 196)))
+    assert kept == pytest.approx(wave, abs=1e-12)
 
 
 def test_harmonic_ritz_needs_no_eigenvalues() -> None:

@@ -20,7 +20,7 @@ from polyroots.polynomials import (
 )
 from polyroots.roots.fitting import ChosenRoots, RootRequest
 from polyroots.roots.optimal import OptimisationProblem, optimise_roots
-from polyroots.spectra import Convolution, GeneralOperator, OperatorBlocks, products_of
+from polyroots.spectra import Convolution, GeneralOperator, OperatorBlocks, high_frequencies, products_of
 
 
 def harmonic_ritz(target: Target, request: RootRequest, *, seed: int = 7) -> ChosenRoots:
@@ -167,6 +167,6 @@ def high_frequency_part(
 ) -> Float64[np.ndarray, "N"]:
     """Return a vector without its low frequencies, those with |theta| < pi / 2 along every axis of the grid."""
     size = operator.grid if isinstance(operator, GeneralOperator) else operator.size
-    along = np.meshgrid(*(np.abs(np.fft.fftfreq(n)) for n in size), indexing="ij")
-    is_high, axes = np.any([f >= 0.25 for f in along], axis=0), tuple(range(1, len(size) + 1))
-    return np.fft.ifftn(np.fft.fftn(b.reshape(-1, *size), axes=axes) * is_high, axes=axes).real.ravel()
+    axes = tuple(range(1, len(size) + 1))
+    modes = np.fft.fftn(b.reshape(-1, *size), axes=axes) * high_frequencies(size)
+    return np.fft.ifftn(modes, axes=axes).real.ravel()

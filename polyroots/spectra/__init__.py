@@ -47,6 +47,7 @@ from polyroots.spectra.singular_values import (
 )
 from polyroots.spectra.spectrum import Spectrum, eigenvalues, eigenvalues_of, normalized_convolution
 from polyroots.spectra.symbol_blocks import SymbolBlocks
+from polyroots.spectra.values import high_frequencies
 from polyroots.spectra.zero_padding import is_direct
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "fits",
     "has_own_forward",
     "has_symbol",
+    "high_frequencies",
     "is_direct",
     "largest_eigenvalue",
     "largest_singular_values",

@@ -12,7 +12,7 @@ from polyroots.spectra.convolution import Convolution, norm_bound
 from polyroots.spectra.general_operator import GeneralOperator
 from polyroots.spectra.matrix import DENSE_LIMIT, explicit_matrix, fits
 from polyroots.spectra.symbol_blocks import SymbolBlocks
-from polyroots.spectra.values import is_high
+from polyroots.spectra.values import high_frequencies
 from polyroots.threads import chunks, in_threads
 
 # Relative to the norm of A: a smaller singular value isn't told from zero.
@@ -72,14 +72,18 @@ class OperatorBlocks:
             self.rows, self._ky, self._kx = symbols.rows, symbols.ky, symbols.kx
             frequencies = np.arange(len(symbols.ky))
             if region == "high":
-                frequencies = frequencies[_is_high(symbols)]
+                (H, W), (rows, columns) = self.operator.size, self.operator.period
+                # A frequency of one period stands for those of the grid that have the same symbol.
+                by_period = high_frequencies((H, W)).reshape(H // rows, rows, W // columns, columns)
+                is_high: Bool[np.ndarray, "rows columns"] = np.any(by_period, axis=(0, 2))
+                frequencies = frequencies[is_high[symbols.ky, symbols.kx]]
             self.numbers = (frequencies[:, None] * self.groups + np.arange(self.groups)).ravel()
         else:
             self._matrices = _matrices(self.operator)
             self.rows, self.numbers = self._matrices.shape[1], np.arange(len(self._matrices))
             stencil = getattr(self.operator, "stencil", None)
             if region == "high" and stencil is not None:
-                self.numbers = np.flatnonzero(is_high(stencil.frequencies()))
+                self.numbers = np.flatnonzero(high_frequencies(stencil.size))
         if not is_regular:
             self._restrict_to_range()
 
@@ -199,13 +203,3 @@ def _matrices(operator: Convolution | GeneralOperator) -> Inexact[np.ndarray, "k
             "smaller size, or 'harmonic-ritz'"
         )
     return blocks
-
-
-def _is_high(symbols: SymbolBlocks) -> Bool[np.ndarray, "F"]:
-    """Return at which frequencies of one period the image has a high frequency."""
-    (H, W), (rows, columns) = symbols.operator.size, symbols.operator.period
-    y, x = (4 * np.minimum(np.arange(n), n - np.arange(n)) >= n for n in (H, W))
-    is_high = np.zeros((rows, columns), dtype=bool)
-    ky, kx = np.nonzero(y[:, None] | x)
-    is_high[ky % rows, kx % columns] = True
-    return is_high[symbols.ky, symbols.kx]

@@ -25,7 +25,7 @@ from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.general_operator import GeneralOperator, as_operator
 from polyroots.spectra.matrix import DENSE_LIMIT
 from polyroots.spectra.spectrum import Spectrum, eigenvalues_of
-from polyroots.spectra.values import EigenvalueSet, is_high
+from polyroots.spectra.values import EigenvalueSet, high_frequencies
 
 Method = Literal["symbol", "dense", "arnoldi"]
 
@@ -98,11 +98,12 @@ class OperatorSpectrum(EigenvalueSet):
         InputError
             If the values have no frequencies.
         """
-        if self.frequencies is None:
+        stencil = self.operator.stencil
+        if self.method != "symbol" or stencil is None:
             raise InputError(
                 f"eigenvalues of {self.operator.kind} have no frequency; a stencil with circular padding has"
             )
-        return is_high(self.frequencies)
+        return np.repeat(high_frequencies(stencil.size).ravel(), stencil.channels)
 
     def notes(self) -> list[str]:
         """Return sentences on what is not known, or is otherwise than for convolutions."""

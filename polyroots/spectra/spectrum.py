@@ -28,7 +28,7 @@ from polyroots.spectra.convolution import Convolution, principal
 from polyroots.spectra.general_operator import GeneralOperator
 from polyroots.spectra.labelled import Labelled
 from polyroots.spectra.resolution import resolution_of
-from polyroots.spectra.values import is_high
+from polyroots.spectra.values import high_frequencies
 from polyroots.spectra.zero_padding import dense_eigenvalues
 from polyroots.threads import Progress, half_chunks, in_threads
 
@@ -135,9 +135,9 @@ class Spectrum(Labelled):
         InputError
             With zero padding.
         """
-        if self.frequencies is None:
+        if self.padding != "circular":
             raise InputError("eigenvalues with zero padding have no frequency; compute them with circular padding")
-        return is_high(self.frequencies)
+        return np.repeat(high_frequencies(self.size).ravel(), self.weight.shape[0])
 
     @property
     def per_group(self) -> Complex[np.ndarray, "groups n"]:

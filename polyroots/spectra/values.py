@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Complex, Float64
+from jaxtyping import Bool, Complex
 from numpy.typing import DTypeLike
 
 from polyroots.display import plotting, png_of
@@ -89,6 +89,7 @@ class EigenvalueSet:
         return f'{as_html(repr(self))}<img alt="eigenvalues in the plane" src="data:image/png;base64,{picture}">'
 
 
-def is_high(frequencies: Float64[np.ndarray, "N d"]) -> Bool[np.ndarray, "N"]:
-    """Return whether frequencies are high: |theta| >= pi / 2 along an axis, which a grid of twice the spacing lacks."""
-    return (np.abs(frequencies) >= np.pi / 2).any(axis=1)
+def high_frequencies(size: Sequence[int]) -> Bool[np.ndarray, "..."]:
+    """Return which frequencies of a grid are high: |theta| >= pi / 2 along an axis, which twice the spacing lacks."""
+    # In whole numbers: pi / 2 is high, and numpy's fftfreq rounds 49 of 196 to less than a quarter.
+    return reduce(np.logical_or.outer, (4 * np.minimum(np.arange(n), n - np.arange(n)) >= n for n in size))
