@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -107,24 +107,29 @@ def legend_below(
     if handles is None or labels is None:
         named = [pair for axes in figure.axes for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
         handles, labels = [handle for handle, _ in named], [label for _, label in named]
-    width = figure.bbox.width / figure.figure.dpi
-    renderer = RendererAgg(1, 1, figure.figure.dpi)
-    most = min(most, max(len(labels), 1))
-    # Fewer columns with the same number of lines are nearer to the middle.
-    for columns in dict.fromkeys(-(-len(labels) // -(-len(labels) // count)) for count in range(most, 0, -1) if labels):
-        names = labels
-        if columns == 1:
-            names = [
-                wrapped(label, width - 4 * mpl.rcParams["font.size"] / 72, mpl.rcParams["legend.fontsize"])
-                for label in labels
-            ]
-        legend = figure.legend(
+    room = figure.bbox.width / figure.figure.dpi - 4 * mpl.rcParams["font.size"] / 72
+    count = len(labels)
+
+    def add(columns: int) -> Legend:
+        names = labels if columns > 1 else [wrapped(label, room, mpl.rcParams["legend.fontsize"]) for label in labels]
+        return figure.legend(
             handles, names, loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.5
         )
-        if columns == 1 or legend.get_window_extent(renderer).width <= _SHARE * width * figure.figure.dpi:
-            break
+
+    # Fewer columns with the same number of lines are nearer to the middle.
+    numbers = dict.fromkeys(-(-count // -(-count // columns)) for columns in range(min(most, count), 0, -1))
+    return with_opaque_symbols(fitted_legend(add, numbers, _SHARE * figure.bbox.width))
+
+
+def fitted_legend(add: Callable[[int], Legend], columns: Iterable[int], width: float) -> Legend:
+    """Return the legend that `add` makes in the first number of columns that fits in a width in pixels, or the last."""
+    *more, last = columns
+    for count in more:
+        legend = add(count)
+        if legend.get_window_extent(RendererAgg(1, 1, legend.figure.dpi)).width <= width:
+            return legend
         legend.remove()
-    return with_opaque_symbols(legend)
+    return add(last)
 
 
 def with_opaque_symbols(legend: Legend) -> Legend:

@@ -10,12 +10,11 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.legend import Legend
 from matplotlib.ticker import FixedLocator
 from matplotlib.transforms import Bbox, ScaledTranslation
 from mpl_toolkits.mplot3d import proj3d
 
-from polyroots.plotting.room import extent
+from polyroots.plotting.room import extent, fitted_legend
 
 #: Relative lengths of the box's edges.
 BOX = (1.0, 1.0, 0.8)
@@ -33,7 +32,12 @@ def arrange(
     if title:
         figure.suptitle(title, y=1 - 0.04 / height, va="top")
         top -= extent(title, mpl.rcParams["figure.titlesize"])[1] + 0.03
-    legend = _add_legend(figure, handles, (0.0, top / height), 2 if is_small else 1)
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.0, top / height), "borderaxespad": 0.2}
+    legend = fitted_legend(
+        lambda columns: figure.legend(handles=handles, ncols=columns, **place),
+        (2, 1) if is_small else (1,),
+        0.99 * figure.bbox.width,
+    )
     bar = figure.add_axes((0.5, 0.2, 0.1 / width, 0.55))
     figure.colorbar(colours, cax=bar)
     # Numbers are of the same kind wherever the bar stands.
@@ -54,29 +58,12 @@ def legend_under(axes: Any, handles: list[Any], width: float) -> None:
     # Of a place that is higher than wide, what is left is for the legend.
     axes.set_anchor("N")
     letters = ScaledTranslation(0, -_LETTERS * mpl.rcParams["font.size"] / 72, root.dpi_scale_trans)
-    for columns in (2, 1):
-        legend = axes.legend(
-            handles=handles,
-            loc="upper left",
-            bbox_to_anchor=(0, _LOWEST),
-            bbox_transform=axes.transAxes + letters,
-            ncols=columns,
-            fontsize="small",
-            borderaxespad=0,
-        )
-        if legend.get_window_extent(RendererAgg(1, 1, root.dpi)).width <= width:
-            break
-
-
-def _add_legend(figure: Figure | SubFigure, handles: list[Any], corner: tuple[float, float], columns: int) -> Legend:
-    """Add a legend below a corner of the picture, in fewer columns where it would be wider than the picture."""
-    for count in range(columns, 0, -1):
-        legend = figure.legend(handles=handles, loc="upper left", bbox_to_anchor=corner, borderaxespad=0.2, ncols=count)
-        width = legend.get_window_extent(RendererAgg(1, 1, figure.figure.dpi)).width
-        if count == 1 or width <= 0.99 * figure.bbox.width:
-            break
-        legend.remove()
-    return legend
+    place = {"loc": "upper left", "bbox_to_anchor": (0, _LOWEST), "bbox_transform": axes.transAxes + letters}
+    fitted_legend(
+        lambda columns: axes.legend(handles=handles, ncols=columns, fontsize="small", borderaxespad=0, **place),
+        (2, 1),
+        width,
+    )
 
 
 def _fill(axes: Any, room: Bbox) -> None:
