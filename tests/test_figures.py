@@ -17,8 +17,9 @@ from pictures import require_colours_enclose, require_nothing_is_cut, texts
 import polyroots as pr
 from polyroots.plotting import Curve, band_colours, draw_contours, draw_curves, draw_spectrum, draw_surface
 from polyroots.plotting.contours import _bounds
+from polyroots.plotting.convex_hull import fill, hull, is_hidden, is_inside
 from polyroots.plotting.labels import End, label_ends, spread
-from polyroots.plotting.surface import _hidden, _inside, _toward_eye, fill, hull
+from polyroots.plotting.surface import _toward_eye
 from polyroots.spectra import Spectrum
 
 
@@ -101,11 +102,11 @@ def test_surface_is_drawn_in_three_layers(
     boundary = hull(Lambda.values)
     scale = np.array([np.ptp(limits) for limits in (axes.get_xlim(), axes.get_ylim(), axes.get_zlim())])
     top = float(height.max())
-    hidden = _hidden(Lambda.values, q, boundary, _toward_eye(scale), top)
+    hidden = is_hidden(Lambda.values, q, boundary, _toward_eye(scale), top)
     assert 0 < hidden.sum() < len(hidden)
     seen = np.concatenate([below[0] + 1j * below[1], over[0] + 1j * over[1]])
     assert np.array_equal(np.sort_complex(seen), np.sort_complex(Lambda.values[~hidden]))
-    behind = _hidden(q.roots, q, boundary, _toward_eye(scale), top)
+    behind = is_hidden(q.roots, q, boundary, _toward_eye(scale), top)
     for line in axes.lines:
         if str(line.get_label()).startswith("roots"):
             x, y, _ = line.get_data_3d()
@@ -132,12 +133,12 @@ def test_hull_encloses_the_spectrum_and_is_filled(Lambda: Spectrum) -> None:
     boundary = hull(Lambda.values)
     assert boundary[0] == boundary[-1]
     centre = boundary[:-1].mean()
-    assert _inside(centre + (Lambda.values - centre) * (1 - 1e-9), boundary).all()
-    assert not _inside(centre + 1.01 * (boundary - centre), boundary).any()
+    assert is_inside(centre + (Lambda.values - centre) * (1 - 1e-9), boundary).all()
+    assert not is_inside(centre + 1.01 * (boundary - centre), boundary).any()
     grid = fill(boundary)
-    assert _inside(centre + (grid.ravel() - centre) * (1 - 1e-9), boundary).all()
+    assert is_inside(centre + (grid.ravel() - centre) * (1 - 1e-9), boundary).all()
     rim = grid[-1]
-    assert not _inside(centre + 1.0001 * (rim - centre), boundary).any()
+    assert not is_inside(centre + 1.0001 * (rim - centre), boundary).any()
 
 
 @pytest.mark.parametrize("flat", [1.0, 1e-2, 1e-4])
@@ -162,7 +163,7 @@ def test_what_is_outside_of_the_hull_hides_nothing() -> None:
     boundary = 1.2 * np.exp(1j * np.linspace(0, 2 * np.pi, 61))
     q = pr.ResidualPolynomial([1.0, -1.0])
     outward = np.array([1.0, 0.0, 3.0])
-    assert _hidden(np.array([1.19 + 0j]), q, boundary, outward, top=2.5).tolist() == [False]
+    assert is_hidden(np.array([1.19 + 0j]), q, boundary, outward, top=2.5).tolist() == [False]
 
 
 def test_what_is_behind_the_surface_is_known() -> None:
@@ -171,10 +172,10 @@ def test_what_is_behind_the_surface_is_known() -> None:
     q = pr.ResidualPolynomial([1.0])
     points = np.array([1 - 0.5j, 1 + 0.5j])
     from_above = np.array([0.0, -0.01, 1.0])
-    assert _hidden(points, q, boundary, from_above, top=1.0).tolist() == [False, False]
+    assert is_hidden(points, q, boundary, from_above, top=1.0).tolist() == [False, False]
     # Seen nearly horizontally, the outside of the near wall is visible; the inside of the far wall is behind it.
     level = np.array([0.0, -1.0, 0.2])
-    assert _hidden(points, q, boundary, level, top=1.0).tolist() == [False, True]
+    assert is_hidden(points, q, boundary, level, top=1.0).tolist() == [False, True]
 
 
 def test_what_is_behind_a_hill_is_known() -> None:
@@ -182,7 +183,7 @@ def test_what_is_behind_a_hill_is_known() -> None:
     boundary = 1.2 * np.exp(1j * np.linspace(0, 2 * np.pi, 61))
     q = pr.ResidualPolynomial([1.0, -1.0])
     from_the_left = np.array([-1.0, 0.0, 0.2])
-    assert _hidden(q.roots, q, boundary, from_the_left, top=2.5).tolist() == [bool(z.real > 0) for z in q.roots]
+    assert is_hidden(q.roots, q, boundary, from_the_left, top=2.5).tolist() == [bool(z.real > 0) for z in q.roots]
 
 
 def test_a_line_of_eigenvalues_has_no_surface() -> None:

@@ -1,6 +1,7 @@
 """Pictures of spectra and residual polynomials, drawn by matplotlib."""
 
 from polyroots.plotting.contours import bounds_between, draw_bands, draw_contours
+from polyroots.plotting.convex_hull import fill, hull
 from polyroots.plotting.decay import draw_singular_values
 from polyroots.plotting.flow import SpectrumAtEpoch, draw_flow
 from polyroots.plotting.labels import End, label_ends, spread
@@ -25,7 +26,7 @@ from polyroots.plotting.style import (
     save_figure,
     style,
 )
-from polyroots.plotting.surface import FAR_BELOW, draw_surface, fill, hull
+from polyroots.plotting.surface import FAR_BELOW, draw_surface
 
 __all__ = [
     "COLOURS",

@@ -16,11 +16,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from scipy.optimize import linear_sum_assignment
 
 from polyroots.errors import InputError
+from polyroots.plotting.convex_hull import hull
 from polyroots.plotting.plane import frame
 from polyroots.plotting.printing import titled
 from polyroots.plotting.room import heighten, legend_below, wrapped
 from polyroots.plotting.style import COLOUR_MAP, COLOURS, EIGENVALUE, REFERENCE, ROOT, new_figure, style
-from polyroots.plotting.surface import hull
 from polyroots.polynomials import ResidualPolynomial
 
 # Outlines of more epochs than this can't be distinguished.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -19,9 +18,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import ArrayLike
-from scipy.spatial import ConvexHull, QhullError
 
 from polyroots.errors import InputError
+from polyroots.plotting.convex_hull import fill, hull, is_hidden
 from polyroots.plotting.magnitude import magnitude_colours
 from polyroots.plotting.printing import print_height, titled
 from polyroots.plotting.room import extent, wrapped
@@ -29,7 +28,6 @@ from polyroots.plotting.space import BOX, arrange, legend_under
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, style
 from polyroots.polynomials import ResidualPolynomial
 
-_RADII, _ANGLES = 160, 361
 _ELEVATION, _AZIMUTH = 30, -58
 # Widths below this, in inches, have the layout of one column; widths above this would be empty at the sides.
 _SMALL, _WIDEST = 4.5, 5.6
@@ -121,7 +119,7 @@ def draw_surface(
         axes.plot(boundary.real, boundary.imag, floor, color="0.25", linewidth=0.6, zorder=1)
         sight = _toward_eye(np.array([np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim()), np.ptp(axes.get_zlim())]))
         on_points = np.abs(q(points))
-        seen = ~_hidden(points, q, boundary, sight, top)
+        seen = ~is_hidden(points, q, boundary, sight, top)
         surface = _Surface(axes, grid, on_grid, points, on_points, colours, 0.5 if is_small else 1.2)
         # Seen from above, the plane covers the surface below it and is covered by the surface above it: three layers in
         # this order.
@@ -130,7 +128,7 @@ def draw_surface(
             _draw_plane(axes)
             if on_grid.max() > 1:
                 surface.draw(1, seen & (on_points > 1), 3)
-        _draw_roots(axes, q.roots, _hidden(q.roots, q, boundary, sight, top), floor, 6 if width is None else 5)
+        _draw_roots(axes, q.roots, is_hidden(q.roots, q, boundary, sight, top), floor, 6 if width is None else 5)
         handles = _handles(axes, shown, has_plane)
         if ax is not None:
             room = axes.get_position(original=True).width * axes.figure.bbox.width
@@ -308,52 +306,6 @@ def _draw_plane(axes: Any) -> None:
     axes.plot(*zip(*rim, strict=True), 1, color=REFERENCE, linewidth=0.5, alpha=0.7, zorder=2.6)
 
 
-def hull(values: Complex128[np.ndarray, "N"]) -> Complex128[np.ndarray, "M"]:
-    """Return the corners of the convex hull, counter-clockwise, with the first one repeated at the end.
-
-    Raises
-    ------
-    InputError
-        If the points lie on a line.
-    """
-    points = np.stack([values.real, values.imag], axis=-1)
-    extent = np.ptp(points, axis=0)
-    try:
-        if extent.min() <= 1e-9 * extent.max():
-            raise QhullError
-        corners = ConvexHull(points).vertices
-    except (QhullError, ValueError) as error:
-        raise InputError(
-            "the eigenvalues lie on a line, over which there is no surface: expected a spectrum with real and "
-            "imaginary parts"
-        ) from error
-    return values[np.append(corners, corners[0])]
-
-
-def fill(
-    boundary: Complex128[np.ndarray, "M"], rings: int = _RADII, rays: int = _ANGLES
-) -> Complex128[np.ndarray, "rings rays"]:
-    """Return a grid over a convex polygon: rings times rays, the first ray repeated at the end.
-
-    The rays go from the centre to the boundary and pass through every corner. Their angles are even after scaling the
-    polygon to equal width and height, so that a flat polygon is filled as well.
-    """
-    width, height = np.ptp(boundary.real), np.ptp(boundary.imag)
-    centre = boundary[:-1].mean()
-    corners = (boundary.real - centre.real) / width + 1j * (boundary.imag - centre.imag) / height
-    angles = np.union1d(np.linspace(-np.pi, np.pi, rays), np.angle(corners))
-    radii: Float64[np.ndarray, "rays"] = np.full(len(angles), np.inf)
-    for start, end in pairwise(corners):
-        # The ray t exp(i angle) meets the edge's line where its component along the outer normal is the edge's.
-        normal = -1j * (end - start)
-        along = (np.exp(1j * angles) * np.conj(normal)).real
-        distance = (start * np.conj(normal)).real
-        with np.errstate(divide="ignore"):
-            radii = np.where(along > 0, np.minimum(radii, distance / along), radii)
-    grid = np.outer(np.linspace(0, 1, rings), radii * np.exp(1j * angles))
-    return centre + width * grid.real + 1j * height * grid.imag
-
-
 def _padded(numbers: Float64[np.ndarray, "M"]) -> tuple[float, float]:
     margin = 0.04 * float(np.ptp(numbers))
     return float(numbers.min()) - margin, float(numbers.max()) + margin
@@ -364,37 +316,3 @@ def _toward_eye(scale: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3"]:
     elevation, azimuth = np.radians([_ELEVATION, _AZIMUTH])
     in_box = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     return in_box / BOX * scale
-
-
-def _hidden(
-    points: Complex128[np.ndarray, "N"],
-    q: ResidualPolynomial,
-    boundary: Complex128[np.ndarray, "M"],
-    toward: Float64[np.ndarray, "3"],
-    top: float,
-) -> Bool[np.ndarray, "N"]:
-    """Whether the surface hides each of some points on it: whether the ray from the point to the eye crosses it.
-
-    matplotlib draws layer by layer without depth, so that hidden points have to be left out. A ray that starts below
-    the surface and leaves the hull there shows the point from underneath.
-    """
-    height = np.abs(q(points))
-    hidden = np.zeros(len(points), dtype=bool)
-    below: Bool[np.ndarray, "N"] | None = None
-    # From next to the point to where every ray is above the surface.
-    for t in np.linspace(0.02, 1, 200) * (top / toward[2]):
-        there = points + t * complex(toward[0], toward[1])
-        inside = _inside(there, boundary)
-        now = np.abs(q(there)) > height + t * toward[2]
-        if below is not None:
-            hidden |= inside & (now != below)
-        below = now
-    return hidden
-
-
-def _inside(points: Complex128[np.ndarray, "N"], boundary: Complex128[np.ndarray, "M"]) -> Bool[np.ndarray, "N"]:
-    """Whether each point lies in a convex polygon with counter-clockwise corners."""
-    inside = np.ones(len(points), dtype=bool)
-    for start, end in pairwise(boundary):
-        inside &= ((points - start) * np.conj(1j * (end - start))).real >= 0
-    return inside
