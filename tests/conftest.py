@@ -16,7 +16,7 @@ import pytest
 import torch
 from commands import run
 from forked import snapshots_without_processes
-from small_runs import small
+from small_runs import OPTIONS, small
 from threadpoolctl import threadpool_limits
 
 import polyroots as pr
@@ -111,6 +111,15 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with snapshots_without_processes():
         # The paper's roots, which lie in the spectra.
         train(small(source, limit=100, epochs=5, track_spectrum=2, relax="none", signs="paper"), source, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run without interruption, with the options of `small_runs`."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    source = open_data("digits")
+    train(small(source, **OPTIONS), source, out)
     return out
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 import polyroots as pr
 from polyroots.checkpoints.own import load_checkpoint
-from polyroots.training import Source, TrainConfig, train_config
+from polyroots.training import Reporter, Source, TrainConfig, train_config
+from polyroots.training.loop.epoch import EpochLoop
 from polyroots.training.runs.directory import begin
 
 
@@ -75,6 +78,21 @@ def require_same(one: Path, other: Path) -> None:
     assert results[0] == results[1]
     # No temporary files are left.
     assert not [path.name for path in other.iterdir() if path.name.startswith(".")]
+
+
+class Signals(Reporter):
+    """Sends a signal to this process in a chosen step."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int, step: int) -> None:
+        original, seen = EpochLoop._step, []
+
+        def stepping(loop: EpochLoop, *args: Any) -> Any:
+            seen.append(1)
+            if len(seen) == step:
+                os.kill(os.getpid(), number)
+            return original(loop, *args)
+
+        monkeypatch.setattr(EpochLoop, "_step", stepping)
 
 
 def wait_for_lines(path: Path, count: int, timeout: float = 120) -> None:
