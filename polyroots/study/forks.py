@@ -3,6 +3,9 @@
 Each run still has a process of its own: it ends alone, its memory is given back, and it begins in the state after the
 imports. The process that forks trains nothing. Its requests are lines of JSON on its standard input, its answers lines
 of JSON on its standard output. It ends when its input is closed, and its runs stop when it has ended.
+
+The fork server of `multiprocessing` doesn't do this: it is one for all of a program, with its environment and standard
+error instead of those of a study, and when it is killed the runs that go on are taken for ended.
 """
 
 from __future__ import annotations
