@@ -21,8 +21,8 @@ from polyroots_cli.main import main  # noqa: E402
 #: Packages of the library with public names, and titles of their pages: those of help(polyroots), and the packages that
 #: are public themselves.
 PACKAGES = {
-    **{package: title for package, title in polyroots._SUBJECTS.items() if package},
-    **{package: package.capitalize() for package, its in polyroots._PACKAGES.items() if its is None},
+    **{package: title for package, (title, _) in polyroots._PUBLIC.items() if package},
+    **{package: package.capitalize() for package in polyroots._PUBLIC[None][1]},
 }
 
 
@@ -52,7 +52,7 @@ def public_names() -> dict[str, dict[str, str]]:
     for name, package in polyroots._PACKAGES.items():
         if package is not None:
             pages[package][f"pr.{name}"] = definition_of(f"polyroots.{package}", name)
-    for package in (name for name, its in polyroots._PACKAGES.items() if its is None):
+    for package in polyroots._PUBLIC[None][1]:
         tree = ast.parse(source_of(f"polyroots.{package}").read_text())
         (names,) = [
             ast.literal_eval(node.value)

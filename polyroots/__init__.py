@@ -41,51 +41,6 @@ if TYPE_CHECKING:
         symbol,
     )
 
-# The package that defines each name; None for a package that is public itself.
-_PACKAGES = {
-    "Checkpoint": "checkpoints",
-    "ConvergenceError": "errors",
-    "Convolution": "spectra",
-    "Diagnosis": "polynomials",
-    "EffectiveOperator": "models",
-    "FileError": "errors",
-    "InitReport": "initialization",
-    "InputError": "errors",
-    "ModelSpectra": "analysis",
-    "OperatorSpectrum": "spectra",
-    "PolyrootsError": "errors",
-    "PrecisionWarning": "errors",
-    "ResidualPolynomial": "polynomials",
-    "Spectrum": "spectra",
-    "SpectrumSample": "spectra",
-    "TwoGrid": "polynomials",
-    "as_operator": "spectra",
-    "change_smoothers": "roots",
-    "departure_from_normality": "spectra",
-    "effective_operator": "models",
-    "eigenvalues": "spectra",
-    "extreme_eigenvalues": "spectra",
-    "initialize": "initialization",
-    "load_checkpoint": "checkpoints",
-    "load_results": "analysis",
-    "model_spectra": "analysis",
-    "models": None,
-    "numerical_range": "spectra",
-    "operator_eigenvalues": "spectra",
-    "plotting": None,
-    "pseudospectrum": "spectra",
-    "residual_norm": "polynomials",
-    "sample_eigenvalues": "spectra",
-    "save_checkpoint": "checkpoints",
-    "select_roots": "roots",
-    "singular_values": "spectra",
-    "study": None,
-    "symbol": "spectra",
-    "training": None,
-    "two_grid": "polynomials",
-    "write_report": "report",
-}
-
 __all__ = [
     "Checkpoint",
     "ConvergenceError",
@@ -130,31 +85,49 @@ __all__ = [
     "write_report",
 ]
 
-# Titles of the packages in the help, in the order of the work.
-_SUBJECTS = {
-    "spectra": "Spectra of operators",
-    "polynomials": "Residual polynomials",
-    "roots": "Roots from spectra",
-    "initialization": "Coefficients of a network",
-    "models": "Networks",
-    "analysis": "Spectra of models and files",
-    "checkpoints": "Checkpoints",
-    "report": "Reports",
-    "errors": "Errors and warnings",
-    None: "Packages with more names, each with a help of its own",
+# Public names by the package that defines them, with a title for the help, in the order of the work; those of None are
+# packages themselves.
+_PUBLIC: dict[str | None, tuple[str, tuple[str, ...]]] = {
+    "spectra": (
+        "Spectra of operators",
+        (
+            "Convolution",
+            "OperatorSpectrum",
+            "Spectrum",
+            "SpectrumSample",
+            "as_operator",
+            "departure_from_normality",
+            "eigenvalues",
+            "extreme_eigenvalues",
+            "numerical_range",
+            "operator_eigenvalues",
+            "pseudospectrum",
+            "sample_eigenvalues",
+            "singular_values",
+            "symbol",
+        ),
+    ),
+    "polynomials": (
+        "Residual polynomials",
+        ("Diagnosis", "ResidualPolynomial", "TwoGrid", "residual_norm", "two_grid"),
+    ),
+    "roots": ("Roots from spectra", ("change_smoothers", "select_roots")),
+    "initialization": ("Coefficients of a network", ("InitReport", "initialize")),
+    "models": ("Networks", ("EffectiveOperator", "effective_operator")),
+    "analysis": ("Spectra of models and files", ("ModelSpectra", "load_results", "model_spectra")),
+    "checkpoints": ("Checkpoints", ("Checkpoint", "load_checkpoint", "save_checkpoint")),
+    "report": ("Reports", ("write_report",)),
+    "errors": (
+        "Errors and warnings",
+        ("ConvergenceError", "FileError", "InputError", "PolyrootsError", "PrecisionWarning"),
+    ),
+    None: ("Packages with more names, each with a help of its own", ("models", "plotting", "study", "training")),
 }
+_PACKAGES = {name: package for package, (_, names) in _PUBLIC.items() for name in names}
 
-
-def _help() -> str:
-    """Return the public names by subject."""
-    names = {package: [name for name, its in _PACKAGES.items() if its == package] for package in _SUBJECTS}
-    return "\n".join(
-        fill(f"{title}: {', '.join(names[package])}", 88, subsequent_indent="    ")
-        for package, title in _SUBJECTS.items()
-    )
-
-
-__doc__ = f"{__doc__}\nPublic names by subject\n\n{_help()}\n"
+_SUBJECTS = (f"{title}: {', '.join(names)}" for title, names in _PUBLIC.values())
+_HELP = "\n".join(fill(subject, 88, subsequent_indent="    ") for subject in _SUBJECTS)
+__doc__ = f"{__doc__}\nPublic names by subject\n\n{_HELP}\n"
 
 
 def __getattr__(name: str) -> Any:
@@ -163,11 +136,9 @@ def __getattr__(name: str) -> Any:
     if name not in _PACKAGES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     package = _PACKAGES[name]
-    return (
-        import_module(f"{__name__}.{name}")
-        if package is None
-        else getattr(import_module(f"{__name__}.{package}"), name)
-    )
+    if package is None:
+        return import_module(f"{__name__}.{name}")
+    return getattr(import_module(f"{__name__}.{package}"), name)
 
 
 def __dir__() -> list[str]:
