@@ -63,16 +63,17 @@ def test_numbers_import_no_torch() -> None:
 
 @pytest.mark.slow
 def test_training_imports_what_takes_long_only_when_it_is_needed() -> None:
-    """Data, configurations and runs that are read need neither Fabric nor torchvision."""
+    """Data, configurations, runs that are read, and costs need neither Fabric nor torchvision nor torch's compiler."""
     names = "TrainConfig, train_config, open_data, load_run, Reporter, Interruption, make_optimizer"
     imported = imported_modules(
         f"import polyroots.training, sys\nfrom polyroots.training import {names}\n"
         "print(*(f'import:{name}' for name in sys.modules))\n"
         "import polyroots as pr\n"
-        "pr.models.build('q2', channels=(4,)); open_data('digits').load(limit=20)"
+        "pr.models.build('q2', channels=(4,)); open_data('digits').load(limit=20)\n"
+        "pr.models.cost('resnet18'); pr.models.convolutions(pr.models.model_config('q6'))"
     )
     assert "import:torch" in imported
-    for name in ("triton", "flint", "scipy.optimize", "scipy.spatial", "sklearn"):
+    for name in ("triton", "flint", "scipy.optimize", "scipy.spatial", "sklearn", "torch._dynamo", "sympy"):
         assert f"import:{name}" not in imported
     assert not imported & {"lightning_fabric", "torchvision"}
 

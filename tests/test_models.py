@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import polyroots as pr
-from polyroots.models import NAMES, ModelConfig, convolutions, count_weights, model_config
+from polyroots.models import NAMES, ModelConfig, convolutions, count_weights, model_config, trace_convolutions
 from polyroots.models.registry import default_channels, scaled_width
+from polyroots.models.resnet import BasicBlock
 
 
 @pytest.mark.parametrize(
@@ -123,6 +125,33 @@ def test_one_linear_block_a_level_never_needs_the_last_A() -> None:
 def test_the_cost_of_an_image_of_one_pixel() -> None:
     """Costs are those of evaluation, as batch norm can't estimate a variance from one pixel."""
     assert pr.models.cost("q2", image_size=1).applications == 1
+
+
+@pytest.mark.parametrize("name", ["q4", "q6", "mgnet-ab", "resnet20"])
+def test_the_cost_is_what_torch_counts(name: str) -> None:
+    """Torch counts the operations on the meta device, two for a multiplication and an addition; grids are odd here."""
+    config = model_config(name, image_size=(15, 9), scale=1 / 8)
+    with torch.device("meta"):
+        model: Any = pr.models.build(config).eval()
+        image = torch.empty(1, 3, 15, 9)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(image)
+    assert pr.models.cost(config).multiply_adds == counter.get_total_flops() // 2
+    assert convolutions(config) == [conv for conv, _, _ in trace_convolutions(model, image)[0]]
+
+
+def test_residual_blocks_are_those_of_torchvision() -> None:
+    """The same names, and the same numbers and gradients."""
+    from torchvision.models.resnet import BasicBlock as Published
+
+    blocks: list[Any] = [kind(8, 8) for kind in (Published, BasicBlock)]
+    blocks[1].load_state_dict(blocks[0].state_dict())
+    results = [block(torch.linspace(-1, 1, 8 * 7 * 5).reshape(1, 8, 7, 5)) for block in blocks]
+    for result in results:
+        result.square().sum().backward()
+    assert torch.equal(*results)
+    for one, other in zip(*(block.parameters() for block in blocks), strict=True):
+        assert torch.equal(one.grad, other.grad)
 
 
 def test_an_incomplete_configuration_is_refused() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from polyroots.errors import InputError
 from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.network import MgNet, Network, PolyMgNet
 from polyroots.models.own import own_network
+from polyroots.models.resnet import ResNet
 from polyroots.text import listed
 
 N = TypeVar("N", bound=nn.Module)
@@ -51,9 +52,6 @@ def build(name: str | ModelConfig, **config: Any) -> Network:
         )
     try:
         if complete.is_resnet:
-            # Only here: importing torchvision takes as long as importing torch.
-            from polyroots.models.resnet import ResNet
-
             return ResNet(complete)
         return PolyMgNet(complete) if complete.is_polynomial else MgNet(complete)
     except RuntimeError as error:
@@ -94,9 +92,34 @@ def build_empty(config: ModelConfig) -> nn.Module:
         # Buffers that are no part of a state dict would be lost on the meta device.
         with torch.random.fork_rng(devices=[]):
             return own_network(config)
+    return build_undrawn(config)
+
+
+def build_undrawn(config: ModelConfig) -> Network:
+    """Return the network of a configuration as `build` does, with memory in place of drawn weights."""
     with torch.device("meta"):
         network = build(config)
-    return network.to_empty(device="cpu")
+    # Not by Module.to_empty, for which torch imports a part of its compiler.
+    for module in network.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            empty = torch.empty(weight.shape, dtype=weight.dtype, device="cpu")
+            module.register_parameter(name, nn.Parameter(empty, weight.requires_grad))
+        for name, value in list(module.named_buffers(recurse=False)):
+            module.register_buffer(name, torch.empty(value.shape, dtype=value.dtype, device="cpu"))
+    return network
+
+
+def build_for_shapes(config: ModelConfig) -> tuple[Network, Tensor]:
+    """Return the network of a configuration and a batch of no images, whose forward pass finds shapes alone.
+
+    It is in evaluation mode, and its weights are not touched. (On the meta device, where nothing is computed either,
+    torch finds shapes by rules in Python that import its compiler, which takes as long as the import of torch.)
+    """
+    network = build_undrawn(config).eval()
+    for operator in network.operators:
+        # alpha0 I + alpha1 A has the shapes of A, and needs no memory for a second kernel.
+        operator.register_forward_pre_hook(lambda _, args, kwargs: (args, {}), with_kwargs=True)
+    return network, torch.empty(0, config.in_channels, *config.image_size)
 
 
 def count_weights(model: nn.Module) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from polyroots.models.build import build, count_weights
+from polyroots.models.build import build_for_shapes, count_weights
 from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.inert import Inert, coefficient_count, inert_coefficients
 
@@ -41,7 +43,7 @@ class Cost:
 
 
 def cost(name: str | ModelConfig, **config: Any) -> Cost:
-    """Return the size of a network and its work on one image, by a forward pass on the meta device.
+    """Return the size of a network and its work on one image, by a forward pass without images.
 
     Parameters
     ----------
@@ -63,29 +65,27 @@ def cost(name: str | ModelConfig, **config: Any) -> Cost:
     >>> cost("q2", image_size=28).applications
     7
     """
-    # It imports triton, which takes longer than all of polyroots.
-    from torch.utils.flop_counter import FlopCounterMode
-
     complete = name if isinstance(name, ModelConfig) else model_config(name, **config)
-    with torch.device("meta"):
-        model = build(complete)
-        images = torch.empty(1, complete.in_channels, *complete.image_size)
-    applied = 0
+    model, no_images = build_for_shapes(complete)
+    applied: dict[nn.Module, int] = {}
+    multiply_adds = 0
 
-    def count(*_: object) -> None:
-        nonlocal applied
-        applied += 1
+    def count(layer: nn.Conv2d | nn.Linear, _: object, result: Tensor) -> None:
+        nonlocal multiply_adds
+        # Each number of the result is a sum over the weights of one output channel.
+        multiply_adds += layer.weight.numel() * math.prod(result.shape[2:])
+        applied[layer] = applied.get(layer, 0) + 1
 
-    for operator in model.operators:
-        operator.register_forward_hook(count)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model.eval()(images)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        model(no_images)
     return Cost(
         weights=count_weights(model),
         level_weights=tuple(sum(count_weights(part) for part in parts) for parts in model.resolutions),
-        applications=None if complete.is_resnet else applied,
-        # The counter takes a multiplication and an addition as two operations.
-        multiply_adds=counter.get_total_flops() // 2,
+        applications=None if complete.is_resnet else sum(applied.get(operator, 0) for operator in model.operators),
+        multiply_adds=multiply_adds,
         coefficients=coefficient_count(model),
         inert=tuple(inert_coefficients(model)),
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from polyroots.models.build import build
+from polyroots.models.build import build_for_shapes
 from polyroots.models.config import ModelConfig
 from polyroots.models.recording import Recorder, Use, record_convolutions, unwrapped, without_wrappers
 from polyroots.spectra import Convolution, has_own_forward
@@ -59,10 +58,7 @@ class TracedConvolution:
 
 def convolutions(config: ModelConfig) -> list[TracedConvolution]:
     """Return every convolution of a network, in the order of its modules."""
-    with torch.device("meta"):
-        model = build(config)
-        images = torch.empty(1, config.in_channels, *config.image_size)
-    return [conv for conv, _, _ in trace_convolutions(model, images)[0]]
+    return [conv for conv, _, _ in trace_convolutions(*build_for_shapes(config))[0]]
 
 
 def trace_convolutions(
