@@ -20,7 +20,7 @@ from polyroots.training import Reporter, Source, load_run, open_data, resume, tr
 from polyroots.training.data.normalisation import Normalisation
 from polyroots.training.loop.evaluate import evaluate
 from polyroots.training.runs.directory import COLUMNS, Run, begin
-from polyroots.training.runs.environment import environment
+from polyroots.training.runs.environment import changes_between, code_of, environment
 from polyroots.training.runs.state import RunState, random_states, set_random_states
 
 
@@ -117,13 +117,41 @@ def test_the_environment_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert environment("cpu")["directory_revision"] is None
 
 
+def test_only_code_that_trains_makes_a_resumed_run_another(tmp_path: Path) -> None:
+    """A revision that changes documents, tests or pictures is no reason for a warning; one that changes a loop is."""
+    for name in ("loop.py", "plotting/style.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+
+    def entry(revision: str, **changes: Any) -> dict[str, Any]:
+        code_of.cache_clear()
+        known = {"torch": "2.9", "polyroots": "0.1.0", "polyroots_code": code_of(tmp_path)}
+        return {"environment": {**known, "polyroots_revision": revision, **changes}}
+
+    first = entry("aa")
+    (tmp_path / "plotting" / "style.py").write_text("x = 2\n")
+    assert changes_between(first, entry("bb", polyroots="0.2.0")) is None
+    (tmp_path / "loop.py").write_text("x = 2\n")
+    assert changes_between(first, entry("bb")) == (
+        "polyroots 0.1.0 of revision bb (it was polyroots 0.1.0 of revision aa): its numbers may differ from those "
+        "without the stop"
+    )
+    assert changes_between(entry("bb"), entry("bb")) is None
+    assert str(changes_between(first, entry("aa"))).startswith("other code of polyroots 0.1.0 of revision aa: its")
+    assert str(changes_between(entry("aa"), entry("aa", torch="3"))).startswith(
+        "torch 3 (it was 2.9): its numbers are t"
+    )
+    # Runs of version 0.1.0 have revisions alone.
+    assert "revision bb (it was" in str(changes_between(entry("aa", polyroots_code=None), entry("bb")))
+
+
 def test_config_says_how_it_was_made(tmp_path: Path, digits: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["polyroots", "train", "--epochs", "1"])
     result = train(small(digits, limit=20, epochs=1), digits, tmp_path / "run")
     document = json.loads(result.run.config.read_text())
     assert document["command"] == ["polyroots", "train", "--epochs", "1"]
     assert document["environment"]["device"].startswith("cpu, 1 thread")
-    assert set(document["environment"]) >= {"python", "torch", "torchvision", "polyroots_revision"}
+    assert set(document["environment"]) >= {"python", "torch", "torchvision", "polyroots_code", "polyroots_revision"}
 
 
 @pytest.mark.slow

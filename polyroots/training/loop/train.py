@@ -182,7 +182,7 @@ def resume_with(
     given = config.model_dump(mode="json", include={name for name, value in changes.items() if value is not None})
     fabric = make_fabric(config)
     interruption = Interruption()
-    moved: list[str] = []
+    moved: list[str | None] = []
     with joined(fabric), interruption.listening(), memory_errors(config), ExitStack() as stack:
 
         def claim() -> tuple[Checkpoint | None, Checkpoint | None]:
@@ -199,17 +199,14 @@ def resume_with(
             document = _identity(document["config"], start) | document
             saved = _load_own(run, config, document, start)
             resumed = [*document.get("resumed", []), {"changes": given, **_provenance(fabric)}]
-            moved.extend(changes_between([document, *resumed][-2], resumed[-1]))
+            moved.append(changes_between([document, *resumed][-2], resumed[-1]))
             write_json(run.config, document | {"resumed": resumed}, make_parents=False)
             return saved, start if saved is None else None
 
         saved, start = in_first(fabric, claim)
         _say_without_locks(run, reporter)
-        if moved and reporter is not None:
-            reporter.on_warning(
-                f"{run.path} goes on with {', '.join(moved)}: its numbers are those without the stop up to rounding, "
-                "not bit by bit"
-            )
+        if any(moved) and reporter is not None:
+            reporter.on_warning(f"{run.path} goes on with {moved[0]}")
         return Trainer(config, source, run, fabric, reporter, interruption, start=start, saved=saved).complete()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ from typing import Any
 import polyroots
 
 # Entries on which the last bits of a run depend.
-_DECISIVE = ("device", "cpu", "torch", "numpy", "polyroots", "polyroots_revision")
+_DECISIVE = ("device", "cpu", "torch", "numpy")
+# Packages of polyroots that take no part in training.
+_BESIDE_TRAINING = ("plotting", "report", "study")
 _PACKAGES = ("polyroots", "torch", "torchvision", "lightning-fabric", "numpy", "scipy", "pillow")
 
 
 def environment(device: str) -> dict[str, Any]:
-    """Return versions, the device's name, and the git revisions of polyroots and of the working directory.
+    """Return versions, the device's name, a digest of polyroots' code, and revisions of it and of the working directory.
 
     A revision is None outside of a repository; it ends in ``-dirty`` if files have uncommitted changes.
     """
@@ -26,21 +30,56 @@ def environment(device: str) -> dict[str, Any]:
         "device": device,
         "cpu": _cpu(),
         **{package: _version(package) for package in _PACKAGES},
+        "polyroots_code": code_of(Path(polyroots.__file__).parent),
         "polyroots_revision": _revision(Path(polyroots.__file__).parent, "__init__.py"),
         "directory_revision": _revision(Path.cwd()),
     }
 
 
-def changes_between(before: Any, now: Any) -> list[str]:
-    """Return what differs in the environments of two entries of config.json, of what decides the last bits of a run."""
+def changes_between(before: Any, now: Any) -> str | None:
+    """Return what two entries of config.json say of a run that goes on elsewhere; None if its bits stay the same."""
     there, here = (entry.get("environment") if isinstance(entry, dict) else None for entry in (before, now))
     if not isinstance(there, dict) or not isinstance(here, dict):
-        return []
-    return [
-        f"{name.replace('_', ' ')} {here[name]} (it was {there[name]})"
-        for name in _DECISIVE
-        if None not in (there.get(name), here.get(name)) and there[name] != here[name]
-    ]
+        return None
+    changes = [f"{name} {here[name]} (it was {there[name]})" for name in _DECISIVE if _differs(name, there, here)]
+    # A new revision or version may differ in tests and documents alone. Runs of version 0.1.0 have no digest.
+    has_digests = there.get("polyroots_code") and here.get("polyroots_code")
+    decisive = ("polyroots_code",) if has_digests else ("polyroots", "polyroots_revision")
+    is_other_code = any(_differs(name, there, here) for name in decisive)
+    if is_other_code:
+        old, new = _program(there), _program(here)
+        changes.append(f"other code of {new}" if old == new else f"{new} (it was {old})")
+    if not changes:
+        return None
+    result = "may differ from those" if is_other_code else "are those"
+    rounding = "" if is_other_code else " up to rounding, not bit by bit"
+    return f"{', '.join(changes)}: its numbers {result} without the stop{rounding}"
+
+
+def _differs(name: str, there: dict[str, Any], here: dict[str, Any]) -> bool:
+    """Whether an entry is known in two environments and differs."""
+    return None not in (there.get(name), here.get(name)) and there[name] != here[name]
+
+
+def _program(environment: dict[str, Any]) -> str:
+    """Return the name of a polyroots, with its version and, if it is in a repository, its revision."""
+    revision = environment.get("polyroots_revision")
+    return f"polyroots {environment.get('polyroots')}" + (f" of revision {revision}" if revision else "")
+
+
+@cache
+def code_of(directory: Path) -> str | None:
+    """Return a digest of the library's Python code that takes part in training; None if it can't be read."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.rglob("*.py")):
+        name = path.relative_to(directory)
+        if name.parts[0] not in _BESIDE_TRAINING:
+            try:
+                content = path.read_bytes()
+            except OSError:
+                return None
+            digest.update(f"{name.as_posix()}\0".encode() + content + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def _cpu() -> str | None:
