@@ -96,31 +96,8 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         left = iter(places)
         ends = []
         for index, series in enumerate(data["series"]):
-            colour = COLOURS[index % len(COLOURS)]
-            # When the colours repeat, markers and line styles differ.
-            marker = _MARKERS[(index + index // len(COLOURS)) % len(_MARKERS)]
-            line = _LINES[index // len(COLOURS) % len(_LINES)]
             where = np.array([next(left) for _ in series["points"]])
-            accuracies = [100 * point["accuracies"] for point in series["points"]]
-            means = np.array([a.mean() for a in accuracies])
-            spreads = np.array([a.std(ddof=1) if len(a) > 1 else 0.0 for a in accuracies])
-            aside = axes.transData + ScaledTranslation(_ASIDE / 72, 0, figure.dpi_scale_trans)
-            for x, of_seeds in zip(where, accuracies, strict=True):
-                if len(of_seeds) > 1:
-                    at = np.full(len(of_seeds), x)
-                    axes.plot(at, of_seeds, "o", color=colour, markersize=2.6, markerfacecolor="none", transform=aside)
-            axes.errorbar(
-                where,
-                means,
-                spreads,
-                fmt=f"{line}{marker}",
-                color=colour,
-                markersize=4,
-                linewidth=1,
-                capsize=2,
-                label=series["label"],
-            )
-            ends.append(End(float(where[-1]), float(means[-1]), series["label"], colour))
+            ends.append(_draw_series(axes, index, series, where))
         if places is not weights:
             low, high = axes.get_ylim()
             axes.set_ylim(low - 1.3 * _FUNNEL * (high - low), high)
@@ -140,6 +117,25 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         if not has_legend:
             label_ends(axes, ends, axes.bbox.height / figure.dpi)
     return {"": figure}
+
+
+def _draw_series(axes: Axes, index: int, series: Mapping[str, Any], where: Float64[np.ndarray, "points"]) -> End:
+    """Draw mean and standard deviation of the points of a network, and beside them their seeds; return the last end."""
+    colour = COLOURS[index % len(COLOURS)]
+    # When the colours repeat, markers and line styles differ.
+    marker = _MARKERS[(index + index // len(COLOURS)) % len(_MARKERS)]
+    line = _LINES[index // len(COLOURS) % len(_LINES)]
+    accuracies = [100 * point["accuracies"] for point in series["points"]]
+    means = np.array([a.mean() for a in accuracies])
+    spreads = np.array([a.std(ddof=1) if len(a) > 1 else 0.0 for a in accuracies])
+    aside = axes.transData + ScaledTranslation(_ASIDE / 72, 0, axes.figure.dpi_scale_trans)
+    for x, of_seeds in zip(where, accuracies, strict=True):
+        if len(of_seeds) > 1:
+            at = np.full(len(of_seeds), x)
+            axes.plot(at, of_seeds, "o", color=colour, markersize=2.6, markerfacecolor="none", transform=aside)
+    look: dict[str, Any] = {"fmt": f"{line}{marker}", "color": colour, "markersize": 4, "linewidth": 1, "capsize": 2}
+    axes.errorbar(where, means, spreads, label=series["label"], **look)
+    return End(float(where[-1]), float(means[-1]), series["label"], colour)
 
 
 def _places(

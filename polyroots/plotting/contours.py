@@ -94,28 +94,9 @@ def draw_contours(
         axes.axvline(0, color=REFERENCE, linewidth=0.4)
         if len(others):
             _draw_low_frequencies(axes, others, len(values) - len(damped))
-        axes.plot(
-            points.real,
-            points.imag,
-            ".",
-            color=EIGENVALUE,
-            markersize=2.5,
-            markeredgewidth=0,
-            alpha=float(np.clip(30 / np.sqrt(len(points)), 0.35, 0.9)),
-            rasterized=True,
-            label=_counted(len(points), len(damped), "eigenvalues" if chosen is None else "high frequencies"),
-        )
-        far = len(q.roots) - len(near)
-        axes.plot(
-            near.real,
-            near.imag,
-            "o",
-            markerfacecolor=ROOT,
-            markeredgecolor="white",
-            markersize=6.5 if width is None else 5,
-            label=count_of(len(near), "root") + (f", {far} far outside" if far else ""),
-            zorder=4,
-        )
+        words = _counted(len(points), len(damped), "eigenvalues" if chosen is None else "high frequencies")
+        _draw_eigenvalues(axes, points, words)
+        _draw_roots(axes, near, len(q.roots) - len(near), 6.5 if width is None else 5)
         axes.set_aspect("equal")
         axes.set_xlabel("Re $\\lambda$")
         axes.set_ylabel("Im $\\lambda$")
@@ -151,6 +132,20 @@ def _draw_magnitude(
     axes.set_xlim(low, high)
     axes.set_ylim(-top, top)
     return bands
+
+
+def _draw_eigenvalues(axes: Axes, points: Complex[np.ndarray, "n"], words: str) -> None:
+    """Draw eigenvalues as dots, fainter where there are many."""
+    alpha = float(np.clip(30 / np.sqrt(len(points)), 0.35, 0.9))
+    look: dict[str, Any] = {"color": EIGENVALUE, "markersize": 2.5, "markeredgewidth": 0, "alpha": alpha}
+    axes.plot(points.real, points.imag, ".", rasterized=True, label=words, **look)
+
+
+def _draw_roots(axes: Axes, near: Complex[np.ndarray, "n"], far: int, size: float) -> None:
+    """Draw the roots near the spectrum, and count the others in their name."""
+    words = count_of(len(near), "root") + (f", {far} far outside" if far else "")
+    look: dict[str, Any] = {"markerfacecolor": ROOT, "markeredgecolor": "white", "markersize": size, "zorder": 4}
+    axes.plot(near.real, near.imag, "o", label=words, **look)
 
 
 def _draw_low_frequencies(axes: Axes, drawn: Complex[np.ndarray, "n"], count: int) -> None:

@@ -105,17 +105,7 @@ def draw_surface(
         _set_ticks(axes, top, name, across, is_small=is_small and ax is None)
         shown = f"eigenvalues ({len(points):,} of {len(values):,})" if len(points) < len(values) else "eigenvalues"
         colours = magnitude_colours(float(on_grid.max()), is_far_below=not has_plane)
-        axes.contourf(
-            grid.real,
-            grid.imag,
-            on_grid,
-            levels=_floor_levels(float(on_grid.max())),
-            zdir="z",
-            offset=floor,
-            cmap=colours.get_cmap(),
-            norm=colours.norm,
-            zorder=0,
-        )
+        _draw_floor(axes, grid, on_grid, floor, colours)
         axes.plot(boundary.real, boundary.imag, floor, color="0.25", linewidth=0.6, zorder=1)
         sight = _toward_eye(np.array([np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim()), np.ptp(axes.get_zlim())]))
         on_points = np.abs(q(points))
@@ -176,6 +166,19 @@ def _set_ticks(axes: Any, top: float, name: str, across: float, *, is_small: boo
         for axis, pad, label in ((axes.xaxis, -4, -9), (axes.yaxis, -4, -8), (axes.zaxis, -1, -3)):
             axis.set_tick_params(pad=pad)
             axis.labelpad = label + more
+
+
+def _draw_floor(
+    axes: Any,
+    grid: Complex128[np.ndarray, "rings rays"],
+    on_grid: Float64[np.ndarray, "rings rays"],
+    floor: float,
+    colours: ScalarMappable,
+) -> None:
+    """Draw the contours of |q| on the floor."""
+    levels = _floor_levels(float(on_grid.max()))
+    look: dict[str, Any] = {"cmap": colours.get_cmap(), "norm": colours.norm, "zorder": 0}
+    axes.contourf(grid.real, grid.imag, on_grid, levels=levels, zdir="z", offset=floor, **look)
 
 
 def _floor_levels(largest: float) -> Float64[np.ndarray, "levels"]:

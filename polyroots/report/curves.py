@@ -80,16 +80,7 @@ def interactive_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
         ("smallest Re", COLOURS[1], "dash", [float(operator.values.real.min()) for operator in operators]),
         ("largest Im", COLOURS[2], "dot", [float(operator.values.imag.max()) for operator in operators]),
     ):
-        figure.add_scatter(
-            x=epochs,
-            y=extent,
-            name=name,
-            mode="lines+markers",
-            line={"color": colour, "dash": dash, "width": 2},
-            hovertemplate=f"{name} %{{y:.4g}}<extra></extra>",
-            row=1,
-            col=1,
-        )
+        _add_line(figure, epochs, extent, name, row=1, color=colour, dash=dash)
     if has_q:
         sizes = [
             np.full(1, np.nan) if q is None else magnitude(q, operator.values)
@@ -100,16 +91,8 @@ def interactive_flow(snapshots: Sequence[Snapshot], index: int) -> go.Figure:
             ("90 % are below", 0.9, "dash"),
             ("median", 0.5, "dot"),
         ):
-            figure.add_scatter(
-                x=epochs,
-                y=[float(np.quantile(size, share)) for size in sizes],
-                name=name,
-                mode="lines+markers",
-                line={"color": ROOT, "dash": dash, "width": 2},
-                hovertemplate=f"{name} %{{y:.4g}}<extra></extra>",
-                row=2,
-                col=1,
-            )
+            shares = [float(np.quantile(size, share)) for size in sizes]
+            _add_line(figure, epochs, shares, name, row=2, color=ROOT, dash=dash)
         applied = [snapshot.level(operator.level) for snapshot, operator in zip(snapshots, operators, strict=True)]
         shown = np.concatenate([*sizes, _add_applied(figure, epochs, applied)])
         figure.update_yaxes(title_text="|q|, |μ|", **_axis(shown), row=2, col=1)
@@ -130,18 +113,25 @@ def _add_applied(
     for name, field, dash in (("largest |μ|", "radius", "solid"), ("median |μ|", "median", "dot")):
         sizes = [np.nan if level is None else float(getattr(level, field)) for level in applied]
         if np.isfinite(sizes).any():
-            figure.add_scatter(
-                x=epochs,
-                y=sizes,
-                name=name,
-                mode="lines+markers",
-                line={"color": COLOURS[2], "dash": dash, "width": 2},
-                hovertemplate=f"{name} %{{y:.4g}}<extra></extra>",
-                row=2,
-                col=1,
-            )
+            _add_line(figure, epochs, sizes, name, row=2, color=COLOURS[2], dash=dash)
         drawn.append(sizes)
     return np.concatenate(drawn)
+
+
+def _add_line(
+    figure: go.Figure, epochs: Sequence[int], values: Sequence[float], name: str, *, row: int, **line: str
+) -> None:
+    """Add a line with markers over the epochs."""
+    figure.add_scatter(
+        x=epochs,
+        y=values,
+        name=name,
+        mode="lines+markers",
+        line={**line, "width": 2},
+        hovertemplate=f"{name} %{{y:.4g}}<extra></extra>",
+        row=row,
+        col=1,
+    )
 
 
 def _mark_epochs(figure: go.Figure, epochs: Sequence[float] | Float64[np.ndarray, "epochs"]) -> None:
