@@ -82,8 +82,8 @@ class Extremes:
         values = self.ends[end].values[self.ends[end].converged]
         if not len(values):
             return float("nan")
-        outermost = float(ENDS[end](values).max()) + 0.0
-        return -outermost if end == "min_real" else outermost
+        outermost = float(ENDS[end](values).max())
+        return (-outermost if end == "min_real" else outermost) + 0.0  # no -0.0
 
     @property
     def radius(self) -> float:
