@@ -99,7 +99,7 @@ def _targets(operator: Convolution) -> tuple[Int[np.ndarray, "H kh"], Int[np.nda
     axes = []
     for n, m, s, o in zip(operator.size, operator.out_size, operator.stride, operator.offsets, strict=True):
         position = _inside(np.arange(n)[:, None] - o, n, operator.padding)
-        read = (position < n) & (position % s == 0) & (position // s < m)
+        read = (position < n) & (position % s == 0)
         axes.append(np.where(read, position // s, m))
     return axes[0], axes[1]
 
