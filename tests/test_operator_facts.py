@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from general import general
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator
 
@@ -17,12 +18,6 @@ from polyroots.spectra.kronecker_sum import summands
 from polyroots.spectra.operator_blocks import OperatorBlocks
 from polyroots.spectra.operator_spectrum import _of_blocks
 from polyroots.spectra.stencil import Stencil
-
-
-def general(A: Any) -> GeneralOperator:
-    operator = as_operator(A)
-    assert isinstance(operator, GeneralOperator)
-    return operator
 
 
 @pytest.mark.parametrize("kind", [np.asarray, csr_array])
