@@ -25,7 +25,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import _lru_cache_wrapper
+from functools import _lru_cache_wrapper, cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -37,10 +37,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("spectra", "polynomials", "roots")
 # Tests of other subjects, most of which run some line of the mathematics without looking at its result.
-_SUBJECTS = """alphas batched_qr block_triangular blocks diagnosis effective extreme_scales extremes grid_transfer ideal
-kronecker_sum krylov layers layers_as_weights levels minimax nonnormal norm_bounds notebooks operator_facts operators
-optimisation parts_of_polynomials parts_of_roots parts_of_spectra picking polynomial range_roots relaxation
-resolution roots sample shapes_of_arrays signs singular smoothers spectrum strategies symbol_search toeplitz two_grid"""
+_SUBJECTS = """alphas batched_qr block_triangular blocks both_sides_of_limits defaults diagnosis effective
+extreme_scales extremes grid_transfer ideal kronecker_sum krylov layers layers_as_weights levels minimax nonnormal
+norm_bounds notebooks operator_facts operators optimisation parts_of_polynomials parts_of_roots parts_of_spectra
+picking polynomial range_roots relaxation resolution roots sample searches shapes_of_arrays signs singular smoothers
+spectrum strategies symbol_search toeplitz tolerances two_grid"""
 
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Add,
@@ -52,17 +53,10 @@ _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """A change at one place.
+    """A change at one place of a file, whose path is below the root of the repository.
 
-    Attributes
-    ----------
-    file : str
-        Path below the root of the repository.
-    line, column : int
-    index : int
-        Number of the change among those of the file; -1 for none.
-    change : str
-        The changed expression, before and after.
+    The index is the number of the change among those of the file, -1 for none; the change is the expression before
+    and after it.
     """
 
     file: str
@@ -166,11 +160,17 @@ def _module_of(file: str) -> ModuleType:
     return importlib.import_module(file.removesuffix(".py").replace("/", ".").removesuffix(".__init__"))
 
 
+@cache
+def _existing(kind: type) -> list[Any]:
+    """Return the package's functions, or its caches."""
+    return [kept for kept in gc.get_objects() if type(kept) is kind and str(kept.__module__).startswith("polyroots")]
+
+
 def _replaced(module: ModuleType, compiled: CodeType) -> Iterator[tuple[FunctionType, CodeType]]:
     """Yield the functions of a module that exist, and their codes in a compiled one."""
     # Several lambda functions have the same name.
     new = {(code.co_qualname, code.co_firstlineno): code for code in _codes(compiled)}
-    for function in [found for found in gc.get_objects() if isinstance(found, FunctionType)]:
+    for function in _existing(FunctionType):
         code = new.get((function.__code__.co_qualname, function.__code__.co_firstlineno))
         if function.__globals__ is module.__dict__ and code and code.co_freevars == function.__code__.co_freevars:
             yield function, code
@@ -199,10 +199,9 @@ def put_in(mutant: Mutant) -> None:
         function.__code__ = code
         if function.__qualname__ in defaults:
             function.__defaults__, function.__kwdefaults__ = defaults[function.__qualname__]
-    for found in gc.get_objects():
+    for kept in _existing(_lru_cache_wrapper):
         # Results of the tests that ran before.
-        if isinstance(found, _lru_cache_wrapper) and found.__module__.startswith("polyroots"):
-            found.cache_clear()
+        kept.cache_clear()
     for name, value in names.items():
         if isinstance(value, type) and value.__module__ == module.__name__:
             _put_constants(vars(value), getattr(module, name), [])
@@ -287,6 +286,8 @@ class Plugin:
         files = [path for path in _files() if path.stem in given.files] or _files()
         for path in files:
             check(path)
+        # Of what is found by now, a mutant's process looks for newer objects only.
+        _existing(_lru_cache_wrapper), gc.freeze()
         everything = [mutant for file in files for mutant in mutants_of(file)]
         drawn = random.Random(given.seed).sample(everything, min(given.count, len(everything)))
         if given.control:
