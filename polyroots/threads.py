@@ -74,7 +74,11 @@ def in_threads(
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let BLAS use one thread: for many small problems more of them wait for each other most of the time."""
+    """Let BLAS use one thread: for many small problems more of them wait for each other most of the time.
+
+    As a decorator it is for functions between whose small problems threads of our own work: those of BLAS keep their
+    cores busy for 20 ms after each call, waiting for the next one.
+    """
     with _BLAS_LIMIT, _libraries(len(sys.modules)).limit(limits=1, user_api="blas"):
         yield
 

@@ -12,7 +12,7 @@ from polyroots.polynomials.blocks import ComplexPair, Factor, Linear
 from polyroots.polynomials.ideal import _Search
 from polyroots.polynomials.norm_test import norms_at_most
 from polyroots.polynomials.partial_products import _gain_of_vector, _most_amplified
-from polyroots.polynomials.symbol_norms import SymbolNorms
+from polyroots.polynomials.symbol_norms import SymbolNorms, _in_single
 from polyroots.spectra.nonnormality import SymbolBlocks, _farthest
 from polyroots.spectra.operator_blocks import OperatorBlocks, restriction_to_range
 
@@ -101,23 +101,36 @@ def test_single_precision_is_enough_where_its_errors_are_small() -> None:
         exact = [np.eye(32) - A / root]
         exact.append(exact[0] @ (np.eye(32) - (2 * root * A - A @ A) / (1.09 * root**2)))
         size = max(np.linalg.norm(product, axis=(1, 2)).max() for product in exact)
-        assert norms._single_is_enough(0.5 * size, factors, near)
+        assert norms._single_is_enough(0.5 * size, factors, [1, 2], near)
         # Rounding errors of single precision are at least 1e-9 of the product, and 1e-5 at most.
-        assert not norms._single_is_enough(1e-9 * size / 5e-5, factors, near)
+        assert not norms._single_is_enough(1e-9 * size / 5e-5, factors, [1, 2], near)
     for bound in (0.0, np.inf, -1.0):
-        assert not norms._single_is_enough(bound, [Linear(1.0)], near)
+        assert not norms._single_is_enough(bound, [Linear(1.0)], [1], near)
 
 
 def test_blocks_in_single_precision_are_kept_for_the_next_polynomial() -> None:
     rng = np.random.default_rng(37)
     norms = SymbolNorms(pr.Convolution.of(rng.standard_normal((32, 32, 3, 3)), (4, 6)))
-    A, square = norms._pair(0)
+    A, square = norms._single(0), norms._square(0)
     exact = norms.blocks.stack(norms._tasks[0])
     np.testing.assert_allclose(A, exact, rtol=1e-5, atol=1e-4)
     np.testing.assert_allclose(square, exact @ exact, rtol=1e-3, atol=1e-2)
-    again = norms._pair(0)
-    assert again[0] is A
-    assert again[1] is square
+    assert norms._single(0) is A
+    assert norms._square(0) is square
+
+
+def test_only_the_products_that_are_asked_for_are_made(rng: np.random.Generator) -> None:
+    """Of I - A / 2, and of its products with I + A / 3 and then with I - A / 5; the first two from A^2."""
+    A = (rng.standard_normal((4, 33, 33)) + 1j * rng.standard_normal((4, 33, 33))) / 8
+    factors, one = [Linear(2.0), Linear(-3.0), Linear(5.0)], np.eye(33)
+    exact = [one - A / 2]
+    exact += [exact[0] @ (one + A / 3), exact[0] @ (one + A / 3) @ (one - A / 5)]
+    single = A.astype(np.complex64)
+    for counts in ([1], [2], [3], [1, 3], [1, 2, 3]):
+        found = list(_in_single(factors, single, single @ single, counts))
+        assert len(found) == len(counts)
+        for product, count in zip(found, counts, strict=True):
+            np.testing.assert_allclose(product, exact[count - 1], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [3, 40])

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.signal import convolve2d
 
 import polyroots as pr
-from polyroots.polynomials.target import Target
+from polyroots.polynomials.target import Target, _distinct_rows
 from polyroots.spectra import cluster_labels
+from polyroots.spectra.clusters import distances_to_nearest
 from polyroots.spectra.matrix import explicit_matrix, fits
 from polyroots.spectra.resolution import resolution_of
 
@@ -120,6 +121,31 @@ def test_clusters_of_values_with_widths_of_their_own() -> None:
         reached = (reached.astype(int) @ reached.astype(int)) > 0
     labels = cluster_labels(values, widths)
     np.testing.assert_array_equal(labels[:, None] == labels, reached)
+
+
+@pytest.mark.parametrize("width", [0.0, 1e-9, 1e-3, 0.02, 5.0])
+def test_distances_to_the_nearest_value(width: float, rng: np.random.Generator) -> None:
+    """Of points in a square, on both axes and in pairs across them; those within the width in brute force."""
+    square = rng.standard_normal(80) + 1j * rng.standard_normal(80)
+    values = np.concatenate([square, square[:9] + 1e-9j, rng.standard_normal(40), 1j * rng.standard_normal(40)])
+    values = np.append(values, values[[3, 100]])
+    apart = np.abs(values[:, None] - values)
+    np.fill_diagonal(apart, np.inf)
+    nearest, found = apart.min(axis=1), distances_to_nearest(values, width)
+    within = nearest <= width
+    np.testing.assert_allclose(found[within], nearest[within], rtol=1e-12, atol=0)
+    assert (found[~within] >= nearest[~within] * (1 - 1e-12)).all()
+    assert distances_to_nearest(values[:1], width).tolist() == [np.inf]
+    assert not len(distances_to_nearest(values[:0], width))
+
+
+def test_distinct_rows_are_those_of_numpy(rng: np.random.Generator) -> None:
+    rows = rng.integers(-2, 3, (60, 3)).astype(np.float64)
+    for chosen in (rows, rows[:1], np.where(rows == 0, -0.0, rows)):
+        _, first, cell = np.unique(chosen, axis=0, return_index=True, return_inverse=True)
+        found = _distinct_rows(chosen)
+        assert found[0].tolist() == first.tolist()
+        assert found[1].tolist() == cell.ravel().tolist()
 
 
 def test_known_errors_are_the_resolution_with_a_factor() -> None:

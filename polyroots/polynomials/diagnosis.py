@@ -26,6 +26,7 @@ from polyroots.polynomials.tables import diagnosis_cells, diagnosis_table
 from polyroots.polynomials.target import Target
 from polyroots.spectra import Convolution, GeneralOperator, OperatorSpectrum, Spectrum
 from polyroots.text import count_of, floored, share
+from polyroots.threads import one_blas_thread
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -182,6 +183,7 @@ class Diagnosis(Shown):
         ]
 
 
+@one_blas_thread()
 def diagnose(
     q: PolynomialWithRoots,
     spectrum: Spectrum | OperatorSpectrum | Convolution | GeneralOperator | ArrayLike | Target,

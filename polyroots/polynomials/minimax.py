@@ -31,6 +31,7 @@ from polyroots.polynomials.arnoldi import KrylovBasis, arnoldi
 from polyroots.polynomials.cone_program import least_maximum, least_mean
 from polyroots.polynomials.leja import log_distances
 from polyroots.polynomials.target import Target
+from polyroots.threads import one_blas_thread
 
 #: A max |q| of at least this isn't told from 1, that of q = 1.
 USELESS = 1 - 1e-9
@@ -89,6 +90,7 @@ def has_failed(value: float, bound: float) -> bool:
     return value > bound + _OPTIMAL * max(bound, _SMALL)
 
 
+@one_blas_thread()
 def minimax(target: Target, count: int, prior: Sequence[complex] = ()) -> Minimax:
     """Return the residual polynomial with the least max |q| over a spectrum.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -26,7 +26,7 @@ _FEW_STEPS, _STEPS, _LIKELY, _FIRST = 3, 15, 8, 2
 _KEPT_BYTES = 2**28
 _KEEPING: WeakSet[SymbolNorms] = WeakSet()
 
-Pair = tuple[Complex64[np.ndarray, "k c c"], Complex64[np.ndarray, "k c c"]]
+Stack = Complex64[np.ndarray, "k c c"]
 
 
 class SymbolNorms:
@@ -53,7 +53,7 @@ class SymbolNorms:
         self._bytes = 2 * len(self.blocks.ky) * operator.groups * self.blocks.rows**2 * np.dtype(np.complex64).itemsize
         if self._bytes + sum(norms._bytes for norms in _KEEPING) <= _KEPT_BYTES:
             _KEEPING.add(self)
-        self._pairs: dict[int, Pair] = {}
+        self._kept: dict[tuple[str, int], Stack] = {}
         self._likely: Int[np.ndarray, "_"] | None = None
 
     def largest(self, factors: Sequence[Factor]) -> float:
@@ -92,16 +92,15 @@ class SymbolNorms:
         """
         found: list[tuple[float, int]] = []
         factors = factors[: max(counts)]
-        is_single = self.blocks.rows >= LEAST_ROWS and self._single_is_enough(bound, factors, near)
+        is_single = self.blocks.rows >= LEAST_ROWS and self._single_is_enough(bound, factors, counts, near)
 
         def is_below(
             limit: float, products: Iterable[NDArray[Any]], chosen: Int[np.ndarray, "k"]
         ) -> Bool[np.ndarray, "k"]:
             below = np.ones((len(chosen), self.blocks.operator.groups), dtype=bool)
             with np.errstate(over="ignore", invalid="ignore"):
-                for count, product in enumerate(products, 1):
-                    if count in counts:
-                        below &= norms_at_most(limit, product).reshape(below.shape)
+                for product in products:
+                    below &= norms_at_most(limit, product).reshape(below.shape)
             return np.asarray(below.all(axis=1))
 
         def test(task: int) -> None:
@@ -110,13 +109,14 @@ class SymbolNorms:
             # Norms within the margin of the largest one are always computed.
             limit = max(bound, (1 - _MARGIN) * max(found, default=(0.0, 0))[0])
             if is_single:
-                left = ~is_below((1 - _MARGIN) * limit, _in_single(factors, *self._pair(task)), chosen)
+                products = _in_single(factors, self._single(task), self._square(task), counts)
+                left = ~is_below((1 - _MARGIN) * limit, products, chosen)
             else:
-                left = ~is_below(limit, partial_products(factors, self.blocks.stack(chosen)), chosen)
+                left = ~is_below(limit, _in_double(factors, self.blocks.stack(chosen), counts), chosen)
             for position in np.setdiff1d(chosen[left], near):
-                products = list(partial_products(factors, self.blocks.stack(position[None])))
+                products = list(_in_double(factors, self.blocks.stack(position[None]), counts))
                 if not is_below(limit, products, position[None]).all():
-                    found.append((max(largest_norm(products[count - 1]) for count in counts), int(position)))
+                    found.append((max(map(largest_norm, products)), int(position)))
 
         in_threads(test, range(len(self._tasks)), self._workers)
         largest = max(found, default=(0.0, 0))[0]
@@ -130,52 +130,64 @@ class SymbolNorms:
         A few steps at all frequencies tell which ones more steps are worth. They are likely to be so for the next
         polynomial as well.
         """
-        gains = np.empty(len(self.blocks.ky))
-
-        def estimate(chosen: Int[np.ndarray, "_"]) -> None:
-            gains[chosen] = self._estimates(factors, counts, chosen, _FEW_STEPS)
-
         if self._likely is None:
-            in_threads(estimate, self._tasks, self._workers)
+            gains = np.empty(len(self.blocks.ky))
+
+            def estimate(task: int) -> None:
+                gains[self._tasks[task]] = self._estimates(factors, counts, self._single(task), _FEW_STEPS)
+
+            in_threads(estimate, range(len(self._tasks)), self._workers)
             self._likely = _largest_first(gains)[:_LIKELY]
-        gains = self._estimates(factors, counts, self._likely, _STEPS)
+        gains = self._estimates(factors, counts, self.blocks.stack(self._likely).astype(np.complex64), _STEPS)
         return self._likely[_largest_first(gains)[:_FIRST]]
 
     def _estimates(
-        self, factors: Sequence[Factor], counts: Sequence[int], chosen: Int[np.ndarray, "k"], steps: int
+        self, factors: Sequence[Factor], counts: Sequence[int], A: Stack, steps: int
     ) -> Float64[np.ndarray, "k"]:
-        """Return estimates of the largest norm of the products at some frequencies, by the power method."""
-        A = self.blocks.stack(chosen)
-        adjoint = A.conj().swapaxes(-1, -2)
-        largest = np.zeros(len(A))
+        """Return for each frequency an estimate of the largest norm of the products, by the power method."""
+        transposed = A.swapaxes(-1, -2)
+        largest = np.zeros(len(A), dtype=np.float32)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             for count in counts:
-                u = np.broadcast_to(start_vector(self.blocks.rows), (len(A), self.blocks.rows, 1))
+                u = np.broadcast_to(start_vector(self.blocks.rows).astype(A.dtype), (len(A), self.blocks.rows, 1))
                 for step in range(steps):
                     if step:
-                        u = factors_times(factors[:count], adjoint.__matmul__, u)
+                        # The factors are real: q(A)* u is the conjugate of q(A^T) with the conjugate of u.
+                        u = factors_times(factors[:count], transposed.__matmul__, u.conj()).conj()
                     u = u / np.linalg.norm(u, axis=-2, keepdims=True)
                     u = factors_times(factors[:count], A.__matmul__, u)
                 largest = np.maximum(largest, np.linalg.norm(u, axis=-2)[:, 0])
-        return largest.reshape(len(chosen), -1).max(axis=1)
+        return largest.astype(np.float64).reshape(-1, self.blocks.operator.groups).max(axis=1)
 
-    def _pair(self, task: int) -> Pair:
-        """Return the blocks at the frequencies of a task and their squares, in single precision."""
-        if task in self._pairs:
-            return self._pairs[task]
-        A = self.blocks.stack(self._tasks[task]).astype(np.complex64)
+    def _single(self, task: int) -> Stack:
+        """Return the blocks at the frequencies of a task in single precision."""
+        return self._once("A", task, lambda: self.blocks.stack(self._tasks[task]).astype(np.complex64))
+
+    def _square(self, task: int) -> Stack:
+        """Return the squares of these blocks."""
+        A = self._single(task)
         with np.errstate(over="ignore", invalid="ignore"):
-            pair = A, A @ A
-        if self in _KEEPING:
-            self._pairs[task] = pair
-        return pair
+            return self._once("A^2", task, lambda: A @ A)
 
-    def _single_is_enough(self, bound: float, factors: Sequence[Factor], near: Int[np.ndarray, "_"]) -> bool:
+    def _once(self, what: str, task: int, compute: Callable[[], Stack]) -> Stack:
+        """Return blocks that are computed when they are first needed, and then kept if there is memory for them."""
+        blocks = self._kept.get((what, task))
+        if blocks is None:
+            blocks = compute()
+            if self in _KEEPING:
+                self._kept[what, task] = blocks
+        return blocks
+
+    def _single_is_enough(
+        self, bound: float, factors: Sequence[Factor], counts: Sequence[int], near: Int[np.ndarray, "_"]
+    ) -> bool:
         """Return whether the errors of products in single precision are far below the margin."""
         A = self.blocks.stack(near)
         with np.errstate(over="ignore", invalid="ignore"):
             single = A.astype(np.complex64)
-            pairs = zip(_in_single(factors, single, single @ single), partial_products(factors, A), strict=True)
+            pairs = zip(
+                _in_single(factors, single, single @ single, counts), _in_double(factors, A, counts), strict=True
+            )
             errors = [np.linalg.norm(rounded - product, axis=(-2, -1)).max() for rounded, product in pairs]
         return bool(0 < bound < np.inf and max(errors) <= _MARGIN / 20 * bound)
 
@@ -190,17 +202,24 @@ def start_vector(rows: int) -> Complex128[np.ndarray, "rows 1"]:
     return np.random.default_rng(0).standard_normal((rows, 1)) + 0j
 
 
-def _in_single(
-    factors: Sequence[Factor], A: Complex64[np.ndarray, "k c c"], square: Complex64[np.ndarray, "k c c"]
-) -> Iterator[Complex64[np.ndarray, "k c c"]]:
-    """Return the products of the first k factors, k = 1, 2, ..., from matrices A and their squares."""
+def _in_single(factors: Sequence[Factor], A: Stack, square: Stack, counts: Sequence[int]) -> Iterator[Stack]:
+    """Return the products of the first k factors, for each k in `counts`, from matrices A and their squares."""
     result = None
-    for number, factor in enumerate(factors):
+    for count, factor in enumerate(factors, 1):
         with np.errstate(over="ignore", invalid="ignore"):
-            if number == 1 and isinstance(factor, Linear) and isinstance(factors[0], Linear):
+            if isinstance(factor, Linear) and count == 2 and isinstance(factors[0], Linear):
                 # This product is a quadratic in A, which the square is enough for.
                 result = matrix_of(RealPair(factors[0].lam, factor.lam), A, square)
-            else:
+            elif count > 1 or 1 in counts or not all(isinstance(other, Linear) for other in factors[:2]):
                 matrix = matrix_of(factor, A, square)
                 result = matrix if result is None else result @ matrix
-        yield result
+        if count in counts:
+            assert result is not None
+            yield result
+
+
+def _in_double(
+    factors: Sequence[Factor], A: Complex128[np.ndarray, "k c c"], counts: Sequence[int]
+) -> Iterator[Complex128[np.ndarray, "k c c"]]:
+    """Return the products of the first k factors, for each k in `counts`."""
+    return (product for count, product in enumerate(partial_products(factors, A), 1) if count in counts)

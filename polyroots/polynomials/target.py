@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Complex128, Float64
+from jaxtyping import Bool, Complex128, Float64, Int
 from numpy.typing import ArrayLike
 
 from polyroots.arguments import as_array
@@ -266,17 +266,29 @@ def merge(
     # Rounding merges equal points first: all pairs of 65,536 of them don't fit into memory.
     units = points / unit
     cells = np.stack([np.round(units.real / widths), np.round(units.imag / widths), widths], axis=-1)
-    _, first, cell = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+    first, cell = _distinct_rows(cells)
     group = cluster_labels(units[first], widths[first])
     count = group.max() + 1
     leader = np.full(count, len(points))
     np.minimum.at(leader, group, first)
-    of_point = group[cell.ravel()]
+    of_point = group[cell]
     sums, largest = np.bincount(of_point, weights=shares, minlength=count), np.zeros(count)
     np.maximum.at(largest, of_point, errors)
     rounded = np.round(units[leader] / _ORDER)
     order = np.lexsort((rounded.imag, rounded.real))
     return points[leader[order]], largest[order], sums[order]
+
+
+def _distinct_rows(rows: Float64[np.ndarray, "N k"]) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "N"]]:
+    """Return the positions of the first of equal rows, in the order of the rows, and the number of each row's first.
+
+    The result is that of numpy's unique, which takes four times as long.
+    """
+    order = np.lexsort(rows.T[::-1])
+    is_new = np.append(True, (np.diff(rows[order], axis=0) != 0).any(axis=1))
+    number = np.empty(len(rows), dtype=np.intp)
+    number[order] = np.cumsum(is_new) - 1
+    return order[is_new], number
 
 
 def _complex(values: Any) -> Complex128[np.ndarray, "N"]:

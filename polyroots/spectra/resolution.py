@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Complex, Complex128, Float64, Int
 
+from polyroots.spectra.clusters import distances_to_nearest
 from polyroots.spectra.convolution import Convolution, conjugate_grid, norm_bound
 from polyroots.threads import chunks, in_threads
 
@@ -59,11 +60,12 @@ def _of_normalised(
     rows = operator.kernels.shape[1]
     if operator.padding != "circular" or rows == 1 or coarsest == finest:
         return found
-    is_close = _has_neighbour(values, finest, coarsest).reshape(-1, operator.groups * rows).max(axis=1)
     (H, W), (ky, kx, partner) = operator.size, conjugate_grid(*operator.size)
-    # The symbol at -theta is the conjugate one.
-    needed = np.flatnonzero((is_close | is_close[partner]) & (np.arange(H * W) <= partner))
     by_block, grid = values.reshape(H * W, operator.groups, rows), found.reshape(H * W, operator.groups, rows)
+    # The symbol at -theta is the conjugate one.
+    half = np.flatnonzero(np.arange(H * W) <= partner)
+    is_close = _has_neighbour(by_block[half].ravel(), finest, coarsest)
+    needed = half[is_close.reshape(len(half), -1).any(axis=1)]
 
     def solve(chosen: Int[np.ndarray, "F"]) -> None:
         exact, conditions = _conditions(operator.symbol_at(ky[chosen], kx[chosen]), finest)
@@ -77,14 +79,11 @@ def _of_normalised(
 
 def _has_neighbour(values: Complex[np.ndarray, "N"], finest: float, coarsest: float) -> Bool[np.ndarray, "N"]:
     """Return whether the condition of an eigenvalue decides if it is zero, real or equal to another one."""
-    from scipy.spatial import cKDTree
-
     upper = values.real.astype(np.float64) + 1j * np.abs(values.imag)
     # Those that are equal whatever the condition count once.
     _, first, cell = np.unique(np.round(upper / finest), return_index=True, return_inverse=True)
     points = upper[first]
-    xy = np.stack([points.real, points.imag], axis=-1)
-    nearest = np.minimum(cKDTree(xy).query(xy, k=2)[0][:, 1], np.abs(points))
+    nearest = np.minimum(distances_to_nearest(points, coarsest), np.abs(points))
     nearest = np.minimum(nearest, np.where(points.imag > finest, points.imag, np.inf))
     return (nearest <= coarsest)[cell.ravel()]
 
