@@ -16,6 +16,9 @@ from polyroots.text import listed
 
 N = TypeVar("N", bound=nn.Module)
 
+# Number of weights up to which the shapes in a network are found with memory for it: 1 GiB.
+_IN_MEMORY = 2**28
+
 
 def build(name: str | ModelConfig, **config: Any) -> Network:
     """Return the network of a name or configuration, with freshly drawn weights.
@@ -92,13 +95,17 @@ def build_empty(config: ModelConfig) -> nn.Module:
         # Buffers that are no part of a state dict would be lost on the meta device.
         with torch.random.fork_rng(devices=[]):
             return own_network(config)
-    return build_undrawn(config)
+    return _in_memory(_without_memory(config))
 
 
-def build_undrawn(config: ModelConfig) -> Network:
-    """Return the network of a configuration as `build` does, with memory in place of drawn weights."""
+def _without_memory(config: ModelConfig) -> Network:
+    """Return the network of a configuration as `build` does, with neither memory nor draws for its weights."""
     with torch.device("meta"):
-        network = build(config)
+        return build(config)
+
+
+def _in_memory(network: Network) -> Network:
+    """Give the weights of such a network memory that is not initialised, and return it."""
     # Not by Module.to_empty, for which torch imports a part of its compiler.
     for module in network.modules():
         for name, weight in list(module.named_parameters(recurse=False)):
@@ -113,13 +120,18 @@ def build_for_shapes(config: ModelConfig) -> tuple[Network, Tensor]:
     """Return the network of a configuration and a batch of no images, whose forward pass finds shapes alone.
 
     It is in evaluation mode, and its weights are not touched. (On the meta device, where nothing is computed either,
-    torch finds shapes by rules in Python that import its compiler, which takes as long as the import of torch.)
+    torch finds shapes by rules in Python that import its compiler, which takes as long as the import of torch. Only
+    networks that may be too large for the memory are there.)
     """
-    network = build_undrawn(config).eval()
+    network = _without_memory(config).eval()
+    is_small = count_weights(network) <= _IN_MEMORY
+    if is_small:
+        network = _in_memory(network)
     for operator in network.operators:
         # alpha0 I + alpha1 A has the shapes of A, and needs no memory for a second kernel.
         operator.register_forward_pre_hook(lambda _, args, kwargs: (args, {}), with_kwargs=True)
-    return network, torch.empty(0, config.in_channels, *config.image_size)
+    images = torch.empty(0, config.in_channels, *config.image_size, device="cpu" if is_small else "meta")
+    return network, images
 
 
 def count_weights(model: nn.Module) -> int:

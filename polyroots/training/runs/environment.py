@@ -20,7 +20,7 @@ _PACKAGES = ("polyroots", "torch", "torchvision", "lightning-fabric", "numpy", "
 
 
 def environment(device: str) -> dict[str, Any]:
-    """Return versions, the device's name, a digest of polyroots' code, and revisions of it and of the working directory.
+    """Return versions, the device's name, a digest of polyroots' code, and revisions of it and the working directory.
 
     A revision is None outside of a repository; it ends in ``-dirty`` if files have uncommitted changes.
     """
