@@ -183,6 +183,7 @@ ALTERED: dict[str, Any] = {
     "init": [1],
     "init.levels": 3,
     "init.levels.0.blocks": [{"letter": "Q"}],
+    "init.levels.0.diagnosis": {},
     "init.strategy": {},
     "init.padding": "zero",
     "training": "x",

@@ -70,7 +70,7 @@ class _Part(BaseModel):
 class _Block(_Part):
     letter: Literal["L", "R", "S", "C"]
     powers: list[Annotated[int, Field(ge=0, le=1)]]
-    roots: list[_Pair[float | None]] = Field(min_length=1)
+    roots: list[_Pair[float]] = Field(min_length=1)
     alphas: list[float | None]
 
     @model_validator(mode="after")
@@ -105,14 +105,17 @@ class _Level(_Part):
     diagnosis: _Diagnosis
     words: list[str]
     relaxation: float = 1.0
+    unrelaxed_norm: float | None = None
 
 
-class _Inert(_Part):
-    """Coefficients that are inert, or rectified."""
-
+class _Rectified(_Part):
     level: PositiveInt
     block: PositiveInt
     letter: str
+
+
+class _Inert(_Rectified):
+    powers: list[int]
 
 
 class InitDocument(_Part):
@@ -129,7 +132,7 @@ class InitDocument(_Part):
     signs: Literal["paper", "placement"] = "paper"
     levels: list[_Level]
     inert: list[_Inert]
-    rectified: list[_Inert] = []
+    rectified: list[_Rectified] = []
 
 
 class StoredConfig(_Stored):

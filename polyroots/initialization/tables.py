@@ -61,7 +61,7 @@ def rectified_sentences(init: Mapping[str, Any], remedy: str = "signs 'placement
 
 def start_sentences(init: Mapping[str, Any]) -> list[str]:
     """Return a sentence on how much each level of an `InitReport.to_dict` amplifies, and on its relaxation."""
-    known = [level for level in init["levels"] if level.get("diagnosis", {}).get("norm") is not None]
+    known = [level for level in init["levels"] if level["diagnosis"]["norm"] is not None]
     if not known:
         return []
     if len(known) > _FEW:
@@ -134,9 +134,6 @@ def levels_tables(init: Mapping[str, Any]) -> list[Table]:
             alphas = dict(zip(block["powers"], numbers, strict=True))
             blocks.add_row(name, block["letter"], _roots(block["roots"]), alphas.get(0, ""), alphas.get(1, ""))
             name = ""
-    # Files of version 0.1.0 have no diagnosis.
-    if not all("diagnosis" in level for level in init["levels"]):
-        return [spectra, blocks]
     diagnoses = diagnosis_table("level")
     for level in init["levels"]:
         diagnoses.add_row(_title(level), *diagnosis_cells([level["diagnosis"]]))
