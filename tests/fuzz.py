@@ -37,7 +37,7 @@ _SECONDS, _SECONDS_OF_WAITING, _MEGABYTES = 5, 60, 500
 # Bytes that are numbers, lengths or instructions of the formats.
 _ODD = (b"\0", b"\xff", b"\xff" * 8, b"\x7f" * 4, b"(", b"R", b"}", b"]", b".", b"[", b'"', b"\x1b[31m", b"nan", b"-1")
 _CODE = b"cposix\nsystem\n(X\x10\0\0\0touch /tmp/fuzzedtR"
-_STUDY = """title = "a"
+STUDY = """title = "a"
 seeds = 2
 [base]
 epochs = 1
@@ -79,6 +79,15 @@ def audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 _EVENTS: list[str] = []
 _WATCHING: list[bool] = []
+
+
+def watched_events(*, begin: bool = False) -> list[str]:
+    """Return the events that were noted since the last call; from the call with `begin` on they are."""
+    if begin:
+        _WATCHING.append(True)
+    found = _EVENTS.copy()
+    _EVENTS.clear()
+    return found
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
@@ -168,7 +177,7 @@ class Fuzzer:
     def study(self, rng: random.Random) -> None:
         """Plan a damaged study."""
         path = self.directory / "study.toml"
-        path.write_bytes(damaged(_STUDY.encode(), rng))
+        path.write_bytes(damaged(STUDY.encode(), rng))
         make_plan(path)
 
     def options(self, rng: random.Random) -> None:

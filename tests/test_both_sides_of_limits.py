@@ -152,7 +152,7 @@ def test_blocks_in_single_precision_take_256_mib_at_most(monkeypatch: pytest.Mon
 
 def test_kept_blocks_have_the_size_that_is_counted(rng: np.random.Generator) -> None:
     norms = SymbolNorms(Convolution.of(rng.standard_normal((6, 3, 3, 3)), (5, 4), groups=2))
-    pairs = [norms._pair(task) for task in range(len(norms._tasks))]
+    pairs = [(norms._single(task), norms._square(task)) for task in range(len(norms._tasks))]
     assert norms._bytes == sum(matrices.nbytes for pair in pairs for matrices in pair)
 
 
