@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-# Key of --help-all among what a running command knows.
+# Key of --help-all in the data of click's context.
 _ALL = "polyroots.help-all"
 
 

@@ -20,7 +20,7 @@ _PICKLES = 4
 # Of data parallelism and torch.compile; --layer takes names without them.
 _PREFIXES = re.compile(r"^((module|_orig_mod)\.)+")
 
-# What damaged files make the modules that read them raise.
+# Errors that the modules which read files raise for damaged ones.
 _DAMAGED = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, EOFError, MemoryError),
     *(struct.error, pickle.UnpicklingError, NotImplementedError, OverflowError),

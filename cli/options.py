@@ -17,7 +17,7 @@ from polyroots_cli.values import DATASETS, layers, one_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Key of --wide among what a running command knows.
+# Key of --wide in the data of click's context.
 _WIDE = "polyroots.wide"
 
 

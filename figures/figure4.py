@@ -154,7 +154,7 @@ def _draw_choice(axes: Axes, values: Float64[np.ndarray, "N"], choice: Mapping[s
         )
         for number, (root, colour, line) in enumerate(zip(choice["roots"], COLOURS[2:4], ("--", "-."), strict=True), 1)
     ]
-    # The product is below the thinner blocks, which it would hide where all three coincide.
+    # The product is drawn first: it is thicker, and would hide the blocks where all three coincide.
     product = Curve(
         ResidualPolynomial(choice["roots"]), {"color": "black", "linewidth": 1.8, "label": "$q_2$, their product"}
     )

@@ -93,7 +93,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         axes_of = figure.subplots(rows, columns, squeeze=False)
         panels = [(level, when) for level in levels for when in moments]
         if len(moments) > 1 and not is_small:
-            # A line for each moment.
+            # One line of panels for each moment.
             chunks = [levels[start : start + columns] for start in range(0, len(levels), columns)]
             panels = [(level, when) for chunk in chunks for when in moments for level in _filled(chunk, columns)]
         for axes, (level, when) in zip(axes_of.ravel(), panels, strict=False):
@@ -114,7 +114,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         legend_below(figure, list(named.values()), list(named))
-        # Panels that are left over were removed.
+        # Cells without a panel have been removed.
         fit_aspect(figure, [[axes for axes in row if axes.figure is not None] for row in axes_of.tolist()])
     return {"": figure}
 

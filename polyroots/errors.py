@@ -30,7 +30,7 @@ class PolyrootsError(Exception):
     """
 
     def __init__(self, message: str = "", *, fields: Iterable[str] = ()) -> None:
-        # Names of files, layers and settings are in it.
+        # It quotes names of files, layers and settings, which can hold any character.
         super().__init__(shown(message))
         self.fields = tuple(fields)
 

@@ -177,7 +177,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     # Written before anything is printed: if it can't be, the error is the only output.
     if out is not None and result.error is None:
         save_checkpoint(out, result.checkpoint())
-    # With --compare alone the default strategy is not asked for.
+    # With --compare alone, the report on the default strategy is not asked for.
     is_asked = not compare or bool(given or out or plot_dir or two_grid) or was_given("roots")
     title = f"seed {seed}" if checkpoint is None else str(checkpoint)
     print_report(result, asked, title, as_json, is_asked=is_asked)

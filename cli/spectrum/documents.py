@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from polyroots.analysis import Analysis, Layer, LayerResult, Verification
     from polyroots.spectra import Extremes, SpectrumSample
 
-# Names of the modules around a network.
+# Modules that hold a network, at the beginning of the names of its layers.
 _PREFIXES = re.compile(r"^((module|_orig_mod|_fsdp_wrapped_module|model|net|backbone)\.)+")
 _ENDS = ("radius", "min_real", "max_real", "max_imag")
 

@@ -88,7 +88,7 @@ class Shard:
             if layer.name in self.names:
                 result = analyse(layer, analysis)
                 check = verify(layer, analysis) if self.with_check else None
-                # The function that reads the weight is of this process.
+                # The function that reads the weight works in this process only, and isn't sent with the result.
                 results[layer.name] = (replace(result, layer=replace(layer, read=_not_read)), check)
         return results
 

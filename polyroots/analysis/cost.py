@@ -82,7 +82,7 @@ def _operations(layer: Layer, analysis: Analysis) -> Operations:
         return Operations(0, 0)
     conv, groups = layer.conv, layer.conv.groups
     padding = analysis.padding_for(layer)
-    # A kernel of zeros, because the weight is not to be read yet.
+    # The shape decides, so that the weight is not read yet.
     operator = conv.convolution(np.zeros(layer.shape), padding)
     rows, columns = layer.shape[0] // groups, layer.shape[1]
     has_eigenvalues = analysis.kind != "singular" and not why_no_eigenvalues(layer)

@@ -77,7 +77,7 @@ def verify(layer: Layer, analysis: Analysis) -> Verification:
         If the weights are not finite.
     """
     small = _small(layer)
-    # The leading channels of a layer that is not square may be.
+    # The leading channels can be square where the layer is not.
     kind = "singular" if why_no_eigenvalues(layer) else analysis.kind
     result = analyse(small, replace(analysis, kind=kind, k=None))
     operator, scale = small.convolution(result.padding).normalized()

@@ -98,7 +98,7 @@ def entries_of(document: Any) -> list[Entry]:
         If parts are in each other so often that they can't be listed.
     """
     found: list[Entry] = []
-    # Name, content and the contents around it, which may be within themselves. The last one is the next one.
+    # The parts still to be searched, the last one first: name, content, and what is around it, which may hold itself.
     waiting: list[tuple[str, Any, tuple[int, ...]]] = [("", document, ())]
     for _ in range(_MOST_PARTS):
         if not waiting:

@@ -147,7 +147,7 @@ class _Foreign:
                 continue
             if name in self.names:
                 skipped[name] = reason
-            # Only its name, or a factor that is missing, says that it is none.
+            # A layer that is left out for its name, or for a missing factor, can be asked for.
             if reason in (NO_WEIGHT_BY_NAME, self.computed.reasons.get(name)):
                 on_request[name] = self._layer(name, weight, TracedConvolution(name, _ASSUMED_SIZE, (1, 1), (1, 1), 1))
         layers = self._layers(kernels, names, skipped)

@@ -15,11 +15,11 @@ from itertools import takewhile
 from polyroots.checkpoints.naming import STRIDED, WRAPPED
 from polyroots.checkpoints.weights import Weights, in_module, split_name
 
-# Stems of numbered names, such as conv2, that are one after another; branch2 stands beside branch1.
+# Stems of numbered names whose layers follow one another: conv2 comes after conv1, but branch2 stands beside branch1.
 _CONV = re.compile(r"conv|^c$|^[dp]w_?$", flags=re.IGNORECASE)
 # The layers of squeeze and excitation scale channels and make none.
 _EXCITATION = re.compile(r"(^|[._])(se|se_module|squeeze_excit\w*)[._]", flags=re.IGNORECASE)
-# A pixel shuffle divides the channels by a square, a split or a gate by two: not told from groups.
+# A pixel shuffle divides the channels by a square, a split or a gate by two, which looks like groups.
 _RESHAPED = (2, 4, 9, 16)
 
 

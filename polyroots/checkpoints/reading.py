@@ -122,7 +122,7 @@ def _load(path: Path, *, mmap: bool) -> Any:
         if "to load DTensors" not in str(error):
             raise
     importlib.import_module("torch.distributed.tensor")
-    # That no group of processes is there is no concern of a reader.
+    # It warns that there is no group of processes, which reading a file doesn't need.
     logger = logging.getLogger("torch.distributed.device_mesh")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -172,7 +172,7 @@ def _plain_data() -> list[Any]:
         for function, name in ((scalar, "scalar"), (array, "_reconstruct"))
         for core in ("core", "_core")
     ]
-    # Paths of another system are no paths here.
+    # A path of another system can't be made here, a pure path can.
     kinds_of_path = {"PosixPath": pathlib.PurePosixPath, "WindowsPath": pathlib.PureWindowsPath}
     paths = [
         (kind, f"{module}.{prefix}{name}")

@@ -11,7 +11,7 @@ from polyroots.polynomials import diagnosis_cells, diagnosis_table
 from polyroots.tables import dimensions, number, table
 from polyroots.text import listed
 
-# Of more levels the sentence has the one that amplifies most.
+# With more levels, the sentence is only on the one that amplifies most.
 _FEW = 8
 # Norms this close to 1 are 1, up to rounding.
 _ROUNDING = 1e-9

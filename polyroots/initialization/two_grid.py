@@ -96,7 +96,7 @@ def two_grids(
     return tuple(rows)
 
 
-# Title of the coarse operator if it has one, restriction, prolongation, coarse operator; or why there is none.
+# Title of the coarse operator (or none), restriction, prolongation and coarse operator; or why there is no two-grid.
 _Arguments = tuple[str, Any, Any, Any] | str
 
 

@@ -23,7 +23,7 @@ _Steps = Annotated[int, Field(gt=0, le=10_000)]
 _Pixels = Annotated[int, Field(gt=0, le=65_536)]
 _Classes = Annotated[int, Field(gt=0, le=10_000_000)]
 
-# Fields that networks without levels of ours don't have.
+# Fields that only networks with our levels have.
 _OF_LEVELS = ("padding", "placement", "quadratic_placement", "steps", "steps_per_A", "alphas", "A_init")
 
 # Steps of a MgNet's level in the paper and in [2,2,2,2]-256-B^l.
@@ -287,7 +287,7 @@ def model_config(
         raise InputError(f"channels: expected those of each level such as (64, 128), got {quoted(channels)}")
     try:
         size = pair(image_size, "image_size")
-        # Also where the channels are given: it refuses an unknown name.
+        # Called even if the channels are given, as it refuses an unknown name.
         by_default = default_channels(name, size, 1.0 if scale is None else scale)
         if channels is not None and scale is not None:
             raise InputError(f"channels and a scale both decide the channels, got {scale:g}; leave one of them out")

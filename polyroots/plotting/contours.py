@@ -85,7 +85,7 @@ def draw_contours(
     shown = np.concatenate([points, others, values[[values.real.argmin(), values.real.argmax()]], near])
     limits = _with_level_one(q, frame(shown))
 
-    # Across two columns it would fill the page.
+    # A picture as wide as two columns would fill the page.
     across = min(width or 5.6, _WIDEST)
     with canvas(ax, (across, across), width) as (figure, axes):
         bounds = _bounds(float(np.abs(q(damped)).max()))
@@ -104,7 +104,7 @@ def draw_contours(
             figure.suptitle(wrapped(title, across))
         elif title:
             axes.set_title(title)
-        # Beside given axes it is as high as these are drawn, whatever the room in their figure.
+        # Beside given axes the bar is as high as these are drawn, whatever the room in their figure.
         where: dict[str, Any] = (
             {"ax": axes, "shrink": 0.9, "pad": 0.02} if ax is None else {"cax": axes.inset_axes((1.03, 0, 0.05, 1))}
         )

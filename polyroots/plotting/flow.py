@@ -106,12 +106,12 @@ def draw_flow(
         figure = new_figure(across, 1.6 * across if is_narrow else 0.45 * across, lines) if fig is None else fig
         if fig is not None and titled(lines):
             figure.suptitle(wrapped(lines, across))
-        # A part each, so that its legend is below its axes and their names.
+        # Two parts, each with its legend below its axes and their names.
         parts: Any = figure.subfigures(*((2, 1) if is_narrow else (1, 2)), **_RATIOS[is_narrow])
         plane, over_epochs = (part.subplots() for part in parts)
         colours = ScalarMappable(Normalize(spectra[0].epoch, spectra[-1].epoch), COLOUR_MAP.reversed())
         _draw_plane(plane, spectra, colours)
-        # As high as the axes are drawn.
+        # The bar is as high as the axes are drawn.
         bar = parts[0].colorbar(colours, cax=plane.inset_axes((1.03, 0, 0.05, 1)))
         bar.set_label("epoch")
         bar.ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 
 from polyroots.plotting.printing import has_own_height
 
-# Of the measurements: pixels in an inch.
+# Resolution in which texts are measured, in pixels an inch.
 _DPI = 300
 # A word that a line may be broken after, with its hyphen or the spaces that follow; formulas and sizes (3 x 3) are one.
 _WORD = re.compile(r"(?:\\\$|\$(?:\\\$|[^$])*\$|\d+(?: x \d+)+|[^\s-]|-(?!(?<=[a-zA-Z]-)[a-zA-Z]))+-?\s*|\s+")

@@ -40,7 +40,7 @@ def arrange(
     )
     bar = figure.add_axes((0.5, 0.2, 0.1 / width, 0.55))
     figure.colorbar(colours, cax=bar)
-    # Numbers are of the same kind wherever the bar stands.
+    # The ticks stay as they are when the bar is moved.
     bar.yaxis.set_major_locator(FixedLocator(bar.get_yticks().tolist()))
     with_ticks = bar.get_tightbbox(RendererAgg(1, 1, root.dpi))
     assert with_ticks is not None
@@ -55,7 +55,7 @@ def arrange(
 def legend_under(axes: Any, handles: list[Any], width: float) -> None:
     """Add a legend under given axes and their letters, in two columns where these fit in a width in pixels."""
     root = axes.get_figure(root=True)
-    # Of a place that is higher than wide, what is left is for the legend.
+    # At the top of a place that is higher than wide, so that the legend has the rest.
     axes.set_anchor("N")
     letters = ScaledTranslation(0, -_LETTERS * mpl.rcParams["font.size"] / 72, root.dpi_scale_trans)
     place = {"loc": "upper left", "bbox_to_anchor": (0, _LOWEST), "bbox_transform": axes.transAxes + letters}

@@ -139,7 +139,7 @@ def _least_square(
         rows += parts
         weighted += [[part * weight for part in row] for row in parts]
     if len(rows) <= count:
-        # So few conditions that some q is zero at all points.
+        # With so few conditions some q is zero at all points.
         return None
     total = sum((flint.arb(weight) for weight in weights.tolist()), flint.arb(0))
     return _least(flint.arb_mat(rows).transpose() * flint.arb_mat(weighted), total)

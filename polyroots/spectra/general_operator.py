@@ -228,7 +228,7 @@ def as_operator(
         _require_no_size(size, A)
         return A if isinstance(A, (Convolution, GeneralOperator)) else _of_matrix(A, name)
     if hasattr(A, "forward"):
-        # A layer; other modules are refused there.
+        # A layer: `Convolution.of` refuses other modules.
         if size is None:
             raise _no_size(f"a {type(A).__name__}")
         if is_conv2d(A):

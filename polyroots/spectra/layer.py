@@ -6,7 +6,7 @@ from typing import Any
 
 from polyroots.errors import InputError
 
-# What each argument is without being given.
+# Defaults of the arguments of a layer.
 _DEFAULTS = {"stride": 1, "dilation": 1, "groups": 1}
 
 

@@ -196,7 +196,7 @@ def spectrum_or_operator(A: Any, size: int | tuple[int, ...] | None, *, needs_ei
     operator = as_operator(A, size)
     operator.require_square("roots")
     if isinstance(operator, Convolution):
-        # One that is made here has circular padding, and so a symbol.
+        # A convolution that `as_operator` has made has circular padding, and so a symbol.
         return operator if operator is A else eigenvalues_of(operator)
     return _eigenvalues(operator) if needs_eigenvalues or operator.has_symbol else operator
 

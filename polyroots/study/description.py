@@ -22,11 +22,10 @@ _PARTS = ("title", "question", "seeds", "base", "axes", "include", "exclude")
 # A number of seeds counts from the default seed of 'polyroots train'.
 _FIRST_SEED: int = TrainConfig.model_fields["seed"].default
 _MOST_SEEDS = 1000
-# Combinations of a study, each of which is checked, and values of a setting; bytes of its file; points in the head of a
-# table.
+# The most combinations of a study, each of which is checked, and values of a setting.
 _MOST_COMBINATIONS, _MOST_VALUES = 10_000, 1000
-_LONGEST_FILE = 256 * 2**10
-_MOST_DOTS = 100
+# The longest file in bytes, and the most points in the head of a table.
+_LONGEST_FILE, _MOST_DOTS = 256 * 2**10, 100
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class StudyDirectory:
         plan = self._with_existing_names(self._as_it_began(plan, text))
         for planned in plan.runs:
             self._require_same(planned)
-        # An error or a kill between the two leaves a plan of another text than the copy, which its digest shows.
+        # If the command ends between the two, the digest of the plan shows that it is of another text than the copy.
         with replacing(self.description) as temporary:
             temporary.write_text(text, encoding="utf-8")
         write_json(

@@ -116,7 +116,7 @@ class Fork:
         """Return the exit status, negative for a signal, or None while the run goes on."""
         forker_status = self._forker.listen() if self._status is None else None
         if self._status is None and forker_status is not None:
-            # Nobody tells the status of a process that has lost its parent. It saves and stops.
+            # A run that has lost its parent saves and stops, and its status can't be known.
             if self._handle is None:
                 self._end(forker_status or 1)
             elif select.select([self._handle], [], [], 0)[0]:

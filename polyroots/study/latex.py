@@ -16,14 +16,14 @@ _SPECIAL = str.maketrans(
         "\\": r"\textbackslash ",
         "^": r"\textasciicircum ",
         "~": r"\textasciitilde ",
-        # The old encoding of fonts has other letters in these places.
+        # In the old encoding of fonts these print as other letters.
         "<": r"\textless ",
         ">": r"\textgreater ",
         "|": r"\textbar ",
     }
 )
 _NUMBER = r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?"
-# Names such as channels have commas of another meaning.
+# In names, such as those of channels, commas don't separate thousands.
 _NAME = re.compile(r"[+-]?\d+(\.\d+)?")
 _NUMBERS = re.compile(rf"(\[{_NUMBER}, {_NUMBER}\]|{_NUMBER}(?: \+- {_NUMBER})?)")
 
@@ -97,7 +97,7 @@ def latex(
 
 
 def _line(cells: Sequence[str]) -> str:
-    # A rule and the end of a row take what is in brackets after them as their option.
+    # After a rule or the end of a row, LaTeX would take a bracket or a star as an option of these.
     begins = "{}" if cells[0].startswith(("[", "*")) else ""
     return f"  {begins}{' & '.join(cells)} \\\\"
 

@@ -124,7 +124,7 @@ def make_plan(path: str | Path, machine: Machine | None = None) -> tuple[Plan, D
         if config.model not in weights:
             weights[config.model] = count_weights(build_empty(config.model))
         run = PlannedRun(f"{name}_seed-{seed}".removeprefix("_"), settings, config, weights[config.model])
-        # Two runs of one configuration, or two that would be one line of a table.
+        # No two runs have the same configuration, nor the same line of a table.
         identities = {config.model_dump_json(), repr((run.texts, seed))}
         if seen & identities:
             raise description.error(combination.table, f"this repeats the run {_in_words(combination.own)}")
@@ -165,7 +165,7 @@ def _setting_at_fault(combination: Combination, seed: int, machine: Machine) -> 
         except (InputError, FileError):
             continue
         return name
-    # Several settings are wrong: one that is wrong by itself is returned.
+    # If several settings are wrong, one that is wrong by itself is returned.
     data = {key: value for key, value in combination.settings.items() if key in ("dataset", "data-dir")}
     for name in own_first:
         try:

@@ -187,7 +187,7 @@ def series_of(results: Sequence[Result], together: Collection[str] = ()) -> list
             f"expected runs on one data set, got {listed(data, separator=' and ')}; their accuracies can't be "
             "compared, so put the runs of each into a directory of its own"
         )
-    # Long names have short titles, which may coincide.
+    # Titles are shorter than names; where two of them coincide, the names are taken.
     titles = {result.config.model.name: result.config.model.title for result in results}
     title_of = titles if len(set(titles.values())) == len(titles) else {name: name for name in titles}
     series: dict[str, dict[tuple[int, ...], list[Result]]] = {}

@@ -116,7 +116,7 @@ def _time(config: TrainConfig) -> tuple[str, float, float]:
 
         is_cuda = fabric.device.type == "cuda"
         wait = torch.cuda.synchronize if is_cuda else (lambda: None)
-        # Other programs on the machine don't lengthen the processor's time, which is that of the step with one thread.
+        # With one thread, the processor's time is that of the step, and other programs don't lengthen it.
         clock = time.perf_counter if is_cuda or torch.get_num_threads() > 1 else time.process_time
         seconds = _median(step, wait, clock)
         several = images(EVALUATION_BATCH)

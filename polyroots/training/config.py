@@ -232,7 +232,7 @@ def train_config(dataset: str, model: ModelConfig, recipe: str | None = None, **
         if name not in TrainConfig.model_fields:
             raise unknown_name("field", name, TrainConfig.model_fields)
     given = {name: value for name, value in fields.items() if value is not None}
-    # Files of earlier versions, without these fields, have the paper's choice; new configurations that for training.
+    # Where files of earlier versions lack fields, the paper's choice holds; new configurations have that for training.
     has_roots = AlphaInit.parse(given.get("alpha_init", "spectrum")).needs_spectrum
     is_chosen = has_roots and (model.is_polynomial or model.is_own)
     chosen = (FOR_TRAINING if is_chosen else {}) | fields_of(dataset, recipe) | given

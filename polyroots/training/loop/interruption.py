@@ -37,7 +37,7 @@ class Interruption:
             yield
             return
         before: dict[signal.Signals, Any] = {number: signal.getsignal(number) for number in SIGNALS}
-        # Ignored signals stay ignored, such as those of background jobs. None stands for a handler not of Python.
+        # Ignored signals, such as those of background jobs, stay ignored. None is a handler that Python didn't set.
         taken = [number for number in SIGNALS if before[number] not in (signal.SIG_IGN, None)]
         for number in taken:
             signal.signal(number, self._handle)

@@ -215,7 +215,7 @@ class Trainer:
         order = epoch_order(config.seed, self.state.epoch + 1, len(split))
         batches = split_batches(order, config.batch_size, config.processes)[: config.bn_recalibrate]
         parts = (part_of(batch, fabric.global_rank, config.processes) for batch in batches)
-        # As they are, without augmentation: so are the images of the evaluation.
+        # Without augmentation, like the images of the evaluation.
         images = (self.normalise(batch.to(fabric.device)) for batch, _ in split.batches(list(parts)))
         with fabric.autocast():
             recalibrate(self.model, map(laid_out, images), partial(total, fabric))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from polyroots.errors import FileError, one_sentence
 from polyroots.files import read_json
 
-# Characters of the reason in a message: it has what a file holds.
+# The longest reason in a message, in characters: it quotes the file.
 _LONGEST = 250
 
 _REMEDY = "remove it, and 'polyroots train --resume' writes it again"

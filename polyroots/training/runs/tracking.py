@@ -357,7 +357,7 @@ def to_track(config: ModelConfig, network: nn.Module, parts: Sequence[PolyPart])
         for part, A, steps in groups
     ]
     weights = {names[A]: A.weight.detach().cpu() for _, A, _ in groups}
-    # Beside the levels what every checkpoint of training has.
+    # Entries that every checkpoint of training has, beside the levels.
     training = {"epoch": 0, "config": {"dataset": GIVEN}, "classes": ["-"], "mean": [0.0], "std": [1.0]}
     return Checkpoint(config, weights, training=training | {_PARTS: described})
 
