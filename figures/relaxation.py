@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from polyroots.errors import FileError
 from polyroots.plotting import COLOURS, REFERENCE, heighten, legend_below, new_figure, style, wrapped
-from polyroots.study import Result, results_of, series_of
+from polyroots.study import Result, Series, results_of, series_of
 from polyroots.text import count_of
 from polyroots.training import load_run
 from polyroots_figures.request import Computed, Request
@@ -21,6 +21,9 @@ from polyroots_figures.request import Computed, Request
 
 def compute(request: Request) -> list[Computed]:
     """Take the accuracies after the last epoch from the runs of a study, by their relaxation.
+
+    Where some networks have several relaxations, those with a single one are left out, and drawn coefficients that
+    differ from all of them in more than the roots.
 
     Raises
     ------
@@ -31,9 +34,10 @@ def compute(request: Request) -> list[Computed]:
     """
     assert request.study is not None
     done = _polynomial(request.study)
+    shown = _with_several(done)
     series, words = [], []
-    for found in series_of(done, together=("relax",)):
-        results = [result for point in found.points for result in point.results]
+    for found in series_of(shown, together=("relax",)):
+        results = _results(found)
         by_relax: dict[str, list[Result]] = {}
         for result in results:
             by_relax.setdefault(result.config.relax, []).append(result)
@@ -48,6 +52,9 @@ def compute(request: Request) -> list[Computed]:
             f"{request.study} holds no finished run whose roots come from a spectrum: expected some with 'relax' among "
             "the axes of their study"
         )
+    if len(shown) < len(done):
+        left = count_of(len(done) - len(shown), "run")
+        words.append(f"Left out: {left} of networks with one relaxation, or of coefficients drawn for them.")
     return [Computed("relaxation", {"data": done[0].data, "series": series}, words)]
 
 
@@ -59,6 +66,28 @@ def is_varied(study: Path) -> bool:
 def _polynomial(study: Path) -> list[Result]:
     """Return the finished runs of Poly-MgNets."""
     return [result for result in results_of(study).done if result.config.model.is_polynomial]
+
+
+def _results(series: Series) -> list[Result]:
+    return [result for point in series.points for result in point.results]
+
+
+def _fields(drawn: Series) -> set[str]:
+    """Return the parts of a label of drawn coefficients that it shares with the roots in their place."""
+    return {part for part in _short(drawn.label, True).split(", ") if not part.startswith("alpha-init ")}
+
+
+def _with_several(done: Sequence[Result]) -> list[Result]:
+    """Return the runs of networks with several relaxations and those that drew their coefficients; else all."""
+    series = series_of(done, together=("relax",))
+    curves = [one for one in series if len({result.config.relax for result in _results(one)}) > 1]
+    drawn = [
+        one
+        for one in series
+        if _results(one)[0].config.alpha_init != "spectrum"
+        and any(_fields(one) <= set(curve.label.split(", ")) for curve in curves)
+    ]
+    return [result for one in curves + drawn for result in _results(one)] or list(done)
 
 
 def _point(relax: str, results: Sequence[Result]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,27 @@ def test_each_network_has_a_curve_and_drawn_coefficients_a_line(study: Path) -> 
     (axes,) = FIGURES["relaxation"].draw(computed.data, 3.4)[""].axes
     assert axes.get_xlim()[1] > 4
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1/8", "1/4", "1/2", "1", "2", "4"]
+
+
+def test_networks_with_one_relaxation_are_left_out_beside_others(study: Path) -> None:
+    """The drawn coefficients of the learning rate that has several relaxations stay."""
+    for source, lr in (("auto-1.5", 0.05), ("xavier", 0.05)):
+        for seed in SEEDS:
+            copy = Path(shutil.copytree(study / f"{source}-{seed}", study / f"{source}-{seed}-{lr}"))
+            document = json.loads((copy / "config.json").read_text())
+            document["config"]["lr"] = lr
+            (copy / "config.json").write_text(json.dumps(document))
+    (computed,) = FIGURES["relaxation"].compute(Request(study=study))
+    assert {series["label"] for series in computed.data["series"]} == {"q4", "q4, alpha-init xavier"}
+    assert sorted(len(series["points"]) for series in computed.data["series"]) == [1, 3]
+    assert computed.words[-1] == "Left out: 6 runs of networks with one relaxation, or of coefficients drawn for them."
+    for relax in ("0.25", "none"):
+        for seed in SEEDS:
+            shutil.rmtree(study / f"{relax}-{seed}")
+    # Where none has several, all are shown.
+    (computed,) = FIGURES["relaxation"].compute(Request(study=study))
+    assert len(computed.data["series"]) == 4
+    assert not any(word.startswith("Left out") for word in computed.words)
 
 
 def test_a_study_without_roots_is_said(study: Path, tmp_path: Path) -> None:
