@@ -185,7 +185,8 @@ def _require_used_degree(chosen: tuple[str, ...], request: Request) -> None:
     from polyroots_figures import FIGURES
 
     network = request.network
-    has_own = network is not None and network.config.is_polynomial and request.strategy in (None, "own")
+    is_polynomial = network is not None and (network.config.is_polynomial or network.config.is_own)
+    has_own = is_polynomial and request.strategy in (None, "own")
     if was_given("degree") and has_own and not any("degree" in FIGURES[name].uses for name in {*chosen} - {"3"}):
         raise click.UsageError(
             "figure 3 shows the network's own roots, which have its degree; choose others by --roots NAME, or leave "
@@ -234,7 +235,7 @@ def _request(
     from polyroots.checkpoints import load_checkpoint
     from polyroots.roots import require_strategy
     from polyroots.training import load_run
-    from polyroots_figures import Request
+    from polyroots_figures import Request, require_level
 
     if level is not None and not (checkpoint or run):
         raise click.UsageError("--level is a level of a network; add --checkpoint FILE or --run RUN.")
@@ -259,7 +260,7 @@ def _request(
     )
     if level is not None and request.network is not None:
         with usage_errors():
-            request.network.config.level_index(level)
+            require_level(request)
     return request
 
 

@@ -26,6 +26,7 @@ from polyroots_figures import (
     store,
     strategies,
 )
+from polyroots_figures.operators import require_level
 from polyroots_figures.request import Computed, Request
 
 FORMATS = ("png", "pdf", "svg")
@@ -83,6 +84,13 @@ def impossible(name: str, request: Request) -> str:
         return f"the finished runs of {request.study} have one relaxation"
     if network is not None and network.config.is_resnet and "checkpoint" in FIGURES[name].uses:
         return f"{network.config.name} has no convolution A"
+    if name == "spectra" and run is not None and run.config.model.is_own and not run.config.track_spectrum:
+        return f"{run.run.path} is of a network of your own, and was trained without --track-spectrum"
+    if network is not None and network.config.is_own and "level" in FIGURES[name].uses:
+        try:
+            require_level(request)
+        except InputError as error:
+            return str(error)
     return ""
 
 

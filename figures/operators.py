@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from polyroots.checkpoints import Checkpoint
 from polyroots.errors import InputError
-from polyroots.models import ConvOperator, Init, Level, MgNet, PolyStep, SmoothingLevel
+from polyroots.models import ConvOperator, Init, Level, MgNet, SmoothingLevel
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
+from polyroots.training import own_operators
 from polyroots_figures.request import Request
 
 #: Of a fresh A: the paper's first level, 64 x 64 x 3 x 3 on 32 x 32 pixels.
@@ -53,9 +55,11 @@ def operators_of(request: Request, init: Init = "kaiming") -> list[FigureOperato
     Raises
     ------
     InputError
-        If the network has no such level, or no levels.
+        If the network has no such level, or no levels, or those of a network of the user's own are not described.
     """
     checkpoint = request.network
+    if checkpoint is not None and checkpoint.config.is_own:
+        return [_own_operator(checkpoint, request.level)]
     if checkpoint is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(request.seed)
@@ -68,7 +72,11 @@ def operators_of(request: Request, init: Init = "kaiming") -> list[FigureOperato
     level = network.levels[index]
     assert isinstance(level, SmoothingLevel)
     operators = list(dict.fromkeys(level.operators))
-    own = {A: _polynomial(steps) for A, steps in level.groups} if isinstance(level, Level) else {}
+    own = (
+        {A: _polynomial((step.letter, step.alphas.tolist()) for step in steps) for A, steps in level.groups}
+        if isinstance(level, Level)
+        else {}
+    )
     size, where = checkpoint.config.sizes[index], f"level {request.level} of {checkpoint.config.title}"
     many = len(operators) > 1
     return [
@@ -83,9 +91,38 @@ def operators_of(request: Request, init: Init = "kaiming") -> list[FigureOperato
     ]
 
 
-def _polynomial(steps: Sequence[PolyStep]) -> ResidualPolynomial | None:
-    """The residual polynomial of steps that share an A; None if a step has zero coefficients only."""
+def require_level(request: Request) -> None:
+    """Raise InputError if the request has a network without its level."""
+    checkpoint = request.network
+    if checkpoint is not None and checkpoint.config.is_own:
+        _own_operator(checkpoint, request.level)
+    elif checkpoint is not None:
+        checkpoint.config.level_index(request.level)
+
+
+def _own_operator(checkpoint: Checkpoint, level: int) -> FigureOperator:
+    """Return a convolution A of a network of the user's own, whose code is not run."""
+    found, title = own_operators(checkpoint), checkpoint.config.title
+    if not found:
+        raise InputError(
+            f"the checkpoint of {title} describes no polynomial levels: train a network with a Level or PolyBlock, and "
+            "with track_spectrum (--track-spectrum)"
+        )
+    if not 1 <= level <= len(found):
+        raise InputError(f"expected a level from 1 to {len(found)}, got {level}")
+    own = found[level - 1]
+    return FigureOperator(
+        own.weight,
+        own.size,
+        f"$A$ ({own.name}) of {title}",
+        f"-level{level}",
+        _polynomial(zip(own.letters, own.alphas, strict=True)),
+    )
+
+
+def _polynomial(blocks: Iterable[tuple[str, Sequence[float]]]) -> ResidualPolynomial | None:
+    """The residual polynomial of blocks that share an A; None if one has zero coefficients only."""
     try:
-        return polynomial_of_blocks((step.letter, step.alphas.tolist()) for step in steps)
+        return polynomial_of_blocks(blocks)
     except InputError:
         return None

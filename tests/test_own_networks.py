@@ -22,7 +22,7 @@ from polyroots.checkpoints import read_layers
 from polyroots.initialization import InitRequest, initialize_parts
 from polyroots.models import Level, PolyBlock, network_of, poly_parts
 from polyroots.training import Reporter, StoppedError, fit, load_run
-from polyroots_figures import FIGURES, Request
+from polyroots_figures import FIGURES, Request, require_level
 
 MODULE = """
 import torch
@@ -189,6 +189,18 @@ def test_levels_are_initialised_and_tracked_and_blocks_keep_their_roots(tmp_path
     assert given.data["title"] == "$A$ (block.level.A.weight) of Net while it trained"
     (spectra,) = FIGURES["spectra"].compute(Request(run=loaded))
     assert [level["title"] for level in spectra.data["levels"]] == ["level.A.weight: 8 x 8", "block.level.A.weight"]
+    # The second level is the block, and its coefficients are those of the trained network.
+    (own,) = FIGURES["3"].compute(Request(run=loaded, level=2))
+    t, alphas = 0.3 + 0.2j, [step.alphas.tolist() for step in model.block.level.steps]
+    assert own.data["title"].startswith(
+        "$|q_{3}(\\Lambda)|$ over the spectrum of $A$ (block.level.A.weight) of Net\n4 x 4"
+    )
+    q = (1 - t * alphas[0][0]) * (1 - t * (alphas[1][0] + alphas[1][1] * t))
+    assert pr.ResidualPolynomial(own.data["roots"])(t) == pytest.approx(q, rel=1e-5)
+    assert len(own.data["values"]) == 4 * 8 * 8
+    assert len(FIGURES["strategies"].compute(Request(checkpoint=loaded.last, level=1, degree=1))) == 1
+    with pytest.raises(pr.InputError, match="expected a level from 1 to 2, got 3"):
+        require_level(Request(run=loaded, level=3))
     # Coefficients are not decayed.
     groups = pr.training.make_optimizer(model, result.config).param_groups
     assert [group["weight_decay"] for group in groups] == [1e-4, 0.0]

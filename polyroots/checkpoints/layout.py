@@ -143,6 +143,21 @@ class StoredConfig(_Stored):
     precision: Literal["32", "bf16"] = "32"
 
 
+class StoredPart(_Stored):
+    """A convolution A of a network of the user's own, and the blocks that share it."""
+
+    name: str
+    size: _Pair[PositiveInt]
+    letters: Annotated[list[Literal["L", "R", "S", "C"]], Field(min_length=1)]
+    alphas: list[Annotated[list[float], Field(min_length=1, max_length=2)]]
+
+    @model_validator(mode="after")
+    def _fits(self) -> StoredPart:
+        if [len(each) for each in self.alphas] != [2 if letter in "RC" else 1 for letter in self.letters]:
+            raise ValueError("the coefficients of a polynomial level don't fit its blocks")
+        return self
+
+
 class StoredTraining(_Stored):
     """How a network was trained; who resumes a run checks its state."""
 
@@ -153,6 +168,7 @@ class StoredTraining(_Stored):
     mean: Annotated[list[float], Field(min_length=1)]
     std: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1)]
     state: dict[str, Any] | None = None
+    polynomial_levels: list[StoredPart] = []
 
 
 def require_layout(model: type[M], document: Any) -> None:

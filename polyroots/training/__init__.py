@@ -26,6 +26,7 @@ from polyroots.training.runs.directory import Run, load_config
 from polyroots.training.runs.identity import differences
 from polyroots.training.runs.loaded import LoadedRun, load_run
 from polyroots.training.runs.logs import require_tensorboard
+from polyroots.training.runs.parts import OwnOperator, own_operators
 from polyroots.training.runs.tracking import Snapshot, TrackedLevel, TrackedOperator
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ __all__ = [
     "DivergedError",
     "Interruption",
     "LoadedRun",
+    "OwnOperator",
     "Reporter",
     "Run",
     "Scores",
@@ -97,6 +99,7 @@ __all__ = [
     "normalised_test_images",
     "one_device",
     "open_data",
+    "own_operators",
     "require_tensorboard",
     "resume",
     "train",

@@ -39,6 +39,7 @@ from polyroots.training.runs.directory import Run, RunMovedError
 from polyroots.training.runs.first_network import network_at_start
 from polyroots.training.runs.identity import require_same_images
 from polyroots.training.runs.logs import Logs
+from polyroots.training.runs.parts import described
 from polyroots.training.runs.state import RunState
 from polyroots.training.runs.tracking import Tracker, to_track
 
@@ -246,6 +247,7 @@ class Trainer:
             "mean": list(self.normalise.mean),
             "std": list(self.normalise.std),
             "weights": count_weights(self.model),
+            **described(self.model, self.parts),
         }
         if is_last:
             training["state"] = self.state.to_dict(self.optimizer)

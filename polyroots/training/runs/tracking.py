@@ -37,9 +37,8 @@ from polyroots.models import (
 from polyroots.polynomials import ResidualPolynomial, polynomial_of_blocks
 from polyroots.training.data.given import GIVEN
 from polyroots.training.runs.directory import Run
+from polyroots.training.runs.parts import OwnOperator, described, own_operators
 
-# Entry of `Checkpoint.training` with the polynomial levels of a network of the user's own.
-_PARTS = "polynomial_levels"
 _NAME = re.compile(r"epoch-(\d+)")
 # Prefix of the arrays on a level's operator.
 _LEVEL = "effective/"
@@ -335,8 +334,8 @@ def work(name: str) -> None:
     found = _NAME.match(path.name)
     assert found
     checkpoint, epoch = load_checkpoint(path), int(found[1])
-    parts = (checkpoint.training or {}).get(_PARTS)
-    snapshot = Snapshot.of(checkpoint.model(), epoch) if parts is None else _of_parts(checkpoint, parts, epoch)
+    own = own_operators(checkpoint)
+    snapshot = _of_parts(own, epoch) if own else Snapshot.of(checkpoint.model(), epoch)
     snapshot.save(path.with_suffix(".npz"))
     path.unlink(missing_ok=True)
 
@@ -345,36 +344,20 @@ def to_track(config: ModelConfig, network: nn.Module, parts: Sequence[PolyPart])
     """Return what a snapshot is computed from: the network, or of the user's own its polynomial levels alone."""
     if not config.is_own:
         return Checkpoint(config, network.state_dict())
-    names = {module: f"{name}.weight" for name, module in network.named_modules()}
-    groups = [(part, A, steps) for part in parts for A, steps in part.level.groups]
-    described = [
-        {
-            "name": names[A],
-            "size": list(part.size),
-            "letters": [step.letter for step in steps],
-            "alphas": [step.alphas.tolist() for step in steps],
-        }
-        for part, A, steps in groups
-    ]
-    weights = {names[A]: A.weight.detach().cpu() for _, A, _ in groups}
+    parameters = dict(network.named_parameters())
+    entry = described(network, parts)
+    weights = {item["name"]: parameters[item["name"]].detach().cpu() for items in entry.values() for item in items}
     # Entries that every checkpoint of training has, beside the levels.
     training = {"epoch": 0, "config": {"dataset": GIVEN}, "classes": ["-"], "mean": [0.0], "std": [1.0]}
-    return Checkpoint(config, weights, training=training | {_PARTS: described})
+    return Checkpoint(config, weights, training=training | entry)
 
 
-def _of_parts(checkpoint: Checkpoint, parts: Sequence[Mapping[str, Any]], epoch: int) -> Snapshot:
+def _of_parts(operators: Sequence[OwnOperator], epoch: int) -> Snapshot:
     """Return the snapshot of the polynomial levels that `to_track` has put into a checkpoint."""
-    operators = []
-    for number, part in enumerate(parts, 1):
-        A = ConvOperator(len(checkpoint.weights[part["name"]]))
-        A.load_state_dict({"weight": checkpoint.weights[part["name"]]})
-        operators.append(
-            TrackedOperator(
-                number,
-                part["name"],
-                A.spectrum(tuple(part["size"]), part["name"]).values,
-                tuple(part["letters"]),
-                tuple(np.array(alphas) for alphas in part["alphas"]),
-            )
-        )
-    return Snapshot(epoch, tuple(operators))
+    tracked = []
+    for number, own in enumerate(operators, 1):
+        A = ConvOperator(len(own.weight))
+        A.load_state_dict({"weight": own.weight})
+        values, alphas = A.spectrum(own.size, own.name).values, tuple(np.array(each) for each in own.alphas)
+        tracked.append(TrackedOperator(number, own.name, values, own.letters, alphas))
+    return Snapshot(epoch, tuple(tracked))
