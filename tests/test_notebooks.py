@@ -18,6 +18,7 @@ from PIL import Image
 
 import polyroots as pr
 from polyroots.plotting import (
+    LayerExtent,
     draw_contours,
     draw_overview,
     draw_real,
@@ -190,11 +191,26 @@ def test_the_overview_takes_the_spectra_of_a_model() -> None:
     found = pr.model_spectra(pr.models.build("q2", image_size=8, channels=[4, 8]), 8)
     axes = draw_overview(found).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["levels.0.A", "levels.1.A"]
-    assert axes.get_xlabel() == "eigenvalues, spectral radius and spectral norm"
+    assert axes.get_xlabel() == "eigenvalues and spectral radius"
     assert axes.get_legend_handles_labels()[1] == ["Re of eigenvalues", "largest Im", "spectral radius"]
     (first, *_) = [line for line in axes.lines if line.get_marker() == "|"]
     spectrum = found["levels.0.A.weight"].spectrum
     assert np.asarray(first.get_xdata()).tolist() == [spectrum.min_real, spectrum.max_real]
+
+
+@pytest.mark.parametrize(
+    ("extent", "label"),
+    [
+        ({"norm": 2.0}, "spectral norm"),
+        (
+            {"real": (0.0, 1.0), "max_imag": 0.5, "radius": 1.0, "norm": 2.0},
+            "eigenvalues, spectral radius and spectral norm",
+        ),
+        ({}, ""),
+    ],
+)
+def test_the_overviews_axis_names_what_is_drawn(extent: dict[str, Any], label: str) -> None:
+    assert draw_overview([LayerExtent("conv", **extent)]).axes[0].get_xlabel() == label
 
 
 @pytest.mark.slow

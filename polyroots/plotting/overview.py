@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,47 +74,58 @@ def draw_overview(
         reach = max((abs(x) for layer in layers for x in _numbers(layer)), default=1.0)
         if reach >= 0.5:
             axes.axvline(1, color=REFERENCE, linewidth=0.8, linestyle="--")
-        labelled: set[str] = set()
-
-        def label(text: str) -> str | None:
-            if text in labelled:
-                return None
-            labelled.add(text)
-            return text
-
+        labels: set[str] = set()
         for y, layer in enumerate(layers):
-            if layer.real is not None:
-                axes.plot(layer.real, [y, y], "|-", color=EIGENVALUE, markersize=6, label=label("Re of eigenvalues"))
-            for value, marker, text in (
-                (layer.max_imag, "x", "largest Im"),
-                (layer.radius, "o", "spectral radius"),
-                (layer.norm, "D", "spectral norm"),
-            ):
-                if value is not None:
-                    axes.plot(
-                        value,
-                        y,
-                        marker,
-                        color=ROOT if text == "spectral radius" else EIGENVALUE,
-                        markersize=4.5,
-                        markerfacecolor="none",
-                        label=label(text),
-                    )
+            labels.update(_draw_layer(axes, y, layer, labels))
         axes.set_yticks(range(len(layers)), [_short(layer.name) for layer in layers])
         axes.set_ylim(len(layers) - 0.4, -0.6)
         axes.grid(axis="y", color=REFERENCE, alpha=0.15, linewidth=0.5)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel("eigenvalues, spectral radius and spectral norm")
+        axes.set_xlabel(_drawn(labels))
         if titled(title):
             axes.set_title(title.replace("$", r"\$"))
-        add_legend(figure if ax is None else axes, 3)
+        if labels:
+            add_legend(figure if ax is None else axes, 3)
         heighten(figure, [axes] if ax is None else [], _LINE * len(layers) * mpl.rcParams["font.size"] / 72)
     return figure
+
+
+def _draw_layer(axes: Axes, y: int, layer: LayerExtent, known: Collection[str]) -> list[str]:
+    """Draw the line of a layer and return the labels of what it shows; known ones are in the legend."""
+    shown = []
+    if layer.real is not None:
+        text = "Re of eigenvalues"
+        label = None if text in known else text
+        axes.plot(layer.real, [y, y], "|-", color=EIGENVALUE, markersize=6, label=label)
+        shown.append(text)
+    for value, marker, text in (
+        (layer.max_imag, "x", "largest Im"),
+        (layer.radius, "o", "spectral radius"),
+        (layer.norm, "D", "spectral norm"),
+    ):
+        if value is not None:
+            axes.plot(
+                value,
+                y,
+                marker,
+                color=ROOT if text == "spectral radius" else EIGENVALUE,
+                markersize=4.5,
+                markerfacecolor="none",
+                label=None if text in known else text,
+            )
+            shown.append(text)
+    return shown
 
 
 def _numbers(layer: LayerExtent) -> list[float]:
     """All values that are drawn."""
     return [*(layer.real or ()), *(x for x in (layer.max_imag, layer.radius, layer.norm) if x is not None)]
+
+
+def _drawn(labels: Collection[str]) -> str:
+    """Name what is drawn, of the labels in the legend."""
+    names = [name for name in ("eigenvalues", "spectral radius", "spectral norm") if any(name in x for x in labels)]
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _short(name: str) -> str:
