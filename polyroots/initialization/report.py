@@ -209,19 +209,13 @@ def report_on(
     InitReport
     """
     reports = (_of_choice(operator, choice) for operator, choice in zip(operators, choices, strict=True))
-    levels = _watched(reports, on_level)
-    return InitReport(
+    report = _report(operators, _watched(reports, on_level), network)
+    return replace(
+        report,
         strategy=choices[0].strategy,
         options=dict(request.options),
-        degree=sum(len(block.roots) for block in levels[0].blocks) - 1 if network is None else network.config.degree,
-        region=operators[0].target.region,
-        padding=operators[0].padding,
-        network_padding=None if network is None else network.config.padding,
-        levels=levels,
-        inert=() if network is None else tuple(inert_coefficients(network)),
         relax=str(request.relaxation),
         signs=request.signs,
-        rectified=() if network is None else tuple(rectified_coefficients(network)),
     )
 
 
@@ -253,18 +247,7 @@ def report_as_is(
         If all coefficients of a block are zero, so that its p is zero.
     """
     reports = (_of_steps(operator, steps) for operator, (_, steps) in zip(operators, network.groups, strict=True))
-    return InitReport(
-        strategy=None,
-        options={},
-        degree=network.config.degree,
-        region=operators[0].target.region,
-        padding=operators[0].padding,
-        network_padding=network.config.padding,
-        levels=_watched(reports, on_level),
-        inert=tuple(inert_coefficients(network)),
-        alpha_init=origin,
-        rectified=tuple(rectified_coefficients(network)),
-    )
+    return _report(operators, _watched(reports, on_level), network, origin)
 
 
 def report_of_groups(
@@ -272,15 +255,27 @@ def report_of_groups(
 ) -> InitReport:
     """Return a report on the coefficients that groups of steps have, each of which shares an operator A."""
     levels = tuple(_of_steps(operator, steps) for operator, steps in zip(operators, groups, strict=True))
+    return _report(operators, levels, None, origin)
+
+
+def _report(
+    operators: Sequence[OperatorToDamp],
+    levels: tuple[LevelReport, ...],
+    network: PolyMgNet | None,
+    alpha_init: str = "spectrum",
+) -> InitReport:
+    """Return the report on the levels of a network, or of operators without one."""
     return InitReport(
         strategy=None,
         options={},
-        degree=sum(len(block.roots) for block in levels[0].blocks) - 1,
+        degree=sum(len(block.roots) for block in levels[0].blocks) - 1 if network is None else network.config.degree,
         region=operators[0].target.region,
         padding=operators[0].padding,
-        network_padding=None,
+        network_padding=None if network is None else network.config.padding,
         levels=levels,
-        alpha_init=origin,
+        inert=() if network is None else tuple(inert_coefficients(network)),
+        alpha_init=alpha_init,
+        rectified=() if network is None else tuple(rectified_coefficients(network)),
     )
 
 
