@@ -23,6 +23,7 @@ from polyroots.plotting import (
     heighten,
     label_ends,
     legend_below,
+    literal,
     magnified,
     new_figure,
     spread,
@@ -86,9 +87,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     has_legend = len(labels) > len(COLOURS) or max(map(len, labels)) > _SHORT
     height = 2.4
     with style(width):
-        # An unescaped dollar sign would begin a formula.
-        name = data["data"].replace("$", r"\$")
-        figure = new_figure(width, height + 0.45, f"{name}, after the last epoch")
+        figure = new_figure(width, height + 0.45, f"{literal(data['data'])}, after the last epoch")
         axes = figure.add_subplot()
         weights = np.array([point["weights"] for series in data["series"] for point in series["points"]], dtype=float)
         samples = [100 * point["accuracies"] for series in data["series"] for point in series["points"]]

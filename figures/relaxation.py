@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from polyroots.errors import FileError
-from polyroots.plotting import COLOURS, REFERENCE, heighten, legend_below, new_figure, style, wrapped
+from polyroots.plotting import COLOURS, REFERENCE, heighten, legend_below, literal, new_figure, style, wrapped
 from polyroots.study import Result, Series, results_of, series_of
 from polyroots.text import count_of
 from polyroots.training import load_run
@@ -106,9 +106,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     curves = [series for series in data["series"] if not series["is_drawn"]]
     drawn = [series for series in data["series"] if series["is_drawn"]]
     with style(width):
-        # An unescaped dollar sign would begin a formula.
-        name = data["data"].replace("$", r"\$")
-        figure = new_figure(width, 3.05, f"{name}, after the last epoch")
+        figure = new_figure(width, 3.05, f"{literal(data['data'])}, after the last epoch")
         axes = figure.add_subplot()
         colours: dict[str, str] = {}
         for index, series in enumerate(curves):

@@ -84,7 +84,7 @@ def print_written(result: InitResult, plot_dir: Path | None, out: Path | None, d
 
 def draw(result: InitResult, directory: Path) -> None:
     """Draw |q| around each spectrum."""
-    from polyroots.plotting import draw_contours, save_figure
+    from polyroots.plotting import draw_contours, literal, save_figure
     from polyroots_cli.spectrum.pictures import file_stem
 
     report = result.report
@@ -101,7 +101,7 @@ def draw(result: InitResult, directory: Path) -> None:
             figure = draw_contours(
                 operator.spectrum.values,
                 q,
-                title.replace("$", r"\$"),
+                literal(title),
                 chosen=operator.spectrum.is_high_frequency if operator.target.region == "high" else None,
             )
             save_figure(figure, directory / file_stem(operator.title.replace(" ", ""), operator.number))

@@ -12,7 +12,7 @@ import numpy as np
 
 from polyroots.analysis import CONFIDENCE
 from polyroots.errors import FileError
-from polyroots.plotting import draw_overview, draw_singular_values, draw_spectrum, save_figure
+from polyroots.plotting import draw_overview, draw_singular_values, draw_spectrum, literal, save_figure
 from polyroots.spectra import numerical_range
 from polyroots.tables import dimensions
 from polyroots.text import count_of, shortened
@@ -62,10 +62,7 @@ def draw_all(results: dict[str, LayerResult], directory: Path, title: str, worke
 
 def _draw_layer(stem: Path, name: str, result: LayerResult, workers: int | None) -> None:
     conv = result.layer.conv
-    # A dollar sign would begin mathematics.
-    title = f"{name.removesuffix('.weight')}, {dimensions(result.layer.shape)} at {dimensions(conv.size)}".replace(
-        "$", r"\$"
-    )
+    title = literal(f"{name.removesuffix('.weight')}, {dimensions(result.layer.shape)} at {dimensions(conv.size)}")
     if result.spectrum is not None:
         every = 1 + _multiplications(result.spectrum) // _AFFORDABLE
         boundary = numerical_range(result.spectrum, _ANGLES, every=every, workers=workers).points

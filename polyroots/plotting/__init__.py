@@ -10,7 +10,7 @@ from polyroots.plotting.overview import LayerExtent, draw_overview
 from polyroots.plotting.plane import draw_spectrum, frame
 from polyroots.plotting.printing import print_height, printing, titled
 from polyroots.plotting.real_axis import Curve, draw_curves, draw_real
-from polyroots.plotting.room import extent, fit_aspect, heighten, legend_below, lines_of, wrapped
+from polyroots.plotting.room import extent, fit_aspect, heighten, legend_below, lines_of, literal, wrapped
 from polyroots.plotting.style import (
     COLOUR_MAP,
     COLOURS,
@@ -63,6 +63,7 @@ __all__ = [
     "label_ends",
     "legend_below",
     "lines_of",
+    "literal",
     "magnified",
     "magnitude_colours",
     "new_axes",

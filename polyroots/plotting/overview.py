@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from polyroots.plotting.plane import add_legend
 from polyroots.plotting.printing import titled
-from polyroots.plotting.room import heighten
+from polyroots.plotting.room import heighten, literal
 from polyroots.plotting.style import EIGENVALUE, REFERENCE, ROOT, canvas
 
 # Letters of a layer's name that leave room for the picture. A longer name is cut at its beginning, as its end
@@ -83,7 +83,7 @@ def draw_overview(
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(_drawn(labels))
         if titled(title):
-            axes.set_title(title.replace("$", r"\$"))
+            axes.set_title(literal(title))
         if labels:
             add_legend(figure if ax is None else axes, 3)
         heighten(figure, [axes] if ax is None else [], _LINE * len(layers) * mpl.rcParams["font.size"] / 72)
@@ -129,5 +129,5 @@ def _drawn(labels: Collection[str]) -> str:
 
 
 def _short(name: str) -> str:
-    plain = name.removesuffix(".weight").replace("$", r"\$")
+    plain = literal(name.removesuffix(".weight"))
     return plain if len(plain) <= _LONGEST else f"...{plain[3 - _LONGEST :]}"

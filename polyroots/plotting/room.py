@@ -50,6 +50,11 @@ def extent(text: str, size: float | str | None = None) -> tuple[float, float]:
     return box.width / _DPI, box.height / _DPI
 
 
+def literal(text: str) -> str:
+    """Return a text with its dollar signs escaped: they would begin formulas."""
+    return text.replace("$", r"\$")
+
+
 def lines_of(text: str) -> int:
     """Return the number of lines of a text."""
     return len(text.splitlines())
