@@ -28,6 +28,7 @@ from polyroots.spectra.kronecker_sum import summands
 from polyroots.spectra.matrix import fits
 from polyroots.spectra.nonnormality import _smallest_singular_value, _tops, _touch_matrix
 from polyroots.spectra.operator_blocks import OperatorBlocks
+from polyroots.spectra.operator_spectrum import spectrum_or_operator
 from polyroots.spectra.stencil import Stencil
 from polyroots.spectra.symbol_search import SymbolSearch
 
@@ -236,3 +237,38 @@ def test_norms_below_one_are_found_by_products() -> None:
     norm, vector = OperatorNorm(identity).by_products([Linear(2.0)])
     assert norm == pytest.approx(0.5, rel=1e-9)
     assert vector.shape == (n,)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "grid"),
+    [
+        ((3,), 5, (5,)),
+        ((3, 3), 5, (5, 5)),
+        ((3, 3, 3), 5, (5, 5, 5)),
+        ((2, 2, 3, 3), 5, (5, 5)),
+        ((2, 2, 3, 3, 3), 5, (5, 5, 5)),
+        ((2, 2, 3), (5,), (5,)),
+        ((1, 3), (5, 6), (5, 6)),
+    ],
+)
+def test_from_four_dimensions_on_two_are_for_channels(shape: Any, size: Any, grid: Any) -> None:
+    stencil = Stencil.of(np.ones(shape), size, "circular", "A")
+    assert (stencil.size, stencil.taps) == (grid, shape[-len(grid) :])
+    assert stencil.channels == (shape[0] if len(shape) > len(grid) else 1)
+
+
+def test_directions_are_even_and_four_at_least() -> None:
+    Lambda = pr.eigenvalues(np.array([[1.0, 3.0, 0.5]]), (1, 6))
+    assert pr.numerical_range(Lambda, 4, every=1).angles.tolist() == pytest.approx([0, np.pi / 2, np.pi, 1.5 * np.pi])
+    for angles, every in ((2, 1), (5, 1), (4, 0)):
+        with pytest.raises(pr.InputError, match=r"angles|every"):
+            pr.numerical_range(Lambda, angles, every=every)
+
+
+def test_numbers_in_a_row_are_eigenvalues_and_in_a_square_a_matrix() -> None:
+    for values in ([1.0, 2.0], (1.0, 2.0), np.array([1.0, 2.0])):
+        assert spectrum_or_operator(values, None, needs_eigenvalues=True) is values
+    assert spectrum_or_operator(3.0, None, needs_eigenvalues=True) == 3.0
+    for matrix in ([[1.0, 0.0], [0.0, 2.0]], np.diag([1.0, 2.0])):
+        assert len(spectrum_or_operator(matrix, None, needs_eigenvalues=True)) == 2
+    assert len(spectrum_or_operator(lambda x: 2 * x, 4, needs_eigenvalues=True)) == 4

@@ -244,3 +244,11 @@ def test_bounds_of_zero_are_met_by_zero_alone() -> None:
 def test_as_many_largest_values_as_there_are_dimensions_but_one() -> None:
     operator = Convolution.of(np.diag([3.0, 2.0, 1.0]).reshape(3, 3, 1, 1), 1)
     assert largest_singular_values(operator, 9).values.tolist() == pytest.approx([3, 2], rel=1e-12)
+
+
+def test_errors_in_single_precision_are_those_of_double_and_of_the_values_rounding() -> None:
+    double, single = (pr.eigenvalues(K, (3, 4), padding="zeros", dtype=dtype) for dtype in (complex, np.complex64))
+    eps = np.finfo(np.float32).eps
+    assert double.errors is not None
+    np.testing.assert_allclose(single.errors, double.errors + eps * np.abs(double.values), rtol=1e-12)
+    assert double.errors.max() < 1e-14

@@ -195,3 +195,19 @@ def test_polynomials_of_blocks_are_those_of_the_krylov_space(rng: np.random.Gene
     largest, v = search._largest(s, stack[places[0]])
     assert largest == pytest.approx(exact.max(), rel=1e-8)
     assert np.linalg.norm(q[places[0]] @ v) == pytest.approx(exact.max(), rel=1e-6)
+
+
+@pytest.mark.parametrize("order", ["LLL", "LLC", "LCL", "CLL", "L", "CC"])
+def test_products_in_single_precision_are_those_of_the_first_factors(order: str, rng: np.random.Generator) -> None:
+    stack = rng.standard_normal((2, 3, 3)) + 1j * rng.standard_normal((2, 3, 3))
+    factors: list[Factor] = [
+        Linear(2.0 + k) if letter == "L" else ComplexPair(1.0 + k, 2.0) for k, letter in enumerate(order)
+    ]
+    single = stack.astype(np.complex64)
+    product = np.broadcast_to(np.eye(3) + 0j, stack.shape)
+    found = list(_in_single(factors, single, single @ single))
+    for factor, matrices in zip(factors, found, strict=True):
+        for root in factor.roots:
+            product = product @ (np.eye(3) - stack / root)
+        assert matrices.dtype == np.complex64
+        np.testing.assert_allclose(matrices, product, atol=1e-4 * np.abs(product).max())

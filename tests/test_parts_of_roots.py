@@ -16,7 +16,7 @@ from polyroots.roots.chebyshev_ellipse import Ellipse, _rim
 from polyroots.roots.fitting import RootRequest, completed, fit, natural
 from polyroots.roots.from_operator import high_frequency_part
 from polyroots.roots.optimal import OptimisationProblem
-from polyroots.roots.picking import PickingRule, _candidates, _take
+from polyroots.roots.picking import PickingRule, _candidates, _take, pick_kinds
 from polyroots.roots.relaxation import _weight_of
 
 
@@ -191,3 +191,54 @@ def test_a_root_that_is_known_is_not_picked_again() -> None:
     # The errors of both count: 2 and 2 + 1e-9 are one root.
     wide = replace(target, errors=np.array([0.0, 0.0, 1.5, 0.0]), points=np.array([1, 3, 4, 8]) + 0j)
     assert _take("real", wide, 4, rule) == ([8, 4, 1], [])
+
+
+@pytest.mark.parametrize("strategy", ["ideal", "numerical-range", "minimax", "chebyshev"])
+def test_squares_have_the_unit_of_the_operator_and_of_its_spectrum(strategy: str) -> None:
+    """3 + 2 cos(theta) is between 1 and 5, so its square between 1 and 25: 1 - t^2 / 13 has the least maximum 12/13."""
+    line = pr.eigenvalues(np.array([[1.0, 3.0, 1.0]]), (1, 8))
+    for scale in (1.0, 3.0):
+        Lambda = pr.eigenvalues(scale * line.weight, (1, 8))
+        roots = pr.select_roots(Lambda, 1, strategy, "S")
+        np.testing.assert_allclose(roots, scale * np.array([1, -1]) * math.sqrt(13), rtol=1e-6)
+
+
+def test_krylov_spaces_of_squares_have_the_unit_of_the_operator() -> None:
+    """The least |(1 - A^2 / m) b| is that of the projection, m = |A^2 b|^2 / b* A^2 b."""
+    line = pr.Convolution.of(np.array([[1.0, 3.0, 1.0]]), (1, 8))
+    A = np.array([[3 * (i == j) + ((i - j) % 8 in (1, 7)) for j in range(8)] for i in range(8)], dtype=float)
+    b = np.random.default_rng(7).standard_normal(8)
+    m = (A @ A @ b) @ (A @ A @ b) / (b @ A @ A @ b)
+    roots = pr.select_roots(line, 1, "harmonic-ritz", "S")
+    np.testing.assert_allclose(roots, [math.sqrt(m), -math.sqrt(m)], rtol=1e-9)
+
+
+def test_a_lower_degree_is_advised_where_there_is_one() -> None:
+    target = Target.of([1.0, 2 + 1j, 2 - 1j])
+    rule = PickingRule(lambda candidates, before: candidates.real)
+    for blocks, lower in (("CC", True), ("SSSS", True), ("LLLL", True)):
+        with pytest.raises(pr.InputError, match=r"the spectrum has \d; choose other blocks") as error:
+            pick_kinds(target, tuple(blocks), rule)
+        assert str(error.value).endswith("or a lower degree") is lower
+    for points, blocks in (([1.0, 2.0], "C"), ([1j, -1j], "L"), ([1j, -1j], "S")):
+        with pytest.raises(pr.InputError, match=r"the spectrum has 0; choose other blocks$"):
+            pick_kinds(Target.of(points), tuple(blocks), rule)
+
+
+@pytest.mark.parametrize("strategy", ["ideal", "numerical-range", "harmonic-ritz", "minimax", "least-squares"])
+def test_beside_fixed_roots_the_scale_does_not_matter(strategy: str) -> None:
+    """Not even one that isn't a power of two, with which the units of the operator and of its spectrum change."""
+    K = np.array([[0.4, 3.9, 0.4]])
+    for blocks in ("S,C", "S,L"):
+        plain, large = (
+            pr.select_roots(pr.eigenvalues(scale * K, (1, 12)), None, strategy, blocks) for scale in (1, 48)
+        )
+        np.testing.assert_allclose(large, 48 * plain, rtol=1e-6)
+
+
+def test_candidates_that_are_as_large_as_their_error_are_zero() -> None:
+    target = replace(Target.of([0.25, 1.0, 2.0]), errors=np.array([0.25, 0.125, 0.125]))
+    rule = PickingRule(lambda candidates, before: -candidates.real)
+    roots, remarks = _take("real", target, 2, rule)
+    assert roots == [1, 2]
+    assert remarks == ["the candidate 0.2 was left out: relative to the spectrum it is zero"]

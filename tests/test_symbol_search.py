@@ -68,6 +68,8 @@ def test_a_smaller_image_without_dilation_has_the_same_symbols(
         k % 2 for k in kernel
     )
     assert reduced.period == operator.period
+    for n, taps, period in zip(reduced.size, kernel, operator.period, strict=True):
+        assert n == period or taps % 2 == 0
     k = np.stack(np.divmod(np.arange(np.prod(reduced.size)), reduced.size[1]))
     there = k * np.array(inverse)[:, None] % np.array(operator.period)[:, None]
     np.testing.assert_allclose(reduced.symbol_at(*k), operator.symbol_at(*there), atol=1e-12)
@@ -181,3 +183,86 @@ def test_a_value_has_as_many_frequencies_as_it_has_copies() -> None:
         assert len({(*row, value) for row, value in zip(theta.round(9).tolist(), values, strict=True)}) == len(values)
         for value, angle in zip(values, theta, strict=True):
             assert np.abs(np.linalg.eigvals(operator.symbol_at_angles(angle[None])[0, 0]) - value).min() < 1e-12
+
+
+def heights_of(monkeypatch: pytest.MonkeyPatch, search: SymbolSearch, height: Any) -> list[NDArray[np.float64]]:
+    """Let the symbol's largest real part be a function of the frequencies, which are listed as they are solved."""
+    solved: list[NDArray[np.float64]] = []
+
+    def solve(theta: NDArray[np.float64]) -> NDArray[np.complex128]:
+        solved.append(theta)
+        return np.stack([height(theta), height(theta) - 1], axis=1) + 0j
+
+    monkeypatch.setattr(search, "_solve", solve)
+    return solved
+
+
+def test_where_nothing_is_higher_the_stencil_shrinks_and_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a factor of 4 and by one radian each time, from half of the spacing of the coarse grid to 1e-6."""
+    search = searched(np.ones((2, 2, 3, 3)), (240, 120))
+    solved = heights_of(monkeypatch, search, lambda theta: np.full(len(theta), 7.0))
+    starts = np.array([[0.5, -1.0], [2.0, 0.25]])
+    where, heights = search._refine("max_real", starts)
+    np.testing.assert_array_equal(where, starts)
+    assert heights.tolist() == [7, 7]
+    half = np.pi / 24
+    # The step is below 1e-6 after ten times; each time there are a stencil and Newton's point, which is the centre.
+    count = int(np.ceil(np.log(half / 1e-6) / np.log(4)))
+    assert len(solved) == 2 * count + 1
+    for number in range(count):
+        turn = np.array([[np.cos(number), np.sin(number)], [-np.sin(number), np.cos(number)]])
+        expected = starts[:, None, :] + STENCIL @ turn * half / 4**number
+        np.testing.assert_allclose(solved[2 * number].reshape(2, 9, 2), expected, atol=1e-14)
+        np.testing.assert_allclose(solved[2 * number + 1], starts, atol=1e-14)
+
+
+def test_a_slope_without_an_end_is_climbed_thirty_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = searched(np.ones((2, 2, 3, 3)), (240, 240))
+    solved = heights_of(monkeypatch, search, lambda theta: theta[:, 1])
+    where, heights = search._refine("max_real", np.zeros((1, 2)))
+    assert len(solved) == 2 * 30 + 1
+    # Each time the farthest of the turned stencil is taken, at least as far as its side.
+    assert heights[0] == where[0, 1] >= 30 * np.pi / 24
+
+
+@pytest.mark.parametrize(("distance", "moved", "shrinks"), [(0.4, 0.4, True), (0.6, 0.6, False), (3.0, 1.5, False)])
+def test_newtons_step_is_taken_up_to_one_and_a_half(
+    distance: float, moved: float, shrinks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In units of the stencil's spacing, which shrinks if the maximum was nearer than half of it."""
+    half = np.pi / 24
+    search = searched(np.ones((2, 2, 3, 3)), (240, 240))
+    solved = heights_of(monkeypatch, search, lambda theta: -(theta[:, 0] ** 2) - (theta[:, 1] - distance * half) ** 2)
+    search._refine("max_real", np.zeros((1, 2)))
+    np.testing.assert_allclose(solved[1], [[0, moved * half]], atol=1e-12)
+    spacing = np.linalg.norm(solved[2].reshape(9, 2) - [0, moved * half], axis=1).max() / np.sqrt(2)
+    assert spacing == pytest.approx(half / 4 if shrinks else half, rel=1e-9)
+
+
+def test_around_refined_maxima_the_images_frequencies_are_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = searched(np.ones((2, 2, 3, 3)), (400, 300))
+    where = np.array([[1.1, 2.05], [-0.7, 3.0]])
+    monkeypatch.setattr(search, "_eigenvalues", lambda symbols, total: np.zeros((total, 2), dtype=complex))
+    monkeypatch.setattr(search, "_refine", lambda name, starts: (where, np.array([8.0, 9.0])))
+    monkeypatch.setattr(search, "_grow", lambda k: None)
+    found = search.run(1)
+    assert set(found.heights.values()) == {9.0}
+    known = set(map(tuple, search.known.tolist()))
+    for place in where * [400, 300] / (2 * np.pi):
+        for step in STENCIL:
+            here, there = (tuple((sign * (place.round() + step) % [400, 300]).tolist()) for sign in (1, -1))
+            assert here in known or there in known
+    # Beside them the two coarse grids, of which mirrored ones are solved once.
+    assert 24 * 24 <= len(known) <= 2 * 24 * 24 + 18
+
+
+def test_neighbours_of_the_outermost_are_solved_200_times_at_most() -> None:
+    """2 cos(x) from its minimum on: each time one frequency higher, of which the mirrored one is the same."""
+    search = searched(np.array([1.0, 0, 1]).reshape(1, 1, 1, 3), (1, 1000))
+    search._add(np.array([[0, 500]]))
+    search._grow(1)
+    assert sorted(search.known[:, 1].tolist()) == list(range(300, 501))
+    near = searched(np.array([1.0, 0, 1]).reshape(1, 1, 1, 3), (1, 1000))
+    near._add(np.array([[0, 30]]))
+    near._grow(1)
+    assert near.known[:, 1].min() == 0

@@ -111,6 +111,8 @@ def test_bare_eigenvalues_of_1e_13_are_zero(share: float, is_within: bool) -> No
     near = Target.of([4.0, 4.0 + share * 4e-13])
     assert near.distinct == (1 if is_within else 2)
     assert Target.of([4.0 + share * 4e-13j, 4.0 - share * 4e-13j]).is_real.all() == is_within
+    # An error includes its end.
+    assert merge(np.array([3 + 0.25j, 9 + 0.25j]), np.array([0.25, 0.125]))[0].tolist() == [3, 9 + 0.25j]
 
 
 def test_points_are_in_the_order_of_parts_rounded_to_1e_7() -> None:
@@ -211,19 +213,19 @@ def test_coefficients_that_lose_all_but_four_digits_are_warned_of(
 def test_singular_values_have_converged_with_a_residual_of_1e_8(
     share: float, is_within: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A vector at the angle t from that of 2, beside 1: |(A^T A - 4) v| is 3 sin(t), relative to 4."""
-    operator = Convolution.of(np.diag([2.0, 1.0, 0.5]).reshape(3, 3, 1, 1), 1)
+    """A vector at the angle t from that of 3, beside 3/2: |(A^T A - 9) v| is 27/4 sin(t), relative to 9."""
+    operator = Convolution.of(np.diag([3.0, 1.5, 0.75]).reshape(3, 3, 1, 1), 1)
     t = share * 4e-8 / 3
     vectors = np.array([[math.sin(0.1), math.cos(t)], [math.cos(0.1), math.sin(t)], [0.0, 0.0]])
-    squares = np.array([1.0, 4.0]) / 4
+    squares = np.array([2.25, 9.0]) / 4
     monkeypatch.setattr(
         import_module("polyroots.spectra.singular_values"), "eigsh", lambda *args, **options: (squares, vectors)
     )
     found = largest_singular_values(operator, 2)
-    assert found.values.tolist() == [2, 1]
+    assert found.values.tolist() == [3, 1.5]
     assert found.residuals.tolist() == pytest.approx([share * 1e-8, 0.75 * math.sin(0.1)], rel=1e-6)
     assert found.converged.tolist() == [is_within, False]
-    # The first value is enough for the stable rank (4 + 1 + 1/4) / 4.
+    # The first value is enough for the stable rank (4 + 1 + 1/4) / 4, whatever the scale.
     assert found.stable_rank == (pytest.approx(5.25 / 4) if is_within else pytest.approx(math.nan, nan_ok=True))
 
 
