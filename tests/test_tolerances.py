@@ -230,13 +230,13 @@ def test_singular_values_have_converged_with_a_residual_of_1e_8(
 
 
 def ritz_pairs(monkeypatch: pytest.MonkeyPatch, *answers: tuple[Any, Any]) -> Any:
-    """Return the eigenvalues of diag(1, 1/2) at two pixels from given values and vectors, right ones first."""
+    """Return the eigenvalues of diag(3/2, 3/4) at two pixels from given values and vectors, right ones first."""
     left = [(np.array(values, dtype=complex), np.array(vectors, dtype=complex).T) for values, vectors in answers]
     monkeypatch.setattr(
         "polyroots.spectra.zero_padding.eigs", lambda *args, **options: left.pop(0) if len(left) > 1 else left[0]
     )
     return arnoldi_eigenvalues(
-        Convolution.of(np.diag([1.0, 0.5]).reshape(2, 2, 1, 1), (1, 2), padding="zeros"), 2, "LM"
+        Convolution.of(np.diag([1.5, 0.75]).reshape(2, 2, 1, 1), (1, 2), padding="zeros"), 2, "LM"
     )
 
 
@@ -246,17 +246,17 @@ def test_eigenvalues_have_converged_with_small_residuals_and_errors(
 ) -> None:
     """Residuals of 1e-9 of the norm and errors of 1e-6, the residual times the condition 1 / |y* x|."""
     t = share * 2e-9
-    found = ritz_pairs(monkeypatch, ([1.0], [[math.cos(t), 0, math.sin(t), 0]]))
+    found = ritz_pairs(monkeypatch, ([1.5], [[math.cos(t), 0, math.sin(t), 0]]))
     assert found.residuals.tolist() == pytest.approx([share * 1e-9], rel=1e-6)
     assert found.converged.tolist() == [is_within]
     t, cosine = 1e-9, 0.5e-3 / share
     x, y = [math.cos(t), 0, math.sin(t), 0], [cosine, math.sqrt(1 - cosine**2), 0, 0]
-    found = ritz_pairs(monkeypatch, ([1.0], [x]), ([1.0], [y]))
+    found = ritz_pairs(monkeypatch, ([1.5], [x]), ([1.5], [y]))
     assert found.conditions.tolist() == pytest.approx([1 / cosine], rel=1e-6)
-    assert found.errors.tolist() == pytest.approx([share * 1e-6], rel=1e-6)
+    assert found.errors.tolist() == pytest.approx([share * 1.5e-6], rel=1e-6)
     assert found.converged.tolist() == [is_within]
     # A left eigenvalue at a distance of 1e-3 of the norm is the same, at a larger one another.
-    found = ritz_pairs(monkeypatch, ([1.0], [x]), ([1.0 + share * 1e-3], [y]))
+    found = ritz_pairs(monkeypatch, ([1.5], [x]), ([1.5 + share * 1.5e-3], [y]))
     assert np.isfinite(found.conditions).all() == is_within
 
 
@@ -266,8 +266,16 @@ def test_eigenvalues_at_a_distance_of_1e_8_are_one(
 ) -> None:
     """Of the conditions 1 / |y* x| = 1 / 0.8 and 1 / 0.6 with the same y the least counts for both."""
     right, left = [[1.0, 0, 0, 0], [0, 1, 0, 0]], [[0.8, 0.6, 0, 0]]
-    found = ritz_pairs(monkeypatch, ([1.0, 1 + share * 1e-8], right), ([1.0], left))
+    found = ritz_pairs(monkeypatch, ([1.5, 1.5 * (1 + share * 1e-8)], right), ([1.5], left))
     assert found.conditions.tolist() == pytest.approx([1 / 0.8, 1 / 0.8 if is_within else 1 / 0.6], rel=1e-9)
+
+
+@pytest.mark.parametrize(("share", "is_within"), BOTH_SIDES)
+def test_null_vectors_of_a_cycle_are_those_of_rounding_errors(share: float, is_within: bool) -> None:
+    """8 for each channel, relative to the norm, here of diag(1, 1, s) at four frequencies."""
+    kernel = np.diag([1.0, 1.0, share * 24 * EPS]).reshape(3, 3, 1, 1)
+    found = pr.two_grid(kernel, "injection", np.ones((1, 1)), kernel, pr.ResidualPolynomial([2.0]), size=2)
+    assert (found.null, found.singular) == ((4, 1) if is_within else (0, 0))
 
 
 @pytest.mark.parametrize(("share", "is_within"), BOTH_SIDES)
