@@ -12,7 +12,7 @@ from polyroots.polynomials.blocks import ComplexPair, Factor, Linear
 from polyroots.polynomials.ideal import _Search
 from polyroots.polynomials.norm_test import norms_at_most
 from polyroots.polynomials.partial_products import _gain_of_vector, _most_amplified
-from polyroots.polynomials.symbol_norms import SymbolNorms, _in_single
+from polyroots.polynomials.symbol_norms import SymbolNorms, _in_double, _in_single
 from polyroots.spectra.nonnormality import SymbolBlocks, _farthest
 from polyroots.spectra.operator_blocks import OperatorBlocks, restriction_to_range
 
@@ -204,10 +204,16 @@ def test_products_in_single_precision_are_those_of_the_first_factors(order: str,
         Linear(2.0 + k) if letter == "L" else ComplexPair(1.0 + k, 2.0) for k, letter in enumerate(order)
     ]
     single = stack.astype(np.complex64)
-    product = np.broadcast_to(np.eye(3) + 0j, stack.shape)
-    found = list(_in_single(factors, single, single @ single))
-    for factor, matrices in zip(factors, found, strict=True):
+    products = [np.broadcast_to(np.eye(3) + 0j, stack.shape)]
+    for factor in factors:
+        products.append(products[-1])
         for root in factor.roots:
-            product = product @ (np.eye(3) - stack / root)
-        assert matrices.dtype == np.complex64
-        np.testing.assert_allclose(matrices, product, atol=1e-4 * np.abs(product).max())
+            products[-1] = products[-1] @ (np.eye(3) - stack / root)
+    every = list(range(1, len(order) + 1))
+    for counts in (every, every[1:], every[-1:], every[:1]):
+        expected = [products[count] for count in counts]
+        found, double = list(_in_single(factors, single, single @ single, counts)), _in_double(factors, stack, counts)
+        assert {matrices.dtype for matrices in found} <= {np.dtype(np.complex64)}
+        for ours, theirs, product in zip(found, double, expected, strict=True):
+            np.testing.assert_allclose(ours, product, atol=1e-4 * np.abs(product).max())
+            np.testing.assert_allclose(theirs, product, atol=1e-12 * np.abs(product).max())
