@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import shutil
 import sys
 import warnings
 import zipfile
@@ -97,6 +98,8 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="directory of inputs, made if it is missing")
     given = parser.parse_args()
     files, corpus = given.corpus / "files", given.corpus / "inputs"
+    # Those of the last search.
+    shutil.rmtree(files, ignore_errors=True)
     for directory in (files, corpus):
         directory.mkdir(parents=True, exist_ok=True)
     guided = Guided(files)
