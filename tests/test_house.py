@@ -70,7 +70,7 @@ def test_training_imports_what_takes_long_only_when_it_is_needed() -> None:
         "print(*(f'import:{name}' for name in sys.modules))\n"
         "import polyroots as pr\n"
         "pr.models.build('q2', channels=(4,)); open_data('digits').load(limit=20)\n"
-        "pr.models.cost('resnet18'); pr.models.convolutions(pr.models.model_config('q6'))"
+        "pr.models.cost('mgnet-ab'); pr.models.convolutions(pr.models.model_config('q6'))"
     )
     assert "import:torch" in imported
     for name in ("triton", "flint", "scipy.optimize", "scipy.spatial", "sklearn", "torch._dynamo", "sympy"):

@@ -11,7 +11,6 @@ from polyroots.errors import InputError
 from polyroots.models.config import ModelConfig, model_config
 from polyroots.models.network import MgNet, Network, PolyMgNet
 from polyroots.models.own import own_network
-from polyroots.models.resnet import ResNet
 from polyroots.text import listed
 
 N = TypeVar("N", bound=nn.Module)
@@ -55,6 +54,9 @@ def build(name: str | ModelConfig, **config: Any) -> Network:
         )
     try:
         if complete.is_resnet:
+            # Only here: importing torchvision takes as long as importing torch.
+            from polyroots.models.resnet import ResNet
+
             return ResNet(complete)
         return PolyMgNet(complete) if complete.is_polynomial else MgNet(complete)
     except RuntimeError as error:

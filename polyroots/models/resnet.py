@@ -1,4 +1,4 @@
-"""The ResNets that multigrid networks are compared with, with torchvision's names of weights."""
+"""The ResNets that multigrid networks are compared with, of torchvision's residual blocks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
+from torchvision.models.resnet import BasicBlock
 
 from polyroots.models.config import ModelConfig
 from polyroots.models.network import Images, Network
@@ -63,34 +64,6 @@ class ResNet(Network):
         for (stage,) in self.resolutions:
             x = stage(x)
         return x
-
-
-class BasicBlock(nn.Module):
-    """A residual block, with the names of torchvision's, whose import takes as long as that of torch.
-
-    Parameters
-    ----------
-    fine, coarse : int
-        Channels before and after.
-    stride : int
-        Of the first convolution.
-    shortcut : nn.Module, optional
-        What the features take beside the convolutions; by default the identity.
-    """
-
-    def __init__(self, fine: int, coarse: int, stride: int = 1, shortcut: nn.Module | None = None) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(fine, coarse, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(coarse)
-        self.conv2 = nn.Conv2d(coarse, coarse, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(coarse)
-        self.downsample = shortcut
-
-    def forward(self, x: Float[Tensor, "batch fine H W"]) -> Float[Tensor, "batch coarse h w"]:
-        """Return the features."""
-        inner: Tensor = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu_()))
-        inner += x if self.downsample is None else self.downsample(x)
-        return inner.relu_()
 
 
 class Subsample(nn.Module):
