@@ -41,6 +41,9 @@ TIGHT = "<mo([^>]*)>(&#x0002F;|&#x0007C;|&#x02016;)</mo>"
 #: The script that the theme loads where pages are files, and the copy of it in the site.
 SHIM, OUR_SHIM = "https://unpkg.com/iframe-worker/shim", "assets/iframe-worker.js"
 
+#: The root of relative links, but where a page is a file.
+BASE = '<base href="/"><script>location.protocol == "file:" && document.querySelector("base").remove()</script>'
+
 log = logging.getLogger("mkdocs.hooks.polyroots")
 
 
@@ -98,8 +101,14 @@ def on_post_page(output: str, page: Any, **_: Any) -> str:
 
 
 def on_post_template(output_content: str, template_name: str, **_: Any) -> str:
-    """Do so in the page for addresses that are not there."""
-    return output_content.replace(SHIM, f"/{OUR_SHIM}")
+    """Do so in the page for addresses that are not there, and let it find its style without a server, too.
+
+    A server shows it at any address, so that its links begin at the root; as a file it lies beside the other pages.
+    """
+    if template_name != "404.html":
+        return output_content
+    output = re.sub(r'\b(href|src)="/(?!/)', r'\1="', output_content.replace(SHIM, OUR_SHIM))
+    return output.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n      {BASE}', 1)
 
 
 def on_page_content(content: str, page: Any, **_: Any) -> str:
