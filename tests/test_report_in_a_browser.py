@@ -231,8 +231,9 @@ def test_a_telephone_can_read_it(browser: Browser, address: str) -> None:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(address)
     page.wait_for_selector("body[data-state=ready]", timeout=60_000)
-    # Only elements with a scroll bar of their own are wider than the screen.
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    boxes_that_scroll = "[...document.querySelectorAll('.wide')].filter(box => box.scrollWidth > box.clientWidth)"
+    assert page.evaluate(f"{boxes_that_scroll}.map(box => box.innerText)") == []
     for name in ("curves", "plane-0", "surface-0"):
         assert drawn(page, name).bounding_box()["width"] <= 360
     # Names of axes, colour bars and legends are below each other, and fill the plots.
