@@ -1,6 +1,6 @@
 """Coefficients of networks from the spectra of their convolutions, and reports on them."""
 
-from polyroots.initialization.network import draw_alphas, operators_to_damp, require_polynomial, set_roots
+from polyroots.initialization.network import operators_to_damp, set_roots
 from polyroots.initialization.operators import OperatorToDamp, choose_for_all
 from polyroots.initialization.parts import initialize_parts
 from polyroots.initialization.ranking import RankedStrategy, rank
@@ -30,7 +30,6 @@ __all__ = [
     "RequestError",
     "boundary_of",
     "choose_for_all",
-    "draw_alphas",
     "inert_sentences",
     "initialize",
     "initialize_from",
@@ -42,7 +41,6 @@ __all__ = [
     "rectified_sentences",
     "report_as_is",
     "report_on",
-    "require_polynomial",
     "set_roots",
     "start_sentences",
     "two_grids",

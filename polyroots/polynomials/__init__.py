@@ -25,7 +25,7 @@ from polyroots.polynomials.coefficients import close_conjugates
 from polyroots.polynomials.diagnosis import Diagnosis, diagnose, magnitude, remedy
 from polyroots.polynomials.ideal import Ideal, ideal
 from polyroots.polynomials.leja import log_distances
-from polyroots.polynomials.minimax import USELESS, Minimax, is_useless, minimax
+from polyroots.polynomials.minimax import Minimax, is_useless, minimax
 from polyroots.polynomials.operator_norm import norm_on_blocks, residual_norm
 from polyroots.polynomials.partial_products import Gain, PartialProducts, ProductsInNorm, ProductsOnPoints
 from polyroots.polynomials.range_polygon import RangePolygon
@@ -38,7 +38,6 @@ __all__ = [
     "BLOCKS",
     "CERTIFICATES",
     "PAIRING_TOLERANCE",
-    "USELESS",
     "Certificates",
     "ComplexPair",
     "Diagnosis",
