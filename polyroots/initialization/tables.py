@@ -124,7 +124,7 @@ def levels_tables(init: Mapping[str, Any]) -> list[Table]:
             dimensions(level["size"]),
             str(level["channels"]),
             *(
-                "-" if level[name] is None else number(level[name], radius)
+                "-" if None in (level[name], radius) else number(level[name], radius)
                 for name in ("radius", "min_real", "max_real", "max_imag")
             ),
         )
