@@ -56,6 +56,9 @@ _SMOOTHERS = {
 
 # In the units of a panel, which is 1 wide; a box is 1 high.
 _LINE, _GAP = 0.2, 0.35
+# Half the width of a box, and the place of shortcuts: beside formulas, and in panels without any, with wider letters.
+_HALF, _SHORTCUT = 0.14, _LINE + 0.36
+_WIDE_HALF, _FAR_SHORTCUT = 0.21, 0.7
 # Luminance above which a colour is light.
 _LIGHT = 0.6
 _SMALL: dict[str, Any] = {"fontsize": "small", "color": "0.2"}
@@ -78,8 +81,11 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     panels = data["panels"]
     depth = max(sum(_height(group) + _GAP for group in panel["groups"]) for panel in panels)
     with style(width):
-        # As many panels beside each other as their formulas have room for, in lines of the same length.
+        # As many panels beside each other as their formulas have room for, in lines of the same length. Four panels
+        # below each other are higher than a page: rather two beside each other, without formulas.
         most = max(1, int(width / _needed_width("$r \\leftarrow r - A\\,\\delta$")))
+        has_formulas = max(most, 3 - len(panels)) > 1 or _box_width() / (2 * _WIDE_HALF) > 0.47 * width
+        most = most if has_formulas else 2
         rows = -(-len(panels) // most)
         columns = -(-len(panels) // rows)
         has_names = bool(width / columns >= _needed_width(f"step 1: {_UPDATE}"))
@@ -87,15 +93,21 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
             f"Convolutions on resolution {data['level']} in their order (batch norm and ReLU left out): "
             "one colour is one weight tensor"
         )
-        figure = new_figure(width, magnified() * (rows * (0.22 * depth + 0.92) + 0.1), title)
+        line = 0.22 if has_formulas else 0.17
+        figure = new_figure(width, magnified() * (rows * (line * depth + 0.92) + 0.1), title)
         for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).ravel(), panels, strict=True):
-            _draw_panel(axes, panel, depth, has_names=has_names)
+            _draw_panel(axes, panel, depth, has_names=has_names, has_formulas=has_formulas)
     return {"": figure}
 
 
 def _needed_width(line: str) -> float:
     """Return the width in inches that a panel needs for a line right of the boxes, and for the words in these."""
-    return max(extent(line, "small")[0] / (0.95 - _LINE - 0.15), extent("1x1 $K_3$")[0] / 0.29) + 0.05
+    return max(extent(line, "small")[0] / (0.95 - _LINE - 0.15), _box_width() / 0.29) + 0.05
+
+
+def _box_width() -> float:
+    """Return the width in inches of the longest word in a box."""
+    return extent("1x1 $K_3$")[0]
 
 
 def _record(network: Network) -> list[dict[str, Any]]:
@@ -171,10 +183,13 @@ def _height(group: Mapping[str, Any]) -> float:
     return max(1.0, sum(not call["is_shortcut"] for call in group["calls"])) + (0.3 if group["step"] else 0.0)
 
 
-def _draw_panel(axes: Axes, panel: Mapping[str, Any], depth: float, *, has_names: bool) -> None:
-    """Draw the boxes of a network; steps have their names if there is room."""
+def _draw_panel(
+    axes: Axes, panel: Mapping[str, Any], depth: float, *, has_names: bool, has_formulas: bool = True
+) -> None:
+    """Draw the boxes of a network; steps have their names, and boxes their formulas, if there is room."""
     axes.set_xlim(0, 1)
-    axes.set_ylim(depth + 1.9, -0.1)
+    # Lines without formulas are lower, of which three lines of letters take more.
+    axes.set_ylim(depth + (1.9 if has_formulas else 2.5), -0.1)
     axes.axis("off")
     axes.set_title(panel["title"])
     y = _GAP
@@ -182,44 +197,54 @@ def _draw_panel(axes: Axes, panel: Mapping[str, Any], depth: float, *, has_names
         height = _height(group)
         main = [call for call in group["calls"] if not call["is_shortcut"]]
         if group["step"]:
-            _draw_frame(axes, y, height)
-            is_residual = any(call["kind"] == "K" for call in main)
-            word = "block" if is_residual else "step"
-            if is_residual:
-                _draw_shortcut(axes, y, height)
-            name = f"{word} {group['step']}" + ("" if is_residual else f": {_UPDATE}")
-            if not has_names and not is_residual:
-                name = _UPDATE
-            axes.text(0.95, y + height - 0.25, name, ha="right", va="center", **_SMALL)
+            _draw_step(axes, group, y, has_names=has_names, has_formulas=has_formulas)
         for row, call in enumerate(main):
             centre = y + (height - len(main)) / 2 + row + 0.5
             _draw_box(axes, call, _LINE, centre)
             words = _words(call, group)
-            if words:
+            if words and has_formulas:
                 lift = 0.25 if group["step"] else 0.0
                 axes.text(_LINE + 0.18, centre - lift, words, ha="left", va="center", **_SMALL)
-        if not main:
+        if not main and has_formulas:
             words = f"$\\delta = {_smoother(group)}$"
             axes.text(_LINE + 0.18, y + height / 2 - 0.25, words, ha="left", va="center", **_SMALL)
         for call in group["calls"]:
             if call["is_shortcut"]:
-                _draw_box(axes, call, _LINE + 0.36, y + height / 2)
+                x, half = (_SHORTCUT, _HALF) if has_formulas else (_FAR_SHORTCUT, _WIDE_HALF)
+                _draw_box(axes, call, x, y + height / 2, half)
         y += height + _GAP
     axes.add_patch(
         FancyArrowPatch((_LINE, -0.1), (_LINE, y), arrowstyle="-|>", mutation_scale=6, color="0.35", linewidth=0.7)
     )
-    axes.text(0.5, depth + 1.15, _counts(panel).replace(", ", "\n"), ha="center", va="center", **_SMALL)
+    axes.text(
+        0.5,
+        depth + (1.15 if has_formulas else 1.45),
+        _counts(panel).replace(", ", "\n"),
+        ha="center",
+        va="center",
+        **_SMALL,
+    )
 
 
-def _draw_frame(axes: Axes, y: float, height: float) -> None:
-    """Draw the frame of a step."""
+def _draw_step(axes: Axes, group: Mapping[str, Any], y: float, *, has_names: bool, has_formulas: bool) -> None:
+    """Draw the frame of a step with its name, and the shortcut of a residual block."""
+    height = _height(group)
+    is_residual = any(call["kind"] == "K" for call in group["calls"])
+    if is_residual:
+        _draw_shortcut(axes, y, height, _SHORTCUT if has_formulas else _FAR_SHORTCUT)
+    if has_formulas:
+        name = f"block {group['step']}" if is_residual else f"step {group['step']}: {_UPDATE}"
+        if not has_names and not is_residual:
+            name = _UPDATE
+        axes.text(0.95, y + height - 0.25, name, ha="right", va="center", **_SMALL)
+    elif not is_residual:
+        axes.text(0.95, y + height / 2, f"step {group['step']}", ha="right", va="center", **_SMALL)
     axes.add_patch(Rectangle((0.02, y), 0.96, height, facecolor="#f1f1f1", edgecolor=REFERENCE, linewidth=0.4))
 
 
-def _draw_shortcut(axes: Axes, y: float, height: float) -> None:
+def _draw_shortcut(axes: Axes, y: float, height: float, x: float) -> None:
     """Draw the shortcut past the convolutions of a residual block."""
     top, bottom = y + 0.09, y + height - 0.09
-    x = _LINE + 0.36
     axes.plot([_LINE, x, x, _LINE], [top, top, bottom, bottom], "-", color="0.35", linewidth=0.7)
 
 
@@ -242,11 +267,11 @@ def _symbol(call: Mapping[str, Any]) -> str:
     return _SYMBOLS.get(call["kind"], call["kind"]) + (f"_{{{call['number']}}}" if call["of"] > 1 else "")
 
 
-def _draw_box(axes: Axes, call: Mapping[str, Any], x: float, y: float) -> None:
+def _draw_box(axes: Axes, call: Mapping[str, Any], x: float, y: float, half: float = _HALF) -> None:
     sizes = "" if call["size"] == [3, 3] else "x".join(map(str, call["size"])) + " "
     colours = _COLOURS_OF[call["kind"]]
     colour = colours[(call["number"] - 1) % len(colours)]
-    axes.add_patch(Rectangle((x - 0.14, y - 0.34), 0.28, 0.68, facecolor=colour, edgecolor="none", zorder=2))
+    axes.add_patch(Rectangle((x - half, y - 0.34), 2 * half, 0.68, facecolor=colour, edgecolor="none", zorder=2))
     # Black on light colours, of which white would not stand out.
     ink = "white" if float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114))) < _LIGHT else "black"
     axes.text(x, y, f"{sizes}${_symbol(call)}$", ha="center", va="center", color=ink, zorder=3)

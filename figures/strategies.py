@@ -28,7 +28,7 @@ from polyroots.plotting import (
 )
 from polyroots.polynomials import ResidualPolynomial
 from polyroots.spectra import Convolution
-from polyroots.text import count_of
+from polyroots.text import count_of, floored
 from polyroots_figures.operators import operators_of
 from polyroots_figures.request import Computed, Request
 
@@ -67,6 +67,9 @@ def compute(request: Request) -> list[Computed]:
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     """Draw a panel for each strategy, the best first, and a ranking of all below them.
 
+    In one column, where a ranking would say what the names of the panels say, a line below them has the proven bound,
+    and the strategies without roots.
+
     Raises
     ------
     InputError
@@ -81,29 +84,43 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     best = min(largest, default=1.0)
     bounds = bounds_between(best / 10, min(max(largest, default=1.0), 200 * best))
     columns = 3 if is_small else 5
-    lines = -(-len(rows) // columns)
+    shown = [row for row in rows if not (is_small and row["error"])] or rows
+    lines = -(-len(shown) // columns)
     with style(width):
         # The longest name is as wide as a panel.
         size = 0.833 * mpl.rcParams["font.size"] if is_small else mpl.rcParams["font.size"]
-        longest = max((extent(_title(row), size)[0] for row in rows), default=1.0)
+        longest = max((extent(_title(row), size)[0] for row in shown), default=1.0)
         size *= min(1.0, 0.93 * width / columns / longest)
         panels = lines * (width / columns + 0.3 * magnified()) + 0.1
-        ranking = magnified() * (0.12 * len(rows) + 0.7)
+        remark = wrapped(_remark(rows, shown, data["best"]), width, "medium") if is_small else ""
+        bar = 0.0 if len(shown) % columns else 0.4
+        ranking = extent(remark, "medium")[1] + bar if is_small else magnified() * (0.12 * len(rows) + 0.7)
         figure = new_figure(width, panels + ranking, f"{data['title']}, {data['shape']}")
         # Any: matplotlib types the result as a union.
-        parts: Any = figure.subfigures(2, 1, height_ratios=(panels, ranking))
-        above, below = parts
+        above: Any = figure
+        if not is_small:
+            above, below = figure.subfigures(2, 1, height_ratios=(panels, ranking))
+        elif remark:
+            figure.supxlabel(remark, fontsize="medium")
         axes_of = above.subplots(lines, columns, squeeze=False).ravel()
         bands = None
-        for axes, row in zip(axes_of, rows, strict=False):
+        for axes, row in zip(axes_of, shown, strict=False):
             bands = _draw_panel(axes, row, values, boundary, bounds) or bands
             axes.set_title(_title(row), fontsize=size)
-        for axes in axes_of[len(rows) :]:
+        for axes in axes_of[len(shown) :]:
             axes.axis("off")
         if bands is not None:
-            _add_bar(above, axes_of, len(rows), bands, bounds)
-        _draw_ranking(below.subplots(), rows, data["best"], width)
+            _add_bar(above, axes_of, len(shown), bands, bounds)
+        if not is_small:
+            _draw_ranking(below.subplots(), rows, data["best"], width)
     return {"": figure}
+
+
+def _remark(rows: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, Any]], best: float) -> str:
+    """Return a line on the proven bound, and on the strategies that are not shown."""
+    parts = [f"None of this degree gets max$|q|$ below {floored(best)} (proven)."] if best else []
+    left_out = [row["strategy"] for row in rows if row["error"] and len(shown) < len(rows)]
+    return " ".join([*parts, *([f"No roots here: {', '.join(left_out)}."] if left_out else [])])
 
 
 def _add_bar(part: Any, axes_of: Any, panels: int, bands: Any, bounds: Sequence[float]) -> None:

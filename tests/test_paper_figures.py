@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import nn
 import polyroots as pr
 from polyroots.checkpoints.own import Checkpoint, load_checkpoint, save_checkpoint
 from polyroots.models import ConvOperator, PolyStep
+from polyroots.plotting import printing
 from polyroots.plotting.style import COLOURS, WIDTHS
 from polyroots.roots.strategies import STRATEGIES
 from polyroots.training import load_run
@@ -298,6 +300,13 @@ def test_strategies_without_roots_say_so(init_file: Path) -> None:
     """For a spectrum around 0 no four roots make a smoother, so some strategies have an error."""
     computed, pictures = drawn("strategies", Request(checkpoint=load_checkpoint(init_file)))
     without = [row["strategy"] for row in computed.data["rows"] if row["error"]]
+    small = strategies.draw(computed.data, WIDTHS["one"])[""]
+    assert small.get_figheight() <= 1.65 * WIDTHS["one"]
+    words = " ".join(" ".join(texts(small)).split())
+    assert f"No roots here: {', '.join(without)}." in words
+    bound = re.search(r"below ([\d.]+) \(proven\)", words)
+    assert bound
+    assert 0.99 * computed.data["best"] < float(bound[1]) <= computed.data["best"]
     assert "minimax" in without
     assert "extremal" not in without
     assert texts(pictures[""]).count("no roots here") == len(without)
@@ -369,6 +378,12 @@ def test_no_word_is_cut(small_A: None, coarse_surfaces: None, smoothed: Computed
         for figure in pictures.values():
             assert figure.get_size_inches()[0] <= width
             require_nothing_is_cut(figure)
+            # With letters of 12 points a figure in one column fits on a page.
+            if name in ("1", "strategies") and width == WIDTHS["one"]:
+                with printing(points=12):
+                    large = FIGURES[name].draw(computed.data, width)[""]
+                assert large.get_figheight() < 9.3
+                require_nothing_is_cut(large)
             if name == "3":
                 q = pr.ResidualPolynomial(computed.data["roots"])
                 require_colours_enclose(figure, float(np.abs(q(computed.data["values"])).max()))
