@@ -104,6 +104,9 @@ def replacing(path: str | Path, *, make_parents: bool = True) -> Iterator[Path]:
         is_special = path.is_relative_to("/dev") or (path.exists() and not path.is_file())
         if not is_special:
             path = path.resolve()
+            if path.is_symlink():
+                # From Python 3.13 on, pathlib resolves it to itself.
+                raise FileError(f"cannot write {path}: it is a link to itself; choose another name")
             if make_parents:
                 path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays last: some writers choose the format by it.
@@ -126,7 +129,7 @@ def replacing(path: str | Path, *, make_parents: bool = True) -> Iterator[Path]:
             raise
         raise cannot_write(path, error) from error
     except (ValueError, RuntimeError) as error:
-        # pathlib raises these for a null character in the name and for a link to itself.
+        # pathlib raises these for a null character in the name and, before Python 3.13, for a link to itself.
         if temporary is not None:
             raise
         raise FileError(f"cannot write {path}: {error}; choose another name") from error

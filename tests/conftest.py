@@ -23,6 +23,9 @@ import polyroots as pr
 from polyroots.checkpoints.own import Checkpoint, save_checkpoint
 from polyroots.training import open_data, train
 
+# It needs atheris, and is a program.
+collect_ignore = ["guided.py"]
+
 # Small networks and matrices gain nothing from more threads, and while other tests run, waiting for them takes minutes.
 torch.set_num_threads(1)
 threadpool_limits(1)
