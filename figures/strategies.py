@@ -97,10 +97,9 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         ranking = extent(remark, "medium")[1] + bar if is_small else magnified() * (0.12 * len(rows) + 0.7)
         figure = new_figure(width, panels + ranking, f"{data['title']}, {data['shape']}")
         # Any: matplotlib types the result as a union.
-        above: Any = figure
-        if not is_small:
-            above, below = figure.subfigures(2, 1, height_ratios=(panels, ranking))
-        elif remark:
+        parts: Any = [figure] if is_small else figure.subfigures(2, 1, height_ratios=(panels, ranking))
+        above = parts[0]
+        if remark:
             figure.supxlabel(remark, fontsize="medium")
         axes_of = above.subplots(lines, columns, squeeze=False).ravel()
         bands = None
@@ -112,7 +111,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         if bands is not None:
             _add_bar(above, axes_of, len(shown), bands, bounds)
         if not is_small:
-            _draw_ranking(below.subplots(), rows, data["best"], width)
+            _draw_ranking(parts[1].subplots(), rows, data["best"], width)
     return {"": figure}
 
 
