@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -77,17 +77,20 @@ def compute(request: Request) -> list[Computed]:
 def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     """Draw the norms over the applications of A."""
     is_small = width <= WIDTHS["one"]
-    height = 2.5
+    height = 2.0 if is_small else 2.5
     with style(width):
         natural = 2 * height + 1.15 if is_small else height + 0.65
         figure = new_figure(width, natural, data["title"])
         axes_of = figure.subplots(2, 1) if is_small else figure.subplots(1, 2)
         names = [curve["strategy"] for panel in data["panels"] for curve in panel["curves"]]
-        # The width in inches of the axes, beside which the names of the curves stand.
-        room = (
-            width / (1 if is_small else 2) - max(extent(name, "small")[0] for name in names) - extent("$10^{-10}$")[0]
-        )
-        ends_of = [_draw_panel(axes, panel, room - 0.3) for axes, panel in zip(axes_of, data["panels"], strict=True)]
+        # The width in inches of the axes, beside which the names of the curves stand. Above and below these there is
+        # room for titles, and in one column they begin at the left end of the axes.
+        room = width / (1 if is_small else 2) - extent("$10^{-10}$")[0]
+        room -= 0.9 if is_small else max(extent(name, "small")[0] for name in names)
+        place: Literal["left", "center"] = "left" if is_small else "center"
+        ends_of = [
+            _draw_panel(axes, panel, room - 0.3, place) for axes, panel in zip(axes_of, data["panels"], strict=True)
+        ]
         most = max(len(ends) for ends in ends_of)
         heighten(figure, axes_of if is_small else axes_of[:1], max(1.9, 1.2 * most * mpl.rcParams["font.size"] / 72))
         for axes, ends in zip(axes_of, ends_of, strict=True):
@@ -121,8 +124,8 @@ def _rate(curve: Mapping[str, Any]) -> str:
     return f"'{curve['strategy']}': a factor of {rate:.3g} per application of A on average"
 
 
-def _draw_panel(axes: Axes, panel: Mapping[str, Any], room: float) -> list[End]:
-    """Draw the curves of a panel in axes of a width in inches, and return their ends."""
+def _draw_panel(axes: Axes, panel: Mapping[str, Any], room: float, place: Literal["left", "center"]) -> list[End]:
+    """Draw the curves of a panel, with words of a width in inches at a place, and return the curves' ends."""
     shown = [curve for curve in panel["curves"] if curve["norms"][-1] <= 1]
     growing = [curve["strategy"] for curve in panel["curves"] if curve["norms"][-1] > 1]
     ends = []
@@ -136,9 +139,11 @@ def _draw_panel(axes: Axes, panel: Mapping[str, Any], room: float) -> list[End]:
     axes.set_ylim(*axes.get_ylim())
     axes.spines[["top", "right"]].set_visible(False)
     region = "the spectrum" if panel["region"] == "all" else "the high frequencies"
-    axes.set_title(wrapped(f"{panel['title']};\nroots from {region}", room + 0.5, mpl.rcParams["axes.titlesize"]))
+    axes.set_title(
+        wrapped(f"{panel['title']};\nroots from {region}", room + 0.5, mpl.rcParams["axes.titlesize"]), loc=place
+    )
     notes = [f"not shown, growing: {', '.join(growing)}"] if growing else []
     notes += [f"without roots: {', '.join(panel['without'])}"] if panel["without"] else []
-    axes.set_xlabel(wrapped("\n".join(["applications of $A$", *notes]), room + 0.5, "medium"))
+    axes.set_xlabel(wrapped("\n".join(["applications of $A$", *notes]), room + 0.5, "medium"), loc=place)
     axes.set_ylabel("norm, relative to the start")
     return ends

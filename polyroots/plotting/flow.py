@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from scipy.optimize import linear_sum_assignment
 
@@ -19,7 +20,7 @@ from polyroots.errors import InputError
 from polyroots.plotting.convex_hull import hull
 from polyroots.plotting.plane import frame
 from polyroots.plotting.printing import titled
-from polyroots.plotting.room import heighten, legend_below, wrapped
+from polyroots.plotting.room import fit_rows, heighten, legend_below, wrapped
 from polyroots.plotting.style import COLOUR_MAP, COLOURS, EIGENVALUE, REFERENCE, ROOT, new_figure, style
 from polyroots.polynomials import ResidualPolynomial
 
@@ -107,7 +108,8 @@ def draw_flow(
         if fig is not None and titled(lines):
             figure.suptitle(wrapped(lines, across))
         # Two parts, each with its legend below its axes and their names.
-        parts: Any = figure.subfigures(*((2, 1) if is_narrow else (1, 2)), **_RATIOS[is_narrow])
+        grid = figure.add_gridspec(*((2, 1) if is_narrow else (1, 2)), **_RATIOS[is_narrow])
+        parts = [figure.add_subfigure(grid[number]) for number in range(2)]
         plane, over_epochs = (part.subplots() for part in parts)
         colours = ScalarMappable(Normalize(spectra[0].epoch, spectra[-1].epoch), COLOUR_MAP.reversed())
         _draw_plane(plane, spectra, colours)
@@ -127,18 +129,24 @@ def draw_flow(
             legend_below(part, *axes.get_legend_handles_labels(), most=2)
         if fig is None:
             assert isinstance(figure, Figure)
-            _give_height(figure, plane, over_epochs, across, is_narrow=is_narrow)
+            _give_height(figure, grid, plane, over_epochs, across)
     root = plane.get_figure(root=True)
     assert root is not None
     return root
 
 
-def _give_height(figure: Figure, plane: Axes, over_epochs: Axes, across: float, *, is_narrow: bool) -> None:
+def _give_height(figure: Figure, grid: GridSpec, plane: Axes, over_epochs: Axes, across: float) -> None:
     """Make a picture so high that neither part is flat, and the name of the axis beside the curves fits them."""
+    is_narrow = grid.nrows == 2
     least = (0.45 if is_narrow else 0.25) * across
     over_epochs.set_ylabel(wrapped(over_epochs.get_ylabel(), least, mpl.rcParams["axes.labelsize"]))
     if is_narrow:
-        heighten(figure, [plane, over_epochs], least)
+        # The plane is as high as its scales need, but not much higher than the curves below it.
+        (left, right), (low, high) = plane.get_xlim(), plane.get_ylim()
+        natural = 0.75 * across * (high - low) / (right - left)
+        plane.set_aspect("auto")
+        fit_rows(figure, grid, [plane, over_epochs], [min(natural, 1.3 * least), least])
+        plane.set_aspect("equal")
     else:
         heighten(figure, [plane], 0.2 * across)
         heighten(figure, [over_epochs], least)

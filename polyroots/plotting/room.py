@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.font_manager import FontProperties
+from matplotlib.gridspec import GridSpec
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
@@ -178,6 +179,41 @@ def fit_aspect(figure: Figure, rows: Sequence[Sequence[Axes]]) -> None:
         axes.set_aspect(aspect)
 
 
+def fit_rows(figure: Figure, grid: GridSpec, column: Sequence[Axes], heights: Sequence[float]) -> None:
+    """Divide a picture among rows, so that the axes of each get a height in inches beside their texts.
+
+    Parameters
+    ----------
+    figure : Figure
+        With constrained layout; it gets higher or lower, unless a height was asked for.
+    grid : GridSpec
+        Of one column, with a subfigure in each row.
+    column : sequence of Axes
+        One of each row.
+    heights : sequence of float
+    """
+    for _ in range(_TIMES):
+        if not _has_layout(figure):
+            if has_own_height():
+                return
+            figure.set_figheight(figure.get_figheight() + 0.5)
+            continue
+        lacking = [height - axes.bbox.height / figure.dpi for axes, height in zip(column, heights, strict=True)]
+        if max(map(abs, lacking)) <= _ACCURACY:
+            return
+        rows = [_parent(axes).bbox.height / figure.dpi for axes in column]
+        grid.set_height_ratios([row + more for row, more in zip(rows, lacking, strict=True)])
+        if not has_own_height():
+            figure.set_figheight(figure.get_figheight() + sum(lacking))
+
+
+def _parent(axes: Axes) -> Figure | SubFigure:
+    """Return the part of a picture that axes are in."""
+    parent = axes.get_figure(root=False)
+    assert parent is not None
+    return parent
+
+
 def _fit_height(figure: Figure, lacking: Callable[[], float]) -> None:
     """Change the height of a picture by what it lacks, unless a height was asked for."""
     if has_own_height():
@@ -193,7 +229,7 @@ def _missing(axes: Axes, dpi: float) -> float:
     """Return the height in inches by which the place of axes is lower than their content at full width."""
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     place = axes.get_position(original=True)
-    parent: Any = axes.get_figure(root=False)
+    parent = _parent(axes)
     width, height = place.width * parent.bbox.width / dpi, place.height * parent.bbox.height / dpi
     return float(width * (high - low) / (right - left) - height)
 
