@@ -167,6 +167,8 @@ class Letters(Value):
         size = float(points) if re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", points) else 0.0
         if not name or (points and not 1 <= size <= 40):
             self.fail(f"expected a font such as serif or 'Times New Roman:8', got {quoted(value)}", param, ctx)
+        if re.fullmatch(r"[0-9.]+", name):
+            self.fail(f"expected a font, with its points behind it such as sans-serif:{name}, got {value}", param, ctx)
         return name, size or None
 
 

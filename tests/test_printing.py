@@ -103,6 +103,7 @@ def test_figures_are_printed_as_the_options_say(tmp_path: Path, one_network: Non
     [
         (("--font", "Caslon 1722"), "expected an installed font, or serif or sans-serif, got 'Caslon 1722'"),
         (("--font", "serif:big"), "expected a font such as serif or 'Times New Roman:8', got 'serif:big'"),
+        (("--font", "12"), "expected a font, with its points behind it such as sans-serif:12, got 12"),
         (("--height", "0"), "expected a number from 0.5 to 20, got '0'"),
     ],
 )
