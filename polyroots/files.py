@@ -84,6 +84,15 @@ def reading_archive(path: str | Path, what: str, writer: str) -> Iterator[None]:
         raise FileError(f"{path} {what}: expected an .npz file that {writer} wrote") from error
 
 
+def _resolved(path: Path) -> Path:
+    """Return the file that a link leads to, or raise FileError for one that leads to itself."""
+    resolved = path.resolve()
+    # Before Python 3.13 pathlib raises RuntimeError for it.
+    if resolved.is_symlink():
+        raise FileError(f"cannot write {path}: it is a link to itself; choose another name")
+    return resolved
+
+
 @contextmanager
 def replacing(path: str | Path, *, make_parents: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which replaces it, flushed to disk, if the block ends without an error.
@@ -103,10 +112,7 @@ def replacing(path: str | Path, *, make_parents: bool = True) -> Iterator[Path]:
             raise FileError(f"{path} is a directory, expected a file or a new name; choose another")
         is_special = path.is_relative_to("/dev") or (path.exists() and not path.is_file())
         if not is_special:
-            path = path.resolve()
-            if path.is_symlink():
-                # From Python 3.13 on, pathlib resolves it to itself.
-                raise FileError(f"cannot write {path}: it is a link to itself; choose another name")
+            path = _resolved(path)
             if make_parents:
                 path.parent.mkdir(parents=True, exist_ok=True)
         # The suffix stays last: some writers choose the format by it.
