@@ -19,7 +19,7 @@ from polyroots.polynomials.arnoldi import arnoldi
 from polyroots.polynomials.blocks import Linear
 from polyroots.polynomials.cone_program import least_maximum
 from polyroots.polynomials.ideal import ideal
-from polyroots.polynomials.lower_bound import _in_rising_precision, _least, proven_lower_bound
+from polyroots.polynomials.lower_bound import _in_rising_precision, _least, proven_lower_bound, proven_norm_bound
 from polyroots.polynomials.partial_products import ProductsInNorm, ProductsOnPoints
 from polyroots.polynomials.target import Target
 from polyroots.roots.chebyshev_ellipse import Ellipse, _search, _starts, best_ellipse
@@ -228,6 +228,15 @@ def test_a_ball_is_small_with_a_billionth_of_its_middle(share: float, is_small: 
             assert float(found.mid()) == pytest.approx(2 * scale, rel=1e-12)
     assert _least(flint.arb_mat([[flint.arb(-1)]]), flint.arb(1)) is None
     assert _least(flint.arb_mat([[flint.arb(0)]]), flint.arb(1)) is None
+
+
+def test_vectors_that_are_no_numbers_prove_nothing() -> None:
+    """|1 - c| is zero for c = 1, and |v - c A v| is that of v where A v is orthogonal to v."""
+    A, v = np.array([[0.0, 0.0], [2.0, 0.0]]), np.array([[1.0], [0.0]])
+    assert proven_norm_bound([(A, v)], 1) == pytest.approx(1, rel=1e-12)
+    assert proven_norm_bound([(A, v), (A, v * np.nan)], 1) == 0
+    assert proven_norm_bound([(np.eye(2), v)], 1) == 0
+    assert proven_norm_bound([(np.eye(2), v)], 1, [2.0]) == 0
 
 
 def test_points_without_weight_prove_nothing() -> None:

@@ -276,6 +276,13 @@ def test_null_vectors_of_a_cycle_are_those_of_rounding_errors(share: float, is_w
     kernel = np.diag([1.0, 1.0, share * 24 * EPS]).reshape(3, 3, 1, 1)
     found = pr.two_grid(kernel, "injection", np.ones((1, 1)), kernel, pr.ResidualPolynomial([2.0]), size=2)
     assert (found.null, found.singular) == ((4, 1) if is_within else (0, 0))
+    # With the transfers divided by their largest entries, of norm 4 each, R A P is 4 A at the frequency 0.
+    kernel = 1.5 * np.diag([1.0, share * 64 * EPS]).reshape(2, 2, 1, 1)
+    for scale in (1.0, 1e9):
+        found = pr.two_grid(
+            scale * kernel, "full-weighting", "bilinear", "galerkin", pr.ResidualPolynomial([2 * scale]), size=2
+        )
+        assert (found.null, found.singular) == (0, is_within)
 
 
 @pytest.mark.parametrize(("share", "is_within"), BOTH_SIDES)
