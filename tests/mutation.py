@@ -332,7 +332,7 @@ def _outcome(session: pytest.Session, mutant: Mutant, items: Sequence[pytest.Ite
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
-        resource.setrlimit(resource.RLIMIT_CPU, (90, 90))
+        resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
         resource.setrlimit(resource.RLIMIT_AS, (2**35, 2**35))
         try:
             put_in(mutant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from general import general
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator
 
 import polyroots as pr
@@ -24,6 +26,7 @@ from polyroots.roots.fitting import RootRequest
 from polyroots.roots.optimal import OptimisationProblem
 from polyroots.spectra.convolution import Convolution
 from polyroots.spectra.operator_blocks import OperatorBlocks
+from polyroots.spectra.operator_spectrum import OperatorSpectrum
 
 BOTH_SIDES = [(0.85, True), (1.15, False)]
 
@@ -172,3 +175,40 @@ def test_quotients_of_any_size_are_exact() -> None:
     assert Linear(4.0)(np.array([4 + 1e-300j]))[0] == -0.25e-300j
     assert ComplexPair(3.0, 4.0)(np.array([3 + 4j, 3 - 4j])).tolist() == [0, 0]
     assert ComplexPair(3.0, 4.0)(0.0) == 1
+
+
+def test_of_norms_above_a_bound_those_near_the_largest_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within half of a thousandth; those that are known to be large are left out."""
+    norms = SymbolNorms(Convolution.of(np.ones((1, 3)), (1, 16)), workers=1)
+    sizes = 4.0 * (1 - np.array([0.45e-3, 0.55e-3, 0, 0.2, 0.45e-3, 0, 0.3, 0.9, 0.1]))
+    assert len(norms.blocks.ky) == len(sizes)
+    # |1 - a| is the size for a = 1 - size.
+    monkeypatch.setattr(norms.blocks, "stack", lambda chosen: (1 - sizes[chosen])[:, None, None] + 0j)
+    found = norms.above([Linear(1.0)], 1.0, [1], np.array([5]))
+    assert [position for _, position in found] == [2, 0, 4]
+    assert [norm for norm, _ in found] == pytest.approx(sizes[[2, 0, 4]].tolist(), rel=1e-12)
+    assert norms.above([Linear(1.0)], 4.1, [1], np.array([5])) == []
+
+
+def test_newtons_method_stays_within_a_thousandth_of_where_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of 0.6e-3: one is taken, a second one would end beyond; of steps of 0.3e-3 three are."""
+    krylov = arnoldi(lambda x: np.array([1.0, 2.0, 4.0]) * x, np.ones(3), 2)
+    for step, taken in ((0.6e-3, 1), (0.3e-3, 3), (1.1e-3, 0), (np.nan, 0)):
+        for sign in (1, -1):
+            monkeypatch.setattr(
+                type(krylov),
+                "_evaluate",
+                lambda self, z, s, step=sign * step: (np.full(len(z), step + 0j), np.ones(len(z)) + 0j),
+            )
+            found = krylov._polished(np.array([1.0, 2.0]) + 0j, np.ones(3))
+            moved = np.nan_to_num(sign * taken * step)
+            np.testing.assert_allclose(found, np.array([1.0, 2.0]) - moved, rtol=1e-12)
+
+
+def test_values_within_their_resolution_of_the_axis_are_real() -> None:
+    A = np.diag([1.0, 2.0 + 1j, 3.0])
+    found = pr.operator_eigenvalues(csr_array(A))
+    assert isinstance(found, OperatorSpectrum)
+    for imag, words in ((0.5, True), (0.25, False), (0.125, False)):
+        turned = replace(found, values=np.array([1 - 1j * imag, 2, 3]), resolution=np.full(3, 0.25))
+        assert any("A is complex" in note for note in turned.notes()) is words
