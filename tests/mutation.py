@@ -40,8 +40,8 @@ ROOMS = ("spectra", "polynomials", "roots")
 _SUBJECTS = """alphas batched_qr block_triangular blocks both_sides_of_limits defaults diagnosis effective
 extreme_scales extremes grid_transfer ideal kronecker_sum krylov layers layers_as_weights levels minimax nonnormal
 norm_bounds notebooks operator_facts operators optimisation parts_of_polynomials parts_of_roots parts_of_spectra
-picking polynomial range_roots relaxation resolution roots sample searches shapes_of_arrays signs singular smoothers
-spectrum strategies symbol_search toeplitz tolerances two_grid"""
+picking polynomial range_roots relaxation resolution roots sample searches searches_of_norms shapes_of_arrays signs
+singular smoothers spectrum strategies symbol_search toeplitz tolerances two_grid"""
 
 _SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Add,
