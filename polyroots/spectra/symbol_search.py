@@ -156,7 +156,7 @@ class SymbolSearch:
         period = np.array(self.operator.period)
         has_partner = (self.known != -self.known % period).any(axis=1)
         values = np.concatenate([self.values, self.values[has_partner].conj()])
-        indices = np.concatenate([self.known, -self.known[has_partner] % period])
+        indices = np.concatenate([self.known, -self.known[has_partner]])
         indices = indices * np.array(self.inverse) % period
         # A symbol with a shorter period than the image takes each value at several frequencies.
         H, W = self.original.size
