@@ -272,8 +272,8 @@ def test_eigenvalues_at_a_distance_of_1e_8_are_one(
 
 @pytest.mark.parametrize(("share", "is_within"), BOTH_SIDES)
 def test_null_vectors_of_a_cycle_are_those_of_rounding_errors(share: float, is_within: bool) -> None:
-    """8 for each channel, relative to the norm, here of diag(1, 1, s) at four frequencies."""
-    kernel = np.diag([1.0, 1.0, share * 24 * EPS]).reshape(3, 3, 1, 1)
+    """8 for each channel, relative to the norm, here of 3/2 diag(1, 1, s) at four frequencies."""
+    kernel = 1.5 * np.diag([1.0, 1.0, share * 24 * EPS]).reshape(3, 3, 1, 1)
     found = pr.two_grid(kernel, "injection", np.ones((1, 1)), kernel, pr.ResidualPolynomial([2.0]), size=2)
     assert (found.null, found.singular) == ((4, 1) if is_within else (0, 0))
     # With the transfers divided by their largest entries, of norm 4 each, R A P is 4 A at the frequency 0.
@@ -313,6 +313,10 @@ def test_bounds_and_resolutions_are_as_large_as_they_say() -> None:
     errors = np.array([1e-10, 1.0, 0.0, np.nan])
     expected = [8e-10, 3e-7, 24 * EPS, 24 * EPS]
     assert resolution_of(np.full(4, 3 + 0j), one, errors).tolist() == pytest.approx(expected, rel=1e-12)
+    # Of two channels too it is the condition, (1 + d^2) / (2 d) for [[3, 1], [d^2, 3]], times that of the norm 4.
+    d = 1.5e-7
+    near = pr.eigenvalues(np.array([[3.0, 1.0], [d**2, 3.0]]).reshape(2, 2, 1, 1), 2)
+    np.testing.assert_allclose(near.resolution, 32 * EPS / (2 * d), rtol=0.3)
     blocks = OperatorBlocks(Convolution.of(np.full((1, 1, 1, 1), 1.5), (1, 1)))
     beyond = RangePolygon.of(blocks).support - 1.5 * np.cos(2 * np.pi * np.arange(64) / 64)
     np.testing.assert_allclose(beyond, 1.5e-12, rtol=1e-3)
