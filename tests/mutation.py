@@ -152,8 +152,7 @@ def unchanged(file: Path) -> Mutant:
 def _codes(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield constant
-            yield from _codes(constant)
+            yield from (constant, *_codes(constant))
 
 
 def _module_of(file: str) -> ModuleType:
@@ -256,14 +255,14 @@ class Plugin:
         if known.get("sources") == _sources():
             self.lines, self.seconds = known["lines"], known["seconds"]
         # Of tests that are newer than the map, that of the others stays.
-        self._map(session, [item for name, item in items.items() if name not in self.seconds])
+        if new := [item for name, item in items.items() if name not in self.seconds]:
+            self._map(session, new)
+            os.execv(sys.executable, sys.orig_argv)  # some tests, such as doctests, pass once in a process
         self._mutate(session, items)
         return True
 
     def _map(self, session: pytest.Session, items: Sequence[pytest.Item]) -> None:
         """Find which tests run which lines, and the processor time of each."""
-        if not items:
-            return
         measured = coverage.Coverage(data_file=None, source=[str(ROOT / "polyroots" / room) for room in ROOMS])
         measured.start()
         for item, following in zip(items, [*items[1:], None], strict=True):
