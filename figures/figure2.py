@@ -43,7 +43,7 @@ def _draw_levels(axes: Axes, width: float, height: float) -> None:
     # Distances grow with the letters.
     scale = min(magnified(), height / 2.5)
     long = extent("data: $f_{\\ell+1} = R\\,\\sigma(r_\\ell) +\\; A_{\\ell+1} u_{\\ell+1}$")[0] + 0.24
-    is_small = 2 * long + extent("restriction")[0] + 0.3 > width
+    is_small = bool(2 * long + extent("restriction")[0] + 0.3 > width)
     # Beside the arrow of A.
     aside = extent("$A_\\ell$", "large")[0] + 0.5
     box = max(long, 0.35 * width)

@@ -221,6 +221,8 @@ def test_what_is_too_small_is_named(options: dict[str, Any], words: str) -> None
         Convolution.of(np.ones((2, 0, 3, 3)), 4)
 
 
+# Checks of types at run time, which the quick tests are run with as well, put lines of their own in between.
+@pytest.mark.slow
 def test_warnings_are_of_the_line_that_calls(recwarn: pytest.WarningsRecorder) -> None:
     pr.select_roots(diags_array(np.arange(1.0, 2500)).tocsr() @ diags_array(np.ones(2498), offsets=1), 1, "largest")
     assert [warning.filename for warning in recwarn] == [__file__]

@@ -92,6 +92,7 @@ class Asked:
         return [options[name] for options in self.options]
 
 
+@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize(("pixels", "k", "space"), [(400, 3, 80), (400, 20, 80), (400, 21, 84), (70, 3, 70)])
 def test_eigenvalues_are_asked_for_with_falling_accuracy(
     pixels: int, k: int, space: int, monkeypatch: pytest.MonkeyPatch

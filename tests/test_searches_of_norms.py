@@ -126,6 +126,7 @@ def test_norms_are_found_to_the_digits_that_are_needed(monkeypatch: pytest.Monke
     np.testing.assert_allclose(vector, np.full((40, 1), 40**-0.5), rtol=1e-14)
 
 
+@pytest.mark.usefixtures("types_unchecked")
 def test_what_was_exceeded_last_is_tested_first() -> None:
     """The products that had a gain before are tested alone; the others only where these don't exceed the bound."""
     tested: list[list[int]] = []

@@ -137,6 +137,7 @@ def test_a_norm_twice_as_large_as_the_values_is_far_from_normal(share: float, is
         assert ("A is far from normal" not in words) is is_within
 
 
+@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize(("share", "is_within"), BOTH_SIDES)
 def test_scores_within_1e_9_are_ties(share: float, is_within: bool) -> None:
     """Relative to 1 or to the larger score; reaches of points relative to the radius, or to their errors."""
@@ -199,6 +200,8 @@ def test_what_is_small_beside_an_optimum(share: float, is_within: bool) -> None:
     assert is_useless(0.5, 0.5 - 0.5 / share) is is_within
 
 
+# Checks of types at run time, which the quick tests are run with as well, put lines of their own in between.
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "is_within"), BOTH_SIDES)
 def test_coefficients_that_lose_all_but_four_digits_are_warned_of(
     share: float, is_within: bool, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
@@ -341,6 +344,7 @@ def test_newtons_step_is_along_curvatures_above_rounding() -> None:
         np.testing.assert_allclose(step, [0.25 if is_flat else 0, 0], atol=0.02)
 
 
+@pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize(("share", "is_within"), BOTH_SIDES)
 def test_norms_exceed_a_bound_by_more_than_1e_10(share: float, is_within: bool) -> None:
     class Symbol:

@@ -143,7 +143,7 @@ class SymbolNorms:
 
     def _estimates(
         self, factors: Sequence[Factor], counts: Sequence[int], A: Stack, steps: int
-    ) -> Float64[np.ndarray, "k"]:
+    ) -> Float64[np.ndarray, "frequencies"]:
         """Return for each frequency an estimate of the largest norm of the products, by the power method."""
         transposed = A.swapaxes(-1, -2)
         largest = np.zeros(len(A), dtype=np.float32)
