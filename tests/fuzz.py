@@ -112,16 +112,21 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
     return bytes(out)
 
 
-def rezipped(data: bytes, rng: random.Random) -> bytes:
-    """Return an archive whose pickle or one other entry is damaged, with its checksum right."""
+def rezipped(data: bytes, change: Callable[[str, bytes], bytes]) -> bytes:
+    """Return an archive with other contents, whose checksums are right."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
-        names = old.namelist()
-        chosen = rng.choice([name for name in names if name.endswith("data.pkl")] * 8 + names)
-        for name in names:
-            content = old.read(name)
-            new.writestr(name, damaged(content, rng) if name == chosen else content)
+        for name in old.namelist():
+            new.writestr(name, change(name, old.read(name)))
     return out.getvalue()
+
+
+def damaged_inside(data: bytes, rng: random.Random) -> bytes:
+    """Return an archive whose pickle or one other entry is damaged."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = archive.namelist()
+    chosen = rng.choice([name for name in names if name.endswith("data.pkl")] * 8 + names)
+    return rezipped(data, lambda name, content: damaged(content, rng) if name == chosen else content)
 
 
 class Fuzzer:
@@ -156,7 +161,7 @@ class Fuzzer:
         data = rng.choice(list(self.whole.values()))
         is_zip = data.startswith(b"PK") and rng.random() < 0.7
         path = self.directory / "damaged"
-        path.write_bytes(rezipped(data, rng) if is_zip else damaged(data, rng))
+        path.write_bytes(damaged_inside(data, rng) if is_zip else damaged(data, rng))
         if rng.random() < 0.5:
             pr.load_checkpoint(path).model()
         else:
@@ -220,7 +225,7 @@ def fuzz(count: int, seed: int, directory: Path) -> tuple[Counter[str], list[str
     problems: list[str] = []
     before = {number: signal.signal(number, _slow) for number in (signal.SIGPROF, signal.SIGALRM)}
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    _WATCHING.append(True)
+    watched_events(begin=True)
     try:
         for index in range(count):
             rng = random.Random(f"{seed} {index}")
@@ -247,8 +252,7 @@ def fuzz(count: int, seed: int, directory: Path) -> tuple[Counter[str], list[str
             if now - memory > 1024 * _MEGABYTES:
                 problems.append(f"{seed} {index} {kind.__name__}: {(now - memory) // 1024} MB")
                 memory = now
-            if _EVENTS:
-                problems.append(f"{seed} {index} {kind.__name__}: ran {_EVENTS.pop()}")
+            problems += [f"{seed} {index} {kind.__name__}: ran {event}" for event in watched_events()]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

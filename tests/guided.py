@@ -21,7 +21,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 with atheris.instrument_imports(include=["polyroots"]):
-    from fuzz import STUDY, Fuzzer, audit, watched_events
+    from fuzz import STUDY, Fuzzer, audit, rezipped, watched_events
 
     import polyroots as pr
     from polyroots.checkpoints import read_layers
@@ -69,9 +69,8 @@ class Guided:
 
     def pickle(self, data: bytes) -> None:
         """Read our own checkpoint with another pickle, in an archive whose checksums are right."""
-        with zipfile.ZipFile(io.BytesIO(self.archive)) as old, zipfile.ZipFile(self.path, "w") as new:
-            for name in old.namelist():
-                new.writestr(name, data if name.endswith("data.pkl") else old.read(name))
+        changed = rezipped(self.archive, lambda name, content: data if name.endswith("data.pkl") else content)
+        self.path.write_bytes(changed)
         pr.load_checkpoint(self.path).model()
 
     def file(self, data: bytes) -> None:
