@@ -89,12 +89,12 @@ def train(  # noqa: PLR0913 - click passes each option by its name
 
     # Shown before torch is imported, which takes seconds.
     with TrainingBar() as bar:
-        import flint  # noqa: F401 - after torch, whose libraries have very many symbols, it takes 0.1 s instead of 0.02
-
         if resume is not None:
             refuse_on_resume(resume)
             result = _resumed(resume, {**fields, "data_dir": data_dir}, download, bar)
         else:
+            import flint  # noqa: F401 - after torch, whose libraries have very many symbols, it takes 0.1 s, not 0.02
+
             from polyroots.training import train as run_training
             from polyroots_cli.reporter import ConsoleReporter
 

@@ -129,7 +129,7 @@ def init(  # noqa: PLR0913 - click passes each option by its name
       polyroots init stencil.pt --degree 1 --roots minimax --region high
       polyroots init matrix.mtx --degree 7 --roots minimax
     """
-    import flint  # noqa: F401 - after torch, whose libraries have very many symbols, it takes 0.1 s instead of 0.02
+    import flint  # noqa: F401 - after torch, whose libraries have very many symbols, it takes 0.1 s, not 0.02
 
     from polyroots.checkpoints import Geometry, checkpoint_in, save_checkpoint
     from polyroots.files import make_directory

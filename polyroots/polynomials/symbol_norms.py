@@ -210,6 +210,7 @@ def _in_single(factors: Sequence[Factor], A: Stack, square: Stack, counts: Seque
             if isinstance(factor, Linear) and count == 2 and isinstance(factors[0], Linear):
                 # This product is a quadratic in A, which the square is enough for.
                 result = matrix_of(RealPair(factors[0].lam, factor.lam), A, square)
+            # So that the first of two linear factors is needed only where it is asked for.
             elif count > 1 or 1 in counts or not all(isinstance(other, Linear) for other in factors[:2]):
                 matrix = matrix_of(factor, A, square)
                 result = matrix if result is None else result @ matrix
