@@ -101,6 +101,8 @@ def test_verification_says_what_it_checks(grouped: tuple[Path, Any], init_file: 
         in printed
     )
     assert "This checks the arithmetic on a small grid.\n" in run("spectrum", init_file, "--verify").stdout
+    printed = run("spectrum", init_file, "--verify", "--precision", "single").stdout
+    assert "This checks the arithmetic on a small grid, in double precision.\n" in printed
 
 
 def test_an_assumed_size_is_in_the_rows(grouped: tuple[Path, Any]) -> None:

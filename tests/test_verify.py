@@ -116,6 +116,18 @@ def test_wrong_values_with_the_right_traces_are_found(monkeypatch: pytest.Monkey
     assert not verify(layer, Analysis()).is_good
 
 
+@pytest.mark.parametrize("settings", [{"sample": 1}, {"precision": "single"}, {"k": 1}])
+def test_all_values_are_compared_whatever_the_analysis_takes(settings: dict[str, Any], odd: Odd) -> None:
+    """On the small grid all eigenvalues are compared, in double precision: a sample of them could be compared with none."""
+    layers, _ = model_layers(odd, 20)
+    analysis = Analysis(**settings)
+    layer = next(layer for layer in layers if not analysis.why_not(layer))
+    check = verify(layer, analysis)
+    assert check.eigenvalue_error is not None
+    assert check.eigenvalue_error < 1e-12
+    assert check.is_good
+
+
 def test_verification_takes_the_leading_groups() -> None:
     torch.manual_seed(67)
     depthwise = nn.Conv2d(60, 60, 4, padding="same", groups=60)

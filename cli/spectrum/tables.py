@@ -58,7 +58,7 @@ def print_findings(findings: list[SpectrumReport], analysis: Analysis) -> None:
         if singular:
             _print_singular_values(item, singular)
         if item.checks:
-            _print_checks(item.checks, is_assumed=item.found.assumed)
+            _print_checks(item.checks, analysis, is_assumed=item.found.assumed)
         _print_boundary(item, analysis)
         if item.levels:
             print_levels(item.levels)
@@ -125,7 +125,7 @@ def _print_singular_values(item: SpectrumReport, results: list[LayerResult]) -> 
     say(rows, *lines)
 
 
-def _print_checks(checks: dict[str, Verification], *, is_assumed: bool) -> None:
+def _print_checks(checks: dict[str, Verification], analysis: Analysis, *, is_assumed: bool) -> None:
     columns = ("kernel", "on", "eigenvalues", "singular values", "condition", "verdict")
     rows = table("compared with torch", *columns, less_important=("kernel", "on", "condition"))
     for name, check in checks.items():
@@ -138,9 +138,10 @@ def _print_checks(checks: dict[str, Verification], *, is_assumed: bool) -> None:
             ("equal to rounding" if check.is_matched else "too ill-conditioned") if check.is_good else "DIFFERENT",
         )
     say(rows)
-    what = "" if not is_assumed else ": not size, stride, dilation and groups, which are assumed"
+    how = ", in double precision" if analysis.precision == "single" else ""
+    what = ": not size, stride, dilation and groups, which are assumed" if is_assumed else ""
     say("Matched error, relative to the norm, against the explicit matrix that torch's conv2d gives.")
-    say(f"This checks the arithmetic on a small grid{what}.")
+    say(f"This checks the arithmetic on a small grid{how}{what}.")
     if any(check.is_good and not check.is_matched for check in checks.values()):
         say(
             "Too ill-conditioned to be matched: each value is an eigenvalue of a matrix within 1e-11, the traces agree."

@@ -60,6 +60,8 @@ class Verification:
 def verify(layer: Layer, analysis: Analysis) -> Verification:
     """Return how a layer's eigenvalues and singular values on a small grid differ from those of its explicit matrix.
 
+    On the small grid all values are computed, in double precision, whatever part of them the analysis takes.
+
     Parameters
     ----------
     layer : Layer
@@ -79,7 +81,8 @@ def verify(layer: Layer, analysis: Analysis) -> Verification:
     small = _small(layer)
     # The leading channels can be square where the layer is not.
     kind = "singular" if why_no_eigenvalues(layer) else analysis.kind
-    result = analyse(small, replace(analysis, kind=kind, k=None))
+    # All values in double precision, also where the analysis takes some of them, or single precision.
+    result = analyse(small, Analysis(analysis.padding, kind, workers=analysis.workers))
     operator, scale = small.convolution(result.padding).normalized()
     A = unit_responses(operator)
     exact = np.linalg.svd(A, compute_uv=False)
