@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from polyroots.text import quoted
+from polyroots.text import quoted, shortened
 
 
 class Value(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generic in newer versions of click
@@ -109,7 +109,7 @@ class ImageSize(Value):
         if isinstance(value, tuple):
             return value
         parts = str(value).lower().split("x")
-        if len(parts) > 2 or not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**20 for part in parts):
+        if len(parts) > 2 or not all(re.fullmatch("[0-9]{1,20}", part) and 0 < int(part) < 2**20 for part in parts):
             self.fail(f"expected a size in pixels such as 32 or 28x32, got {quoted(value)}", param, ctx)
         return int(parts[0]), int(parts[-1])
 
@@ -168,7 +168,8 @@ class Letters(Value):
         if not name or (points and not 1 <= size <= 40):
             self.fail(f"expected a font such as serif or 'Times New Roman:8', got {quoted(value)}", param, ctx)
         if re.fullmatch(r"[0-9.]+", name):
-            self.fail(f"expected a font, with its points behind it such as sans-serif:{name}, got {value}", param, ctx)
+            given = shortened(name, 20)
+            self.fail(f"expected a font, with its points behind it such as sans-serif:{given}, got {given}", param, ctx)
         return name, size or None
 
 
@@ -182,7 +183,7 @@ class Sweeps(Value):
         if isinstance(value, tuple):
             return value
         if not re.fullmatch("[0-9]{1,3},[0-9]{1,3}", str(value)):
-            self.fail(f"expected two numbers of smoothing steps such as 1,1, got {value!r}", param, ctx)
+            self.fail(f"expected two numbers of smoothing steps such as 1,1, got {quoted(value)}", param, ctx)
         pre, post = str(value).split(",")
         return int(pre), int(post)
 
@@ -196,8 +197,8 @@ class Channels(Value):
         """Return the channels."""
         if isinstance(value, tuple):
             return value
-        parts = str(value).split(",")
-        if not all(part.strip().isascii() and part.strip().isdigit() and int(part) > 0 for part in parts):
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(re.fullmatch("[0-9]{1,20}", part) and int(part) > 0 for part in parts):
             self.fail(f"expected the channels of each level such as 64,128,256,256, got {quoted(value)}", param, ctx)
         return tuple(int(part) for part in parts)
 

@@ -13,6 +13,8 @@ from polyroots.models import parse_scale
 from polyroots.training import open_data
 
 LONG = "x" * 300
+# Python reads no whole number of more than 4,300 digits.
+DIGITS = "1" * 5000
 
 
 def kernels(*names: str) -> dict[str, torch.Tensor]:
@@ -55,6 +57,11 @@ def test_of_files(tmp_path: Path, document: object, message: str) -> None:
         (("init", "--blocks", ",".join("L" * 300), "--quadratic-placement", "plain"), 2),
         (("init", "--placement", f"{LONG},bn,bn"), 2),
         (("init", "--root", LONG), 2),
+        (("models", "--image-size", DIGITS), 2),
+        (("models", "q2", "--channels", f"4,{DIGITS}"), 2),
+        (("init", "--two-grid", "--sweeps", DIGITS), 2),
+        (("figures", "--out", "figures", "--font", DIGITS), 2),
+        (("spectrum", "w.pt", "--cluster", "slurm", "--jobs-dir", "jobs", "--time", DIGITS), 2),
     ],
 )
 def test_of_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], status: int) -> None:

@@ -75,7 +75,7 @@ def test_four_dimensions_alone_make_no_convolution(tmp_path: Path, name: str) ->
     assert ([layer.name for layer in chosen], skipped) == (["conv.weight"], {name: NO_NAME})
 
 
-@pytest.mark.parametrize("name", ["conv.weight", "weight", "kernel", "conv.kernel"])
+@pytest.mark.parametrize("name", ["conv.weight", "weight", "kernel", "conv.kernel", "conv.².weight", "conv2²3.weight"])
 def test_names_of_convolutions(tmp_path: Path, name: str) -> None:
     assert [layer.name for layer in saved(tmp_path, {name: random(4, 4, 3, 3)}).layers] == [name]
 

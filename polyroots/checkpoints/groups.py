@@ -201,4 +201,4 @@ class _Before:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Return a key that sorts numbers in names by their value."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

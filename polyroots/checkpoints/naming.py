@@ -159,7 +159,7 @@ class Names:
     def _next_norm(self, module: str) -> int | None:
         """Return the channels of the batch norm that follows a convolution in an nn.Sequential."""
         parent, last = split_name(module)
-        if not last.isdigit():
+        if not last.isdecimal():
             return None
         return _length(self.weights.get(in_module(parent, f"{int(last) + 1}.running_mean")))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -338,7 +339,7 @@ def minutes_of(text: str) -> int:
     days, dash, clock = text.strip().rpartition("-")
     parts = clock.split(":")
     numbers = [*([days] if dash else []), *parts]
-    if not all(part.isascii() and part.isdigit() for part in numbers) or len(parts) > 3:
+    if not all(re.fullmatch("[0-9]{1,20}", part) for part in numbers) or len(parts) > 3:
         raise InputError(f"expected a time such as 90 (minutes), 4:00:00 or 1-12 (days-hours), got {quoted(text)}")
     values = [int(part) for part in parts]
     # After days the first number is hours; without days one number is minutes, and two are minutes and seconds.
