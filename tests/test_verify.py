@@ -118,7 +118,7 @@ def test_wrong_values_with_the_right_traces_are_found(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("settings", [{"sample": 1}, {"precision": "single"}, {"k": 1}])
 def test_all_values_are_compared_whatever_the_analysis_takes(settings: dict[str, Any], odd: Odd) -> None:
-    """On the small grid all eigenvalues are compared, in double precision: a sample of them could be compared with none."""
+    """On the small grid all eigenvalues are compared, in double precision; of a sample none might be."""
     layers, _ = model_layers(odd, 20)
     analysis = Analysis(**settings)
     layer = next(layer for layer in layers if not analysis.why_not(layer))
