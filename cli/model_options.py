@@ -178,7 +178,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
         "--model",
         metavar="NAME",
         shell_complete=one_of(MODELS),
-        help=f"{', '.join(MODELS)}; or MODULE:CALLABLE, a network of your own, whose code is run. [default: q4]",
+        help=f"{', '.join(MODELS)}; or MODULE:CALLABLE, your code, which is run. [default: q4; train: q2 on photos]",
     ),
     "blocks": click.option("--blocks", metavar="L,L,C", help="A sequence of blocks L, R, S, C instead of a name."),
     "degree": click.option(

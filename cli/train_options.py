@@ -48,7 +48,7 @@ _OPTIONS: dict[str, Callable[[Any], Any]] = {
     "lr": click.option(
         "--lr",
         type=_POSITIVE,
-        help="Largest learning rate; it falls along half a cosine. [default: 0.1]",
+        help="Largest learning rate; it falls along half a cosine. [default: 0.1; 0.2 with the default q2]",
     ),
     "warmup": click.option(
         "--warmup", type=_NOT_NEGATIVE, help="Epochs in which the learning rate rises from 0. [default: 0]"
