@@ -113,6 +113,8 @@ def figures(  # noqa: PLR0913 - click passes each option by its name
     name, points = font or (None, None)
     settings = {"height": height, "font": name, "points": points, "has_title": not no_title}
     if redraw:
+        if numbers:
+            raise click.UsageError("--numbers are printed when figures are computed; leave it or --redraw out.")
         _redraw(only, out, width, settings)
         return
     chosen = _chosen(only, {"run": run, "network": run or checkpoint, "study": study, "": True})

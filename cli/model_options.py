@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from polyroots_cli.options import was_given
+from polyroots_cli.options import refuse_given, was_given
 from polyroots_cli.types import Channels, Scale, Whole
 from polyroots_cli.values import ALPHA_INITS, MODELS, PLACEMENTS, STRATEGIES, one_of
 
@@ -168,9 +168,7 @@ def network_option(name: str) -> Callable[[F], F]:
 
 def refuse_shape(what: str, *besides: str) -> None:
     """Raise a usage error if an option that shapes a network is given, or one of `besides`; `what` is the reason."""
-    for name in (*besides, *_SHAPE):
-        if was_given(name):
-            raise click.UsageError(f"{what}; leave --{name.replace('_', '-')} out")
+    refuse_given((*besides, *_SHAPE), what)
 
 
 _OPTIONS: dict[str, Callable[[Any], Any]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -191,6 +191,14 @@ def was_given(name: str) -> bool:
     """Return whether the command line sets an option of the running command."""
     source = click.get_current_context().get_parameter_source(name)
     return source is not click.core.ParameterSource.DEFAULT
+
+
+def refuse_given(names: Iterable[str], reason: str) -> None:
+    """Raise a usage error for the first of some parameters of the running command that the command line sets."""
+    options = {parameter.name: parameter.opts[0] for parameter in click.get_current_context().command.params}
+    for name in names:
+        if was_given(name):
+            raise click.UsageError(f"{reason}; leave {options[name]} out")
 
 
 def is_first_process() -> bool:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from polyroots_cli.options import FIELDS, device_option, seed_option, was_given
+from polyroots_cli.options import FIELDS, device_option, refuse_given, seed_option
 from polyroots_cli.types import Number, Whole
 from polyroots_cli.values import AUGMENTATIONS, several_of
 
@@ -131,8 +131,6 @@ def refuse_on_resume(run: object) -> None:
     """Raise a usage error if an option is given that would change the result of a resumed run."""
     from polyroots.training import CHANGEABLE
 
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        name = str(parameter.name)
-        if name not in (*CHANGEABLE, "resume", "download") and was_given(name):
-            raise click.UsageError(f"--resume goes on with {run} as it began; leave {parameter.opts[0]} out")
+    names = [str(parameter.name) for parameter in click.get_current_context().command.params]
+    may_differ = (*CHANGEABLE, "resume", "download", "wide")
+    refuse_given((name for name in names if name not in may_differ), f"--resume goes on with {run} as it began")

@@ -235,6 +235,8 @@ def test_pictures_are_drawn(tmp_path: Path, poisson: Path, shifted_file: Path) -
         (("--model", ""), 2, "unknown model ''"),
         (("--root", "0"), 1, "can't be a root: relative to the spectral radius"),
         (("--keep-pairs", "--roots", "leja"), 2, "--keep-pairs is an option of 'extremal', got --roots leja"),
+        (("--keep-pairs", "--root", "1"), 2, "--keep-pairs is an option of 'extremal', and --root gives the roots"),
+        (("--keep-pairs", "--alpha-init", "xavier"), 2, "coefficients without a spectrum; leave --keep-pairs out"),
         (
             ("--region", "high", "--spectrum-padding", "zeros"),
             2,
@@ -326,9 +328,9 @@ def test_roots_by_hand_are_compared_with_as_many(poisson: Path) -> None:
 
 
 def test_the_next_step_names_the_images(tmp_path: Path) -> None:
-    text = run("init", "--image-size", 16, "--channels", "4,8,8", "--out", tmp_path / "x.pt").stdout
-    assert f"Wrote {tmp_path / 'x.pt'}, roots 'extremal'; next: polyroots train --init" in text
-    assert "--dataset folder --data-dir DIR" in text
+    text = run("init", "--image-size", 16, "--channels", "4,8,8", "--out", tmp_path / "x y.pt").stdout
+    command = f"polyroots train --init '{tmp_path / 'x y.pt'}' --dataset folder --data-dir DIR\n"
+    assert f"Wrote {tmp_path / 'x y.pt'}, roots 'extremal'; next: {command}" in text
 
 
 def test_what_is_assumed_of_a_state_dict_is_said(poisson: Path) -> None:

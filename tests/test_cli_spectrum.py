@@ -324,7 +324,17 @@ def test_what_is_read_is_never_overwritten(theirs: tuple[Path, nn.ModuleDict], t
         message = fails("spectrum", copy, option, tmp_path / "." / "copy.npz", exit_code=2)
         assert "is the checkpoint itself, and would be overwritten; choose another file" in message
     assert copy.read_bytes() == path.read_bytes()
+    message = fails("spectrum", path, "--save", tmp_path / "v.npz", "--csv", tmp_path / "." / "v.npz", exit_code=2)
+    assert f"--save and --csv both write {tmp_path / 'v.npz'}; give one of them another name" in message
     assert "is given twice; give two checkpoints" in fails("spectrum", path, path, exit_code=2)
+
+
+@pytest.mark.parametrize("option", [("--csv", "v.csv"), ("--save", "v.npz"), ("--plot", "d"), ("--verify",)])
+def test_a_list_computes_nothing_that_could_be_written(
+    option: tuple[str, ...], theirs: tuple[Path, nn.ModuleDict]
+) -> None:
+    message = fails("spectrum", theirs[0], "--list", *option, exit_code=2)
+    assert message == f"Error: --list computes nothing; leave {option[0]} out"
 
 
 def test_a_place_that_cannot_be_written_is_said_before_the_work(

@@ -138,7 +138,7 @@ def test_what_decides_a_run_is_not_changed(
 
 
 def test_where_a_run_goes_on_may_change(trained: tuple[Path, str]) -> None:
-    run("train", "--resume", trained[0], "--device", "cpu", "--loading", "workers", "--workers", 1)
+    run("train", "--resume", trained[0], "--device", "cpu", "--loading", "workers", "--workers", 1, "--wide")
     before = load_checkpoint(trained[0] / "last.pt").training["epoch"]
     assert before == 2
 

@@ -253,6 +253,7 @@ def test_figures_that_can_be_drawn_are(
         (("--only", "2", "--degree", "4"), "figure 2 doesn't depend on --degree; leave it out."),
         (("--only", "4", "--only", "1", "--roots", "leja"), "figures 4 and 1 don't depend on --roots; leave it out."),
         (("--redraw", "--seed", "3"), "--redraw draws stored data again; leave --seed out, which determines new data."),
+        (("--redraw", "--numbers"), "--numbers are printed when figures are computed; leave it or --redraw out."),
         (("--roots", "lejja"), "unknown strategy 'lejja': did you mean 'leja'?"),
         (("--roots", "given"), "roots by hand are drawn by 'polyroots init --root"),
         (("--roots", "own"), "--roots own are those of a network; add --run RUN"),

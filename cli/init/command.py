@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -253,10 +254,12 @@ def _strategy(
     from polyroots.roots import options_of, require_strategy
 
     roots = request.roots
+    request.origin_of_alphas.require_alone(given=bool(given), keep_pairs=keep_pairs)
     if given:
-        request.origin_of_alphas.require_alone(given=True)
         if was_given("roots") and roots != "given":
             raise click.UsageError(f"--root gives the roots by hand, and --roots {roots} chooses them; leave one out")
+        if keep_pairs:
+            raise click.UsageError("--keep-pairs is an option of 'extremal', and --root gives the roots by hand")
         return "given", {"roots": list(given)}
     require_strategy(roots)
     if roots == "given":
@@ -284,4 +287,4 @@ def _data_options(result: InitResult, data_dir: Path | None) -> str:
     if (config.in_channels, config.image_size) == (digits.channels, digits.image_size):
         return ""
     dataset = click.get_current_context().params["dataset"] if was_given("dataset") else "folder"
-    return f" --dataset {dataset} --data-dir {data_dir or 'DIR'}"
+    return f" --dataset {shlex.quote(dataset)} --data-dir {shlex.quote(str(data_dir or 'DIR'))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -79,7 +80,8 @@ def print_written(result: InitResult, plot_dir: Path | None, out: Path | None, d
         say(f"Pictures in {plot_dir}")
     if out is not None:
         assert result.report is not None
-        say(f"Wrote {out}, {origin_of(result.report.to_dict())}; next: polyroots train --init {out}{data_options}")
+        command = f"polyroots train --init {shlex.quote(str(out))}{data_options}"
+        say(f"Wrote {out}, {origin_of(result.report.to_dict())}; next: {command}")
 
 
 def draw(result: InitResult, directory: Path) -> None:

@@ -14,9 +14,11 @@ from polyroots_cli.options import (
     geometry_options,
     json_option,
     layer_option,
+    refuse_given,
     usage_errors,
     wide_option,
 )
+from polyroots_cli.spectrum.outputs import Outputs
 from polyroots_cli.spectrum.shards import SLURM, cluster_options, compute_anywhere
 from polyroots_cli.types import DIRECTORY, FILE, ImageSize, Whole
 
@@ -140,6 +142,13 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
       polyroots spectrum runs/first/best.pt runs/first/last.pt
       polyroots spectrum runs/first --effective linear
     """
+    # Mistakes that are known without torch, whose import takes seconds.
+    if only_list:
+        refuse_given(("effective", "with_check", "npz", "csv_file", "plot_dir"), "--list computes nothing")
+    paths = _different(checkpoint, other)
+    outputs = Outputs(npz, csv_file, plot_dir)
+    outputs.check_names(paths)
+
     from polyroots.analysis import Analysis
     from polyroots.checkpoints import Geometry
     from polyroots_cli.console import print_json, say
@@ -155,7 +164,6 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
         require_names,
         require_rules,
     )
-    from polyroots_cli.spectrum.outputs import Outputs
     from polyroots_cli.spectrum.tables import print_findings, print_list
 
     with usage_errors():
@@ -163,11 +171,6 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
         geometry = Geometry(stride, dilation, groups)
         architecture = architecture_of(arch, arch_options, image_size, geometry, size)
     given = Given(size, geometry, architecture, entry)
-    paths = [checkpoint] if other is None else [checkpoint, other]
-    outputs = Outputs(npz, csv_file, plot_dir)
-    outputs.check_names(paths)
-    if other is not None and other.resolve() == checkpoint.resolve():
-        raise click.UsageError(f"{checkpoint} is given twice; give two checkpoints to compare")
     findings = [read_layers_of(path, given, globs, analysis) for path in paths]
     require_names(findings, globs)
     require_rules(findings, geometry)
@@ -199,3 +202,12 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
         if not as_json:
             say(line)
     require_good(findings)
+
+
+def _different(checkpoint: Path, other: Path | None) -> list[Path]:
+    """Return the checkpoints, or raise click.UsageError if both are the same."""
+    if other is None:
+        return [checkpoint]
+    if other.resolve() == checkpoint.resolve():
+        raise click.UsageError(f"{checkpoint} is given twice; give two checkpoints to compare")
+    return [checkpoint, other]
