@@ -51,6 +51,28 @@ def test_statistics_are_those_of_all_images() -> None:
     assert [int(count) for name, count in model.named_buffers() if "tracked" in name] == [0, 0]
 
 
+class First(nn.Sequential):
+    """The first of some layers, beside others that are left out."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self[0](inputs)
+        return outputs
+
+
+def test_statistics_of_vectors_and_of_layers_without_any() -> None:
+    """`fit` trains networks of vectors and of sequences; a layer that reads nothing keeps its statistics."""
+    generator = torch.Generator().manual_seed(7)
+    for shape in ((20, 3), (20, 3, 4)):
+        values = 2 + torch.randn(shape, generator=generator, dtype=torch.float64)
+        norm, left_out = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+        recalibrate(First(norm, left_out).double(), values.split([8, 12]))
+        of_channels = values.transpose(0, 1).flatten(1)
+        torch.testing.assert_close(norm.running_mean, of_channels.mean(1), rtol=1e-12, atol=0)
+        torch.testing.assert_close(norm.running_var, of_channels.var(1), rtol=1e-12, atol=0)
+        torch.testing.assert_close(left_out.running_mean, torch.zeros(3, dtype=torch.float64), rtol=0, atol=0)
+        torch.testing.assert_close(left_out.running_var, torch.ones(3, dtype=torch.float64), rtol=0, atol=0)
+
+
 def test_training_stays_and_checkpoints_have_what_was_evaluated(tmp_path: Path) -> None:
     source = open_data("digits")
     options: dict[str, Any] = {"limit": 60, "epochs": 3, "seed": 11}

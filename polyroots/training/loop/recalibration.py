@@ -16,7 +16,7 @@ _BatchNorm = nn.modules.batchnorm._BatchNorm
 @torch.no_grad()
 def recalibrate(
     model: nn.Module,
-    batches: Iterable[Float[Tensor, "_ C H W"]],
+    batches: Iterable[Float[Tensor, "_ C ..."]],
     total: Callable[[Float[Tensor, "*shape"]], Float[Tensor, "*shape"]] = lambda sums: sums,
 ) -> None:
     """Set the running statistics of batch norm to the mean and variance over all batches together.
@@ -25,9 +25,9 @@ def recalibrate(
     ----------
     model : nn.Module
         A network in training or evaluation mode. Its weights, its mode and its momenta stay.
-    batches : iterable of (N, C, H, W) tensors
-        Normalised images on the network's device. While they are run, each batch is normalised by its own statistics,
-        as in training.
+    batches : iterable of (N, C, ...) tensors
+        Inputs on the network's device, such as normalised images. While they are run, each batch is normalised by its
+        own statistics, as in training.
     total : callable, optional
         Sums a tensor over all processes.
 
@@ -55,6 +55,8 @@ def recalibrate(
             model(images)
     for layer, moment in zip(layers, moments, strict=True):
         count, first, second = total(moment.sums)
+        if not count.any():  # a layer that the forward pass leaves out
+            continue
         mean = first / count
         running_mean, running_var, _ = _buffers(layer)
         running_mean.copy_(mean)
@@ -69,11 +71,12 @@ class _Moments:
         # The mean's square is subtracted from the squares: in float32 the difference would lose digits.
         self.sums = torch.zeros(3, channels, dtype=torch.float64)
 
-    def add(self, _: nn.Module, inputs: tuple[Float[Tensor, "batch C H W"]]) -> None:
+    def add(self, _: nn.Module, inputs: tuple[Float[Tensor, "batch C *grid"]]) -> None:
         """Add the values of a batch: a hook of the layer."""
         values = inputs[0] if inputs[0].dtype == torch.float64 else inputs[0].float()
         count = values.numel() // values.shape[1]
-        variance, mean = (moment.cpu().double() for moment in torch.var_mean(values, dim=(0, 2, 3), correction=0))
+        others = (0, *range(2, values.ndim))
+        variance, mean = (moment.cpu().double() for moment in torch.var_mean(values, dim=others, correction=0))
         self.sums += torch.stack([torch.full_like(mean, count), count * mean, count * (variance + mean**2)])
 
 
