@@ -200,7 +200,8 @@ def _print_result(result: TrainResult) -> None:
     last = shlex.quote(str(result.run.last))
     say("\nNext:")
     limit = f" --limit {config.limit}" if config.limit else ""
-    say(f"  polyroots evaluate {last}{limit}")
+    code = " --run-code" if config.model.is_own else ""
+    say(f"  polyroots evaluate {last}{limit}{code}")
     say(f"  polyroots spectrum {last}")
     if config.model.is_polynomial:
         say(f"  polyroots figures --only 3 --checkpoint {last} --level 1 --out figures")

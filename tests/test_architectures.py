@@ -237,6 +237,7 @@ def test_names_that_don_t_match_are_said_both_ways(own: Any, tmp_path: Path) -> 
         (("--arch", "resnet18"), "expected an architecture torchvision:NAME, timm:NAME or module.path:callable"),
         (("--arch", "torchvision:resnet81"), "unknown architecture of torchvision 'resnet81': did you mean"),
         (("--arch", "no_such_module:net"), "there is no module no_such_module"),
+        (("--arch", ".own_networks:build"), ".own_networks can't be imported: TypeError: the 'package' argument"),
         (("--arch", "own_networks:none"), "own_networks has no none"),
         (("--arch", "own_networks:number"), "own_networks:number can't be built: 'int' object is not callable"),
         (("--arch", "builtins:dict"), "expected builtins:dict to return a torch.nn.Module, got dict"),

@@ -239,6 +239,10 @@ class Triples(Noisy):
         return self.images[index], index % 3, index
 
 
+def of_classes(*classes: int) -> TensorDataset:
+    return TensorDataset(torch.ones(len(classes), 1), torch.tensor(classes))
+
+
 @pytest.mark.usefixtures("types_unchecked")
 @pytest.mark.parametrize(
     ("model", "data", "message"),
@@ -250,6 +254,8 @@ class Triples(Noisy):
         (nn.Flatten(), Noisy(), "a Flatten has no weights that are trained"),
         (nn.Linear(3, 3), Noisy(), "Linear doesn't take the samples, torch.float32 of shape .2, 2, 8, 8."),
         (nn.Conv2d(2, 3, 3), Noisy(), r"expected logits of shape .batch, num_classes.*, got .2, 3, 6, 6."),
+        (nn.Linear(1, 2), of_classes(1, -1, 0), "expected classes from 0 to 1, got the class -1; number them from 0"),
+        (nn.Linear(1, 2), of_classes(0, 2, 1), "the network has 2 outputs, and a sample the class 2; give it more"),
     ],
 )
 def test_what_cannot_be_fitted_is_said(model: Any, data: Any, message: str, tmp_path: Path) -> None:
@@ -317,6 +323,7 @@ def test_a_callable_is_a_model(module: Path) -> None:
     output = run("train", "--model", "my_networks:Net", "--epochs", 1, "--limit", 40, "--device", "cpu", "--out", "run")
     assert "Net, " in output.stdout
     assert "level.A" in output.stdout
+    assert "  polyroots evaluate run/last.pt --limit 40 --run-code\n" in output.stdout
     config = pr.training.load_config(pr.training.Run("run"))
     assert config.model.name == "my_networks:Net"
     assert config.model.num_classes == 10
@@ -352,12 +359,14 @@ def test_a_study_takes_a_callable(module: Path) -> None:
     ("name", "message"),
     [
         ("none_such:net", "there is no module none_such"),
+        ("odd_module:net", "odd_module can't be imported: NameError: name 'none' is not defined"),
         ("my_networks:Nett", "my_networks has no Nett"),
         ("my_networks:broken", "my_networks:broken can't be built: no such thing"),
         ("my_networks:number", "expected my_networks:number to return a torch.nn.Module, got int"),
     ],
 )
 def test_a_callable_that_is_none_is_said(module: Path, name: str, message: str) -> None:
+    Path("odd_module.py").write_text("none\n")
     with pytest.raises(pr.InputError, match=message):
         network_of(pr.models.model_config(name))
 

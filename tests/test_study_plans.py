@@ -73,6 +73,7 @@ def test_a_plan_is_stored_and_read_again(study: Callable[..., Path], tmp_path: P
 def test_the_command_prints_runs_weights_and_time(study: Callable[..., Path]) -> None:
     path = study()
     output = run("study", "plan", path, "--device", "cpu").stdout
+    assert f"  polyroots study run {path} --out results/{path.stem} --device cpu\n" in output
     rows = {tuple(line.split()[:2]): line.split()[2:] for line in output.splitlines() if line.startswith(" ")}
     plan, _ = make_plan(path)
     for runs in plan.by_combination():
@@ -82,7 +83,6 @@ def test_the_command_prints_runs_weights_and_time(study: Callable[..., Path]) ->
         assert words[4] in ("s", "min")
     assert "10 runs, seeds 11, 23" in output
     assert "one after another on cpu" in output
-    assert f"polyroots study run {path} --out" in output
     document = json.loads(run("study", "plan", path, "--no-timing", "--json").stdout)
     assert [r["name"] for r in document["runs"]] == [r.name for r in plan.runs]
     assert document["seconds"] is None

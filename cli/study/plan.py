@@ -46,8 +46,10 @@ def plan(file: Path, data_dir: Path | None, device: Any, no_timing: bool, as_jso
     say(f"\n{count_of(len(planned.runs), 'run')}, seeds {listed(planned.seeds, 20)}")
     if timed:
         say(f"About {_time(timed.total)} one after another on {timed.device}, by a step of each that was timed")
-    out = shlex.quote(str(Path("results") / file.stem))
-    say("\nNext:", f"  polyroots study run {shlex.quote(str(description.path))} --out {out}")
+    words = ["polyroots", "study", "run", str(description.path), "--out", str(Path("results") / file.stem)]
+    words += [] if data_dir is None else ["--data-dir", str(data_dir)]
+    words += [] if device == "auto" else ["--device", device]
+    say("\nNext:", f"  {shlex.join(words)}")
 
 
 def _timed(planned: Plan) -> Estimate:

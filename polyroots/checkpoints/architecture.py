@@ -101,6 +101,9 @@ class Architecture:
             raise InputError(
                 f"there is no module {shortened(library, 60)} ({shortened(str(error), 200)}); {how}", fields=["arch"]
             ) from error
+        except Exception as error:  # whatever a module of any author raises
+            words = shortened(f"{type(error).__name__}: {error}", 200)
+            raise InputError(f"{shortened(library, 60)} can't be imported: {words}", fields=["arch"]) from error
         if library == "timm":
             if name not in module.list_models():
                 raise unknown_name("architecture of timm", name, module.list_models())

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from polyroots.errors import InputError
 from polyroots.models.config import ModelConfig
 from polyroots.models.level import Level
+from polyroots.text import shortened
 
 
 def own_network(config: ModelConfig) -> nn.Module:
@@ -41,6 +42,9 @@ def own_network(config: ModelConfig) -> nn.Module:
         raise InputError(
             f"there is no module {library} ({error}); run from its directory, or install it", fields=["model"]
         ) from error
+    except Exception as error:  # whatever a module of any author raises
+        words = shortened(f"{type(error).__name__}: {error}", 200)
+        raise InputError(f"{library} can't be imported: {words}", fields=["model"]) from error
     for part in name.split("."):
         if not hasattr(target, part):
             # The working directory comes last: another module may have the same name.

@@ -173,8 +173,11 @@ def _given(model: nn.Module, train_data: Any, test_data: Any, fields: dict[str, 
         num_classes=outputs,
         channels=(),
     )
-    if int(labels.max()) >= outputs or int(labels.min()) < 0:
-        raise InputError(f"the network has {outputs} outputs, and a sample the class {int(labels.max())}; give it more")
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0:
+        raise InputError(f"expected classes from 0 to {outputs - 1}, got the class {lowest}; number them from 0")
+    if highest >= outputs:
+        raise InputError(f"the network has {outputs} outputs, and a sample the class {highest}; give it more")
     return _Given(config, GivenData(samples, test, model, outputs, tuple(inputs.shape[1:])), batch_size)
 
 
