@@ -14,7 +14,8 @@ from commands import fails, run
 
 from polyroots.analysis import Analysis, estimate
 from polyroots.checkpoints import Geometry
-from polyroots.errors import PolyrootsError
+from polyroots.errors import FileError, PolyrootsError
+from polyroots.files import held
 from polyroots.study import Resources, cluster, results_on_slurm
 from polyroots_cli.spectrum.findings import Given, read_layers_of
 from polyroots_cli.spectrum.shards import divided
@@ -107,6 +108,20 @@ def test_jobs_that_fail_are_said_and_submitted_again(checkpoint: Path, tmp_path:
         patch.setattr(cluster, "queued", lambda: next(states, {}))
         assert "its log ends with: slurmstepd: error: exceeded memory limit" in fails(*jobs)
     assert queue.submitted == [3, 3]
+
+
+def test_one_command_at_a_time_submits_jobs(tmp_path: Path, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one submits, another one would write a table without its jobs."""
+
+    def submit(*arguments: Any) -> list[str]:
+        with pytest.raises(FileError, match="busy"), held(tmp_path, 0.0, "busy"):
+            pass
+        return queue.submit(*arguments)
+
+    monkeypatch.setattr(cluster, "submit", submit)
+    assert list(results_on_slurm(tmp_path, {"key": int}, Resources(gpus=0), "stay here")) == [("key", 0)]
+    with held(tmp_path, 0.0, "busy"):
+        pass
 
 
 def test_a_damaged_table_is_said(tmp_path: Path, queue: Queue) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from polyroots.errors import FileError, InputError, PolyrootsError
-from polyroots.files import make_directory, read_json, write_json
+from polyroots.files import held, make_directory, read_json, write_json
 from polyroots.study import cluster
 from polyroots.study.cluster import Resources
 from polyroots.study.progress import last_lines_of
 from polyroots.text import shortened
+
+# Seconds to wait for another command that submits jobs in the same folder.
+_PATIENCE = 30.0
 
 
 def results_on_slurm(
@@ -44,23 +47,17 @@ def results_on_slurm(
     ------
     InputError
         If SLURM or submitit is not installed, or SLURM refuses the jobs.
+    FileError
+        If another command submits jobs in the same folder, or files there can't be read or written.
     PolyrootsError
         If a job fails; the others go on.
     """
     folder = Path(folder).resolve()
     cluster.require_slurm(instead)
     make_directory(folder)
-    table = folder / "calls.json"
-    known = _read(table)
-    states = cluster.queued()
-    there = {key: job for key, job in known.items() if job in states or _has_result(folder, job)}
-    jobs = {key: there[key] for key in calls if key in there}
-    new = [key for key in calls if key not in jobs]
-    for first in range(0, len(new), cluster.LARGEST_ARRAY):
-        keys = new[first : first + cluster.LARGEST_ARRAY]
-        jobs |= dict(zip(keys, cluster.submit(folder, [calls[key] for key in keys], resources), strict=True))
-        # Written after each array, so that an interrupted command doesn't submit them again.
-        write_json(table, {**known, **jobs})
+    # Of two commands in one folder, the second would otherwise replace the table of the first by its own.
+    with held(folder, _PATIENCE, f"another command submits jobs in {folder}; run this one again when it has done so"):
+        jobs = _jobs_of(folder, calls, resources)
     gone_since: dict[str, float] = {}
     while jobs:
         for key, job in list(jobs.items()):
@@ -80,6 +77,22 @@ def results_on_slurm(
                 gone_since.pop(job, None)
             elif now - gone_since.setdefault(job, now) > cluster.PATIENCE and not _result(folder, job).exists():
                 raise _failure(folder, job, "left the queue without a result")
+
+
+def _jobs_of(folder: Path, calls: Mapping[str, Callable[[], Any]], resources: Resources) -> dict[str, str]:
+    """Return the job of each call, after submitting those that have none in the queue and no result."""
+    table = folder / "calls.json"
+    known = _read(table)
+    states = cluster.queued()
+    there = {key: job for key, job in known.items() if job in states or _has_result(folder, job)}
+    jobs = {key: there[key] for key in calls if key in there}
+    new = [key for key in calls if key not in jobs]
+    for first in range(0, len(new), cluster.LARGEST_ARRAY):
+        keys = new[first : first + cluster.LARGEST_ARRAY]
+        jobs |= dict(zip(keys, cluster.submit(folder, [calls[key] for key in keys], resources), strict=True))
+        # Written after each array, so that an interrupted command doesn't submit them again.
+        write_json(table, {**known, **jobs})
+    return jobs
 
 
 def _read(table: Path) -> dict[str, str]:
