@@ -145,11 +145,11 @@ def _places(
     Where points of about the same weights would cover each other, they stand side by side.
     """
     logs = np.log(weights)
-    extent = max(float(np.ptp(logs)), _LEAST_EXTENT)
-    gap = _GAP / width * (1 + 2 * _MARGIN) * extent
+    reach = max(float(np.ptp(logs)), _LEAST_EXTENT)
+    gap = _GAP / width * (1 + 2 * _MARGIN) * reach
     moved = spread(logs, gap) if _cover(logs, bars, gap) else logs
     axes.set_xscale("log")
-    axes.set_xlim(np.exp(moved.min() - _MARGIN * extent), np.exp(moved.max() + _MARGIN * extent))
+    axes.set_xlim(np.exp(moved.min() - _MARGIN * reach), np.exp(moved.max() + _MARGIN * reach))
     return weights if moved is logs else np.exp(moved)
 
 
@@ -237,9 +237,9 @@ def _caption(series: list[Mapping[str, Any]]) -> str:
 
 def _sentence(label: str, point: Mapping[str, Any]) -> str:
     accuracies = 100 * point["accuracies"]
-    spread = f" +- {accuracies.std(ddof=1):.2f}" if len(accuracies) > 1 else ""
+    deviation = f" +- {accuracies.std(ddof=1):.2f}" if len(accuracies) > 1 else ""
     channels = ",".join(map(str, point["channels"]))
     return (
-        f"{label}, channels {channels}, {point['weights']:,} weights: {accuracies.mean():.2f}{spread} % "
+        f"{label}, channels {channels}, {point['weights']:,} weights: {accuracies.mean():.2f}{deviation} % "
         f"({count_of(len(accuracies), 'seed')})."
     )

@@ -21,7 +21,7 @@ class Request:
     ----------
     checkpoint : for figures of a network
     run : for figures of a run, and of its last network if there is no checkpoint
-    study : directory of runs, for Figure 5
+    study : directory of runs, for the figures 5 and relaxation
     level : of the network, from 1; without a network A is freshly drawn
     seed : of random numbers
     degree : of the residual polynomials

@@ -78,7 +78,6 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     rows, values = data["rows"], data["values"]
     boundary = hull(values)
     is_small = width <= WIDTHS["one"]
-    # The cells that are left in the last line hold the colour bar.
     # Bands from a tenth of the best maximum to the worst one, or to 200 times the best one.
     largest = [row["max_abs"] for row in rows if not row["error"]]
     best = min(largest, default=1.0)
@@ -86,6 +85,8 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
     columns = 3 if is_small else 5
     shown = [row for row in rows if not (is_small and row["error"])] or rows
     lines = -(-len(shown) // columns)
+    # The cells that are left in the last line hold the colour bar.
+    has_cells_left = bool(len(shown) % columns)
     with style(width):
         # The longest name is as wide as a panel.
         size = 0.833 * mpl.rcParams["font.size"] if is_small else mpl.rcParams["font.size"]
@@ -93,7 +94,7 @@ def draw(data: Mapping[str, Any], width: float) -> dict[str, Figure]:
         size *= min(1.0, 0.93 * width / columns / longest)
         panels = lines * (width / columns + 0.3 * magnified()) + 0.1
         remark = wrapped(_remark(rows, shown, data["best"]), width, "medium") if is_small else ""
-        bar = 0.0 if len(shown) % columns else 0.4
+        bar = 0.0 if has_cells_left else 0.4
         ranking = extent(remark, "medium")[1] + bar if is_small else magnified() * (0.12 * len(rows) + 0.7)
         figure = new_figure(width, panels + ranking, f"{data['title']}, {data['shape']}")
         # Any: matplotlib types the result as a union.

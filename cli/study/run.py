@@ -113,12 +113,10 @@ def run(  # noqa: PLR0913 - click passes each option by its name
             try:
                 outcome = started.run(display.show)
             except KeyboardInterrupt:
-                detached, attached = (
-                    "the jobs go on; the same command watches them",
-                    "the same command resumes the runs",
-                )
-                message = detached if started.runner.is_detached else attached
-                raise click.ClickException(f"interrupted; {message}") from None
+                next_time = "the same command resumes the runs"
+                if started.runner.is_detached:
+                    next_time = "the jobs go on; the same command watches them"
+                raise click.ClickException(f"interrupted; {next_time}") from None
     _say_outcome(outcome, started.directory)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -187,34 +187,42 @@ def study_table(directory: StudyDirectory) -> StudyTable:
     polyroots.study.formats : the table as text, Markdown, LaTeX and CSV
     """
     plan: Plan = directory.read()
-    documents = {run.name: _result(directory, run) for run in plan.runs}
-    done = [document for document in documents.values() if document is not None]
+    results = {run.name: _result(directory, run) for run in plan.runs}
+    done = [result for result in results.values() if result is not None]
     rows = []
     for runs in plan.by_combination():
-        samples: dict[Measure, Sample] = {}
-        for measure in MEASURES:
-            found = {run.config.seed: documents[run.name] for run in runs}
-            samples[measure] = Sample(
-                {seed: document[measure]["test_accuracy"] for seed, document in found.items() if document is not None}
-            )
+        by_seed = {run.config.seed: result for run in runs if (result := results[run.name]) is not None}
+        samples = {
+            measure: Sample({seed: result.accuracies[measure] for seed, result in by_seed.items()})
+            for measure in MEASURES
+        }
         rows.append(StudyRow(runs[0].settings, runs[0].weights, runs[0].config.epochs, len(runs), samples))
     return StudyTable(
         plan.title,
         plan.question,
-        " and ".join(dict.fromkeys(str(document.get("data", "")) for document in done)),
-        " or ".join(sorted({str(document.get("chosen_on", "test")) for document in done})),
+        " and ".join(dict.fromkeys(result.data for result in done)),
+        " or ".join(sorted({result.chosen_on for result in done})),
         plan.keys,
         tuple(rows),
     )
 
 
-def _result(directory: StudyDirectory, run: PlannedRun) -> dict[str, Any] | None:
+class _Result(NamedTuple):
+    """What a table shows of a run that is done."""
+
+    accuracies: Mapping[Measure, float]
+    data: str
+    chosen_on: str
+
+
+def _result(directory: StudyDirectory, run: PlannedRun) -> _Result | None:
+    """Return the result of a run; None before it is done."""
     path = directory.run(run.name).result
     if not path.exists():
         return None
-    document: dict[str, Any] = read_json(path, "the result of a run")
-    accuracies_of(path, document)
-    return document
+    document = read_json(path, "the result of a run")
+    accuracies = dict(zip(MEASURES, accuracies_of(path, document), strict=True))
+    return _Result(accuracies, str(document.get("data", "")), str(document.get("chosen_on", "test")))
 
 
 def _texts(row: StudyRow) -> dict[str, str]:

@@ -28,7 +28,7 @@ Samples = tuple[UInt8[Tensor, "batch C H W"], Int64[Tensor, "batch"]]
 class SampleSet(ABC):
     """Samples, which are taken in batches."""
 
-    #: Samples of a batch in evaluation: it fills a device and fits into its memory.
+    #: Number of samples of a batch in evaluation.
     evaluation_batch = EVALUATION_BATCH
 
     @abstractmethod

@@ -36,12 +36,12 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> SGD:
     >>> [group["weight_decay"] for group in optimizer.param_groups]
     [0.0001, 0.0]
     """
-    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    trained = [p for p in model.parameters() if p.requires_grad]
     if not trained:
         raise InputError(f"a {type(model).__name__} has no weights that are trained")
     of_steps = {id(module.alphas) for module in model.modules() if isinstance(module, PolyStep)}
-    alphas = [p for _, p in trained if id(p) in of_steps]
-    others = [p for _, p in trained if id(p) not in of_steps]
+    alphas = [p for p in trained if id(p) in of_steps]
+    others = [p for p in trained if id(p) not in of_steps]
     groups = [{"params": others, "weight_decay": config.weight_decay}]
     if alphas:
         groups.append({"params": alphas, "weight_decay": config.weight_decay if config.decay_alphas else 0.0})

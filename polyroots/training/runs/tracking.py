@@ -211,7 +211,7 @@ class Snapshot:
 
 
 def _levels_of(network: MgNet) -> Iterator[TrackedLevel]:
-    """Return what each level applies to its residual, of the levels for which that is known."""
+    """Yield what each level applies to its residual, of the levels for which that is known."""
     for number in range(1, len(network.levels) + 1):
         with suppress(InputError):  # no statistics of data yet, or a diverged training
             applied = effective_operator(network, number)
