@@ -6,9 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from scipy.sparse.linalg import LinearOperator
 
 import polyroots as pr
 from polyroots.polynomials.target import Target
+from polyroots.spectra.operator_spectrum import OperatorSpectrum
 from polyroots.text import floored
 
 SCALES = [1e-310, 1e-200, 1e-160, 1e154, 1e200, 1e306]
@@ -91,6 +93,50 @@ def test_coefficients_that_overflow_are_said(roots: list[complex]) -> None:
     else:
         # One by one their coefficients don't overflow.
         assert q.smooth(np.diag([1e-110, 3e-110]), np.array([1e-110, 3e-110])) == pytest.approx([1, 1], rel=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("roots", [[3e160 + 1e160j, 3e160 - 1e160j], [1.0, 1e200j, -1e200j]])
+def test_coefficients_that_vanish_are_said(roots: list[complex]) -> None:
+    """-1 / |lambda|^2 is below the range of float64, and p without it is another polynomial."""
+    q = pr.ResidualPolynomial(roots)
+    for compute in (lambda: q.p(1.0), lambda: q.smooth(np.eye(2), np.ones(2))):
+        with pytest.raises(pr.InputError, match=r"vanish in float64: the largest root has the modulus .*; scale A"):
+            compute()
+    assert pr.ResidualPolynomial([1e200, 1.0]).p(0.0) == 1
+
+
+@pytest.mark.parametrize("roots", [[1e-200 + 1e-200j, 1e-200 - 1e-200j], [1e200j, -1e200j]])
+@pytest.mark.parametrize("which", ["p", "q"])
+def test_polynomials_of_operators_need_their_coefficients(which: str, roots: list[complex]) -> None:
+    with pytest.raises(pr.InputError, match="scale A, and the roots scale with it"):
+        pr.ResidualPolynomial(roots).as_linear_operator(np.eye(2), which)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-300, 1e-170, 1e155, 1e300])
+def test_stencils_and_products_at_any_scale(scale: float) -> None:
+    """The periodic 7-point Laplacian ends at 12; products with diag(1, 1, ..., 5, 5) have the Ritz values 1 to 5."""
+    K = np.zeros((3, 3, 3))
+    K[1, 1, [0, 2]] = K[1, [0, 2], 1] = K[[0, 2], 1, 1] = -scale
+    K[1, 1, 1] = 6 * scale
+    assert pr.operator_eigenvalues(K, size=4).radius / scale == pytest.approx(12, rel=1e-12)
+    diagonal = np.repeat(np.arange(1.0, 6), 8) * scale
+    A = LinearOperator((40, 40), matvec=lambda x: diagonal * x, rmatvec=lambda x: diagonal * x, dtype=np.float64)
+    found = pr.operator_eigenvalues(A, steps=10)
+    assert isinstance(found, OperatorSpectrum)
+    assert np.sort(found.values.real) / scale == pytest.approx([1, 2, 3, 4, 5], rel=1e-9)
+    # q(t) = 1 - t / 5 in units of the scale.
+    q = pr.ResidualPolynomial([5 * scale])
+    assert pr.residual_norm(pr.as_operator(A), q) == pytest.approx(0.8, rel=1e-12)
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_products_that_are_not_finite_are_said(bad: float) -> None:
+    A = LinearOperator((6, 6), matvec=lambda x: np.full_like(x, bad), dtype=np.float64)
+    for steps in (None, 3):
+        with pytest.raises(pr.InputError, match="products with A are NaN or infinite"):
+            pr.operator_eigenvalues(A, steps=steps)
 
 
 def test_bounds_are_rounded_down_at_any_scale() -> None:

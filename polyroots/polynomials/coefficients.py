@@ -25,14 +25,52 @@ _BITS = 80
 
 
 def alphas_of(factors: Sequence[Factor]) -> Float64[np.ndarray, "n"]:
-    """Return the coefficients of p, multiplied out from the factors of q in their order."""
+    """Return the coefficients of p, multiplied out from the factors of q in their order.
+
+    Raises
+    ------
+    InputError
+        If one overflows float64.
+    """
     q = np.ones(1)
     for factor in factors:
         p = np.zeros(max(factor.powers) + 1)
         p[list(factor.powers)] = factor.coefficients
         with np.errstate(over="ignore", invalid="ignore"):
             q = np.convolve(q, [1.0, *(-p)])
+    if not np.isfinite(q).all():
+        raise _out_of_range("overflow", "smallest", min(_moduli(factors)))
     return -q[1:]
+
+
+def coefficients_of(factors: Sequence[Factor]) -> list[tuple[float, ...]]:
+    """Return the coefficients of p of each factor by itself.
+
+    Raises
+    ------
+    InputError
+        If one is beyond the range of float64.
+    """
+    coefficients = [factor.coefficients for factor in factors]
+    if not all(np.isfinite(values).all() for values in coefficients):
+        raise _out_of_range("overflow", "smallest", min(_moduli(factors)))
+    # In exact arithmetic the coefficient of the highest power is never zero; alpha0 is for imaginary roots.
+    if min(abs(values[-1]) for values in coefficients) < np.finfo(np.float64).tiny:
+        raise _out_of_range("vanish in", "largest", max(_moduli(factors)))
+    return coefficients
+
+
+def _moduli(factors: Sequence[Factor]) -> list[float]:
+    """Return the moduli of the roots of factors."""
+    return [abs(root) for factor in factors for root in factor.roots]
+
+
+def _out_of_range(what: str, which: str, modulus: float) -> InputError:
+    """Return the error for coefficients that are too large or too small for float64."""
+    return InputError(
+        f"coefficients alpha of p {what} float64: the {which} root has the modulus {modulus:.3g}; scale A, and the "
+        "roots scale with it"
+    )
 
 
 def roots_of(alphas: Float64[np.ndarray, "alphas"]) -> Complex128[np.ndarray, "n"]:

@@ -18,7 +18,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from polyroots.errors import InputError, PrecisionWarning
 from polyroots.polynomials.blocks import ComplexPair, Linear, multiplied, pair_conjugates, require_relaxation_weight
-from polyroots.polynomials.coefficients import alphas_of, condition_of, roots_of
+from polyroots.polynomials.coefficients import alphas_of, coefficients_of, condition_of, roots_of
 from polyroots.polynomials.diagnosis import Diagnosis, diagnose
 from polyroots.polynomials.drawn import Drawn
 from polyroots.polynomials.leja import extra_copies, leja_order, prominence
@@ -86,31 +86,14 @@ class ResidualPolynomial(Drawn):
     def alphas(self) -> Float64[np.ndarray, "n"]:
         """Coefficients of p(t) = sum_i alpha_i t^i, for reading and for low degree; evaluation uses the factors.
 
+        Those of high powers are products of reciprocal roots, which are 0 below the range of float64.
+
         Raises
         ------
         InputError
             If one overflows float64.
         """
-        alphas = alphas_of(self._factors)
-        if not np.isfinite(alphas).all():
-            raise self._overflow()
-        return alphas
-
-    def _overflow(self) -> InputError:
-        """Return the error for coefficients that overflow."""
-        least = np.abs(self.roots).min()
-        return InputError(
-            f"coefficients alpha of p overflow float64: the smallest root has the modulus {least:.3g}; scale A, and "
-            "the roots scale with it"
-        )
-
-    def _coefficients(self) -> list[tuple[float, ...]]:
-        """Return the coefficients of each factor's p, or raise InputError if one overflows."""
-        with np.errstate(over="ignore"):
-            coefficients = [factor.coefficients for factor in self._factors]
-        if not all(np.isfinite(values).all() for values in coefficients):
-            raise self._overflow()
-        return coefficients
+        return alphas_of(self._factors)
 
     @property
     def root_conditions(self) -> Float64[np.ndarray, "n"]:
@@ -244,7 +227,7 @@ class ResidualPolynomial(Drawn):
         Raises
         ------
         InputError
-            If A can be neither called nor multiplied with, or a coefficient of p overflows float64.
+            If A can be neither called nor multiplied with, or a coefficient of p is beyond the range of float64.
 
         Examples
         --------
@@ -255,7 +238,7 @@ class ResidualPolynomial(Drawn):
         product = _product(A)
         r = f if u is None else f - product(u)
         last = len(self._factors) - 1
-        for index, coefficients in enumerate(self._coefficients()):
+        for index, coefficients in enumerate(coefficients_of(self._factors)):
             # A^k r serves the step with alpha_k, and after one more product with A the change of the residual.
             power, delta, change = r, None, None
             for place, coefficient in enumerate(coefficients):
@@ -301,7 +284,8 @@ class ResidualPolynomial(Drawn):
         Raises
         ------
         InputError
-            If there are no finite eigenvalues, all of them are zero, or the region is unknown or has none.
+            If there are no finite eigenvalues, all of them are zero, the region is unknown or has none, or a
+            certificate is unknown, or needs the operator and there is none or one that is too large.
 
         Examples
         --------
@@ -330,7 +314,13 @@ class ResidualPolynomial(Drawn):
         Returns
         -------
         LinearOperator
-            With the adjoint where that of A is known; an InputError says if A is no square operator.
+            With the adjoint where that of A is known.
+
+        Raises
+        ------
+        InputError
+            If A is no square operator, there is no such polynomial, or a coefficient of p is beyond the range of
+            float64.
 
         Examples
         --------
@@ -338,6 +328,7 @@ class ResidualPolynomial(Drawn):
         >>> print(ResidualPolynomial([1, 4]).as_linear_operator(diags_array([1.0, 2, 4])) @ np.ones(3))
         [1.   0.75 0.25]
         """
+        coefficients_of(self._factors)  # refuses those that p(A) and q(A) can't be computed with
         return operator_of(A, size, which, self.smooth, self._factors)
 
     def __call__(self, z: ArrayLike) -> Any:
@@ -364,12 +355,12 @@ class ResidualPolynomial(Drawn):
         Raises
         ------
         InputError
-            If a coefficient of p overflows float64.
+            If a coefficient of p is beyond the range of float64.
         """
         z = np.asarray(z)
         p = np.zeros_like(z, dtype=np.result_type(z, np.float64))
         q = np.ones_like(p)
-        for factor, coefficients in zip(self._factors, self._coefficients(), strict=True):
+        for factor, coefficients in zip(self._factors, coefficients_of(self._factors), strict=True):
             # 1 - z (p + q p_j) = (1 - z p)(1 - z p_j) with q = 1 - z p.
             p = p + q * sum(c * z**k for k, c in zip(factor.powers, coefficients, strict=True))
             q = q * factor(z)

@@ -129,13 +129,13 @@ class GeneralOperator:
             sizes = abs(self.matrix)
             return float(np.sqrt(sizes.sum(axis=0).max()) * np.sqrt(sizes.sum(axis=1).max())) or 1.0
         b = np.random.default_rng(self.shape[0]).standard_normal(self.shape[0]).astype(self.products.dtype)
-        largest = 0.0
+        length, largest = float(np.linalg.norm(b)), 0.0
         for _ in range(_STEPS):
-            length = float(np.linalg.norm(b))
-            if not length:
-                break
             b = self.products.matvec(b / length)
-            largest = max(largest, float(np.linalg.norm(b)))
+            length = _length(b)
+            if not 0 < length < math.inf:
+                break
+            largest = max(largest, length)
         return largest or 1.0
 
     def normalized(self) -> tuple[GeneralOperator, float]:
@@ -313,6 +313,15 @@ def _of_stencil(array: Inexact[np.ndarray, "..."], size: Any, padding: str, name
     if len(grid) == 1:
         kernel, grid = kernel[:, :, None, :], (1, *grid)
     return Convolution.of(kernel, _two_numbers(grid), padding=padding, name=name)
+
+
+def _length(b: Inexact[np.ndarray, "n"]) -> float:
+    """Return the 2-norm of a vector, also where the squares of its entries overflow or vanish."""
+    largest = float(np.abs(b).max())
+    if not 0 < largest < math.inf:
+        return largest
+    unit = power_of_two(largest)
+    return unit * float(np.linalg.norm(b / unit))
 
 
 def _numbers(A: Any, name: str) -> Inexact[np.ndarray, "..."]:

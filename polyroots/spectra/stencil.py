@@ -15,7 +15,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from polyroots.arguments import whole
 from polyroots.errors import InputError, unknown_name
-from polyroots.spectra.convolution import PADDINGS, phases, principal, tap_offsets
+from polyroots.spectra.convolution import PADDINGS, phases, power_of_two, principal, tap_offsets
 
 # Entries of the symbol at all frequencies: 256 MiB.
 _LARGEST_SYMBOL = 2**24
@@ -120,9 +120,14 @@ class Stencil:
     @property
     def norm_bound(self) -> float:
         """The upper bound sqrt(|A|_1 |A|_inf) of the 2-norm; 1 for the zero operator."""
-        sizes = np.abs(self.kernel)
+        largest = float(np.abs(self.kernel).max())
+        if not largest:
+            return 1.0
+        # Divided by a power of two, so that the product neither overflows nor vanishes.
+        unit = power_of_two(largest)
+        sizes = np.abs(self.kernel) / unit
         axes = tuple(range(2, sizes.ndim))
-        return float(np.sqrt(sizes.sum(axis=(0, *axes)).max() * sizes.sum(axis=(1, *axes)).max())) or 1.0
+        return unit * float(np.sqrt(sizes.sum(axis=(0, *axes)).max() * sizes.sum(axis=(1, *axes)).max()))
 
     def products(self) -> LinearOperator:
         """Return the products with vectors; the matrix is made when it is first used."""
