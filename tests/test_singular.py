@@ -74,6 +74,16 @@ def test_explicit_and_matrix_free_operator(channels: tuple[int, ...], geometry: 
     assert squared_frobenius_norm(operator) == pytest.approx((A**2).sum(), rel=1e-12, abs=1e-12)
 
 
+def test_the_frobenius_norm_of_a_long_line(rng: np.random.Generator) -> None:
+    """A tap at the offset o reads N - |o| pixels of a line with zero padding, and N with circular padding."""
+    N, K = 100_000, rng.standard_normal((2, 2, 1, 5))
+    squares = (K**2).sum(axis=(0, 1, 2))
+    circular, zeros = (Convolution.of(K, (1, N), padding=padding) for padding in ("circular", "zeros"))
+    assert squared_frobenius_norm(circular) == pytest.approx(N * squares.sum(), rel=1e-12)
+    read = N - np.abs(np.arange(-2, 3))
+    assert squared_frobenius_norm(zeros) == pytest.approx(read @ squares, rel=1e-12)
+
+
 def test_operator_is_torchs_with_same_padding(rng: np.random.Generator) -> None:
     """With stride 2 and a 3x3 kernel, as in restriction and prolongation, the padding is 1 on all sides."""
     K = rng.standard_normal((4, 2, 3, 3))

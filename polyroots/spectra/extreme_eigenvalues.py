@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Complex128, Float64, Int
 
+from polyroots.arguments import whole
+from polyroots.errors import InputError
 from polyroots.spectra.convolution import Convolution
-from polyroots.spectra.singular_values import require_k
 from polyroots.spectra.spectrum import Spectrum, eigenvalues_of
 from polyroots.spectra.symbol_search import ENDS, SymbolSearch
 from polyroots.spectra.zero_padding import arnoldi_eigenvalues, is_direct
@@ -160,9 +161,15 @@ def extreme_eigenvalues(
 
 
 def extreme_eigenvalues_of(convolution: Convolution, k: int = 1, *, workers: int | None = None) -> Extremes:
-    """Return the extreme eigenvalues of a `Convolution`; see `extreme_eigenvalues`."""
+    """Return the extreme eigenvalues of a `Convolution`; see `extreme_eigenvalues`.
+
+    Raises
+    ------
+    InputError
+        If the operator is not square, or k is not a whole number from 1 to that of its eigenvalues.
+    """
     convolution.require_square("eigenvalues")
-    k = require_k(k, convolution.shape[0], convolution.name)
+    k = _require_k(k, convolution.shape[0], convolution.name)
     if convolution.padding == "zeros":
         if not is_direct(convolution):
             return _by_arnoldi(convolution, k)
@@ -174,6 +181,14 @@ def extreme_eigenvalues_of(convolution: Convolution, k: int = 1, *, workers: int
         supremum = -height if name == "min_real" else height
         ends[name] = _pick(name, found.values, found.frequencies, None, k, supremum)
     return Extremes(ends, is_exact=not found.method, method=found.method or _EXACT, k=k)
+
+
+def _require_k(k: Any, unknowns: int, name: str) -> int:
+    """Return k as an int; raise InputError unless it is a whole number with 1 <= k <= unknowns."""
+    k = whole(k, f"{name}: k")
+    if not 1 <= k <= unknowns:
+        raise InputError(f"{name}: expected k from 1 to {unknowns:,}, the number of eigenvalues, got {k}")
+    return k
 
 
 def ends_of(spectrum: Spectrum, k: int) -> Extremes:

@@ -19,7 +19,6 @@ from jaxtyping import Bool, Float, Float64, Int
 from numpy.typing import DTypeLike
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
-from polyroots.arguments import whole
 from polyroots.errors import InputError
 from polyroots.spectra.convolution import Convolution, conjugate_grid
 from polyroots.spectra.matrix import explicit_matrix, linear_operator
@@ -124,8 +123,8 @@ def singular_values(
     Raises
     ------
     InputError
-        If the weight is not finite, if size, stride, dilation, groups or padding don't fit, or if the explicit matrix
-        is needed and too large.
+        If the weight is not finite, if size, stride, dilation, groups, padding or dtype don't fit, or if the explicit
+        matrix is needed and too large.
 
     See Also
     --------
@@ -167,6 +166,11 @@ def singular_values_of(
     Returns
     -------
     (N,) float64 or float32, descending
+
+    Raises
+    ------
+    InputError
+        If dtype is another one, or the explicit matrix is needed and too large.
     """
     precision = np.dtype(dtype)
     if precision not in (np.float64, np.float32):
@@ -234,16 +238,16 @@ def has_symbol(operator: Convolution) -> bool:
 
 def squared_frobenius_norm(operator: Convolution) -> float:
     """Return the squared Frobenius norm of the operator's matrix, exact to rounding."""
-    axes = []
-    for n, m, s, offsets in zip(operator.size, operator.out_size, operator.stride, operator.offsets, strict=True):
-        source = s * np.arange(m)[:, None] + offsets
-        axes.append(
-            (source % n)[:, :, None] == np.arange(n)
-            if operator.padding == "circular"
-            else source[:, :, None] == np.arange(n)
-        )
     # For each axis, (taps, taps): the number of output pixels at which two taps read the same input pixel.
-    y, x = (np.einsum("pti,pui->tu", reads.astype(float), reads.astype(float)) for reads in axes)
+    counts: list[Float64[np.ndarray, "taps taps"]] = []
+    for n, m, s, offsets in zip(operator.size, operator.out_size, operator.stride, operator.offsets, strict=True):
+        if operator.padding == "circular":
+            # Taps that are a multiple of the size apart read the same pixel everywhere, others nowhere.
+            counts.append(m * ((offsets[:, None] - offsets) % n == 0).astype(float))
+        else:
+            source = s * np.arange(m)[:, None] + offsets
+            counts.append(np.diag(((source >= 0) & (source < n)).sum(axis=0).astype(float)))
+    y, x = counts
     return float(np.einsum("oiyx,oizw,yz,xw->", operator.weight, operator.weight, y, x, optimize=True))
 
 
@@ -275,11 +279,3 @@ def _from_symbol(
 
     in_threads(solve, half_chunks(partner, (groups, m_out, m_in * sy * sx), workers), workers, on_progress)
     return np.tile(sigma.ravel(), (H // sy // rows) * (W // sx // columns))
-
-
-def require_k(k: Any, unknowns: int, name: str) -> int:
-    """Return k as an int; raise InputError unless it is a whole number with 1 <= k <= unknowns."""
-    k = whole(k, f"{name}: k")
-    if not 1 <= k <= unknowns:
-        raise InputError(f"{name}: expected k from 1 to {unknowns:,}, the number of eigenvalues, got {k}")
-    return k
