@@ -157,6 +157,18 @@ def test_the_gain_of_relu_is_the_share_of_its_positive_inputs(placement: str | N
     assert_is_the_levels(model.eval(), "circular", gains, data=images)
 
 
+def test_gains_of_a_network_without_its_linear_layer() -> None:
+    """The shares of positive inputs don't depend on what follows the level."""
+    model, images = trained("L,L", placement="relu,plain,plain"), torch.randn(2, 3, 5, 4)
+    expected = pr.effective_operator(model, 1, data=images).gains
+    model.reset_classifier(0)
+    found = pr.effective_operator(model, 1, data=images).gains
+    assert expected
+    assert found.keys() == expected.keys()
+    for name, gain in found.items():
+        np.testing.assert_array_equal(gain, expected[name])
+
+
 def test_many_images_have_the_mean_of_all() -> None:
     model = trained("C")
     images = torch.randn(300, 3, 5, 4)

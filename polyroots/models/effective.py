@@ -158,7 +158,7 @@ def effective_operator(
     True
     """
     network = _network(model)
-    index = _index(level, network)
+    index = network.config.level_index(whole(level, "level"))
     if padding not in PADDINGS:
         raise unknown_name("padding", str(padding), PADDINGS)
     if nominal and data is not None:
@@ -193,10 +193,6 @@ def _network(model: Any) -> MgNet:
             f"expected a network with levels from polyroots.models.build, such as q4, got a {type(model).__name__}"
         )
     return found
-
-
-def _index(level: Any, network: MgNet) -> int:
-    return network.config.level_index(whole(level, "level"))
 
 
 def _images(data: Any, network: MgNet) -> Tensor:

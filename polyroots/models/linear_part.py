@@ -155,7 +155,7 @@ def relu_gains(network: MgNet, level: SmoothingLevel, images: Tensor) -> dict[nn
         positive[module] = positive.get(module, 0) + (x > 0).sum(dim=(0, 2, 3))
         counts[module] = counts.get(module, 0) + x.numel() // x.shape[1]
 
-    weight = network.head.weight
+    weight = next(network.parameters())
     with ExitStack() as stack, torch.no_grad():
         for module in network.modules():
             stack.callback(setattr, module, "training", module.training)
