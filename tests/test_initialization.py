@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import polyroots as pr
+from polyroots.initialization.run import InitResult
+from polyroots.initialization.sources import InitSource
 
 
 @pytest.mark.parametrize("name", ["q2", "q4", "q4r", "q6", "q8", "R,C"])
@@ -27,6 +29,14 @@ def test_each_level_gets_the_roots_of_its_own_spectrum(name: str) -> None:
         for block in module.blocks:
             q = q * (1 - t * sum(a * t**k for k, a in zip(block.powers, block.alphas.tolist(), strict=True)))
         np.testing.assert_allclose(q, pr.ResidualPolynomial(roots)(t), rtol=1e-5)  # float32 coefficients
+
+
+def test_a_result_without_a_network_makes_no_checkpoint() -> None:
+    with pytest.raises(pr.InputError, match=r"there is no network to keep: .* got layers or a matrix, without coef"):
+        InitResult(InitSource([], None), None, None).checkpoint()
+    failed = InitResult(InitSource([], None), None, None, error=pr.InputError("degree 3 has 4 roots"))
+    with pytest.raises(pr.InputError, match=r"there is no network to keep: .* got an error: degree 3 has 4 roots"):
+        failed.checkpoint()
 
 
 def test_other_weights_stay() -> None:

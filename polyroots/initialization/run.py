@@ -10,7 +10,7 @@ from typing import Any, cast
 from torch import nn
 
 from polyroots.checkpoints import Checkpoint
-from polyroots.errors import PolyrootsError
+from polyroots.errors import InputError, PolyrootsError
 from polyroots.initialization.network import draw_alphas, require_polynomial, set_roots
 from polyroots.initialization.operators import choose_for_all
 from polyroots.initialization.ranking import RankedStrategy, rank
@@ -52,9 +52,15 @@ class InitResult:
         """Return the network as a checkpoint.
 
         It keeps how its weights were trained, so that it can be evaluated, but not the state of that training.
+
+        Raises
+        ------
+        InputError
+            If there is no network: the source was no Poly-MgNet, or the strategy failed.
         """
-        assert self.network is not None
-        assert self.report is not None
+        if self.network is None or self.report is None:
+            found = "layers or a matrix, without coefficients" if self.error is None else f"an error: {self.error}"
+            raise InputError(f"there is no network to keep: expected the result for a Poly-MgNet, got {found}")
         return Checkpoint(
             self.network.config,
             self.network.state_dict(),
