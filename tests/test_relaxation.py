@@ -200,6 +200,14 @@ def test_a_good_smoother_is_left_alone() -> None:
     assert report.relax == "auto"
 
 
+@pytest.mark.parametrize("bound", [1.0, 0.5, np.nan])
+def test_a_bound_that_no_weight_meets_is_said(bound: float) -> None:
+    """q_w tends to 1 with w, so that what amplifies anything stays above 1."""
+    factors = factors_from_roots("L", [1])
+    with pytest.raises(pr.InputError, match="expected a bound above 1 for what q may amplify"):
+        largest_weight(Target.of(np.array([-1.0, 1.0])), factors, bound)
+
+
 def test_a_known_weight() -> None:
     """1 - w t / 1 on [-1, 1] amplifies 1 + w times: w = 0.1 for the bound 1.1. The first block decides, not q."""
     values = np.linspace(-1, 1, 41)

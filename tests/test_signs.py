@@ -131,6 +131,14 @@ def test_two_positive_roots_are_those_of_extremal_and_the_pair_is_the_best_besid
     assert others.min() < 1.05 * least
 
 
+@pytest.mark.parametrize("positive", [(True,), (True, False, False), (False, False, True, False)])
+def test_flags_that_do_not_go_with_the_blocks_are_said(positive: tuple[bool, ...]) -> None:
+    with pytest.raises(pr.InputError, match="positive: expected for each of the blocks L,C whether it is an L"):
+        pr.select_roots([1, 2, 1 + 1j], blocks="L,C", positive=positive)
+    with pytest.raises(pr.InputError, match="positive: expected for each of the blocks C,L whether it is an L"):
+        pr.select_roots([1, 2, 1 + 1j], blocks="C,L", positive=(True, False))
+
+
 def test_no_positive_real_part_is_said() -> None:
     message = "blocks L,L rectify twice and need 2 distinct positive real parts, the spectrum has 0; choose signs"
     with pytest.raises(pr.InputError, match=message):

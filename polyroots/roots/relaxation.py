@@ -139,7 +139,17 @@ def largest_weight(
         none. What is bounded need not be monotone in w: these weights are looked for on a geometric grid, 16 for each
         factor of two, and refined by bisection. Larger ones that meet the bound can be missed between two points of
         the grid, which are 4 % apart.
+
+    Raises
+    ------
+    InputError
+        If the bound is not above 1, or the target has neither eigenvalues nor an operator whose norms are known.
+    ConvergenceError
+        If Lanczos' method fails on a large operator.
     """
+    if not bound > 1:
+        # q_w tends to q_0 = 1, which no weight gets below.
+        raise InputError(f"expected a bound above 1 for what q may amplify, got {bound:g}", fields=("relax",))
     if criterion is None:
         criterion = "norm" if target.has_norm else "spectrum"
         if criterion == "spectrum" and not len(target.points):

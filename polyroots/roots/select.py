@@ -13,12 +13,20 @@ from jaxtyping import Complex128
 
 from polyroots.arguments import whole
 from polyroots.errors import InputError, PrecisionWarning, unknown_name
-from polyroots.polynomials import Target, degree_of, factors_from_roots, parse_blocks, relaxed_roots, require_degree
+from polyroots.polynomials import (
+    Target,
+    degree_of,
+    factors_from_roots,
+    join_blocks,
+    parse_blocks,
+    relaxed_roots,
+    require_degree,
+)
 from polyroots.roots.fitting import ChosenRoots, RootRequest, completed
 from polyroots.roots.relaxation import Relaxation
 from polyroots.roots.strategies import NEED_NO_EIGENVALUES, STRATEGIES
 from polyroots.spectra import spectrum_or_operator
-from polyroots.text import listed
+from polyroots.text import listed, quoted
 
 DEFAULT_DEGREE = 3
 
@@ -120,9 +128,13 @@ def select_roots(
     ------
     InputError
         If the operator is none, or not square, or its size is missing, the degree is negative or not that of the
-        blocks, a name or the relaxation is unknown, the spectrum has too few distinct non-zero points or none that fit,
-        or no polynomial of the degree is a smoother there
-        (``"harmonic-ritz"``, ``"least-squares"``, ``"minimax"``).
+        blocks, `positive` does not go with them, a name or the relaxation is unknown, the spectrum has too few distinct
+        non-zero points or none that fit, or no polynomial of the degree is a smoother there (the strategies that
+        optimise: ``"chebyshev"``, ``"harmonic-ritz"``, ``"least-squares"``, ``"minimax"``, ``"ideal"``,
+        ``"numerical-range"``).
+    ConvergenceError
+        If the search of ``"minimax"``, ``"ideal"`` or ``"numerical-range"`` doesn't converge, or Lanczos' method fails
+        on a large operator.
 
     See Also
     --------
@@ -178,7 +190,7 @@ def choose_roots(
 
     Raises
     ------
-    InputError
+    InputError, ConvergenceError
         As `select_roots` does.
     """
     require_options(strategy, options)
@@ -187,6 +199,7 @@ def choose_roots(
     letters = None if blocks is None else parse_blocks(blocks)
     if letters is not None:
         require_degree(degree, letters)
+        _require_flags(positive, letters)
         count = degree_of(letters) + 1
     elif strategy == "given" and degree is None:
         count = max(1, len(completed(options.get("roots", ()))))
@@ -205,6 +218,18 @@ def choose_roots(
             fields=("signs",),
         )
     return RootChoice.of(chosen, strategy).relaxed(relaxation, target)
+
+
+def _require_flags(positive: Sequence[bool], blocks: tuple[str, ...]) -> None:
+    """Raise InputError unless there is a flag for each block, or none at all, and those of blocks L alone are set."""
+    flags = tuple(positive)
+    if not flags:
+        return
+    if len(flags) != len(blocks) or any(flag and letter != "L" for letter, flag in zip(blocks, flags, strict=True)):
+        raise InputError(
+            f"positive: expected for each of the blocks {join_blocks(blocks)} whether it is an L that needs a positive "
+            f"root, got {quoted(flags)}"
+        )
 
 
 def require_strategy(strategy: str) -> None:

@@ -167,7 +167,7 @@ def given(target: Target, request: RootRequest, *, roots: Sequence[complex] = ()
     """
     values = np.array(completed(roots))
     if not len(values) or not np.isfinite(values).all():
-        raise InputError("'given' needs finite roots, such as --root 0.3 --root 0.1+0.2j (conjugates are completed)")
+        raise InputError("'given' needs finite roots, such as 0.3 and 0.1+0.2j (conjugates are completed)")
     near = values[np.abs(values) <= target.zero]
     if len(near):
         raise InputError(f"{near[0]:g} can't be a root: relative to the spectral radius {target.radius:.3g} it is zero")
