@@ -208,6 +208,12 @@ def diagnose(
     Returns
     -------
     Diagnosis
+
+    Raises
+    ------
+    InputError
+        If there are no finite eigenvalues, all of them are zero, the region is unknown or has none, or a certificate is
+        unknown, or needs the operator and there is none or one that is too large.
     """
     target = spectrum if isinstance(spectrum, Target) else Target.of(spectrum, region)
     count = len(q.roots)

@@ -186,6 +186,11 @@ def spectrum_or_operator(A: Any, size: int | tuple[int, ...] | None, *, needs_ei
     -------
     Spectrum, OperatorSpectrum, array_like, Convolution or GeneralOperator
         A `Convolution` that is given as it is; an operator whose eigenvalues are not needed.
+
+    Raises
+    ------
+    InputError
+        If A is no square operator, its size is missing or given twice, or products with it are not finite.
     """
     if isinstance(A, EigenvalueSet):
         if size is not None:

@@ -127,6 +127,11 @@ class SpectrumSample(EigenvalueSet):
         float
             The share of all eigenvalues in the region is that of the sample plus or minus this number (Serfling), where
             a pair of drawn frequencies counts for all pairs.
+
+        Raises
+        ------
+        InputError
+            If the confidence is not in (0, 1).
         """
         count = len(self.drawn)
         risk = _risk(confidence)
@@ -257,7 +262,13 @@ def sample_eigenvalues_of(
     workers: int | None = None,
     on_progress: Progress | None = None,
 ) -> SpectrumSample:
-    """Return the eigenvalues of a `Convolution` at frequencies drawn at random; see `sample_eigenvalues`."""
+    """Return the eigenvalues of a `Convolution` at frequencies drawn at random; see `sample_eigenvalues`.
+
+    Raises
+    ------
+    InputError
+        If the operator is not square, its padding is not circular, or count is not a whole number of at least 1.
+    """
     convolution.require_square("eigenvalues")
     if convolution.padding != "circular":
         raise InputError(f"{convolution.name}: frequencies need circular padding, got {convolution.padding}")

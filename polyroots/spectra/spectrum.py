@@ -299,6 +299,12 @@ def eigenvalues_of(
     Returns
     -------
     Spectrum
+
+    Raises
+    ------
+    InputError
+        If the operator is not square, dtype doesn't fit, or its zero-padded matrix, or a block of it, has more than
+        4,096 unknowns.
     """
     convolution.require_square("eigenvalues")
     name, precision = convolution.name, np.dtype(dtype)
