@@ -93,6 +93,11 @@ def _resolved(path: Path) -> Path:
     return resolved
 
 
+def are_same(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, which need not be there; links to themselves are equal by their names."""
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
 @contextmanager
 def replacing(path: str | Path, *, make_parents: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which replaces it, flushed to disk, if the block ends without an error.

@@ -133,14 +133,14 @@ def init(  # noqa: PLR0913 - click passes each option by its name
     import flint  # noqa: F401 - after torch, whose libraries have very many symbols, it takes 0.1 s, not 0.02
 
     from polyroots.checkpoints import Geometry, checkpoint_in, save_checkpoint
-    from polyroots.files import make_directory
+    from polyroots.files import are_same, make_directory
     from polyroots.initialization import InitRequest
     from polyroots_cli.init.report import draw, print_report, print_written
     from polyroots_cli.spectrum.architecture import architecture_of
 
     if checkpoint is not None:
         checkpoint = checkpoint_in(checkpoint)
-    if checkpoint is not None and out is not None and out.resolve() == checkpoint.resolve():
+    if checkpoint is not None and out is not None and are_same(out, checkpoint):
         raise click.UsageError(f"--out {out} is the checkpoint itself, and would be overwritten; choose another file")
     with usage_errors():
         source = _source(checkpoint, request, image_size, dataset, data_dir, layers)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from polyroots.files import are_same
 from polyroots_cli.help import GroupedCommand
 from polyroots_cli.options import (
     architecture_options,
@@ -208,6 +209,6 @@ def _different(checkpoint: Path, other: Path | None) -> list[Path]:
     """Return the checkpoints, or raise click.UsageError if both are the same."""
     if other is None:
         return [checkpoint]
-    if other.resolve() == checkpoint.resolve():
+    if are_same(other, checkpoint):
         raise click.UsageError(f"{checkpoint} is given twice; give two checkpoints to compare")
     return [checkpoint, other]

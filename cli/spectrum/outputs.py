@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polyroots.files import checkpoint_in, make_directory
+from polyroots.files import are_same, checkpoint_in, make_directory
 
 if TYPE_CHECKING:
     from polyroots_cli.spectrum.findings import SpectrumReport
@@ -27,13 +27,13 @@ class Outputs:
         """Raise click.UsageError if a name has another suffix than its format, or another file has it."""
         if self.npz is not None and self.npz.suffix != ".npz":
             raise click.UsageError(f"--save writes an .npz file, got {self.npz}; give a name that ends in .npz")
-        read = [checkpoint_in(path).resolve() for path in checkpoints]
+        read = [checkpoint_in(path) for path in checkpoints]
         for file in (self.npz, self.csv):
-            if file is not None and file.resolve() in read:
+            if file is not None and any(are_same(file, path) for path in read):
                 raise click.UsageError(
                     f"{file} is the checkpoint itself, and would be overwritten; choose another file"
                 )
-        if self.npz is not None and self.csv is not None and self.npz.resolve() == self.csv.resolve():
+        if self.npz is not None and self.csv is not None and are_same(self.npz, self.csv):
             raise click.UsageError(f"--save and --csv both write {self.csv}; give one of them another name")
 
     def make_directories(self) -> None:
