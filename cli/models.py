@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polyroots_cli.model_options import network_option, shape_fields
-from polyroots_cli.options import json_option, usage_errors, wide_option
+from polyroots_cli.options import json_option, refuse_given, usage_errors, wide_option
 from polyroots_cli.types import ImageSize, Whole
 from polyroots_cli.values import MODELS, one_of
 
@@ -58,6 +58,8 @@ def models(
     from polyroots_cli.console import print_json, say
 
     if placements:
+        of_networks = ("names", "image_size", "in_channels", "num_classes", "scale", *some_networks)
+        refuse_given(of_networks, "--placements lists no networks")
         _print_placements(as_json)
         return
     given = {name: value for name, value in some_networks.items() if value is not None}

@@ -61,7 +61,7 @@ def _without_arrays(value: Any, name: str, arrays: dict[str, Any]) -> Any:
 
 
 def _with_arrays(value: Any, archive: Mapping[str, Any]) -> Any:
-    if isinstance(value, str) and value.startswith(_ARRAY):
+    if isinstance(value, str) and value.startswith(_ARRAY) and value.removeprefix(_ARRAY) in archive:
         return archive[value.removeprefix(_ARRAY)]
     if isinstance(value, dict):
         return {key: _with_arrays(item, archive) for key, item in value.items()}

@@ -163,7 +163,7 @@ def test_a_run_stands_for_its_checkpoint(trained: tuple[Path, str], tmp_path: Pa
 
 def test_data_is_stored_under_its_names(tmp_path: Path) -> None:
     data: dict[str, Any] = {
-        "title": "a $b$",
+        "title": "array: a $b$",
         "empty": [],
         "levels": [{"values": np.array([1 + 2j, 3]), "roots": None}, {"n": 3, "x": 0.5}],
     }
