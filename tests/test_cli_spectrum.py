@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import gc
+import importlib
 import json
 import os
 import re
