@@ -58,8 +58,11 @@ def models(
     from polyroots_cli.console import print_json, say
 
     if placements:
-        of_networks = ("names", "image_size", "in_channels", "num_classes", "scale", *some_networks)
-        refuse_given(of_networks, "--placements lists no networks")
+        if names:
+            raise click.UsageError("--placements lists no networks; leave the names out")
+        refuse_given(
+            ("image_size", "in_channels", "num_classes", "scale", *some_networks), "--placements lists no networks"
+        )
         _print_placements(as_json)
         return
     given = {name: value for name, value in some_networks.items() if value is not None}

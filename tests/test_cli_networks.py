@@ -55,7 +55,7 @@ def test_models_lists_what_is_asked_for() -> None:
     placements = json.loads(run("models", "--placements", "--json").stdout)
     assert {row["name"]: row["text"] for row in placements} == {n: str(p) for n, p in PLACEMENTS.items()}
     assert "leave --scale out" in run("models", "--placements", "--scale", "1/4", exit_code=2).stderr
-    assert "leave names out" in run("models", "q2", "--placements", exit_code=2).stderr
+    assert "leave the names out" in run("models", "q2", "--placements", exit_code=2).stderr
     table = run("models", "--placements").stdout
     assert all(re.search(rf"^ *{name} +{re.escape(str(p))} ", table, flags=re.M) for name, p in PLACEMENTS.items())
 
