@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from commands import run
+from safetensors.torch import save_file
 from small_studies import FOUR, four
 
 from polyroots.checkpoints import load_checkpoint
@@ -85,6 +87,27 @@ def test_a_tracker_imports_nothing_from_the_current_directory(trap: Path, tmp_pa
 def test_a_worker_of_a_study_imports_nothing_from_the_current_directory(trap: Path, tmp_path: Path) -> None:
     file = four(tmp_path, text=FOUR.replace("[11, 23]", "[11]").replace(', "mgnet-ab"', ""))
     assert "1 done" in run("study", "run", file, "--out", tmp_path / "out", "--device", "cpu").stdout
+    assert imported(trap) == []
+
+
+@pytest.mark.slow
+def test_a_network_of_the_current_directory_is_found_after_all_other_modules(trap: Path) -> None:
+    """The command imports parts of itself and of matplotlib after the network."""
+    (trap / "layers.py").write_text("from torch.nn import Conv2d\n")
+    (trap / "net.py").write_text(
+        "def build():\n    from layers import Conv2d  # when it is called\n\n    return Conv2d(4, 4, 3, padding=1)\n"
+    )
+    for name in ("plistlib", "graphlib", "gzip"):
+        (trap / f"{name}.py").write_text((trap / "html.py").read_text())
+    save_file({"weight": torch.eye(4)[:, :, None, None].expand(4, 4, 3, 3).contiguous()}, trap / "w.safetensors")
+    words = ["-P", "-m", "polyroots", "spectrum", "w.safetensors", "--arch", "net:build", "--image-size", "8"]
+    result = subprocess.run(
+        [sys.executable, *words, "--plot", "picture.png", "--csv", "table.csv"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "--arch net:build runs the code of net.\n")
     assert imported(trap) == []
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -50,8 +48,6 @@ def architecture_of(
         pairs[key] = value
     found = Architecture(name, options_of(pairs), image_size or IMAGE_SIZE)
     if found.is_own_code and ":" in name:
-        # As 'python -m' does, so that modules of the working directory are found.
-        sys.path.insert(0, str(Path.cwd()))
         say(
             f"--arch {shortened(name, 160)} runs the code of {shortened(name.partition(':')[0], 160)}.",
             screen=console(stderr=True),

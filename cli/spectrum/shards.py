@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,7 +53,6 @@ class Shard:
     path : of the checkpoint
     given, globs, analysis, with_check : as the command has them
     names : of the layers
-    directory : the command's current one, in which modules of the user's own are found
     """
 
     path: Path
@@ -63,7 +61,6 @@ class Shard:
     analysis: Analysis
     with_check: bool
     names: tuple[str, ...]
-    directory: str
 
     @property
     def key(self) -> str:
@@ -78,8 +75,6 @@ class Shard:
         from polyroots.analysis import analyse, verify
         from polyroots_cli.spectrum.findings import read_layers_of
 
-        if self.given.architecture is not None and self.given.architecture.is_own_code:
-            sys.path.insert(0, self.directory)
         cores = os.environ.get("SLURM_CPUS_PER_TASK")
         analysis = replace(self.analysis, workers=self.analysis.workers or (int(cores) if cores else None))
         found = read_layers_of(self.path, self.given, self.globs, analysis)
@@ -154,7 +149,7 @@ def compute_anywhere(
         return
     shards = {}
     for item, names in divided(findings, analysis, slurm.count):
-        shard = Shard(item.path.resolve(), given, globs, analysis, with_check, names, str(Path.cwd()))
+        shard = Shard(item.path.resolve(), given, globs, analysis, with_check, names)
         shards[shard.key] = item, shard
     _wait(findings, shards, slurm)
 

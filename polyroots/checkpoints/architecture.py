@@ -19,6 +19,7 @@ from polyroots.checkpoints.naming import why_no_numbers
 from polyroots.checkpoints.parametrised import parametrised
 from polyroots.checkpoints.weights import ComputedTensor, Weight, Weights, dtype_of, reader_of
 from polyroots.errors import InputError, unknown_name
+from polyroots.own_code import imported, own_callable, own_modules
 from polyroots.text import listed, quoted, shortened
 
 #: Size of the images of an architecture, unless one is given.
@@ -61,7 +62,7 @@ class Architecture:
         """
         factory = self._factory()
         try:
-            with torch.random.fork_rng(devices=[]), torch.device(device):
+            with torch.random.fork_rng(devices=[]), torch.device(device), own_modules():
                 model = factory()
         except Exception as error:  # whatever a network of any author raises
             raise InputError(
@@ -94,29 +95,15 @@ class Architecture:
             plain = {"weights": None, "weights_backbone": None, "init_weights": False}
             plain = {key: value for key, value in plain.items() if key in known or key == "weights"}
             return lambda: builder(**{**plain, **self.options})
-        try:
-            module = importlib.import_module(library)
-        except ImportError as error:
-            how = f"install it: pip install {library}" if library == "timm" else "run from its directory, or install it"
-            raise InputError(
-                f"there is no module {shortened(library, 60)} ({shortened(str(error), 200)}); {how}", fields=["arch"]
-            ) from error
-        except Exception as error:  # whatever a module of any author raises
-            words = shortened(f"{type(error).__name__}: {error}", 200)
-            raise InputError(f"{shortened(library, 60)} can't be imported: {words}", fields=["arch"]) from error
         if library == "timm":
-            if name not in module.list_models():
-                raise unknown_name("architecture of timm", name, module.list_models())
-            return lambda: module.create_model(name, pretrained=False, **self.options)
-        target = module
-        for part in name.split("."):
-            if not hasattr(target, part):
-                raise InputError(
-                    f"{library} has no {shortened(name, 60)}; give the name of a callable in it", fields=["arch"]
-                )
-            target = getattr(target, part)
-        return lambda: target(**self.options)  # type: ignore[operator]
+            timm = imported("timm", "arch", "install it: pip install timm")
+            if name not in timm.list_models():
+                raise unknown_name("architecture of timm", name, timm.list_models())
+            return lambda: timm.create_model(name, pretrained=False, **self.options)
+        target = own_callable(library, name, "arch")
+        return lambda: target(**self.options)
 
+    @own_modules()
     def traced(self) -> tuple[nn.Module, list[Layer], dict[str, str]]:
         """Return the network with the geometry of its convolutions, and the reasons for those that are skipped.
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +12,7 @@ from torch import Tensor, nn
 from polyroots.errors import InputError
 from polyroots.models.config import ModelConfig
 from polyroots.models.level import Level
-from polyroots.text import shortened
+from polyroots.own_code import own_callable, own_modules
 
 
 def own_network(config: ModelConfig) -> nn.Module:
@@ -35,26 +30,12 @@ def own_network(config: ModelConfig) -> nn.Module:
             "give it to pr.training.fit, or load the weights into it",
             fields=["model"],
         )
-    try:
-        with _working_directory():
-            target: Any = importlib.import_module(library)
-    except ImportError as error:
-        raise InputError(
-            f"there is no module {library} ({error}); run from its directory, or install it", fields=["model"]
-        ) from error
-    except Exception as error:  # whatever a module of any author raises
-        words = shortened(f"{type(error).__name__}: {error}", 200)
-        raise InputError(f"{library} can't be imported: {words}", fields=["model"]) from error
-    for part in name.split("."):
-        if not hasattr(target, part):
-            # The working directory comes last: another module may have the same name.
-            place = getattr(target, "__file__", None) or "a package without a file"
-            raise InputError(f"{library} has no {name}; give the name of a callable in it ({place})", fields=["model"])
-        target = getattr(target, part)
+    target = own_callable(library, name, "model")
     given = {"num_classes": config.num_classes, "in_channels": config.in_channels, "image_size": config.image_size}
     try:
         parameters = inspect.signature(target).parameters
-        model = target(**{key: value for key, value in given.items() if key in parameters})
+        with own_modules():
+            model = target(**{key: value for key, value in given.items() if key in parameters})
     except Exception as error:  # whatever a network of any author raises
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{config.name} can't be built: {line}", fields=["model"]) from error
@@ -63,17 +44,6 @@ def own_network(config: ModelConfig) -> nn.Module:
             f"expected {config.name} to return a torch.nn.Module, got {type(model).__name__}", fields=["model"]
         )
     return model
-
-
-@contextmanager
-def _working_directory() -> Iterator[None]:
-    """Find modules of the working directory as well, after all others."""
-    path = str(Path.cwd())
-    sys.path.append(path)
-    try:
-        yield
-    finally:
-        sys.path.remove(path)
 
 
 @dataclass(frozen=True)
