@@ -86,8 +86,7 @@ def reading_archive(path: str | Path, what: str, writer: str) -> Iterator[None]:
 
 def _resolved(path: Path) -> Path:
     """Return the file that a link leads to, or raise FileError for one that leads to itself."""
-    resolved = path.resolve()
-    # Before Python 3.13 pathlib raises RuntimeError for it.
+    resolved = Path(os.path.realpath(path))
     if resolved.is_symlink():
         raise FileError(f"cannot write {path}: it is a link to itself; choose another name")
     return resolved
@@ -139,8 +138,7 @@ def replacing(path: str | Path, *, make_parents: bool = True) -> Iterator[Path]:
         if isinstance(error, FileError):
             raise
         raise cannot_write(path, error) from error
-    except (ValueError, RuntimeError) as error:
-        # pathlib raises these for a null character in the name and, before Python 3.13, for a link to itself.
+    except ValueError as error:  # of a null character in the name
         if temporary is not None:
             raise
         raise FileError(f"cannot write {path}: {error}; choose another name") from error

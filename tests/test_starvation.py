@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,12 @@ from commands import run
 from faults import ERRORS, WRITERS, Faults, fail_everywhere, fail_writing
 from forked import start, status_of
 from small_runs import require_same, small
-from small_studies import FOUR, four, train_here
+from small_studies import FOUR, Ended, four, train_here
 from victims import train_in_little_memory
 
 import polyroots as pr
 from polyroots.checkpoints import load_checkpoint
+from polyroots.study import LocalRunner, StudyDirectory
 from polyroots.training import Reporter, open_data, resume, train
 
 pytestmark = pytest.mark.slow
@@ -205,3 +207,33 @@ def test_the_directory_of_a_run_is_no_place_to_write_a_file(tmp_path: Path, whol
     require_same(whole, out)
     assert len(said) == 2
     assert all("cannot write" in line for line in said)
+
+
+def test_all_runs_have_ended_before_a_log_that_can_t_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Ended):
+        has_ended = False
+
+        def poll(self) -> None:
+            return None
+
+        def send_signal(self, number: int) -> None:
+            assert number == signal.SIGTERM
+
+        def wait(self, timeout: float | None = None) -> int | None:
+            self.has_ended = True
+            return super().wait(timeout)
+
+    processes = [Killed(-signal.SIGKILL), Killed(-signal.SIGKILL)]
+    left = processes.copy()
+    monkeypatch.setattr(LocalRunner, "_worker", lambda *_: left.pop(0))
+    directory = StudyDirectory(tmp_path)
+    for name in ("one", "two"):
+        directory.log(name).parent.mkdir(parents=True, exist_ok=True)
+        directory.log(name).symlink_to("/dev/full")
+    runner = LocalRunner(directory, ["one", "two"], jobs=2)
+    runner.advance()
+    with pytest.raises(pr.FileError, match=r"cannot write .*one.*: No space left on device"):
+        runner.stop()
+    assert [process.has_ended for process in processes] == [True, True]

@@ -90,16 +90,12 @@ class LocalRunner(Runner):
         for process, _ in self._running.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for name, (process, _) in list(self._running.items()):
-            try:
-                status = process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                # The whole session: a run on several devices has a process for each.
-                os.killpg(process.pid, signal.SIGKILL)
-                status = process.wait()
-            self._finish(name, status)
+        statuses = {name: _status_of(process, deadline) for name, (process, _) in self._running.items()}
         self._slots = [None] * len(self._slots)
         self._close()
+        # A log that can't be written is an error, which comes when no run is left.
+        for name, status in statuses.items():
+            self._finish(name, status)
 
     def last_lines(self, name: str) -> list[str]:
         """Return the last lines that a run has printed since this runner started it."""
@@ -168,6 +164,16 @@ class LocalRunner(Runner):
             chosen = [self._visible[(first + i) % len(self._visible)] for i in range(self._devices_per_job)]
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
         return environment
+
+
+def _status_of(process: subprocess.Popen[bytes] | Fork, deadline: float) -> int:
+    """Return the exit status of a run, which is killed if it has not ended by then."""
+    try:
+        return process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        # The whole session: a run on several devices has a process for each.
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
 
 
 def _visible_devices() -> list[str]:
