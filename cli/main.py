@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -71,6 +72,10 @@ def main(ctx: click.Context, no_limits: bool) -> None:
       polyroots init --degree 3 --roots extremal --out init.pt
       polyroots train --init init.pt
     """
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:  # it would end the import of torch, without a reason
+        raise click.ClickException("the current directory was removed; change to another one") from error
     if no_limits:
         ctx.with_resource(without_limits())
 

@@ -22,6 +22,7 @@ def start() -> None:
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
+    _open_streams()
     _spin_briefly(os.environ)
     status: str | int | None = 1
     try:
@@ -45,6 +46,18 @@ def start() -> None:
             raise
         _say("Aborted!")
     sys.exit(_flushed(status))
+
+
+def _open_streams() -> None:
+    """Connect streams that are closed, as by ``>&-``, to /dev/null.
+
+    Otherwise the next file that is opened gets the number of one, and what a library prints is written to that file.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w"))
 
 
 def _spin_briefly(environment: MutableMapping[str, str]) -> None:

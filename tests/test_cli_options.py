@@ -89,3 +89,12 @@ def test_memory_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch, words
 
     monkeypatch.setitem(main.commands, "big", command)
     assert fails("big") == f"Error: not enough memory: {said}"
+
+
+def test_a_removed_current_directory_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The import of torch would end the process there, with an error of MKL."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert fails("models") == "Error: the current directory was removed; change to another one"

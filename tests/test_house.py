@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import polyroots as pr
+from polyroots.checkpoints import load_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -104,6 +105,15 @@ def test_an_ascii_log_is_no_error(tmp_path: Path) -> None:
     assert "q4r" in result.stdout
 
 
+@pytest.mark.slow
+def test_closed_streams_are_no_error(tmp_path: Path) -> None:
+    """No file of the command gets the number of one."""
+    words = [sys.executable, "-P", "-m", "polyroots", "init", "--channels", "2,4", "--out", "init.pt"]
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words]
+    assert subprocess.run(closed, cwd=tmp_path, check=False).returncode == 0
+    assert load_checkpoint(tmp_path / "init.pt").config.channels == (2, 4)
+
+
 def test_every_public_name_is_there() -> None:
     for name in pr.__all__:
         assert getattr(pr, name) is not None
@@ -132,6 +142,7 @@ ROOMS = (
     "escaping",
     "text",
     "errors",
+    "own_code",
     "limits",
     "arguments",
     "tables",
@@ -156,7 +167,7 @@ ROOMS = (
     "study",
     "report",
 )
-LEAVES = ("escaping", "errors", "limits", "arguments", "tables", "display", "text", "files", "threads", "processes")
+LEAVES = ROOMS[: ROOMS.index("spectra")]
 
 
 def room_of(module: str) -> str:
