@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from polyroots_cli.types import DIRECTORY, FILE
+from polyroots_cli.types import DIRECTORY, OUTPUT
 
 
 @click.command(short_help="A run as one HTML page.")
 @click.argument("run", type=DIRECTORY)
-@click.option("-o", "--out", type=FILE, help="The page. [default: report.html in the run's directory]")
+@click.option("-o", "--out", type=OUTPUT, help="The page. [default: report.html in the run's directory]")
 def report(run: Path, out: Path | None) -> None:
     """Write a RUN as one HTML page that needs no network.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,20 @@ class Place(click.Path):
         return [CompletionItem(incomplete, type="dir" if self.kind == "DIR" else "file")]
 
 
-FILE, DIRECTORY = Place("FILE"), Place("DIR")
+class Output(Place):
+    """A path of a file that is written, which is none of those that a run is made of."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        from polyroots.training import Run
+
+        path = Path(value)
+        if Run(Path(os.path.realpath(path)).parent).owns(path):
+            self.fail(f"{path} is a file of a run, and would be overwritten; choose another name", param, ctx)
+        return path
+
+
+FILE, DIRECTORY, OUTPUT = Place("FILE"), Place("DIR"), Output("FILE")
 
 
 class ImageSize(Value):

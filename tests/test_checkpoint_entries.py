@@ -198,8 +198,8 @@ def test_a_run_stands_for_its_last_checkpoint(trained: tuple[Path, str], tmp_pat
     assert json.loads(run("evaluate", out, "--json").stdout)["accuracy"] >= 0
     run("init", out, "--roots", "leja", "--out", tmp_path / "again.pt")
     before = (out / "last.pt").read_bytes()
-    assert "is the checkpoint itself" in fails("init", out, "--out", out / "last.pt", exit_code=2)
-    assert "is the checkpoint itself" in fails("spectrum", out, "--csv", out / "last.pt", exit_code=2)
+    assert "is a file of a run" in fails("init", out, "--out", out / "last.pt", exit_code=2)
+    assert "is a file of a run" in fails("spectrum", out, "--csv", out / "last.pt", exit_code=2)
     assert (out / "last.pt").read_bytes() == before
     (tmp_path / "other").mkdir()
     assert "expected a run with last.pt, or a checkpoint; it holds no checkpoint" in fails(

@@ -98,3 +98,22 @@ def test_a_removed_current_directory_is_said(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(gone)
     gone.rmdir()
     assert fails("models") == "Error: the current directory was removed; change to another one"
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "start.pt", "init.json", "metrics.csv", "last.pt", "best.pt", "result.json"]
+)
+def test_a_file_of_a_run_is_not_overwritten_by_an_output(tmp_path: Path, name: str) -> None:
+    for file in ("config.json", name):
+        (tmp_path / file).write_text("of a run")
+    link = tmp_path / "link.npz"
+    link.symlink_to(tmp_path / name)
+    for words, path in (
+        (["spectrum", "checkpoint.pt", "--csv"], tmp_path / name),
+        (["spectrum", "checkpoint.pt", "--save"], link),
+        (["init", "--out"], tmp_path / name),
+        (["report", tmp_path, "--out"], link),
+    ):
+        message = fails(*words, path, exit_code=2)
+        assert message.endswith(f"{path} is a file of a run, and would be overwritten; choose another name")
+    assert (tmp_path / name).read_text() == "of a run"

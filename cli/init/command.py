@@ -25,7 +25,7 @@ from polyroots_cli.options import (
     wide_option,
     with_options,
 )
-from polyroots_cli.types import DIRECTORY, FILE, ImageSize, Root, Sweeps
+from polyroots_cli.types import DIRECTORY, FILE, OUTPUT, ImageSize, Root, Sweeps
 from polyroots_cli.values import STRATEGIES
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ _GEOMETRY = ("stride", "dilation", "groups")
     help="--two-grid: smoothing steps before and after the correction.",
 )
 @click.option("--plot", "plot_dir", type=DIRECTORY, help="Draw each level's spectrum, roots and |q| to this directory.")
-@click.option("--out", type=FILE, help="Write the network with its coefficients here, for 'polyroots train --init'.")
+@click.option("--out", type=OUTPUT, help="Write the network with its coefficients here, for 'polyroots train --init'.")
 @json_option
 @wide_option
 def init(  # noqa: PLR0913 - click passes each option by its name

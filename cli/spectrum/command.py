@@ -21,7 +21,7 @@ from polyroots_cli.options import (
 )
 from polyroots_cli.spectrum.outputs import Outputs
 from polyroots_cli.spectrum.shards import SLURM, cluster_options, compute_anywhere
-from polyroots_cli.types import DIRECTORY, FILE, ImageSize, Whole
+from polyroots_cli.types import DIRECTORY, FILE, OUTPUT, ImageSize, Whole
 
 if TYPE_CHECKING:
     from polyroots.checkpoints import Rules
@@ -87,8 +87,8 @@ _GEOMETRY = ("stride", "dilation", "groups")
     "identity or as its mean slope on test images.",
 )
 @click.option("--verify", "with_check", is_flag=True, help="Compare with the explicit matrix on a small grid.")
-@click.option("--save", "npz", type=FILE, help="Write the values, frequencies and kernels to this .npz file.")
-@click.option("--csv", "csv_file", type=FILE, help="Write one line a value to this CSV file.")
+@click.option("--save", "npz", type=OUTPUT, help="Write the values, frequencies and kernels to this .npz file.")
+@click.option("--csv", "csv_file", type=OUTPUT, help="Write one line a value to this CSV file.")
 @click.option(
     "--plot", "plot_dir", type=DIRECTORY, help="Draw each layer and an overview to this directory (PNG and PDF)."
 )

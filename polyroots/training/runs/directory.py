@@ -17,7 +17,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from polyroots.errors import FileError, one_sentence
-from polyroots.files import HeldDirectory, cannot_write, create_json, held, make_directory, read_json, replacing
+from polyroots.files import (
+    HeldDirectory,
+    are_same,
+    cannot_write,
+    create_json,
+    held,
+    make_directory,
+    read_json,
+    replacing,
+)
 from polyroots.training.config import TrainConfig
 from polyroots.training.runs.identity import require_unchanged
 
@@ -119,6 +128,11 @@ class Run:
     def resume_command(self) -> str:
         """The command that resumes the run."""
         return f"polyroots train --resume {shlex.quote(str(self.path))}"
+
+    def owns(self, path: Path) -> bool:
+        """Whether a path is that of a file which the run is made of; False if there is no run."""
+        files = (self.config, self.start, self.init, self.metrics, self.last, self.best, self.result)
+        return self.config.is_file() and any(are_same(path, file) for file in files)
 
     def abandon(self, made: bool) -> None:
         """Remove the files of a run that can't begin, and its directory if it was made for the run (`made`)."""
