@@ -88,6 +88,12 @@ class Place(click.Path):
         super().__init__(path_type=Path)
         self.kind = kind
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path."""
+        if value == "":  # as from a variable of the shell that isn't set; pathlib takes it for the current directory
+            self.fail("expected a path, got an empty text", param, ctx)
+        return Path(value)
+
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str | None:
         """Return what it is a path of; arguments have their own name."""
         return None if isinstance(param, click.Argument) else self.kind
@@ -104,7 +110,7 @@ class Output(Place):
         """Return the path."""
         from polyroots.training import Run
 
-        path = Path(value)
+        path = super().convert(value, param, ctx)
         if Run(Path(os.path.realpath(path)).parent).owns(path):
             self.fail(f"{path} is a file of a run, and would be overwritten; choose another name", param, ctx)
         return path

@@ -117,3 +117,8 @@ def test_a_file_of_a_run_is_not_overwritten_by_an_output(tmp_path: Path, name: s
         message = fails(*words, path, exit_code=2)
         assert message.endswith(f"{path} is a file of a run, and would be overwritten; choose another name")
     assert (tmp_path / name).read_text() == "of a run"
+
+
+@pytest.mark.parametrize("words", [["spectrum"], ["init", "--out"], ["train", "--out"], ["train", "--data-dir"]])
+def test_an_empty_path_is_not_the_current_directory(words: list[str]) -> None:
+    assert fails(*words, "", exit_code=2).endswith(": expected a path, got an empty text")
