@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +50,21 @@ class _Group(click.Group):
             raise
         except (MemoryError, SystemError, OSError, ImportError, RuntimeError) as error:
             if not is_out_of_memory(error):
+                if isinstance(error, OSError) and (reason := _refused_by_the_system(error)):
+                    raise click.ClickException(reason) from error
                 raise
             why = "" if isinstance(error, SystemError) else str(error)
             raise click.ClickException(f"not enough memory: {why or 'the work is too large'}") from error
+
+
+def _refused_by_the_system(error: OSError) -> str:
+    """Return a sentence for a path that can't be looked up and for too many files or processes; else nothing."""
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"cannot use {shown(os.fsdecode(error.filename), 200)}: {reason}"
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.EAGAIN):
+        return f"{reason}: ask for fewer workers, or raise the limit (ulimit -n, ulimit -u)"
+    return ""
 
 
 def _escape(error: click.ClickException) -> None:

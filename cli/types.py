@@ -104,15 +104,20 @@ class Place(click.Path):
 
 
 class Output(Place):
-    """A path of a file that is written, which is none of those that a run is made of."""
+    """A path of a file that is written, which is none of those that a run or a study is made of."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path."""
+        from polyroots.study import StudyDirectory
         from polyroots.training import Run
 
         path = super().convert(value, param, ctx)
-        if Run(Path(os.path.realpath(path)).parent).owns(path):
+        # The path, or a file of the run, may be a link. Tracked spectra are in a directory of their own.
+        folders = [place.absolute().parent for place in (path, Path(os.path.realpath(path)))]
+        if any(Run(folder).owns(path) for near in folders for folder in (near, near.parent)):
             self.fail(f"{path} is a file of a run, and would be overwritten; choose another name", param, ctx)
+        if any(StudyDirectory(folder).owns(path) for folder in folders):
+            self.fail(f"{path} is a file of a study, and would be overwritten; choose another name", param, ctx)
         return path
 
 

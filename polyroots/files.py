@@ -114,7 +114,8 @@ def replacing(path: str | Path, *, make_parents: bool = True) -> Iterator[Path]:
     try:
         if path.is_dir():
             raise FileError(f"{path} is a directory, expected a file or a new name; choose another")
-        is_special = path.is_relative_to("/dev") or (path.exists() and not path.is_file())
+        is_stream = path.is_relative_to("/dev") and not path.is_relative_to("/dev/shm")
+        is_special = is_stream or (path.exists() and not path.is_file())
         if not is_special:
             path = _resolved(path)
             if make_parents:
@@ -216,10 +217,11 @@ def held(path: Path, patience: float, message: str) -> Iterator[HeldDirectory]:
 def make_directory(path: str | Path) -> None:
     """Make a directory with its parents and check that files can be written in it; if not, a new one is removed."""
     path = Path(path)
-    if path.is_file():
-        raise FileError(f"{path} is a file, expected a directory or a new name; choose another")
-    made = not path.exists()
+    made = False
     try:
+        if path.is_file():
+            raise FileError(f"{path} is a file, expected a directory or a new name; choose another")
+        made = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
@@ -227,6 +229,8 @@ def make_directory(path: str | Path) -> None:
         if made:
             with suppress(OSError):
                 path.rmdir()
+        if isinstance(error, FileError):
+            raise
         raise cannot_write(path, error) from error
 
 
@@ -256,6 +260,7 @@ def create_json(path: Path, document: Any) -> None:
             if error.errno not in _NO_LINKS:
                 raise
             _create(path, _json(document))
+        _sync_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

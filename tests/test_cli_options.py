@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import click
@@ -100,25 +101,21 @@ def test_a_removed_current_directory_is_said(tmp_path: Path, monkeypatch: pytest
     assert fails("models") == "Error: the current directory was removed; change to another one"
 
 
-@pytest.mark.parametrize(
-    "name", ["config.json", "start.pt", "init.json", "metrics.csv", "last.pt", "best.pt", "result.json"]
-)
-def test_a_file_of_a_run_is_not_overwritten_by_an_output(tmp_path: Path, name: str) -> None:
-    for file in ("config.json", name):
-        (tmp_path / file).write_text("of a run")
-    link = tmp_path / "link.npz"
-    link.symlink_to(tmp_path / name)
-    for words, path in (
-        (["spectrum", "checkpoint.pt", "--csv"], tmp_path / name),
-        (["spectrum", "checkpoint.pt", "--save"], link),
-        (["init", "--out"], tmp_path / name),
-        (["report", tmp_path, "--out"], link),
-    ):
-        message = fails(*words, path, exit_code=2)
-        assert message.endswith(f"{path} is a file of a run, and would be overwritten; choose another name")
-    assert (tmp_path / name).read_text() == "of a run"
-
-
 @pytest.mark.parametrize("words", [["spectrum"], ["init", "--out"], ["train", "--out"], ["train", "--data-dir"]])
 def test_an_empty_path_is_not_the_current_directory(words: list[str]) -> None:
     assert fails(*words, "", exit_code=2).endswith(": expected a path, got an empty text")
+
+
+def test_what_the_system_refuses_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is too long, and a process that has no file to spare."""
+    assert fails("spectrum", "x" * 300).endswith(": File name too long")
+    assert fails("report", "x" * 300).endswith(": File name too long")
+    refusal = OSError(errno.EMFILE, "Too many open files")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(main.commands["models"], "callback", refuse)
+    assert fails("models") == (
+        "Error: Too many open files: ask for fewer workers, or raise the limit (ulimit -n, ulimit -u)"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from polyroots.errors import FileError, InputError, one_sentence
-from polyroots.files import HeldDirectory, held, make_directory, read_json, replacing, write_json
+from polyroots.files import HeldDirectory, are_same, held, make_directory, read_json, replacing, write_json
 from polyroots.study.plan import Plan, PlannedRun
 from polyroots.training import CHANGEABLE, Run, TrainConfig, differences, load_config
 
@@ -68,6 +68,10 @@ class StudyDirectory:
         """Directory of the scripts and logs of SLURM jobs."""
         return self.path / "slurm"
 
+    def owns(self, path: Path) -> bool:
+        """Whether a path is that of the plan or the study file; False if there is no study."""
+        return self.plan.is_file() and any(are_same(path, file) for file in (self.plan, self.description))
+
     def run(self, name: str) -> Run:
         """Return the directory of a run, which may be missing."""
         return Run(self.path / "runs" / name)
@@ -113,8 +117,9 @@ class StudyDirectory:
         InputError
             If a run in the directory has the name of a run of the plan and another configuration.
         FileError
-            If the directory can't be written.
+            If the directory can't be written, or holds files of these names that are no study's.
         """
+        self._require_no_other_files(text)
         plan = self._with_existing_names(self._as_it_began(plan, text))
         for planned in plan.runs:
             self._require_same(planned)
@@ -164,6 +169,23 @@ class StudyDirectory:
                 f"{self.plan} is damaged: {one_sentence(error)}; 'polyroots study run' with the "
                 "study file writes it again"
             ) from error
+
+    def _require_no_other_files(self, text: str) -> None:
+        """Raise FileError if study.toml or plan.json are files of the user's own."""
+        other = None
+        if not self.plan.exists():
+            if self.description.exists() and self.description.read_bytes() != text.encode():
+                other = self.description
+        else:
+            with suppress(FileError):  # a damaged one is written again
+                document = read_json(self.plan, "the plan of a study")
+                if not isinstance(document, dict) or "runs" not in document:
+                    other = self.plan
+        if other is not None:
+            raise FileError(
+                f"{other} is there, and is not that of a study here; choose another directory, or move the file",
+                fields=["out"],
+            )
 
     def _as_it_began(self, plan: Plan, text: str) -> Plan:
         """Take the configurations of the stored plan if it was made from the same text.

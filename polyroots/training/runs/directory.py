@@ -132,7 +132,7 @@ class Run:
     def owns(self, path: Path) -> bool:
         """Whether a path is that of a file which the run is made of; False if there is no run."""
         files = (self.config, self.start, self.init, self.metrics, self.last, self.best, self.result)
-        return self.config.is_file() and any(are_same(path, file) for file in files)
+        return self.config.is_file() and any(are_same(path, file) for file in (*files, *self.spectra.glob("epoch-*")))
 
     def abandon(self, made: bool) -> None:
         """Remove the files of a run that can't begin, and its directory if it was made for the run (`made`)."""
@@ -248,6 +248,12 @@ def begin(path: str | Path, document: Mapping[str, Any]) -> tuple[Run, bool]:
     run = Run(path)
     made = not run.path.exists()
     make_directory(run.path)
+    for file in (run.start, run.init, run.result):
+        if file.exists() and not run.config.exists():
+            raise FileError(
+                f"{file} is there, and has the name of a file of the run; choose another directory, or move the file",
+                fields=["out"],
+            )
     try:
         if any(file.exists() for file in (run.metrics, run.last, run.best)):
             raise FileExistsError
