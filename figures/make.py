@@ -155,7 +155,7 @@ def redraw(out: Path, names: Collection[str] = (), width: str = "two") -> Iterat
         name, data = found
         try:
             pictures = FIGURES[name].draw(data, WIDTHS[width])
-        except (InputError, KeyError, IndexError, TypeError, ValueError) as error:
+        except (InputError, KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise FileError(f"{path} is damaged, its data can't be drawn: {error}; compute it anew") from error
         yield WrittenFigure(_save(pictures, path.with_suffix("")), [])
     if not is_found:

@@ -46,7 +46,7 @@ def load(path: Path) -> tuple[str, dict[str, Any]] | None:
         if _TEXT not in archive:
             return None
         text = json.loads(str(archive[_TEXT]))
-        return text["figure"], _with_arrays(text["data"], archive)
+        return str(text["figure"]), _with_arrays(text["data"], archive)
 
 
 def _without_arrays(value: Any, name: str, arrays: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -76,3 +77,9 @@ def own_callable(library: str, name: str, field: str) -> Any:
             raise InputError(words, fields=[field])
         target = getattr(target, part)
     return target
+
+
+def source_of(library: str) -> Path | None:
+    """Return the file of an imported module; None if it has none."""
+    place = getattr(sys.modules.get(library), "__file__", None)
+    return Path(place) if place else None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -285,6 +286,9 @@ def test_files_that_hold_no_layers_are_said(results: dict[str, LayerResult], tmp
     results["all"].spectrum.save(tmp_path / "one.npz")
     with pytest.raises(pr.FileError, match="holds no layers"):
         load_results(tmp_path / "one.npz")
+    np.savez(tmp_path / "names.npz", names=json.dumps([""] * 100_001))
+    with pytest.raises(pr.FileError, match="has 100,001 layers, and of a file of unknown origin at most 100,000"):
+        load_results(tmp_path / "names.npz")
     save_results(tmp_path / "many.npz", results)
     with pytest.raises(pr.FileError, match="is no spectrum"):
         pr.Spectrum.load(tmp_path / "many.npz")

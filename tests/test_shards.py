@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from commands import fails, run
+from safetensors.torch import save_file
 
 from polyroots.analysis import Analysis, estimate
 from polyroots.checkpoints import Geometry
@@ -88,6 +90,45 @@ def test_files_have_what_jobs_found(checkpoint: Path, tmp_path: Path, queue: Que
     run(*words, "--csv", files[1], "--cluster", "slurm", "--jobs-dir", tmp_path / "jobs")
     assert files[0].read_text() == files[1].read_text()
     assert queue.submitted == [2]
+
+
+def test_jobs_read_without_limits_if_the_command_does(tmp_path: Path, queue: Queue) -> None:
+    name = f"{'a' * 2100}.weight"
+    torch.save({name: torch.ones(2, 2, 3, 3)}, tmp_path / "net.pt")
+    # A job has no context of the command.
+    queue.outcome = lambda call: ("success", Context().run(call))
+    words = ("spectrum", tmp_path / "net.pt", "--size", 4, "--json", "--cluster", "slurm")
+    (layer,) = json.loads(run("--no-limits", *words, "--jobs-dir", tmp_path / "jobs").stdout)["layers"]
+    assert (layer["name"], layer["radius"]) == (name, pytest.approx(18))
+
+
+def test_shards_of_a_file_that_change_make_other_jobs_and_are_not_overwritten(tmp_path: Path, queue: Queue) -> None:
+    shard, index = tmp_path / "one.safetensors", tmp_path / "model.safetensors.index.json"
+    save_file({"a.weight": torch.ones(2, 2, 3, 3)}, shard)
+    index.write_text(json.dumps({"weight_map": {"a.weight": shard.name}}))
+    words = ("spectrum", index, "--size", 4, "--json", "--cluster", "slurm", "--jobs-dir", tmp_path / "jobs")
+    radii = [json.loads(run(*words).stdout)["layers"][0]["radius"] for _ in range(2)]
+    save_file({"a.weight": 2 * torch.ones(2, 2, 3, 3)}, shard)
+    radii.append(json.loads(run(*words).stdout)["layers"][0]["radius"])
+    assert radii == pytest.approx([18, 18, 36])
+    assert queue.submitted == [1, 1]
+    assert "is the checkpoint itself" in fails("spectrum", index, "--csv", shard, exit_code=2)
+
+
+def test_a_network_of_the_user_that_changes_makes_other_jobs(
+    tmp_path: Path, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = Path("net_of_shards.py")
+    source.write_text("import torch\n\ndef build():\n    return torch.nn.Conv2d(2, 2, 3, padding=1)\n")
+    torch.save({"weight": torch.ones(2, 2, 3, 3)}, "net.pt")
+    words = ("spectrum", "net.pt", "--arch", "net_of_shards:build", "--image-size", 4)
+    jobs = ("--cluster", "slurm", "--jobs-dir", "jobs")
+    run(*words, *jobs)
+    run(*words, *jobs)
+    source.write_text(source.read_text() + "# changed\n")
+    run(*words, *jobs)
+    assert queue.submitted == [1, 1]
 
 
 def test_jobs_that_fail_are_said_and_submitted_again(checkpoint: Path, tmp_path: Path, queue: Queue) -> None:

@@ -145,7 +145,8 @@ def spectrum(  # noqa: PLR0913 - click passes each option by its name
     """
     # Mistakes that are known without torch, whose import takes seconds.
     if only_list:
-        refuse_given(("effective", "with_check", "npz", "csv_file", "plot_dir"), "--list computes nothing")
+        computing = ("k", "sample", "precision", "effective", "with_check", "workers", "cluster")
+        refuse_given((*computing, "npz", "csv_file", "plot_dir"), "--list computes nothing")
     paths = _different(checkpoint, other)
     outputs = Outputs(npz, csv_file, plot_dir)
     outputs.check_names(paths)

@@ -28,6 +28,7 @@ class Outputs:
         if self.npz is not None and self.npz.suffix != ".npz":
             raise click.UsageError(f"--save writes an .npz file, got {self.npz}; give a name that ends in .npz")
         read = [checkpoint_in(path) for path in checkpoints]
+        read += [shard for path in read if path.suffix == ".json" for shard in path.parent.glob("*.safetensors")]
         for file in (self.npz, self.csv):
             if file is not None and any(are_same(file, path) for path in read):
                 raise click.UsageError(

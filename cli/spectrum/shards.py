@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import polyroots
+from polyroots.limits import without_limits
+from polyroots.own_code import source_of
 from polyroots_cli.cluster_options import cluster_option, job_options, refuse_options_of_slurm, resources_of
 from polyroots_cli.options import usage_errors
 from polyroots_cli.types import DIRECTORY, Whole
@@ -53,6 +56,7 @@ class Shard:
     path : of the checkpoint
     given, globs, analysis, with_check : as the command has them
     names : of the layers
+    is_trusted : whether the file is read without limits
     """
 
     path: Path
@@ -61,17 +65,27 @@ class Shard:
     analysis: Analysis
     with_check: bool
     names: tuple[str, ...]
+    is_trusted: bool
 
     @property
     def key(self) -> str:
-        """A text that differs where the results may: by version, settings and the checkpoint's state."""
+        """A text that differs where the results may: by version, settings, and the state of the files that are read."""
         files = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
+        if self.path.suffix == ".json":
+            files += sorted(self.path.parent.glob("*.safetensors"))
+        arch = self.given.architecture
+        source = source_of(arch.name.partition(":")[0]) if arch is not None and arch.is_own_code else None
+        files += [source] if source is not None else []
         states = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         settings = (self.given, self.globs, replace(self.analysis, workers=None), self.with_check, self.names)
         return hashlib.sha256(repr((polyroots.__version__, states, settings)).encode()).hexdigest()[:32]
 
     def __call__(self) -> dict[str, tuple[LayerResult, Verification | None]]:
         """Return the result of each layer, and its comparison with the explicit matrix."""
+        with without_limits() if self.is_trusted else nullcontext():
+            return self._results()
+
+    def _results(self) -> dict[str, tuple[LayerResult, Verification | None]]:
         from polyroots.analysis import analyse, verify
         from polyroots_cli.spectrum.findings import read_layers_of
 
@@ -148,8 +162,9 @@ def compute_anywhere(
         compute(findings, analysis, with_check)
         return
     shards = {}
+    is_trusted = bool(click.get_current_context().find_root().params.get("no_limits"))
     for item, names in divided(findings, analysis, slurm.count):
-        shard = Shard(item.path.resolve(), given, globs, analysis, with_check, names)
+        shard = Shard(item.path.resolve(), given, globs, analysis, with_check, names, is_trusted)
         shards[shard.key] = item, shard
     _wait(findings, shards, slurm)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from polyroots.analysis.layers import LayerResult
 from polyroots.files import reading_archive, replacing
+from polyroots.limits import MOST_ENTRIES, require_at_most
 from polyroots.spectra import End, Extremes, Spectrum, SpectrumSample
 
 _COLUMNS = ("layer", "kind", "theta_y", "theta_x", "real", "imag", "condition", "converged")
@@ -123,7 +124,12 @@ def load_results(path: str | Path) -> dict[str, SavedLayer]:
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
         names = json.loads(str(arrays["names"]))
-        return {name: _layer(_below(arrays, str(number))) for number, name in enumerate(names)}
+        require_at_most(path, len(names), "layers", MOST_ENTRIES)
+        by_number: dict[str, dict[str, Any]] = {}
+        for name, value in arrays.items():
+            number, _, part = name.partition(".")
+            by_number.setdefault(number, {})[part] = value
+        return {name: _layer(by_number.get(str(number), {})) for number, name in enumerate(names)}
 
 
 def write_csv(path: str | Path, results: Mapping[str, LayerResult]) -> None:
