@@ -13,7 +13,7 @@ from zipfile import ZipFile
 
 from polyroots.errors import FileError
 from polyroots.files import checkpoint_in
-from polyroots.limits import LONGEST_NAME, LONGEST_PICKLE, is_archive, require_archive, require_pickles
+from polyroots.limits import DAMAGED, LONGEST_NAME, LONGEST_PICKLE, is_archive, require_archive, require_pickles
 
 # Pickles in a file of the older format of torch.save: a number, a version, the system, and the content.
 _PICKLES = 4
@@ -21,10 +21,7 @@ _PICKLES = 4
 _PREFIXES = re.compile(r"^((module|_orig_mod)\.)+")
 
 # Errors that the modules which read files raise for damaged ones.
-_DAMAGED = (
-    *(ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, EOFError, MemoryError),
-    *(struct.error, pickle.UnpicklingError, NotImplementedError, OverflowError),
-)
+_DAMAGED = (*DAMAGED, TypeError, LookupError, AttributeError, MemoryError, pickle.UnpicklingError, OverflowError)
 
 
 def layer_names(path: Path) -> list[str]:
@@ -40,7 +37,7 @@ def layer_names(path: Path) -> list[str]:
         shapes = _of_shards(path) if path.suffix == ".json" else _shapes(path)
         kernels = (name for name, shape in shapes.items() if len(shape) == 4)
         return list(dict.fromkeys(_PREFIXES.sub("", name).removesuffix(".weight") for name in kernels))
-    except (OSError, FileError, *_DAMAGED):
+    except (FileError, *_DAMAGED):
         return []
 
 
@@ -69,7 +66,7 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
         start = stream.read(9)
         if start[8:] == b"{":
             return _header(stream, struct.unpack("<Q", start[:8])[0])
-        require_pickles(path)
+        require_pickles(path, whole=True)
         stream.seek(0)
         document = None
         for _ in range(_PICKLES):

@@ -25,7 +25,7 @@ from polyroots.files import checkpoint_in, require_readable
 from polyroots.limits import (
     LONGEST_NAME,
     MOST_ENTRIES,
-    is_archive,
+    is_archive_of_torch,
     require_archive,
     require_at_most,
     require_pickles,
@@ -60,7 +60,7 @@ def read_document(path: str | Path, *, lazily: bool = False) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols, for a file that is no checkpoint
             # torch.load maps zip files only.
-            mmap = lazily and is_archive(path)
+            mmap = lazily and is_archive_of_torch(path)
             with torch.serialization.safe_globals(_plain_data()):
                 document = _load(path, mmap=mmap)
     except pickle.UnpicklingError as error:
