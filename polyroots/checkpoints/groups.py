@@ -7,6 +7,7 @@ layer before, and from whether any layer of the file has m channels that an ungr
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from polyroots.checkpoints.weights import Weights, in_module, split_name
 
 # Stems of numbered names whose layers follow one another: conv2 comes after conv1, but branch2 stands beside branch1.
 _CONV = re.compile(r"conv|^c$|^[dp]w_?$", flags=re.IGNORECASE)
+_INDEX = re.compile("0|[1-9][0-9]*")
 # The layers of squeeze and excitation scale channels and make none.
 _EXCITATION = re.compile(r"(^|[._])(se|se_module|squeeze_excit\w*)[._]", flags=re.IGNORECASE)
 # A pixel shuffle divides the channels by a square, a split or a gate by two, which looks like groups.
@@ -160,16 +162,28 @@ class Channels:
         They are certain in an nn.Sequential, which a batch norm, a gap in the indices (an activation) or the name of a
         whole network shows; branches in an nn.ModuleList have consecutive indices.
         """
-        for lower in range(index - 1, -1, -1):
-            below = self._last_channels.get(in_module(parent, str(lower)))
-            if below is not None:
-                channels, is_norm = below
-                if channels is None:
-                    return None
-                is_own = in_module(parent, f"{lower}.weight") in self.weights
-                is_sequence = not parent or index - lower > 1 or is_norm
-                return _Before(channels, is_certain=is_first and is_own and is_sequence)
-        return None
+        indices = self._indices.get(parent, [])
+        place = bisect_left(indices, index)
+        if not place:
+            return None
+        lower = indices[place - 1]
+        channels, is_norm = self._last_channels[in_module(parent, str(lower))]
+        if channels is None:
+            return None
+        is_own = in_module(parent, f"{lower}.weight") in self.weights
+        is_sequence = not parent or index - lower > 1 or is_norm
+        return _Before(channels, is_certain=is_first and is_own and is_sequence)
+
+    @cached_property
+    def _indices(self) -> dict[str, list[int]]:
+        """Numbers of the numbered layers below each module, from the lowest to the highest."""
+        found: dict[str, list[int]] = {}
+        for module in self._last_channels:
+            parent, last = split_name(module)
+            # Layers are looked up by numbers as Python writes them: without further zeros, in ASCII.
+            if _INDEX.fullmatch(last):
+                found.setdefault(parent, []).append(int(last))
+        return {parent: sorted(numbers) for parent, numbers in found.items()}
 
     @cached_property
     def _last_channels(self) -> dict[str, tuple[int | None, bool]]:
