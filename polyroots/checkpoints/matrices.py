@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from typing import Any
+from zipfile import ZipFile
 
 from scipy.sparse import csr_array, load_npz
 
 from polyroots.errors import FileError, InputError
 from polyroots.files import require_readable
-from polyroots.limits import is_archive
+from polyroots.limits import DAMAGED, is_archive, read_at_most, require_archive, require_size
+from polyroots.text import shortened
 
 _MATRIX_MARKET = (".mtx", ".mtx.gz", ".mtx.bz2")
+# Bytes of a number, or of an index.
+_NUMBER = 8
 # The arrays in each file of scipy.sparse.save_npz, and in no other archive of numpy.
 _OF_SCIPY = {"format.npy", "shape.npy", "data.npy"}
 
@@ -26,7 +33,7 @@ def holds_matrix(path: str | Path) -> bool:
     try:
         with ZipFile(path) as archive:
             return is_of_scipy(archive.namelist())
-    except (BadZipFile, OSError):
+    except DAMAGED:
         return False
 
 
@@ -51,19 +58,20 @@ def read_matrix(path: str | Path) -> csr_array:
     Raises
     ------
     FileError
-        If the file is missing or damaged.
+        If the file is missing or damaged, or declares a far larger matrix than it can hold.
     InputError
         If the matrix is not square.
     """
-    from scipy.io import mmread
-
     path = Path(path)
     require_readable(path)
     try:
-        matrix = load_npz(path) if path.suffix.lower() == ".npz" else mmread(path, spmatrix=False)
-    except (ValueError, OverflowError, OSError, EOFError, KeyError, TypeError, BadZipFile, StopIteration) as error:
+        matrix = _of_scipy(path) if path.suffix.lower() == ".npz" else _of_matrix_market(path)
+    except FileError:
+        raise
+    except Exception as error:  # Damaged archives make zipfile, zlib, numpy and its parser of headers raise any error.
         raise FileError(
-            f"{path} is damaged: expected a matrix in the format of MatrixMarket or of scipy.sparse.save_npz ({error})"
+            f"{path} is damaged: expected a matrix in the format of MatrixMarket or of scipy.sparse.save_npz "
+            f"({shortened(str(error), 150) or type(error).__name__})"
         ) from error
     if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.shape[0]:
         raise InputError(
@@ -71,3 +79,33 @@ def read_matrix(path: str | Path) -> csr_array:
             "eigenvalues"
         )
     return csr_array(matrix)
+
+
+def _of_scipy(path: Path) -> Any:
+    """Return the matrix in a file of scipy.sparse.save_npz."""
+    require_archive(path)
+    matrix = load_npz(path)
+    # Rows in compressed formats have a number each, which the other formats don't store.
+    require_size(path, _NUMBER * matrix.shape[0], "rows")
+    if hasattr(matrix, "check_format"):
+        # Indices out of range would be read, and written, beyond the arrays.
+        matrix.check_format(full_check=True)
+    return matrix
+
+
+def _of_matrix_market(path: Path) -> Any:
+    """Return the matrix in a MatrixMarket file, of which the first line declares the size."""
+    from scipy.io import mminfo, mmread
+
+    opened: Any = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix.lower(), open)
+    with opened(path, "rb") as stream:
+        content = read_at_most(path, stream, "text")
+    # scipy looks for the end of a line until it finds one, also beyond a zero byte and the end of the text.
+    if b"\0" in content:
+        raise ValueError("it is no text")
+    content += b"\n"
+    rows, _, entries, _, _, symmetry = mminfo(io.BytesIO(content))
+    # A complex entry has four numbers: two indices, and two parts.
+    count = rows + 4 * entries * (1 if symmetry == "general" else 2)
+    require_size(path, _NUMBER * count, "rows and entries")
+    return mmread(io.BytesIO(content), spmatrix=False)

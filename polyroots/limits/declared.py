@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import IO
 
 from polyroots.errors import FileError
 
@@ -17,6 +18,8 @@ MOST_ENTRIES = 100_000
 MOST_INSTRUCTIONS, LONGEST_PICKLE = 1_000_000, 16 * 2**20
 #: Largest number of bytes of a text file, and of the header of a file of safetensors.
 LONGEST_TEXT = 64 * 2**20
+#: Largest number of things that are looked at one by one, however often they are in each other.
+MOST_ITEMS = 1_000_000
 #: Largest number of characters of a tensor's name.
 LONGEST_NAME = 2000
 
@@ -62,8 +65,29 @@ if you trust it, read it with 'polyroots --no-limits' or polyroots.limits.withou
 
 def require_size(path: str | Path, declared: int, what: str) -> None:
     """Raise FileError if the content that a file declares is far larger than the file."""
-    most = max(FREE, TIMES * Path(path).stat().st_size)
-    require_at_most(path, -(-declared // _MIB), f"MiB of {what}", most // _MIB)
+    require_at_most(path, -(-declared // _MIB), f"MiB of {what}", _most_bytes(path) // _MIB)
+
+
+def read_at_most(path: str | Path, stream: IO[bytes], what: str) -> bytes:
+    """Return the content of a stream that reads a file, compressed perhaps, or raise FileError if it is too long."""
+    content = stream.read(-1 if are_lifted() else _most_bytes(path) + 1)
+    require_size(path, len(content), what)
+    return content
+
+
+def _most_bytes(path: str | Path) -> int:
+    """Return the number of bytes that the content of a file may have."""
+    return max(FREE, TIMES * Path(path).stat().st_size)
+
+
+def require_names(path: str | Path, names: Iterable[str]) -> None:
+    """Raise FileError if names of tensors are long, or have so many dots that the names of all modules are."""
+    characters = 0
+    for name in names:
+        require_at_most(path, len(name), "characters in a name", LONGEST_NAME)
+        # Each dot ends the name of a module.
+        characters += len(name) * (name.count(".") + 1)
+    require_size(path, characters, "names of modules")
 
 
 def require_text_size(path: str | Path) -> None:
