@@ -15,9 +15,21 @@ from torch import Tensor
 
 from polyroots.checkpoints.weights import ComputedTensor
 from polyroots.errors import FileError
-from polyroots.limits import DAMAGED, is_archive, require_pickles, require_size
+from polyroots.limits import (
+    DAMAGED,
+    LONGEST_NAME,
+    MOST_ENTRIES,
+    MOST_ITEMS,
+    is_archive,
+    require_at_most,
+    require_names,
+    require_pickles,
+    require_size,
+)
 from polyroots.text import shortened
 
+# As many as torch allows.
+_MOST_DIMENSIONS = 64
 _STORAGES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -65,6 +77,7 @@ def read_torchscript(path: str | Path) -> dict[str, ComputedTensor]:
             name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             content = archive.read(name)
         module = _Attributes(io.BytesIO(content), path, name.removesuffix(".pkl")).load()
+        tensors = _flat(path, module)
     except FileError:
         raise
     except Exception as error:  # whatever a damaged pickle raises
@@ -72,7 +85,9 @@ def read_torchscript(path: str | Path) -> dict[str, ComputedTensor]:
             f"{path} is a TorchScript archive that can't be read without its code ({shortened(str(error), 100)}); "
             "save its weights: torch.save(torch.jit.load(FILE).state_dict(), 'weights.pt')"
         ) from error
-    return dict(_flat(module, ""))
+    require_at_most(path, len(tensors), "tensors", MOST_ENTRIES)
+    require_names(path, tensors)
+    return tensors
 
 
 class _Object:
@@ -112,12 +127,14 @@ class _Attributes(pickle.Unpickler):
         self, storage: tuple[torch.dtype, str], offset: int, shape: tuple[int, ...], stride: tuple[int, ...], *_: Any
     ) -> ComputedTensor:
         dtype, key = storage
+        if len(shape) > _MOST_DIMENSIONS or not all(isinstance(n, int) and n >= 0 for n in shape):
+            raise ValueError(f"its storage {key} is that of a tensor without a shape")
 
         def read() -> Tensor:
             try:
                 with ZipFile(self._path) as archive:
                     content = bytearray(archive.read(f"{self._folder}/{key}"))
-                if not content:
+                if not content and math.prod(shape) == 0:
                     return torch.empty(shape, dtype=dtype)
                 return torch.frombuffer(content, dtype=dtype).as_strided(shape, stride, offset)
             except Exception as error:  # as above
@@ -128,12 +145,32 @@ class _Attributes(pickle.Unpickler):
         return ComputedTensor(tuple(shape), str(dtype).removeprefix("torch."), read)
 
 
-def _flat(module: Any, prefix: str) -> list[tuple[str, ComputedTensor]]:
-    """Return the tensors of a module and of those within it, by their names in a state dict."""
-    found = []
-    for name, value in vars(module).items():
-        if isinstance(value, ComputedTensor):
-            found.append((prefix + name, value))
-        elif isinstance(value, _Object):
-            found += _flat(value, f"{prefix}{name}.")
+def _flat(path: Path, module: Any) -> dict[str, ComputedTensor]:
+    """Return the tensors of a module and of those within it, by their names in a state dict.
+
+    A module may be in several others, and in a hostile file in itself, or twice in each of many levels.
+    """
+    if not isinstance(module, _Object):
+        raise ValueError(f"it holds a {type(module).__name__} and no module")
+    found = {}
+    looked_at = 0
+    # The modules around the attribute that is looked at, each with the start of its names.
+    around = [("", module, iter(vars(module).items()))]
+    while around:
+        prefix, _, attributes = around[-1]
+        for name, value in attributes:
+            looked_at += 1
+            require_at_most(path, looked_at, "attributes of modules", MOST_ITEMS)
+            if not isinstance(value, ComputedTensor | _Object):
+                continue
+            require_at_most(path, len(prefix) + len(name), "characters in a name", LONGEST_NAME)
+            if isinstance(value, ComputedTensor):
+                found[prefix + name] = value
+                continue
+            if any(value is outer for _, outer, _ in around):
+                raise ValueError("a module is in itself")
+            around.append((f"{prefix}{name}.", value, iter(vars(value).items())))
+            break
+        else:
+            around.pop()
     return found
