@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 import struct
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +14,15 @@ from zipfile import ZipFile
 
 from polyroots.errors import FileError
 from polyroots.files import checkpoint_in
-from polyroots.limits import DAMAGED, LONGEST_NAME, LONGEST_PICKLE, is_archive, require_archive, require_pickles
+from polyroots.limits import (
+    DAMAGED,
+    LONGEST_NAME,
+    LONGEST_PICKLE,
+    MOST_ITEMS,
+    is_archive,
+    require_archive,
+    require_pickles,
+)
 
 # Pickles in a file of the older format of torch.save: a number, a version, the system, and the content.
 _PICKLES = 4
@@ -142,14 +151,15 @@ class _Module(_Object):
 
 def _tensors(document: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield names and shapes of tensors: those within modules after the modules' names, those in dictionaries alone."""
-    waiting = [("", document)]
-    for _ in range(100_000):
-        if not waiting:
-            return
-        prefix, item = waiting.pop(0)
+    waiting = deque([("", document)])
+    # Parts may be in each other any number of times.
+    left = MOST_ITEMS
+    while waiting and left > 0:
+        prefix, item = waiting.popleft()
         entries = getattr(item, "attributes", {}) if isinstance(item, _Module) else item
         if not isinstance(entries, Mapping) or len(prefix) > LONGEST_NAME:
             continue
+        left -= 1 + len(entries)
         for name, value in entries.items():
             if isinstance(value, _Object) and not isinstance(value, _Tensor) and value.arguments:
                 value = value.arguments[0]  # a parameter holds its tensor

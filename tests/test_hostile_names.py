@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from polyroots.checkpoints import read_layers
+from polyroots.checkpoints.architecture import options_of
 from polyroots.checkpoints.groups import Channels
+from polyroots.errors import FileError
+from polyroots.limits import require_names
+from polyroots_cli.layer_names import layer_names
 
 
 @pytest.mark.parametrize("index", [9_999_999_999, 10**1000])
@@ -34,3 +40,43 @@ def test_the_layer_before_is_the_nearest_of_lower_index() -> None:
         30: 8,
         31: 2,
     }
+
+
+#: Names of 2,000 characters with 1,000 modules in each: those of all modules would have 4,000 MB.
+DEEP = [f"{n:04}{'.a' * 994}.weight" for n in range(4000)]
+
+
+def test_names_of_many_modules_are_counted_first(tmp_path: Path) -> None:
+    tensors = {name: torch.ones(1) for name in DEEP}
+    torch.save(tensors, tmp_path / "file.pt")
+    save_file(tensors, tmp_path / "file.safetensors")
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    for name in ("file.pt", "file.safetensors"):
+        with pytest.raises(FileError, match=r"[67],\d{3} MiB of names of modules"):
+            read_layers(tmp_path / name)
+    assert time.process_time() - start < 4
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 * 1024
+
+
+def test_honest_names_stay_far_below(tmp_path: Path) -> None:
+    """A name of 200 characters with 20 modules for each of 20,000 tensors."""
+    (tmp_path / "file").write_bytes(b"")
+    require_names(tmp_path / "file", [f"{n:08}{'.block123' * 20}.weight" for n in range(20_000)])
+    with pytest.raises(FileError, match="MiB of names"):
+        require_names(tmp_path / "file", [f"{n:08}{'.block123' * 20}.weight" for n in range(60_000)])
+
+
+def test_a_part_that_is_there_many_times_is_looked_at_a_few_times(tmp_path: Path) -> None:
+    torch.save([dict.fromkeys(range(2000), 0)] * 50_000, tmp_path / "file.pt")
+    inner: dict[int, dict[str, int]] = {key: {} for key in range(2000)}
+    torch.save(dict.fromkeys(range(50000), inner), tmp_path / "dicts.pt")
+    start = time.process_time()
+    with pytest.raises(FileError, match="items in lists and mappings"):
+        read_layers(tmp_path / "file.pt")
+    assert layer_names(tmp_path / "dicts.pt") == []
+    assert time.process_time() - start < 8
+
+
+@pytest.mark.parametrize("text", ["{[1]: 2}", "-" * 5000 + "1", "(" * 5000, "[" * 100 + "]" * 99])
+def test_options_that_are_no_values_of_python_are_text(text: str) -> None:
+    assert options_of({"a": text}) == {"a": text}

@@ -133,7 +133,7 @@ def options_of(pairs: Mapping[str, str]) -> dict[str, Any]:
     for name, text in pairs.items():
         try:
             found[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             found[name] = text
     return found
 

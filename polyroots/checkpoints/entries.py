@@ -14,6 +14,7 @@ import torch
 from polyroots.checkpoints.own import kind_of
 from polyroots.checkpoints.weights import is_sharded, is_weight
 from polyroots.errors import FileError
+from polyroots.limits import MOST_ITEMS, require_at_most
 from polyroots.text import count_of, listed, quoted
 
 # Entries under which programs store the one network of a file; those of averaged weights are further ones.
@@ -95,17 +96,20 @@ def entries_of(document: Any) -> list[Entry]:
     Raises
     ------
     FileError
-        If parts are in each other so often that they can't be listed.
+        If parts are in each other so often that they can't be listed, or have too many items together.
     """
     found: list[Entry] = []
     # The parts still to be searched, the last one first: name, content, and what is around it, which may hold itself.
     waiting: list[tuple[str, Any, tuple[int, ...]]] = [("", document, ())]
+    looked_at = 0
     for _ in range(_MOST_PARTS):
         if not waiting:
             return found
         name, part, around = waiting.pop()
         if len(around) > _DEPTH or id(part) in around or _OPTIMIZER.search(name):
             continue
+        looked_at += len(part)
+        require_at_most("the file", looked_at, "items in lists and mappings", MOST_ITEMS)
         items: list[tuple[Any, Any]] = list(part.items() if isinstance(part, Mapping) else enumerate(part))
         if isinstance(part, Mapping):
             tensors = _tensors(part)
@@ -137,6 +141,8 @@ def _tensors(document: Mapping[Any, Any]) -> dict[Any, Any]:
     """Return the tensors of a mapping; floating-point arrays of numpy are weights, too."""
     found = {}
     for key, value in document.items():
+        if not isinstance(key, str | int):  # Names are bounded, and other keys may be far longer as text.
+            continue
         if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.dtype.itemsize <= 8:
             found[key] = torch.from_numpy(value)
         elif is_weight(value):

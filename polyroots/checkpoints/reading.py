@@ -23,11 +23,11 @@ from polyroots.checkpoints.formats import other_format
 from polyroots.errors import FileError
 from polyroots.files import checkpoint_in, require_readable
 from polyroots.limits import (
-    LONGEST_NAME,
     MOST_ENTRIES,
     is_archive_of_torch,
     require_archive,
     require_at_most,
+    require_names,
     require_pickles,
     require_size,
 )
@@ -93,6 +93,7 @@ def _require_tensors(path: Path, document: Any) -> None:
     A tensor of stride 0 has more entries than the file.
     """
     waiting, seen = [document], set()
+    names: list[str] = []
     tensors = size = 0
     while waiting:
         item = waiting.pop()
@@ -108,8 +109,8 @@ def _require_tensors(path: Path, document: Any) -> None:
             seen.add(id(item))
             waiting += item.values() if isinstance(item, Mapping) else item
             if isinstance(item, Mapping):
-                longest = max((len(key) for key in item if isinstance(key, str)), default=0)
-                require_at_most(path, longest, "characters in a name", LONGEST_NAME)
+                names += [key for key in item if isinstance(key, str)]
+    require_names(path, names)
     require_at_most(path, tensors, "tensors", MOST_ENTRIES)
     require_size(path, size, "tensors")
 

@@ -12,7 +12,7 @@ from polyroots.checkpoints.formats import other_format
 from polyroots.checkpoints.weights import StoredTensor
 from polyroots.errors import FileError
 from polyroots.files import read_json, require_readable
-from polyroots.limits import LONGEST_NAME, LONGEST_PICKLE, MOST_ENTRIES, require_at_most
+from polyroots.limits import LONGEST_PICKLE, MOST_ENTRIES, require_at_most, require_names
 from polyroots.text import quoted
 
 # Names of floating-point types in safetensors and in torch.
@@ -55,13 +55,14 @@ def read_safetensors(path: str | Path) -> dict[str, StoredTensor]:
     require_at_most(path, min(length, path.stat().st_size), "bytes in its header", LONGEST_PICKLE)
     try:
         with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            require_names(path, names)
+            require_at_most(path, len(names), "tensors", MOST_ENTRIES)
             found = {}
-            for name in file.keys():  # noqa: SIM118, no mapping
-                require_at_most(path, len(name), "characters in a name", LONGEST_NAME)
+            for name in names:
                 entry = file.get_slice(name)
                 dtype = entry.get_dtype()
                 found[name] = StoredTensor(path, name, tuple(entry.get_shape()), _DTYPES.get(dtype, dtype))
-            require_at_most(path, len(found), "tensors", MOST_ENTRIES)
             return found
     except FileError:
         raise
@@ -87,6 +88,7 @@ def read_shards(path: str | Path) -> dict[str, StoredTensor]:
     files = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
         raise FileError(f"{path} is no index of safetensors: expected a 'weight_map' of names to files")
+    require_names(path, files)
     shards: dict[str, dict[str, StoredTensor]] = {}
     for name in dict.fromkeys(files.values()):
         if Path(name).name != name:
