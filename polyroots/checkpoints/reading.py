@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from polyroots.checkpoints.formats import other_format
+from polyroots.checkpoints.numpy_data import numpy_data
 from polyroots.errors import FileError
 from polyroots.files import checkpoint_in, require_readable
 from polyroots.limits import (
@@ -163,16 +164,6 @@ def _plain_data() -> list[Any]:
 
     Other names are given for classes of other versions and packages.
     """
-    kinds = [*np.typecodes["AllInteger"], *np.typecodes["AllFloat"], "?", "S", "U", "M", "m"]
-    numbers = list({type(np.dtype(kind)) for kind in kinds})
-    # numpy 1 has them in numpy.core, numpy 2 in numpy._core.
-    scalar = np.float64(0).__reduce__()[0]
-    array = np.zeros(0).__reduce__()[0]
-    named = [
-        (function, f"numpy.{core}.multiarray.{name}")
-        for function, name in ((scalar, "scalar"), (array, "_reconstruct"))
-        for core in ("core", "_core")
-    ]
     # A path of another system can't be made here, a pure path can.
     kinds_of_path = {"PosixPath": pathlib.PurePosixPath, "WindowsPath": pathlib.PureWindowsPath}
     paths = [
@@ -197,8 +188,8 @@ def _plain_data() -> list[Any]:
         )
     ]
     generators = [(_RandomState, name) for name in _GENERATORS]
-    plain = [argparse.Namespace, np.ndarray, np.dtype, types.SimpleNamespace, *numbers, *times]
-    return [*plain, *named, *paths, *factories, *dicts, *generators]
+    plain = [argparse.Namespace, types.SimpleNamespace, *times]
+    return [*plain, *numpy_data(), *paths, *factories, *dicts, *generators]
 
 
 def _no_checkpoint(path: Path) -> FileError:
