@@ -7,6 +7,7 @@ imported when they are first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from polyroots.processes import SIGNALS
 from polyroots.training.config import CHANGEABLE, Device, TrainConfig, train_config
 from polyroots.training.data import (
     EVALUATION_BATCH,
@@ -18,7 +19,7 @@ from polyroots.training.data import (
     describe_data,
     open_data,
 )
-from polyroots.training.loop.interruption import SIGNALS, Interruption
+from polyroots.training.loop.interruption import Interruption
 from polyroots.training.loop.optimizer import make_optimizer
 from polyroots.training.loop.reporter import Beginning, Reporter
 from polyroots.training.recipes import BEST, RECIPES, default_network

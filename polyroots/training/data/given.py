@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler, default_collate
 
 from polyroots.errors import InputError
+from polyroots.processes import blocked_signals, leave_signals_to_parent
 from polyroots.training.data.batches import Batch
 from polyroots.training.data.source import Part, Progress, Source
 from polyroots.training.data.split import DataSet, SampleSet, SampleSets, Split
@@ -66,9 +67,12 @@ class GivenSamples(SampleSet):
             batch_size=None,
             sampler=rows,
             num_workers=self.workers if workers is None else workers,
+            worker_init_fn=leave_signals_to_parent,
             generator=torch.Generator(),  # by default it draws from the global generator
         )
-        for batch in reader:
+        with blocked_signals():
+            read = iter(reader)
+        for batch in read:
             yield _pair(batch)
 
     def own_batches(self, seed: int, epoch: int) -> list[Batch] | None:

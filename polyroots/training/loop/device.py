@@ -62,10 +62,16 @@ def one_device(device: Device, precision: Precision = "32") -> Fabric:
 
 @contextmanager
 def memory_errors(config: TrainConfig) -> Iterator[None]:
-    """Turn torch's errors about missing memory into an InputError."""
+    """Turn torch's errors about missing memory, and about workers that were ended, into an InputError."""
     try:
         yield
     except RuntimeError as error:
+        if str(error).startswith("DataLoader worker"):
+            raise InputError(
+                "a worker that reads images ahead has ended, most often because memory or /dev/shm was full; go on "
+                "with fewer workers, or without them",
+                fields=["workers", "loading"],
+            ) from error
         if not isinstance(error, torch.OutOfMemoryError) and "allocate" not in str(error):
             raise
         raise InputError(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from polyroots.processes import blocked_signals, leave_signals_to_parent
 from polyroots.training.config import TrainConfig
 from polyroots.training.data.batches import Batch
 from polyroots.training.data.given import GivenSamples
@@ -59,13 +60,16 @@ class WorkerFeed(Feed):
             num_workers=workers,
             multiprocessing_context="fork" if can_fork else None,
             pin_memory=device.type == "cuda",
+            worker_init_fn=leave_signals_to_parent,
             generator=torch.Generator(),  # by default it draws from the global generator
         )
 
     def load(self, portions: Sequence[Batch], epoch: int = 0) -> Iterator[Samples]:
         """Yield the images and classes of each group of samples."""
         self._portions[:] = [chosen.tolist() for chosen in portions]
-        for images, labels in self._loader:
+        with blocked_signals():
+            batches = iter(self._loader)
+        for images, labels in batches:
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
 

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-#: Signals of Ctrl-C, of a scheduler before its time limit (SIGTERM, and SIGUSR1 by SLURM's ``--signal=USR1``), and of a
-#: terminal that is closed.
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
+from polyroots.processes import SIGNALS
 
 
 class Interruption:
