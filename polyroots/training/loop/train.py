@@ -40,8 +40,8 @@ def train(
     """Train a network, write a run directory, and return the result.
 
     On the same CPU with the same number of threads, the same configuration gives the same weights bit by bit, also if
-    the run is stopped or killed and resumed by `resume`. In the main thread, the first Ctrl-C or SIGTERM saves and
-    stops at the end of the step.
+    the run is stopped or killed and resumed by `resume`. In the main thread, the first Ctrl-C, SIGTERM, SIGHUP
+    or SIGUSR1 saves and stops at the end of the step.
 
     Parameters
     ----------
@@ -265,6 +265,8 @@ def _load_own(
         try:
             best = load_checkpoint(run.best)
         except FileError as error:
+            if config.val_fraction:  # it is evaluated on the test images at the end
+                raise FileError(f"{error}; restore it, or start a new run from {run.last}", fields=["start"]) from error
             raise FileError(f"{error}; restore it, or remove it to go on without it") from error
         require_same(run.best, best, run.config, config, document["identity"])
     if not run.last.exists():

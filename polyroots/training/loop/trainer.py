@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -40,7 +41,7 @@ from polyroots.training.runs.first_network import network_at_start
 from polyroots.training.runs.identity import require_same_images
 from polyroots.training.runs.logs import Logs
 from polyroots.training.runs.parts import described
-from polyroots.training.runs.state import RunState
+from polyroots.training.runs.state import RunState, random_states, set_random_states
 from polyroots.training.runs.tracking import Tracker, to_track
 
 T = TypeVar("T")
@@ -126,23 +127,15 @@ class Trainer:
         if saved is not None:
             self.state = RunState.restore((saved.training or {}).get("state", {}), self.optimizer)
             self.state.require_within(config.epochs, self.loop.steps)
+            in_first(fabric, self._require_best)
         self.kept = "no checkpoint was written yet" if self.is_fresh else _kept(run, self.state)
 
     def complete(self) -> TrainResult:
         """Train the epochs that are left and return the result; the errors are those of `polyroots.training.train`."""
         config, state = self.config, self.state
-        self.reporter.on_start(
-            Beginning(
-                config,
-                self.source,
-                self.run,
-                self.init,
-                count_weights(self.model),
-                describe(self.fabric),
-                state.epoch,
-                state.step,
-            )
-        )
+        count, device = count_weights(self.model), describe(self.fabric)
+        progress = state.epoch, state.step
+        self.reporter.on_start(Beginning(config, self.source, self.run, self.init, count, device, *progress))
         self.logs = Logs(self.run, config.tensorboard and self.fabric.global_rank == 0, state.history)
         try:
             with self.interruption.deferred():
@@ -153,10 +146,13 @@ class Trainer:
                         raise self._stopped()
                     self._in_first(partial(self._write_epoch, state.finish_epoch(row)))
                     self.reporter.on_epoch(row)
-                result = self._result()
-            # After a request to stop, the queue of spectra is left for when the run is resumed.
-            if self.tracker is not None and not self.interruption.requested:
-                self.tracker.wait()
+                result, document = self._result()
+            # A run with result.json is done, and a study doesn't go on with it: the spectra come before. The other
+            # processes don't wait for them, since messages between processes have a time limit.
+            if self.fabric.global_rank == 0:
+                self._await_spectra()
+                with self._telling_what_is_kept():
+                    self._in_place(lambda: write_json(self.run.result, document, make_parents=False))
         finally:
             self.logs.close()
             if self.tracker is not None:
@@ -218,8 +214,11 @@ class Trainer:
         parts = (part_of(batch, fabric.global_rank, config.processes) for batch in batches)
         # Without augmentation, like the images of the evaluation.
         images = (self.normalise(batch.to(fabric.device)) for batch, _ in split.batches(list(parts)))
+        # A network may draw random numbers, and the recalibration is repeated after a stop during the evaluation.
+        before = random_states()
         with fabric.autocast():
             recalibrate(self.model, map(laid_out, images), partial(total, fabric))
+        set_random_states(before)
 
     def _score(self, split: SampleSet, other: nn.Module | None = None) -> Scores | None:
         """Return the scores of the network, or of another one, from all processes; None after a request to stop."""
@@ -268,6 +267,18 @@ class Trainer:
         elif state.epoch == state.best[0] > 0 and not state.step:
             self._save_best()
 
+    def _require_best(self) -> None:
+        """Raise FileError if best.pt, which is evaluated at the end of a run with validation images, can't be had."""
+        state, best = self.state, self.state.best[0]
+        # A run that was killed after its best epoch, before it wrote best.pt, writes it when it is resumed.
+        is_at_hand = state.epoch == best and not state.step
+        if self.data.validation is not None and best and not is_at_hand and not self.run.best.exists():
+            raise FileError(
+                f"{self.run.best} is missing, which the result of {self.run.path} needs: its epoch {best} is the best "
+                f"on the validation images; restore it, or start a new run from {self.run.last}",
+                fields=["start"],
+            )
+
     def _write_epoch(self, is_best: bool) -> None:
         """Write the files of an epoch."""
         # A killed run resumes from last.pt: files that can't be made from it are written before it, the others after.
@@ -287,19 +298,35 @@ class Trainer:
             self.tracker.add(epoch, to_track(self.config.model, self.model, self.parts))
         self.tracker.advance()
 
+    def _await_spectra(self) -> None:
+        """Wait until the queue of spectra is empty; after a request to stop it is left for when the run is resumed."""
+        if self.tracker is None:
+            return
+        if not self.interruption.requested:
+            with suppress(KeyboardInterrupt):
+                self.tracker.wait()
+        if self.tracker.is_busy:
+            raise self._stop_error("after the last epoch, before its spectra were computed")
+
     def _in_first(self, work: Callable[[], T]) -> T:
         """Read or write in the first process; the error of a failure has the content of last.pt."""
+        with self._telling_what_is_kept():
+            return in_first(self.fabric, partial(self._in_place, work))
 
-        def in_place() -> T:
-            self.run.require_in_place()
-            try:
-                return work()
-            except FileError:
-                self.run.require_in_place()
-                raise
-
+    def _in_place(self, work: Callable[[], T]) -> T:
+        """Read or write in the directory of the run, if that is where it was."""
+        self.run.require_in_place()
         try:
-            return in_first(self.fabric, in_place)
+            return work()
+        except FileError:
+            self.run.require_in_place()
+            raise
+
+    @contextmanager
+    def _telling_what_is_kept(self) -> Iterator[None]:
+        """Add the content of last.pt to the error of a file."""
+        try:
+            yield
         except RunMovedError:
             raise
         except FileError as error:
@@ -318,13 +345,16 @@ class Trainer:
             return DivergedError(f"interrupted, with weights that are no longer finite; {self.kept}")
         self._in_first(self._save_last)
         is_trained = self.state.epoch == self.config.epochs
-        where = "after the last epoch" if is_trained else f"in epoch {self.state.epoch + 1}"
+        return self._stop_error("after the last epoch" if is_trained else f"in epoch {self.state.epoch + 1}")
+
+    def _stop_error(self, where: str) -> StoppedError:
+        """Return the error of a run that has stopped there, with the command that resumes it."""
         again = f"pr.training.fit(..., out={str(self.run.path)!r}, resume=True)"
         how = self.run.resume_command if self.source.network is None else again
         return StoppedError(f"interrupted {where}; {self.kept}; go on with: {how}")
 
-    def _result(self) -> TrainResult:
-        """Return the result and write it to result.json; the best epoch is evaluated on the test images if need be."""
+    def _result(self) -> tuple[TrainResult, dict[str, Any]]:
+        """Return the result and the document of it; the best epoch is evaluated on the test images if need be."""
         state, last = self.state, self.state.history[-1]
         epoch, accuracy = state.best
         best = state.history[epoch - 1]
@@ -351,17 +381,8 @@ class Trainer:
             "chosen_on": chosen_on,
             "images_per_second": rate,
         }
-        self._in_first(lambda: write_json(self.run.result, document, make_parents=False))
-        return TrainResult(
-            self.run,
-            self.config,
-            self.source.title,
-            last["test_accuracy"],
-            best["test_accuracy"],
-            epoch,
-            chosen_on,
-            rate,
-        )
+        accuracies = last["test_accuracy"], best["test_accuracy"]
+        return TrainResult(self.run, self.config, self.source.title, *accuracies, epoch, chosen_on, rate), document
 
 
 def _kept(run: Run, state: RunState) -> str:

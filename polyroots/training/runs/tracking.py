@@ -39,7 +39,8 @@ from polyroots.training.data.given import GIVEN
 from polyroots.training.runs.directory import Run
 from polyroots.training.runs.parts import OwnOperator, described, own_operators
 
-_NAME = re.compile(r"epoch-(\d+)")
+# Networks in the queue and snapshots; the user may keep other files beside them.
+_NAME = re.compile(r"epoch-(\d{6,})\.(pt|npz)")
 # Prefix of the arrays on a level's operator.
 _LEVEL = "effective/"
 
@@ -260,7 +261,7 @@ class Tracker:
     def forget_after(self, epoch: int) -> None:
         """Remove the snapshots and the queued networks of later epochs, which a resumed run trains again."""
         for path in self.run.spectra.glob("epoch-*"):
-            found = _NAME.match(path.name)
+            found = _NAME.fullmatch(path.name)
             if found and int(found[1]) > epoch:
                 path.unlink(missing_ok=True)
 
@@ -270,7 +271,7 @@ class Tracker:
             if self._process.poll() is None:
                 return
             self._finish()
-        waiting = sorted(set(self.run.spectra.glob("epoch-*.pt")) - self._killed)
+        waiting = self._waiting()
         if not waiting:
             return
         self._path = waiting[0]
@@ -296,6 +297,11 @@ class Tracker:
             self._killed.add(self._path)
             self.problems.append(f"no process can be started: {error}")
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a network is in the queue, or its snapshot is being computed."""
+        return self._process is not None or bool(self._waiting())
+
     def wait(self) -> None:
         """Wait until the queue is empty."""
         self.advance()
@@ -309,6 +315,11 @@ class Tracker:
             self._process.terminate()
             self._process.communicate()
             self._process = None
+
+    def _waiting(self) -> list[Path]:
+        """Return the networks in the queue, in the order of the epochs."""
+        paths = set(self.run.spectra.glob("epoch-*.pt")) - self._killed
+        return sorted(path for path in paths if _NAME.fullmatch(path.name))
 
     def _finish(self) -> None:
         """Wait for the process and add its error, if any, to `problems`."""
@@ -331,7 +342,7 @@ def work(name: str) -> None:
     with suppress(OSError, AttributeError):
         os.nice(10)
     path = Path(name)
-    found = _NAME.match(path.name)
+    found = _NAME.fullmatch(path.name)
     assert found
     checkpoint, epoch = load_checkpoint(path), int(found[1])
     own = own_operators(checkpoint)
