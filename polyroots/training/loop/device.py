@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning_fabric.strategies import DDPStrategy
 from torch import nn
 
@@ -28,7 +29,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
     Raises
     ------
     InputError
-        If there is no such device here, or there are too few of them.
+        If there is no such device here, there are too few of them, or SLURM started another number of processes.
     """
     if config.num_nodes > 1 and not {"MASTER_ADDR", "SLURM_NTASKS"} & os.environ.keys():
         raise InputError(
@@ -45,7 +46,8 @@ def make_fabric(config: TrainConfig) -> Fabric:
             f"sync_batch_norm needs CUDA devices, this is {fabric.device.type}; leave sync_batch_norm out",
             fields=["sync_batch_norm"],
         )
-    fabric.launch()
+    with _slurm_errors(config.devices, config.num_nodes):
+        fabric.launch()
     if fabric.world_size != config.processes:
         raise InputError(
             f"expected {config.processes} processes for devices={config.devices} and num_nodes={config.num_nodes}, got "
@@ -106,7 +108,9 @@ def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, 
         )
     # Fabric logs its precision and each process that joins. Its import sets the level, so that this comes after it.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
+    # Also in a job of SLURM with several tasks, a single process needs no others.
+    is_alone = devices * num_nodes == 1 and not TorchElasticEnvironment.detect()
+    with warnings.catch_warnings(), _slurm_errors(devices, num_nodes):
         # Fabric recommends srun on a cluster's login node, also for a run on that node alone.
         warnings.filterwarnings("ignore", message="The `srun` command is available")
         return Fabric(
@@ -115,7 +119,25 @@ def _fabric(device: Device, precision: Precision, devices: int, num_nodes: int, 
             num_nodes=num_nodes,
             strategy=strategy,
             precision="bf16-mixed" if precision == "bf16" else "32-true",
+            plugins=LightningEnvironment() if is_alone else None,
         )
+
+
+@contextmanager
+def _slurm_errors(devices: int, num_nodes: int) -> Iterator[None]:
+    """Turn Fabric's errors about the tasks of a SLURM job into an InputError."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        if "SLURM" not in str(error):
+            raise
+        names = ("SLURM_NNODES", "SLURM_NTASKS_PER_NODE", "SLURM_NTASKS")
+        got = ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
+        raise InputError(
+            f"expected a SLURM job of --nodes={num_nodes} --ntasks-per-node={devices} for devices={devices} and "
+            f"num_nodes={num_nodes}, got {got}; submit such a job and start the command by srun",
+            fields=["devices", "num_nodes"],
+        ) from error
 
 
 def has_unused_weights(config: ModelConfig) -> bool:
