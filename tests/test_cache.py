@@ -117,6 +117,16 @@ def test_the_cache_is_where_caches_are(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert cache_directory() == tmp_path / "home" / ".cache" / "polyroots"
 
 
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch, image_folder: Path) -> None:
+    """As in a container that runs under a number without a name."""
+    expected = open_data("folder", image_folder).load().train.images
+    for name in ("POLYROOTS_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.warns(CacheWarning, match="the user has no home directory; set POLYROOTS_CACHE"):
+        assert torch.equal(open_data("folder", image_folder).load().train.images, expected)
+
+
 def test_validation_images_are_held_out_of_each_class() -> None:
     source = open_data("digits")
     whole, data = source.load(), source.load(val_fraction=0.2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,8 +15,9 @@ from matplotlib.figure import Figure
 
 from polyroots.errors import PolyrootsError
 from polyroots.plotting import save_figure
-from polyroots.study import formats, make_plan
+from polyroots.study import Machine, formats, make_plan
 from polyroots.study.latex import latex
+from polyroots.training import train_config
 from polyroots_cli.spectrum.pictures import file_stem
 
 EVIL = "\x1b[31m<script>\u202e\n\\input{x}~^"
@@ -56,6 +59,26 @@ def test_numbers_without_end_are_refused(tmp_path: Path, options: tuple[object, 
     result = run("train", *options, "--out", tmp_path / "run", exit_code=2)
     assert "Error: " in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_number_of_jobs_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text("[axes]\nmodel = ['q2', 'q4']")
+    words = ("study", "run", path, "--out", tmp_path / "out", "--device", "cpu", "--jobs", 10**20 - 1)
+    assert "expected a whole number from 1 to 10000, got " in fails(*words, exit_code=2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_directories_of_data_have_any_name(tmp_path: Path, image_folder: Path) -> None:
+    """A name in bytes that aren't UTF-8, and a link to itself."""
+    text, path = "[base]\nmodel = 'q2'\ndataset = 'folder'\nchannels = [2, 4]\n", tmp_path / "study.toml"
+    path.write_text(text)
+    images = Path(shutil.copytree(image_folder, os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")))
+    plan, _ = make_plan(path, Machine(data_dir=images))
+    assert [run.config.data_dir for run in plan.runs] == [images]
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert train_config("folder", plan.runs[0].config.model, data_dir=loop).data_dir == loop
 
 
 def test_names_are_no_markup_in_tables() -> None:

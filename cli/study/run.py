@@ -38,7 +38,7 @@ _SLURM = ("runs_per_job", "cpus_per_job", "time", "partition", "sbatch")
 @cluster_option
 @click.option(
     "--jobs",
-    type=Whole(1),
+    type=Whole(1, 10_000),
     metavar="N",
     help="Number of runs, or of SLURM's jobs, at once. [default: here one for each GPU, or 1; slurm no limit]",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -124,8 +125,9 @@ def make_plan(path: str | Path, machine: Machine | None = None) -> tuple[Plan, D
         if config.model not in weights:
             weights[config.model] = count_weights(build_empty(config.model))
         run = PlannedRun(f"{name}_seed-{seed}".removeprefix("_"), settings, config, weights[config.model])
-        # No two runs have the same configuration, nor the same line of a table.
-        identities = {config.model_dump_json(), repr((run.texts, seed))}
+        # No two runs have the same configuration, nor the same line of a table. The names of directories may hold bytes
+        # that aren't UTF-8, which model_dump_json refuses.
+        identities = {json.dumps(config.model_dump(mode="json")), repr((run.texts, seed))}
         if seen & identities:
             raise description.error(combination.table, f"this repeats the run {_in_words(combination.own)}")
         seen |= identities

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -160,8 +161,8 @@ class TrainConfig(BaseModel):
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
-        # The run may be opened from another working directory.
-        return path.resolve() if path else None
+        # The run may be opened from another working directory. A link to itself stays, which Path.resolve refuses.
+        return Path(os.path.realpath(path)) if path else None
 
     @model_validator(mode="after")
     def _fits_together(self) -> TrainConfig:

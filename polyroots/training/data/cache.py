@@ -16,6 +16,7 @@ import numpy as np
 import PIL
 from jaxtyping import UInt8
 
+from polyroots.errors import FileError
 from polyroots.files import cannot_read, make_directory, replacing
 
 # To be changed together with the layout of the files.
@@ -31,17 +32,30 @@ def cache_directory() -> Path:
     """Return the directory of the cache: $POLYROOTS_CACHE, or polyroots/ in the user's directory for caches.
 
     Its files can be removed at any time; they are written again when they are needed.
+
+    Raises
+    ------
+    FileError
+        If the user has no home directory, as in a container that runs under a number without a name.
     """
     own = os.environ.get("POLYROOTS_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polyroots"
+    try:
+        return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polyroots"
+    except RuntimeError as error:
+        raise FileError("the user has no home directory") from error
 
 
-def cached_images(paths: Sequence[Path], image_size: tuple[int, int]) -> Path:
-    """Return the file of the cache for the decoded images of some files.
+def cached_images(paths: Sequence[Path], image_size: tuple[int, int]) -> Path | None:
+    """Return the file of the cache for the decoded images of some files; None, with a `CacheWarning`, without a cache.
 
     Its name depends on the contents of the files in their order, the image size and the version of the decoder, not on
     names and dates: a folder that was moved or copied is found again, one with a changed image is decoded anew.
     """
+    try:
+        directory = cache_directory()
+    except FileError as error:
+        _warn(str(error))
+        return None
     digest = hashlib.sha256(_LAYOUT + f" {image_size} Pillow {PIL.__version__}".encode())
     for path in paths:
         try:
@@ -50,7 +64,7 @@ def cached_images(paths: Sequence[Path], image_size: tuple[int, int]) -> Path:
             raise cannot_read(path, error) from error
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
-    return cache_directory() / f"{digest.hexdigest()[:32]}.npy"
+    return directory / f"{digest.hexdigest()[:32]}.npy"
 
 
 def read_cached(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "N C H W"] | None:
@@ -107,15 +121,19 @@ def write_cached(
             if has_failed:
                 raise
             problem = str(error)
-    warnings.warn(
-        f"decoded images are not kept for the next time: {problem}; set POLYROOTS_CACHE to a directory with room",
-        CacheWarning,
-        stacklevel=2,
-    )
+    _warn(problem)
     result = np.empty(shape, dtype=np.uint8)
     for index, image in enumerate(decode()):
         result[index] = image
     return result
+
+
+def _warn(problem: str) -> None:
+    warnings.warn(
+        f"decoded images are not kept for the next time: {problem}; set POLYROOTS_CACHE to a directory with room",
+        CacheWarning,
+        stacklevel=3,
+    )
 
 
 def _remove_old_temporaries(directory: Path) -> None:
