@@ -337,7 +337,7 @@ def test_options_that_do_not_go_together(tmp_path: Path) -> None:
         (("--partition", "gpu"), "--partition is for --cluster slurm"),
         (("--runs-per-job", "2"), "--runs-per-job is for --cluster slurm"),
         (("--gpus-per-job", "1", "--device", "cpu"), "--device cpu uses no GPU, got --gpus-per-job 1"),
-        (("--jobs", "0"), "expected a whole number of at least 1, got '0'"),
+        (("--jobs", "0"), "expected a whole number from 1 to 10000, got '0'"),
     ]:
         assert said in fails("study", "run", path, *out, *words, exit_code=2)
     assert not (tmp_path / "out").exists()
