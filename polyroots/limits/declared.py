@@ -65,17 +65,17 @@ if you trust it, read it with 'polyroots --no-limits' or polyroots.limits.withou
 
 def require_size(path: str | Path, declared: int, what: str) -> None:
     """Raise FileError if the content that a file declares is far larger than the file."""
-    require_at_most(path, -(-declared // _MIB), f"MiB of {what}", _most_bytes(path) // _MIB)
+    require_at_most(path, -(-declared // _MIB), f"MiB of {what}", most_bytes(path) // _MIB)
 
 
 def read_at_most(path: str | Path, stream: IO[bytes], what: str) -> bytes:
     """Return the content of a stream that reads a file, compressed perhaps, or raise FileError if it is too long."""
-    content = stream.read(-1 if are_lifted() else _most_bytes(path) + 1)
+    content = stream.read(-1 if are_lifted() else most_bytes(path) + 1)
     require_size(path, len(content), what)
     return content
 
 
-def _most_bytes(path: str | Path) -> int:
+def most_bytes(path: str | Path) -> int:
     """Return the number of bytes that the content of a file may have."""
     return max(FREE, TIMES * Path(path).stat().st_size)
 

@@ -13,14 +13,21 @@ from typing import Any
 
 from polyroots.errors import FileError
 from polyroots.limits.archives import is_archive_of_torch, pickles_in
-from polyroots.limits.declared import LONGEST_PICKLE, MOST_INSTRUCTIONS, are_lifted, require_at_most, require_size
+from polyroots.limits.costs import Costs
+from polyroots.limits.declared import (
+    LONGEST_PICKLE,
+    MOST_INSTRUCTIONS,
+    are_lifted,
+    most_bytes,
+    require_at_most,
+    require_size,
+)
 
 # Of the encodings of Python these take a time that is quadratic in the length of the text.
 _SLOW_ENCODINGS = re.compile("punycode|idna", flags=re.IGNORECASE)
 _LONGEST_ENCODING = 99
-# Functions in pickles that return an array of a given length, or a copy of a text.
+# Functions in pickles that return an array of a given length.
 _MAKING = {"__builtin__ bytearray", "builtins bytearray"}
-_COPYING = {"_codecs encode", *_MAKING}
 
 
 def require_pickles(path: str | Path, *, whole: bool = False) -> None:
@@ -68,8 +75,7 @@ def _require_pickle(path: str | Path, content: bytes, count: int, before: int = 
         raise FileError(f"{path} encodes text in a way that takes long and that no checkpoint needs: it is not read")
     if counts.names & _MAKING:
         require_size(path, counts.largest, "bytes in an array")
-    if counts.names & _COPYING:
-        require_size(path, _copied_texts(content, count), "copies of text")
+    require_size(path, _cost(content, count, most_bytes(path)), "copies of text, of lists and of keys")
     if whole and counts.ends < count:
         raise FileError(f"{path} is no checkpoint: expected a pickle, and it breaks off or is damaged; fetch it again")
     return counts.instructions
@@ -108,55 +114,14 @@ class _Counts:
             self.is_slow = self.is_slow or bool(_SLOW_ENCODINGS.search(argument))
 
 
-def _copied_texts(content: bytes, count: int) -> int:
-    """Return the number of characters that the calls in some pickles may copy."""
-    texts = _Texts()
+def _cost(content: bytes, count: int, most: int) -> int:
+    """Return the bytes that some pickles copy and hash, or a larger number than is allowed."""
+    costs = Costs()
     for operation, argument in _operations(io.BytesIO(content), count):
-        texts.follow(operation, argument)
-    return texts.copied
-
-
-class _Texts:
-    """The lengths of the texts in each object on a pickle's stack and in its memo, as far as they can't change.
-
-    Attributes
-    ----------
-    copied : int
-        Characters in the arguments of all calls, each of which may return a copy of them.
-    """
-
-    def __init__(self) -> None:
-        self.copied = 0
-        self._stack: list[int | None] = []  # None is a mark
-        self._memo: dict[int, int] = {}
-
-    def follow(self, operation: pickletools.OpcodeInfo, argument: Any) -> None:
-        """Do what an instruction does to the lengths."""
-        name = operation.name
-        if name.endswith("PUT") or name == "MEMOIZE":
-            number = len(self._memo) if name == "MEMOIZE" else int(argument)
-            self._memo[number] = (self._stack[-1:] or [0])[0] or 0
-            return
-        taken = sum(self._pop(before is pickletools.markobject) for before in reversed(operation.stack_before))
-        if name.endswith("GET"):
-            taken = self._memo.get(int(argument), 0)
-        elif isinstance(argument, str | bytes) and name != "GLOBAL":
-            taken = len(argument)
-        self.copied += taken if name == "REDUCE" else 0
-        if name == "DUP":
-            self._stack += [taken, taken]
-        else:
-            self._stack += [None if after is pickletools.markobject else taken for after in operation.stack_after]
-
-    def _pop(self, to_mark: bool) -> int:
-        """Take the top of the stack, or all down to the last mark, and return its length."""
-        length = 0
-        while self._stack:
-            top = self._stack.pop()
-            length += top or 0
-            if not to_mark or top is None:
-                break
-        return length
+        costs.follow(operation, argument)
+        if costs.total > most + 2**30:
+            break
+    return costs.total
 
 
 def _operations(stream: io.BytesIO, count: int) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
