@@ -30,7 +30,7 @@ class StopAfter(Reporter):
 
     def on_epoch(self, row: dict[str, int | float]) -> None:
         if row["epoch"] == self.epoch:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.mark.parametrize("damage", ["damaged", "missing"])
@@ -69,7 +69,7 @@ def test_a_run_is_done_when_its_spectra_are_computed(tmp_path: Path, monkeypatch
     advance = Tracker.advance
 
     def interrupted(tracker: Tracker) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
         advance(tracker)
 
     with monkeypatch.context() as patch:
@@ -127,7 +127,7 @@ def test_a_stop_in_the_evaluation_after_a_recalibration_leaves_no_trace(
         fit(network, data, data, out, epochs=3, batch_size=8, device="cpu", bn_recalibrate=2, **options)
 
     def interrupted(*arguments: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
         return evaluation_sums(*arguments)
 
     fitted(tmp_path / "whole")

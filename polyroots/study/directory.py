@@ -179,7 +179,7 @@ class StudyDirectory:
         else:
             with suppress(FileError):  # a damaged one is written again
                 document = read_json(self.plan, "the plan of a study")
-                if not isinstance(document, dict) or "runs" not in document:
+                if not isinstance(document, dict) or not _StoredPlan.model_fields.keys() & document.keys():
                     other = self.plan
         if other is not None:
             raise FileError(
