@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 # Largest number of characters of the name of a type, such as "<f8", and of bytes of an entry.
 _LONGEST_TYPE, _LARGEST_ITEM = 20, 2**16
@@ -47,7 +48,7 @@ def _scalar(dtype: Any, data: Any = None) -> Any:
     return rebuild(dtype, data)
 
 
-def _array(*_: Any) -> np.ndarray[Any, Any]:
+def _array(*_: Any) -> NDArray[Any]:
     """Return an empty array, whose state gives it shape, type and numbers."""
     return np.zeros(0, dtype="b")
 
