@@ -16,12 +16,12 @@ from polyroots.limits import require_pickles
 from polyroots.limits.costs import Costs
 from polyroots.limits.pickles import _operations
 
-#: A list of 100,000 numbers, and a tuple that holds one twice, which holds one twice, and so on; remembered as 0.
-LONG = b"](" + b"K\1" * 100_000 + b"eq\0"
+#: A list of 20,000 numbers, and a tuple that holds one twice, which holds one twice, and so on; remembered as 0.
+LONG = b"](" + b"K\1" * 20_000 + b"eq\0"
 NESTED = b"K\1" + b"q\0h\0\x86" * 60 + b"q\0"
 
 
-def calls(name: bytes, before: bytes = LONG, count: int = 100_000) -> bytes:
+def calls(name: bytes, before: bytes = LONG, count: int = 20_000) -> bytes:
     """Return a pickle that calls a function with the remembered object many times."""
     return before + b"c" + name + b"\nq\1h\0\x85q\2](" + b"h\1h\2R" * count + b"e"
 
@@ -31,16 +31,16 @@ HUNGRY = {
     "counters": calls(b"collections\nCounter"),
     "sets": calls(b"__builtin__\nset"),
     "dicts of a dict that grows": b"}q\0("
-    + b"".join(b"M" + bytes([n % 256, n // 256]) + b"N" for n in range(50_000))
+    + b"".join(b"M" + bytes([n % 256, n // 256]) + b"N" for n in range(10_000))
     + b"u"
     + calls(b"collections\nOrderedDict", b""),
-    "states": LONG + b"cargparse\nNamespace\n)\x81" + b"h\0b" * 100_000,
+    "states": LONG + b"cargparse\nNamespace\n)\x81" + b"h\0b" * 20_000,
     "a key that is a nested tuple": b"}" + NESTED + b"Ns",
     "keys that are a nested tuple": b"}(" + NESTED + b"Nu",
     "an entry of a set": b"c__builtin__\nset\n](" + NESTED + b"e\x85R",
     "arrays of zeros": b"c__builtin__\nbytearray\nq\1J\0\0\0\1\x85q\2](" + b"h\1h\2R" * 1000 + b"e",
     "keys with one hash": b"}("
-    + b"".join(b"\x8a\x0c" + (n * (2**61 - 1)).to_bytes(12, "little") + b"N" for n in range(1, 100_000))
+    + b"".join(b"\x8a\x0c" + (n * (2**61 - 1)).to_bytes(12, "little") + b"N" for n in range(1, 20_000))
     + b"u",
     "a text that becomes longer": b"c_codecs\nencode\nq\1X\x04\0\0\0aaaa" + b"q\0h\1h\0X\3\0\0\0hex\x86R" * 60,
 }
