@@ -18,7 +18,7 @@ from polyroots.limits import require_names
 from polyroots_cli.layer_names import layer_names
 
 
-@pytest.mark.parametrize("index", [9_999_999_999, 10**1000])
+@pytest.mark.parametrize("index", [9_999_999_999, 10**1000], ids=[10, 1001])
 def test_a_large_index_takes_no_longer_than_a_small_one(tmp_path: Path, index: int) -> None:
     torch.save({"0.weight": torch.ones(4, 4, 3, 3), f"{index}.weight": torch.ones(8, 8, 3, 3)}, tmp_path / "file.pt")
     start = time.process_time()
@@ -77,6 +77,6 @@ def test_a_part_that_is_there_many_times_is_looked_at_a_few_times(tmp_path: Path
     assert time.process_time() - start < 8
 
 
-@pytest.mark.parametrize("text", ["{[1]: 2}", "-" * 5000 + "1", "(" * 5000, "[" * 100 + "]" * 99])
+@pytest.mark.parametrize("text", ["{[1]: 2}", "-" * 5000 + "1", "(" * 5000, "[" * 100 + "]" * 99], ids=range(4))
 def test_options_that_are_no_values_of_python_are_text(text: str) -> None:
     assert options_of({"a": text}) == {"a": text}

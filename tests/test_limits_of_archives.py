@@ -60,24 +60,30 @@ def test_the_premise_that_torch_looks_at_no_checksum(tmp_path: Path) -> None:
         file.read("a/data.pkl")
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (wrong_checksum(), "instructions"),
-        (archive(a__DATA_dot_PKL=LONG), "instructions"),
-        (archive(a__data_dot_pkl=SHORT, a__Data_dot_pkl=LONG), "instructions"),
-        (two_directories(), "is no checkpoint: expected a whole zip archive"),
-        (LONG + archive(a__data_dot_pkl=SHORT), "instructions"),
-        (SHORT * 3 + LONG + archive(a__data_dot_pkl=SHORT), "instructions"),
-        (archive(a__data_dot_pkl=SHORT) + b"\0", "is no checkpoint: expected a whole zip archive"),
-        (archive(a__data_dot_pkl=SHORT)[:-1], "is no checkpoint: expected a whole zip archive"),
-        (archive(a__data_dot_pkl=SHORT[:-1]), "is no checkpoint: expected a pickle, and it breaks off"),
-        # Python's reader takes this number, pickletools doesn't.
-        (archive(a__data_dot_pkl=b"\x80\x02I0x1\n."), "is no checkpoint: expected a pickle, and it breaks off"),
-        (archive(**{f"{n}__data_dot_pkl": b"(" + b"]" * 600_000 + b"t." for n in range(2)}), "instructions"),
-    ],
-)
-def test_what_torch_reads_is_counted_or_refused(tmp_path: Path, content: bytes, message: str) -> None:
+WHOLE, OFF = "is no checkpoint: expected a whole zip archive", "is no checkpoint: expected a pickle, and it breaks off"
+#: Files, whose archives have the time in them, with what is said of them.
+ATTACKS = {
+    "wrong checksum": (wrong_checksum(), "instructions"),
+    "capitals": (archive(a__DATA_dot_PKL=LONG), "instructions"),
+    "small letters and capitals": (archive(a__data_dot_pkl=SHORT, a__Data_dot_pkl=LONG), "instructions"),
+    "two directories": (two_directories(), WHOLE),
+    "a pickle before": (LONG + archive(a__data_dot_pkl=SHORT), "instructions"),
+    "pickles before": (SHORT * 3 + LONG + archive(a__data_dot_pkl=SHORT), "instructions"),
+    "a byte after": (archive(a__data_dot_pkl=SHORT) + b"\0", WHOLE),
+    "a byte missing": (archive(a__data_dot_pkl=SHORT)[:-1], WHOLE),
+    "a pickle without an end": (archive(a__data_dot_pkl=SHORT[:-1]), OFF),
+    # Python's reader takes this number, pickletools doesn't.
+    "a number that only Python reads": (archive(a__data_dot_pkl=b"\x80\x02I0x1\n."), OFF),
+    "two long pickles": (
+        archive(**{f"{n}__data_dot_pkl": b"(" + b"]" * 600_000 + b"t." for n in range(2)}),
+        "instructions",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_what_torch_reads_is_counted_or_refused(tmp_path: Path, name: str) -> None:
+    content, message = ATTACKS[name]
     path = tmp_path / "file.pt"
     path.write_bytes(content)
     for read in (require_pickles, read_layers):
