@@ -46,6 +46,7 @@ HUNGRY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HUNGRY)
 def test_costs_are_counted_first(tmp_path: Path, name: str) -> None:
     path = tmp_path / "file.pt"

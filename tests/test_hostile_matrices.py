@@ -21,6 +21,7 @@ from polyroots.errors import FileError, InputError
 HEADER = "%%MatrixMarket matrix "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

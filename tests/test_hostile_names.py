@@ -18,6 +18,7 @@ from polyroots.limits import require_names
 from polyroots_cli.layer_names import layer_names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [9_999_999_999, 10**1000], ids=[10, 1001])
 def test_a_large_index_takes_no_longer_than_a_small_one(tmp_path: Path, index: int) -> None:
     torch.save({"0.weight": torch.ones(4, 4, 3, 3), f"{index}.weight": torch.ones(8, 8, 3, 3)}, tmp_path / "file.pt")
@@ -46,6 +47,7 @@ def test_the_layer_before_is_the_nearest_of_lower_index() -> None:
 DEEP = [f"{n:04}{'.a' * 994}.weight" for n in range(4000)]
 
 
+@pytest.mark.slow
 def test_names_of_many_modules_are_counted_first(tmp_path: Path) -> None:
     tensors = {name: torch.ones(1) for name in DEEP}
     torch.save(tensors, tmp_path / "file.pt")
@@ -66,6 +68,7 @@ def test_honest_names_stay_far_below(tmp_path: Path) -> None:
         require_names(tmp_path / "file", [f"{n:08}{'.block123' * 20}.weight" for n in range(60_000)])
 
 
+@pytest.mark.slow
 def test_a_part_that_is_there_many_times_is_looked_at_a_few_times(tmp_path: Path) -> None:
     torch.save([dict.fromkeys(range(2000), 0)] * 50_000, tmp_path / "file.pt")
     inner: dict[int, dict[str, int]] = {key: {} for key in range(2000)}

@@ -52,6 +52,7 @@ def many(attributes: int, times: int) -> bytes:
     return inner + MODULE + b"}(" + b"".join(text(f"{n}") + b"h\0" for n in range(times)) + END
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -65,6 +66,7 @@ def many(attributes: int, times: int) -> bytes:
         (MODULE + b"}(" + text("a") + tensor(b"(J\xff\xff\xff\xffK\1K\1K\1t") + END, "a tensor without a shape"),
         (MODULE + b"}(" + text("a") + tensor(b"(" + b"K\1" * 99 + b"t") + END, "a tensor without a shape"),
     ],
+    ids=range(9),
 )
 def test_hostile_modules_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = script(tmp_path / "w.pt", content)
