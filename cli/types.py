@@ -81,12 +81,11 @@ class Number(Value):
         return " ".join(["a number", " and ".join(ends)]).strip()
 
 
-class Place(click.Path):
+class Place(Value):
     """A path; what is there is checked where it is read or written."""
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(path_type=Path)
-        self.kind = kind
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path."""
@@ -94,13 +93,9 @@ class Place(click.Path):
             self.fail("expected a path, got an empty text", param, ctx)
         return Path(value)
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str | None:
-        """Return what it is a path of; arguments have their own name."""
-        return None if isinstance(param, click.Argument) else self.kind
-
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Let the shell complete directories where one is expected, and all paths elsewhere."""
-        return [CompletionItem(incomplete, type="dir" if self.kind == "DIR" else "file")]
+        return [CompletionItem(incomplete, type="dir" if self.name == "DIR" else "file")]
 
 
 class Output(Place):

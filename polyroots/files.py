@@ -67,6 +67,11 @@ def checkpoint_in(path: str | Path) -> Path:
     raise FileError(f"{path} is a directory: expected a run with last.pt, or a checkpoint; {which}")
 
 
+def shards_beside(path: Path) -> list[Path]:
+    """Return the files of safetensors beside an index of shards; none for any other file."""
+    return sorted(path.parent.glob("*.safetensors")) if path.suffix == ".json" else []
+
+
 @contextmanager
 def reading_archive(path: str | Path, what: str, writer: str) -> Iterator[None]:
     """Turn numpy's errors about missing, damaged and foreign files into FileError, which names their `writer`."""

@@ -13,9 +13,6 @@ from typing import Any
 from polyroots.errors import InputError
 from polyroots.text import shortened
 
-#: What to do about a module that isn't found.
-RUN_FROM_ITS_DIRECTORY = "run from its directory, or install it"
-
 
 @contextmanager
 def own_modules() -> Iterator[None]:
@@ -33,7 +30,7 @@ def own_modules() -> Iterator[None]:
             sys.path.remove("")
 
 
-def imported(library: str, field: str, remedy: str = RUN_FROM_ITS_DIRECTORY) -> ModuleType:
+def imported(library: str, field: str, remedy: str = "run from its directory, or install it") -> ModuleType:
     """Return a module by its name; its code is run.
 
     Parameters

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from bounds import within
 
 from polyroots.errors import FileError
 from polyroots.limits import require_pickles
@@ -52,10 +52,8 @@ def test_costs_are_counted_first(tmp_path: Path, name: str) -> None:
     path = tmp_path / "file.pt"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("a/data.pkl", b"\x80\x02" + HUNGRY[name] + b".")
-    start = time.process_time()
-    with pytest.raises(FileError, match="MiB of copies of text, of lists and of keys"):
+    with within(4), pytest.raises(FileError, match="MiB of copies of text, of lists and of keys"):
         require_pickles(path)
-    assert time.process_time() - start < 4
 
 
 def test_honest_files_stay_far_below(tmp_path: Path) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
-import resource
 import struct
-import sys
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from bounds import within
 from commands import fails, run
 
 import polyroots as pr
@@ -108,15 +106,11 @@ def test_what_a_file_declares_is_counted_first(tmp_path: Path, name: str) -> Non
     write, message = HUNGRY[name]
     path = tmp_path / "file.pt"
     write(path)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    for read in (read_layers, pr.load_checkpoint):
-        with pytest.raises(FileError, match=message) as caught:
-            read(path)
-        assert "--no-limits" in str(caught.value) or "encodes" in str(caught.value)
-    assert time.process_time() - start < 4
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1024 if sys.platform == "linux" else 1) < (
-        500 * _MIB
-    )
+    with within(4, 500):
+        for read in (read_layers, pr.load_checkpoint):
+            with pytest.raises(FileError, match=message) as caught:
+                read(path)
+            assert "--no-limits" in str(caught.value) or "encodes" in str(caught.value)
 
 
 def test_a_file_that_goes_while_it_is_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,10 +128,8 @@ def test_a_file_that_goes_while_it_is_read_is_said(tmp_path: Path, monkeypatch: 
 
 def test_many_empty_entries_are_counted_at_the_end_of_the_archive(tmp_path: Path) -> None:
     path = empty_tensors(tmp_path / "file.pt", 400_000)
-    start = time.process_time()
-    with pytest.raises(FileError, match="bytes in its list of entries"):
+    with within(2), pytest.raises(FileError, match="bytes in its list of entries"):
         read_layers(path)
-    assert time.process_time() - start < 2
 
 
 def test_honest_giants_are_read_if_they_are_trusted(tmp_path: Path) -> None:
@@ -154,18 +146,14 @@ def test_types_that_a_file_may_name_are_not_called(tmp_path: Path) -> None:
     """A factory of a defaultdict is one; as text of itself a nested list of ten times ten would fill the memory."""
     nested = b"]q\0" + b"".join(b"](" + bytes([104, level]) * 10 + b"eq" + bytes([level + 1]) for level in range(30))
     archive(tmp_path / "file.pt", b"\x80\x02" + nested + b"c__builtin__\nstr\nq\xffh\x1e\x85R.")
-    start = time.process_time()
-    with pytest.raises(FileError):
+    with within(2), pytest.raises(FileError):
         read_layers(tmp_path / "file.pt")
-    assert time.process_time() - start < 2
 
 
 def test_a_list_in_itself_is_read_once(tmp_path: Path) -> None:
     archive(tmp_path / "file.pt", b"\x80\x02}q\0(" + b"".join(b"K" + bytes([n]) + b"h\0" for n in range(200)) + b"u.")
-    start = time.process_time()
-    with pytest.raises(FileError, match="holds no convolution"):
+    with within(2), pytest.raises(FileError, match="holds no convolution"):
         read_layers(tmp_path / "file.pt")
-    assert time.process_time() - start < 2
 
 
 ALTERED: dict[str, Any] = {

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import resource
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from bounds import within
 from safetensors.torch import save_file
 
 from polyroots.checkpoints import read_layers
@@ -22,9 +21,8 @@ from polyroots_cli.layer_names import layer_names
 @pytest.mark.parametrize("index", [9_999_999_999, 10**1000], ids=[10, 1001])
 def test_a_large_index_takes_no_longer_than_a_small_one(tmp_path: Path, index: int) -> None:
     torch.save({"0.weight": torch.ones(4, 4, 3, 3), f"{index}.weight": torch.ones(8, 8, 3, 3)}, tmp_path / "file.pt")
-    start = time.process_time()
-    assert len(read_layers(tmp_path / "file.pt").layers) == 2
-    assert time.process_time() - start < 2
+    with within(2):
+        assert len(read_layers(tmp_path / "file.pt").layers) == 2
 
 
 def test_the_layer_before_is_the_nearest_of_lower_index() -> None:
@@ -52,12 +50,10 @@ def test_names_of_many_modules_are_counted_first(tmp_path: Path) -> None:
     tensors = {name: torch.ones(1) for name in DEEP}
     torch.save(tensors, tmp_path / "file.pt")
     save_file(tensors, tmp_path / "file.safetensors")
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    for name in ("file.pt", "file.safetensors"):
-        with pytest.raises(FileError, match=r"[67],\d{3} MiB of names of modules"):
-            read_layers(tmp_path / name)
-    assert time.process_time() - start < 4
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 * 1024
+    with within(4, 500):
+        for name in ("file.pt", "file.safetensors"):
+            with pytest.raises(FileError, match=r"[67],\d{3} MiB of names of modules"):
+                read_layers(tmp_path / name)
 
 
 def test_honest_names_stay_far_below(tmp_path: Path) -> None:
@@ -73,11 +69,10 @@ def test_a_part_that_is_there_many_times_is_looked_at_a_few_times(tmp_path: Path
     torch.save([dict.fromkeys(range(2000), 0)] * 50_000, tmp_path / "file.pt")
     inner: dict[int, dict[str, int]] = {key: {} for key in range(2000)}
     torch.save(dict.fromkeys(range(50000), inner), tmp_path / "dicts.pt")
-    start = time.process_time()
-    with pytest.raises(FileError, match="items in lists and mappings"):
-        read_layers(tmp_path / "file.pt")
-    assert layer_names(tmp_path / "dicts.pt") == []
-    assert time.process_time() - start < 8
+    with within(8):
+        with pytest.raises(FileError, match="items in lists and mappings"):
+            read_layers(tmp_path / "file.pt")
+        assert layer_names(tmp_path / "dicts.pt") == []
 
 
 @pytest.mark.parametrize("text", ["{[1]: 2}", "-" * 5000 + "1", "(" * 5000, "[" * 100 + "]" * 99], ids=range(4))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import struct
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from bounds import within
 
 from polyroots.checkpoints import read_layers
 from polyroots.checkpoints.torchscript import read_torchscript
@@ -70,11 +69,8 @@ def many(attributes: int, times: int) -> bytes:
 )
 def test_hostile_modules_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = script(tmp_path / "w.pt", content)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-    with pytest.raises(FileError, match=message):
+    with within(4, 500), pytest.raises(FileError, match=message):
         read_layers(path)
-    assert time.process_time() - start < 4
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 * 1024
 
 
 def test_modules_in_several_others_are_read_under_each_name(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polyroots.files import are_same, checkpoint_in, make_directory
+from polyroots.files import are_same, checkpoint_in, make_directory, shards_beside
 
 if TYPE_CHECKING:
     from polyroots_cli.spectrum.findings import SpectrumReport
@@ -28,7 +28,7 @@ class Outputs:
         if self.npz is not None and self.npz.suffix != ".npz":
             raise click.UsageError(f"--save writes an .npz file, got {self.npz}; give a name that ends in .npz")
         read = [checkpoint_in(path) for path in checkpoints]
-        read += [shard for path in read if path.suffix == ".json" for shard in path.parent.glob("*.safetensors")]
+        read += [shard for path in read for shard in shards_beside(path)]
         for file in (self.npz, self.csv):
             if file is not None and any(are_same(file, path) for path in read):
                 raise click.UsageError(

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 import polyroots
-from polyroots.limits import without_limits
+from polyroots.files import shards_beside
+from polyroots.limits import are_lifted, without_limits
 from polyroots.own_code import source_of
 from polyroots_cli.cluster_options import cluster_option, job_options, refuse_options_of_slurm, resources_of
 from polyroots_cli.options import usage_errors
@@ -70,9 +71,7 @@ class Shard:
     @property
     def key(self) -> str:
         """A text that differs where the results may: by version, settings, and the state of the files that are read."""
-        files = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
-        if self.path.suffix == ".json":
-            files += sorted(self.path.parent.glob("*.safetensors"))
+        files = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path, *shards_beside(self.path)]
         arch = self.given.architecture
         source = source_of(arch.name.partition(":")[0]) if arch is not None and arch.is_own_code else None
         files += [source] if source is not None else []
@@ -162,9 +161,8 @@ def compute_anywhere(
         compute(findings, analysis, with_check)
         return
     shards = {}
-    is_trusted = bool(click.get_current_context().find_root().params.get("no_limits"))
     for item, names in divided(findings, analysis, slurm.count):
-        shard = Shard(item.path.resolve(), given, globs, analysis, with_check, names, is_trusted)
+        shard = Shard(item.path.resolve(), given, globs, analysis, with_check, names, are_lifted())
         shards[shard.key] = item, shard
     _wait(findings, shards, slurm)
 

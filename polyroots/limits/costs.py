@@ -14,10 +14,12 @@ _COLLIDING = 2**61 - 1
 _COLLISION = 1000
 _MOST = 2**62
 _LONGEST_LABEL = 20
-_ENCODE = "_codecs encode"
+#: A function that returns a text in another encoding.
+ENCODE = "_codecs encode"
 # The encoding with which bytes are pickled doesn't make a text longer; others make it ten times as long at most.
 _PLAIN, _LONGER = "latin1", 10
-_MAKING = ("__builtin__ bytearray", "builtins bytearray")
+#: Functions that return an array of a given length.
+MAKING = {"__builtin__ bytearray", "builtins bytearray"}
 
 
 @dataclass(eq=False, slots=True)
@@ -165,9 +167,9 @@ class Costs:
         self.total += self._cost(arguments)
         size = sum(value.size for value in arguments)
         inner = min(_MOST, sum(value.inner for value in arguments))
-        if function.label == _ENCODE and not any(value.label == _PLAIN for value in arguments):
+        if function.label == ENCODE and not any(value.label == _PLAIN for value in arguments):
             size *= _LONGER
-        if function.label in _MAKING:
+        if function.label in MAKING:
             size += sum(abs(value.number) for value in arguments)
             self.total += size
         collides = function.label.endswith((" complex", " scalar"))

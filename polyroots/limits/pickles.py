@@ -13,7 +13,7 @@ from typing import Any
 
 from polyroots.errors import FileError
 from polyroots.limits.archives import is_archive_of_torch, pickles_in
-from polyroots.limits.costs import Costs
+from polyroots.limits.costs import ENCODE, MAKING, Costs
 from polyroots.limits.declared import (
     LONGEST_PICKLE,
     MOST_INSTRUCTIONS,
@@ -26,8 +26,6 @@ from polyroots.limits.declared import (
 # Of the encodings of Python these take a time that is quadratic in the length of the text.
 _SLOW_ENCODINGS = re.compile("punycode|idna", flags=re.IGNORECASE)
 _LONGEST_ENCODING = 99
-# Functions in pickles that return an array of a given length.
-_MAKING = {"__builtin__ bytearray", "builtins bytearray"}
 
 
 def require_pickles(path: str | Path, *, whole: bool = False) -> None:
@@ -71,9 +69,9 @@ def _require_pickle(path: str | Path, content: bytes, count: int, before: int = 
     require_at_most(path, counts.memo, "objects to remember", MOST_INSTRUCTIONS)
     if stream.tell() == LONGEST_PICKLE:
         require_at_most(path, LONGEST_PICKLE + 1, "bytes of pickle or more", LONGEST_PICKLE)
-    if counts.is_slow and "_codecs encode" in counts.names:
+    if counts.is_slow and ENCODE in counts.names:
         raise FileError(f"{path} encodes text in a way that takes long and that no checkpoint needs: it is not read")
-    if counts.names & _MAKING:
+    if counts.names & MAKING:
         require_size(path, counts.largest, "bytes in an array")
     require_size(path, _cost(content, count, most_bytes(path)), "copies of text, of lists and of keys")
     if whole and counts.ends < count:

@@ -129,10 +129,15 @@ class Run:
         """The command that resumes the run."""
         return f"polyroots train --resume {shlex.quote(str(self.path))}"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that the run is made of, there or not, but for tracked spectra and logs."""
+        return self.config, self.start, self.init, self.metrics, self.last, self.best, self.result
+
     def owns(self, path: Path) -> bool:
         """Whether a path is that of a file which the run is made of; False if there is no run."""
-        files = (self.config, self.start, self.init, self.metrics, self.last, self.best, self.result)
-        return self.config.is_file() and any(are_same(path, file) for file in (*files, *self.spectra.glob("epoch-*")))
+        files = (*self.files, *self.spectra.glob("epoch-*"))
+        return self.config.is_file() and any(are_same(path, file) for file in files)
 
     def abandon(self, made: bool) -> None:
         """Remove the files of a run that can't begin, and its directory if it was made for the run (`made`)."""
@@ -194,7 +199,7 @@ class Run:
 
     def remove_temporaries(self) -> None:
         """Remove temporary files that killed processes have left."""
-        for path in (self.config, self.start, self.init, self.metrics, self.last, self.best, self.result):
+        for path in self.files:
             for left in self.path.glob(f".{path.stem}-*{path.suffix}"):
                 left.unlink(missing_ok=True)
         for left in self.spectra.glob(".epoch-*"):
