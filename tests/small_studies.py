@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import IO, Any
 import pytest
 
 from polyroots.study import LocalRunner, conduct
+from polyroots.study.forks import Fork
 from polyroots.study.worker import run_worker
 
 FOUR = """\
@@ -88,8 +90,8 @@ def command(*arguments: object, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
 
 
-class Ended:
-    """A process that has ended, with the methods that `LocalRunner` calls."""
+class Ended(Fork):
+    """A run that has ended, without a process."""
 
     def __init__(self, status: int | None) -> None:
         self.status = status
@@ -97,7 +99,8 @@ class Ended:
     def poll(self) -> int | None:
         return self.status
 
-    def wait(self, timeout: float | None = None) -> int | None:
+    def wait(self, timeout: float = math.inf) -> int:
+        assert self.status is not None
         return self.status
 
 

@@ -101,7 +101,13 @@ HUNGRY: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", HUNGRY)
+# Checks of types in each call take longer than the limit of time, once for each of a million instructions.
+_MANY_CALLS = {"nothing but brackets", "a deep list", "a long pickle without an archive"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in _MANY_CALLS else ()) for name in HUNGRY]
+)
 def test_what_a_file_declares_is_counted_first(tmp_path: Path, name: str) -> None:
     write, message = HUNGRY[name]
     path = tmp_path / "file.pt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import random
 import resource
@@ -221,7 +222,7 @@ def test_all_runs_have_ended_before_a_log_that_can_t_be_written_is_said(
         def send_signal(self, number: int) -> None:
             assert number == signal.SIGTERM
 
-        def wait(self, timeout: float | None = None) -> int | None:
+        def wait(self, timeout: float = math.inf) -> int:
             self.has_ended = True
             return super().wait(timeout)
 
