@@ -56,6 +56,7 @@ def test_costs_are_counted_first(tmp_path: Path, name: str) -> None:
         require_pickles(path)
 
 
+@pytest.mark.slow
 def test_honest_files_stay_far_below(tmp_path: Path) -> None:
     """As many tensors as a pickle may have instructions for: a network, and the state of its optimizer."""
     network = {f"layers.{n}.block.weight": torch.zeros(1, 1, 1, 1) for n in range(5000)}

@@ -101,7 +101,7 @@ HUNGRY: dict[str, Any] = {
 }
 
 
-# Checks of types in each call take longer than the limit of time, once for each of a million instructions.
+# The limit of time is for the plain program: types that are checked in each of a million calls take longer.
 _MANY_CALLS = {"nothing but brackets", "a deep list", "a long pickle without an archive"}
 
 

@@ -81,6 +81,7 @@ ATTACKS = {
 }
 
 
+@pytest.mark.many_calls
 @pytest.mark.parametrize("name", ATTACKS)
 def test_what_torch_reads_is_counted_or_refused(tmp_path: Path, name: str) -> None:
     content, message = ATTACKS[name]
