@@ -101,12 +101,12 @@ HUNGRY: dict[str, Any] = {
 }
 
 
-# The limit of time is for the plain program: types that are checked in each of a million calls take longer.
-_MANY_CALLS = {"nothing but brackets", "a deep list", "a long pickle without an archive"}
+# Refused after a million instructions. The limit of time is for the plain program, which checks no types in each call.
+_LONG_PICKLES = {"nothing but brackets", "a deep list", "a long pickle without an archive"}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in _MANY_CALLS else ()) for name in HUNGRY]
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in _LONG_PICKLES else ()) for name in HUNGRY]
 )
 def test_what_a_file_declares_is_counted_first(tmp_path: Path, name: str) -> None:
     write, message = HUNGRY[name]
